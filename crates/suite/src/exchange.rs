@@ -1,0 +1,127 @@
+//! `exchange`: a writer and a reader share a queue and an integer.
+//!
+//! The writer sends its messages, stores a value in the integer and sends the
+//! end marker; the reader collects the messages and reads the integer after
+//! the marker. That the reader sees the value, every time, is the point: the
+//! queue orders the store before the read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Invalid, Preset, WrongAnswer};
+
+/// How much is sent, and what is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Messages that the writer sends, each on its own.
+    pub messages: u64,
+    /// What it stores in the shared integer before the end marker.
+    pub value: u64,
+}
+
+/// What the reader saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Messages that arrived.
+    pub received: u64,
+    /// Which they were, and in which order: see [`Transcript`].
+    pub digest: u64,
+    /// What the shared integer held after the end marker.
+    pub value: u64,
+}
+
+/// The writer's `sequence`th message, from 0.
+pub fn message(sequence: u64) -> String {
+    format!("message {sequence}")
+}
+
+/// The messages that a reader has collected, reduced to their number and a
+/// digest of all their bytes in order.
+#[derive(Debug, Clone)]
+pub struct Transcript {
+    received: u64,
+    digest: u64,
+}
+
+impl Default for Transcript {
+    fn default() -> Self {
+        Self {
+            received: 0,
+            digest: 0xcbf2_9ce4_8422_2325,
+        }
+    }
+}
+
+impl Transcript {
+    /// Collects one message.
+    pub fn collect(&mut self, message: &str) {
+        self.received += 1;
+        // FNV-1a (64 bit), over the message and an end that no text contains.
+        for byte in message.bytes().chain([0xff]) {
+            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    /// The outcome, when the reader has read `value` from the integer.
+    pub fn outcome(self, value: u64) -> Outcome {
+        Outcome {
+            received: self.received,
+            digest: self.digest,
+            value,
+        }
+    }
+}
+
+impl Job {
+    pub(crate) fn preset(preset: Preset) -> Self {
+        let messages = match preset {
+            Preset::Article => 2,
+            Preset::Heavy => 200_000,
+        };
+        Self {
+            messages,
+            value: 100,
+        }
+    }
+
+    pub(crate) fn units(&self) -> usize {
+        2
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Invalid> {
+        Invalid::unless_within("messages", self.messages, 0, 1_000_000_000)
+    }
+
+    pub(crate) fn scaled(&self, divisor: u64) -> Self {
+        Self {
+            messages: (self.messages / divisor).max(1),
+            ..self.clone()
+        }
+    }
+
+    /// All messages in order, and the value that was stored before the marker.
+    pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
+        WrongAnswer::unless(
+            outcome.received == self.messages,
+            "received",
+            outcome.received,
+            self.messages,
+        )?;
+        let mut transcript = Transcript::default();
+        for sequence in 0..self.messages {
+            transcript.collect(&message(sequence));
+        }
+        WrongAnswer::unless(
+            outcome.digest == transcript.digest,
+            "digest",
+            outcome.digest,
+            format!("{} (all messages in order)", transcript.digest),
+        )?;
+        WrongAnswer::unless(
+            outcome.value == self.value,
+            "value",
+            outcome.value,
+            self.value,
+        )
+    }
+}

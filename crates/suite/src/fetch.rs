@@ -1,0 +1,134 @@
+//! `fetch`: GET a few URLs, all at once, that answer after different delays.
+//!
+//! Shows that waiting adds up in turn and not at once: the elapsed time is near
+//! the slowest delay, or near the sum of all.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Invalid, Preset, WrongAnswer};
+
+/// What is fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// The delays of the origin's answers, in milliseconds: a URL each.
+    pub delays_ms: Vec<u64>,
+    /// URLs of one's own, instead of the origin's.
+    pub urls: Vec<String>,
+    /// What to fetch: `urls`, or the origin's URL for each delay. Filled in by
+    /// whoever runs the job, as the origin's address is not known before.
+    #[serde(skip)]
+    pub targets: Vec<String>,
+    /// How long each body is, where that is known beforehand.
+    #[serde(skip)]
+    pub body_bytes: Option<u64>,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Bodies that arrived whole.
+    pub bodies: usize,
+    /// Bytes of all bodies.
+    pub bytes: u64,
+}
+
+impl Outcome {
+    /// One more body has arrived.
+    pub fn add(&mut self, bytes: u64) {
+        self.bodies += 1;
+        self.bytes += bytes;
+    }
+}
+
+impl Job {
+    pub(crate) fn preset(preset: Preset) -> Self {
+        let delays_ms = match preset {
+            Preset::Article => vec![100, 200, 300],
+            Preset::Heavy => (0..64).map(|url| 1 + url % 8).collect(),
+        };
+        Self {
+            delays_ms,
+            urls: Vec::new(),
+            targets: Vec::new(),
+            body_bytes: None,
+        }
+    }
+
+    /// The least that all at once can take: the slowest answer.
+    pub fn slowest(&self) -> Duration {
+        Duration::from_millis(self.delays_ms.iter().copied().max().unwrap_or(0))
+    }
+
+    /// What one after the other takes: all answers.
+    pub fn sum(&self) -> Duration {
+        Duration::from_millis(self.delays_ms.iter().sum())
+    }
+
+    pub(crate) fn units(&self) -> usize {
+        if self.urls.is_empty() {
+            self.delays_ms.len()
+        } else {
+            self.urls.len()
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Invalid> {
+        for url in &self.urls {
+            check_url("urls", url)?;
+        }
+        Invalid::unless_within("delays_ms (their number)", self.units() as u64, 1, 10_000)?;
+        for &delay in &self.delays_ms {
+            Invalid::unless_within("delays_ms", delay, 0, 3_600_000)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn scaled(&self, divisor: u64) -> Self {
+        let mut job = self.clone();
+        if self.delays_ms.len() > 16 {
+            job.delays_ms
+                .truncate((self.delays_ms.len() / divisor as usize).max(1));
+        } else {
+            for delay in &mut job.delays_ms {
+                *delay = (*delay / divisor).max(1);
+            }
+        }
+        job
+    }
+
+    /// Every body, whole.
+    pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
+        WrongAnswer::unless(
+            outcome.bodies == self.units(),
+            "bodies",
+            outcome.bodies,
+            self.units(),
+        )?;
+        let Some(body_bytes) = self.body_bytes else {
+            return Ok(());
+        };
+        let bytes = body_bytes * self.units() as u64;
+        WrongAnswer::unless(outcome.bytes == bytes, "bytes", outcome.bytes, bytes)
+    }
+}
+
+/// Plain HTTP with a host, for now.
+pub(crate) fn check_url(key: &str, url: &str) -> Result<(), Invalid> {
+    let host = url.strip_prefix("http://").map(|rest| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        &rest[..end]
+    });
+    let fine = host.is_some_and(|host| !host.is_empty())
+        && !url.chars().any(|c| c.is_whitespace() || c.is_control());
+    if fine {
+        return Ok(());
+    }
+    Err(Invalid::new(
+        key,
+        url,
+        "has to be a plain `http://host/...` URL",
+    ))
+}

@@ -1,0 +1,342 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Invalid, Model, Result, WrongAnswer, counter, download, exchange, fetch, offload, pipeline,
+    primes,
+};
+
+/// Which numbers a job starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Those of the article that the suite comes from.
+    Article,
+    /// Sized so that the serial model takes tens of milliseconds or more.
+    Heavy,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Preset; 2] = [Preset::Article, Preset::Heavy];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Article => "article",
+            Preset::Heavy => "heavy",
+        }
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Preset {
+    type Err = Invalid;
+
+    fn from_str(name: &str) -> std::result::Result<Self, Invalid> {
+        Preset::ALL
+            .into_iter()
+            .find(|preset| preset.name() == name)
+            .ok_or_else(|| {
+                let all = Preset::ALL.map(Preset::name).join(", ");
+                Invalid::new("preset", name, format!("has to be one of {all}"))
+            })
+    }
+}
+
+/// A second way to do a job that is worth a row of its own in a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variant {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// What to set, on top of a preset.
+    pub set: (&'static str, &'static str),
+}
+
+/// Writes the enums over all workloads, and the matches over them, once.
+macro_rules! workloads {
+    ($($(#[doc = $about:literal])+ $name:literal $module:ident $Workload:ident,)+) => {
+        /// One of the jobs that every model does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Workload {
+            $($(#[doc = $about])+ $Workload,)+
+        }
+
+        /// A workload with its parameters.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(untagged)]
+        pub enum Job {
+            $($(#[doc = $about])+ $Workload($module::Job),)+
+        }
+
+        /// What came of a [`Job`].
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(untagged)]
+        pub enum Outcome {
+            $($(#[doc = $about])+ $Workload($module::Outcome),)+
+        }
+
+        impl Workload {
+            /// Every workload, in the order of the tables.
+            pub const ALL: &[Workload] = &[$(Workload::$Workload,)+];
+
+            /// The name on the command line and in every table.
+            pub fn name(self) -> &'static str {
+                match self { $(Workload::$Workload => $name,)+ }
+            }
+
+            /// What the job is, in one line.
+            pub fn about(self) -> &'static str {
+                match self { $(Workload::$Workload => concat!($($about),+).trim_ascii(),)+ }
+            }
+
+            /// The job with a preset's numbers.
+            pub fn job(self, preset: Preset) -> Job {
+                match self { $(Workload::$Workload => Job::$Workload($module::Job::preset(preset)),)+ }
+            }
+
+            /// Reads a job back from what [`Job::to_json`] gave.
+            pub fn job_from_json(self, job: Value) -> std::result::Result<Job, serde_json::Error> {
+                Ok(match self {
+                    $(Workload::$Workload => Job::$Workload(serde_json::from_value(job)?),)+
+                })
+            }
+        }
+
+        impl Job {
+            /// Which workload this is a job of.
+            pub fn workload(&self) -> Workload {
+                match self { $(Job::$Workload(_) => Workload::$Workload,)+ }
+            }
+
+            /// Has `model` do it.
+            pub fn run(&self, model: &dyn Model) -> Result<Outcome> {
+                Ok(match self {
+                    $(Job::$Workload(job) => Outcome::$Workload(model.$module(job)?),)+
+                })
+            }
+
+            /// Accepts only a right answer.
+            pub fn check(&self, outcome: &Outcome) -> std::result::Result<(), WrongAnswer> {
+                match (self, outcome) {
+                    $((Job::$Workload(job), Outcome::$Workload(outcome)) => job.check(outcome),)+
+                    _ => Err(WrongAnswer {
+                        what: "outcome",
+                        got: format!("{outcome:?}"),
+                        expected: format!("one of {}", self.workload()),
+                    }),
+                }
+            }
+
+            /// Refuses parameters that make no sense.
+            pub fn validate(&self) -> std::result::Result<(), Invalid> {
+                match self { $(Job::$Workload(job) => job.validate(),)+ }
+                    .map_err(|invalid| Invalid {
+                        key: format!("{}.{}", self.workload(), invalid.key),
+                        ..invalid
+                    })
+            }
+
+            /// How many of a model's own units it keeps busy at once.
+            pub fn units(&self) -> usize {
+                match self { $(Job::$Workload(job) => job.units(),)+ }
+            }
+
+            /// The same job, about `divisor` times less of it.
+            pub fn scaled(&self, divisor: u64) -> Job {
+                match self {
+                    $(Job::$Workload(job) => Job::$Workload(job.scaled(divisor.max(1))),)+
+                }
+            }
+        }
+    };
+}
+
+workloads! {
+    /// Workers add to one shared counter behind a guard
+    "counter" counter Counter,
+    /// Producers and consumers share a queue of limited capacity
+    "pipeline" pipeline Pipeline,
+    /// A pool counts the primes of a range by trial division
+    "primes" primes Primes,
+    /// A writer and a reader share a queue and an integer
+    "exchange" exchange Exchange,
+    /// URLs that answer after different delays are fetched all at once
+    "fetch" fetch Fetch,
+    /// Blocking calls are made while a heartbeat has to go on
+    "offload" offload Offload,
+    /// Images are downloaded into a directory, a limited number at once
+    "download" download Download,
+}
+
+impl Workload {
+    /// Second ways to do this job that a comparison measures beside the first.
+    pub fn variants(self) -> &'static [Variant] {
+        match self {
+            Workload::Counter => &[Variant {
+                name: "racy",
+                set: ("guard", "racy"),
+            }],
+            _ => &[],
+        }
+    }
+
+    /// Whether the job needs an HTTP origin (or URLs of one's own).
+    pub fn needs_origin(self) -> bool {
+        matches!(self, Workload::Fetch | Workload::Download)
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Workload {
+    type Err = Invalid;
+
+    fn from_str(name: &str) -> std::result::Result<Self, Invalid> {
+        Workload::ALL
+            .iter()
+            .copied()
+            .find(|workload| workload.name() == name)
+            .ok_or_else(|| {
+                let all: Vec<_> = Workload::ALL.iter().map(|w| w.name()).collect();
+                Invalid::new(
+                    "workload",
+                    name,
+                    format!("has to be one of {}", all.join(", ")),
+                )
+            })
+    }
+}
+
+impl Job {
+    /// The parameters as a JSON object: the keys that [`Job::set`] takes.
+    ///
+    /// # Panics
+    ///
+    /// Never: a job is plain numbers and texts, which JSON can hold.
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(self).expect("a job is plain numbers and texts")
+    }
+
+    /// Sets one parameter from text, as `--set key=value` does: a number, a
+    /// word, or a list with commas.
+    pub fn set(&mut self, key: &str, text: &str) -> std::result::Result<(), Invalid> {
+        let name = format!("{}.{key}", self.workload());
+        let mut job = self.to_json();
+        let keys = job.as_object_mut().expect("a job is an object");
+        let Some(slot) = keys.get_mut(key) else {
+            let known: Vec<_> = keys.keys().map(String::as_str).collect();
+            return Err(Invalid::new(
+                name,
+                text,
+                format!("there is no such key; there are {}", known.join(", ")),
+            ));
+        };
+        let number = |text: &str| text.parse::<u64>().map(Value::from);
+        *slot = match slot {
+            Value::Number(_) => number(text)
+                .map_err(|_| Invalid::new(&name, text, "has to be a whole number, 0 or more"))?,
+            Value::Array(_) => text
+                .split(',')
+                .filter(|part| !part.is_empty())
+                .map(|part| number(part).unwrap_or_else(|_| Value::from(part)))
+                .collect(),
+            _ => Value::from(text),
+        };
+        *self = self
+            .workload()
+            .job_from_json(job)
+            .map_err(|wrong| Invalid::new(name, text, wrong.to_string()))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_valid_and_survive_json() {
+        for &workload in Workload::ALL {
+            for preset in Preset::ALL {
+                let job = workload.job(preset);
+                job.validate().expect("a preset makes sense");
+                let again = workload.job_from_json(job.to_json()).expect("its own JSON");
+                assert_eq!(again, job);
+                job.scaled(1_000_000).validate().expect("however small");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_set_from_text() {
+        let mut job = Workload::Fetch.job(Preset::Article);
+        job.set("delays_ms", "5,6").expect("a list");
+        assert_eq!(job.units(), 2);
+        job.set("urls", "http://localhost/a")
+            .expect("a list of one");
+        assert_eq!(job.units(), 1);
+        let mut job = Workload::Download.job(Preset::Article);
+        job.set("into", "a directory").expect("a path");
+        assert_eq!(job.to_json()["into"], "a directory");
+        let mut job = Workload::Counter.job(Preset::Article);
+        job.set("guard", "racy").expect("a guard");
+        assert_eq!(job.to_json()["guard"], "racy");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        let refused = |workload: Workload, key: &str, value: &str| {
+            let mut job = workload.job(Preset::Article);
+            job.set(key, value)
+                .and_then(|()| job.validate())
+                .expect_err("it makes no sense")
+                .to_string()
+        };
+        for (workload, key, value, says) in [
+            (Workload::Counter, "workers", "0", "counter.workers = 0"),
+            (
+                Workload::Counter,
+                "wrkers",
+                "1",
+                "workers, increments, guard",
+            ),
+            (Workload::Counter, "workers", "-1", "whole number"),
+            (
+                Workload::Counter,
+                "workers",
+                "18446744073709551615",
+                "10000",
+            ),
+            (
+                Workload::Counter,
+                "guard",
+                "luck",
+                "`lock`, `atomic`, `racy`",
+            ),
+            (Workload::Pipeline, "capacity", "0", "from 1"),
+            (Workload::Primes, "end", "5", "from 1000000"),
+            (Workload::Fetch, "delays_ms", "", "from 1"),
+            (Workload::Fetch, "delays_ms", "soon", "delays_ms"),
+            (Workload::Fetch, "urls", "ftp://x/", "http://"),
+            (Workload::Offload, "heartbeat_ms", "0", "from 1"),
+            (Workload::Download, "limit", "0", "from 1"),
+            (Workload::Download, "image_bytes", "3", "from 2048"),
+        ] {
+            let text = refused(workload, key, value);
+            assert!(text.contains(says), "{text}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The contract that every concurrency model keeps: which jobs there are, how
+//! they are parametrised, and what a right answer is.
+//!
+//! Nothing here starts a thread, runs a future or does I/O. A workload is one
+//! file: its `Job` (what is asked), its `Outcome` (what came of it) and
+//! `Job::check`, which accepts only right answers. A concurrency model is one
+//! type that implements [`Model`], with one method a workload.
+//!
+//! ```
+//! use suite::{Job, Preset, Workload};
+//!
+//! let mut job = Workload::Primes.job(Preset::Article);
+//! job.set("workers", "2")?;
+//! job.validate()?;
+//! assert_eq!(job.to_json()["workers"], 2);
+//! # Ok::<(), suite::Invalid>(())
+//! ```
+
+pub mod counter;
+pub mod download;
+pub mod exchange;
+pub mod fetch;
+pub mod offload;
+pub mod pipeline;
+pub mod primes;
+
+mod error;
+mod job;
+mod setup;
+
+pub use error::{Invalid, Result, Unsupported, WrongAnswer};
+pub use job::{Job, Outcome, Preset, Variant, Workload};
+pub use setup::Setup;
+
+/// A concurrency model: one way to do several things at once.
+///
+/// The methods block until the job is done, whatever happens inside, so that
+/// threads and processes stay natural and the harness needs no runtime. A model
+/// that cannot honestly do a job at the size asked returns [`Unsupported`].
+///
+/// What was rejected: `async fn`s (threads would have to fake futures), one
+/// generic `run<W: Workload>` (generics on page one, for the same dispatch),
+/// and a `Runtime` trait to write each job once (it would erase the very
+/// differences that people come to read).
+pub trait Model {
+    /// Builds what the job of `setup` needs: pools, children, clients.
+    ///
+    /// A workload builds none of these: they stand before anything is timed.
+    fn start(setup: &Setup) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// The name on the command line and in every table.
+    fn name(&self) -> &'static str;
+
+    /// Workers add to one shared counter behind a guard.
+    fn counter(&self, job: &counter::Job) -> Result<counter::Outcome>;
+
+    /// Producers and consumers share a bounded queue.
+    fn pipeline(&self, job: &pipeline::Job) -> Result<pipeline::Outcome>;
+
+    /// A pool counts the primes in a range.
+    fn primes(&self, job: &primes::Job) -> Result<primes::Outcome>;
+
+    /// A writer and a reader share a queue and an integer.
+    fn exchange(&self, job: &exchange::Job) -> Result<exchange::Outcome>;
+
+    /// Every URL is fetched at once.
+    fn fetch(&self, job: &fetch::Job) -> Result<fetch::Outcome>;
+
+    /// Blocking calls are made while a heartbeat has to go on.
+    fn offload(&self, job: &offload::Job) -> Result<offload::Outcome>;
+
+    /// Files are downloaded into a directory, a limited number at once.
+    fn download(&self, job: &download::Job) -> Result<download::Outcome>;
+}

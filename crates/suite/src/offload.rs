@@ -1,0 +1,148 @@
+//! `offload`: blocking calls while a heartbeat has to go on.
+//!
+//! Shows what a blocking call does to everything else that shares its thread,
+//! and what handing it over to a pool costs.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Invalid, Preset, WrongAnswer};
+
+/// Where the blocking calls are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// Handed over to a pool that is there for blocking.
+    Pool,
+    /// On the thread that the heartbeat shares: the mistake.
+    Inline,
+}
+
+/// How many calls, and how often the heart should beat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Blocking calls.
+    pub calls: usize,
+    /// How long each blocks, in milliseconds.
+    pub call_ms: u64,
+    /// The time between two beats, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// Where the calls are made.
+    pub place: Place,
+}
+
+/// What became of the calls, and of the heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Calls that returned.
+    pub done: usize,
+    /// Beats while the calls were under way.
+    pub ticks: u64,
+    /// The longest time without a beat, in nanoseconds. Reported, not checked:
+    /// it is the result.
+    pub longest_gap_ns: u64,
+}
+
+/// The call that blocks: it keeps its thread and needs no core, like a slow
+/// system call.
+pub fn block(job: &Job) {
+    std::thread::sleep(job.call());
+}
+
+/// Counts the beats and remembers the longest gap between them.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    last: Instant,
+    ticks: u64,
+    longest_gap: Duration,
+}
+
+impl Heartbeat {
+    /// The first gap begins now.
+    pub fn start() -> Self {
+        Self {
+            last: Instant::now(),
+            ticks: 0,
+            longest_gap: Duration::ZERO,
+        }
+    }
+
+    /// The heart beats.
+    pub fn tick(&mut self) {
+        self.ticks += 1;
+        self.close_gap();
+    }
+
+    /// The calls are done: the gap that is still open counts too, or a heart
+    /// that never beat would show none.
+    pub fn outcome(mut self, done: usize) -> Outcome {
+        self.close_gap();
+        Outcome {
+            done,
+            ticks: self.ticks,
+            longest_gap_ns: u64::try_from(self.longest_gap.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn close_gap(&mut self) {
+        let now = Instant::now();
+        self.longest_gap = self.longest_gap.max(now - self.last);
+        self.last = now;
+    }
+}
+
+impl Job {
+    pub(crate) fn preset(preset: Preset) -> Self {
+        match preset {
+            Preset::Article => Self {
+                calls: 1,
+                call_ms: 2_000,
+                heartbeat_ms: 100,
+                place: Place::Pool,
+            },
+            Preset::Heavy => Self {
+                calls: 256,
+                call_ms: 1,
+                heartbeat_ms: 1,
+                place: Place::Pool,
+            },
+        }
+    }
+
+    /// How long one call blocks.
+    pub fn call(&self) -> Duration {
+        Duration::from_millis(self.call_ms)
+    }
+
+    /// The time between two beats.
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.heartbeat_ms)
+    }
+
+    pub(crate) fn units(&self) -> usize {
+        self.calls
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Invalid> {
+        Invalid::unless_within("calls", self.calls as u64, 0, 1_000_000)?;
+        Invalid::unless_within("call_ms", self.call_ms, 0, 3_600_000)?;
+        Invalid::unless_within("heartbeat_ms", self.heartbeat_ms, 1, 3_600_000)
+    }
+
+    pub(crate) fn scaled(&self, divisor: u64) -> Self {
+        let mut job = self.clone();
+        if self.calls > 16 {
+            job.calls = (self.calls / divisor as usize).max(1);
+        } else {
+            job.call_ms = (self.call_ms / divisor).max(1);
+        }
+        job
+    }
+
+    /// Every call done. How steady the heart beat is a figure, not an answer.
+    pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
+        WrongAnswer::unless(outcome.done == self.calls, "done", outcome.done, self.calls)
+    }
+}

@@ -1,0 +1,334 @@
+//! `pipeline`: producers and consumers share a queue of limited capacity.
+//!
+//! Shows what handing over an item costs, and that a queue can push back: a
+//! producer that is too fast waits.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Invalid, Preset, WrongAnswer};
+
+/// Who produces and consumes how much.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Units that produce.
+    pub producers: usize,
+    /// Units that consume.
+    pub consumers: usize,
+    /// Items in all, over all producers.
+    pub items: u64,
+    /// The most items that the queue may hold.
+    pub capacity: usize,
+    /// How long a producer waits before each item, in microseconds.
+    pub produce_us: u64,
+}
+
+/// One item: who made it, and which of that producer's items it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Which producer, from 0.
+    pub producer: u32,
+    /// Which of its items, from 0.
+    pub sequence: u64,
+}
+
+/// What came out at the other end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Items that consumers processed.
+    pub received: u64,
+    /// Which items these were, whatever their order: see [`Tally`].
+    pub fingerprint: u64,
+    /// Whether every consumer saw each producer's items in order.
+    pub in_order: bool,
+    /// Items that had been processed when the first producer that waited for
+    /// the end of all processing went on.
+    pub processed_before_release: u64,
+    /// The most items that the queue ever held: see [`Level`].
+    pub high_water: u64,
+}
+
+/// What one consumer has processed.
+///
+/// Tallies of several consumers add up with [`Tally::merge`]. The fingerprint
+/// is a sum of one well-mixed number an item: the order does not matter, and an
+/// item lost, doubled or forged changes it (but for one chance in 2⁶⁴).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tally {
+    received: u64,
+    fingerprint: u64,
+    in_order: bool,
+    /// The next sequence number that each producer can come with, or more.
+    next: Vec<u64>,
+}
+
+impl Tally {
+    /// Nothing processed yet, of a job's many producers.
+    pub fn new(job: &Job) -> Self {
+        Self {
+            received: 0,
+            fingerprint: 0,
+            in_order: true,
+            next: vec![0; job.producers],
+        }
+    }
+
+    /// Processes one item: the whole work that a consumer does for it.
+    #[inline]
+    pub fn process(&mut self, item: Item) {
+        self.received += 1;
+        self.fingerprint = self.fingerprint.wrapping_add(item.mixed());
+        match self.next.get_mut(item.producer as usize) {
+            Some(next) => {
+                self.in_order &= item.sequence >= *next;
+                *next = item.sequence + 1;
+            }
+            None => self.in_order = false,
+        }
+    }
+
+    /// Items processed so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// This consumer's tally and another's, together.
+    pub fn merge(mut self, other: Tally) -> Tally {
+        self.received += other.received;
+        self.fingerprint = self.fingerprint.wrapping_add(other.fingerprint);
+        self.in_order &= other.in_order;
+        self
+    }
+
+    /// The outcome, when all tallies are merged.
+    pub fn outcome(self, processed_before_release: u64, high_water: u64) -> Outcome {
+        Outcome {
+            received: self.received,
+            fingerprint: self.fingerprint,
+            in_order: self.in_order,
+            processed_before_release,
+            high_water,
+        }
+    }
+}
+
+impl Item {
+    /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014) over both
+    /// fields.
+    #[inline]
+    fn mixed(self) -> u64 {
+        let mut z = self
+            .sequence
+            .wrapping_add(u64::from(self.producer) << 40)
+            .wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// How many items the queue holds, and the most that it ever held.
+///
+/// Counted as puts completed less takes begun, so it never counts an item that
+/// is still on its way in or already on its way out: a queue that keeps its
+/// capacity never reads above it. A channel's own `len` would be the very thing
+/// under test.
+#[derive(Debug, Default)]
+#[repr(C)] // the process model keeps one in shared memory
+pub struct Level {
+    now: AtomicI64,
+    high: AtomicI64,
+}
+
+impl Level {
+    /// `items` have been put into the queue.
+    #[inline]
+    pub fn put(&self, items: usize) {
+        let now = self.now.fetch_add(items as i64, Ordering::Relaxed) + items as i64;
+        // Read first: after a while the mark is rarely passed, and a cache line
+        // that is only read can stay with all cores.
+        if now > self.high.load(Ordering::Relaxed) {
+            self.high.fetch_max(now, Ordering::Relaxed);
+        }
+    }
+
+    /// A consumer begins to take `items` out of the queue.
+    #[inline]
+    pub fn take(&self, items: usize) {
+        self.now.fetch_sub(items as i64, Ordering::Relaxed);
+    }
+
+    /// The most items that the queue ever held.
+    pub fn high_water(&self) -> u64 {
+        self.high.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    /// Forgets everything, for the next job.
+    pub fn reset(&self) {
+        self.now.store(0, Ordering::Relaxed);
+        self.high.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Job {
+    pub(crate) fn preset(preset: Preset) -> Self {
+        match preset {
+            Preset::Article => Self {
+                producers: 1,
+                consumers: 1,
+                items: 3,
+                capacity: 10,
+                produce_us: 100_000,
+            },
+            Preset::Heavy => Self {
+                producers: 4,
+                consumers: 4,
+                items: 1_000_000,
+                capacity: 256,
+                produce_us: 0,
+            },
+        }
+    }
+
+    /// How many of the items this producer makes: all make the same number, the
+    /// first ones take what is left over.
+    pub fn share(&self, producer: usize) -> u64 {
+        let producers = self.producers as u64;
+        self.items / producers + u64::from((producer as u64) < self.items % producers)
+    }
+
+    pub(crate) fn units(&self) -> usize {
+        self.producers + self.consumers
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Invalid> {
+        Invalid::unless_within("producers", self.producers as u64, 1, 10_000)?;
+        Invalid::unless_within("consumers", self.consumers as u64, 1, 10_000)?;
+        Invalid::unless_within("items", self.items, 0, 1_000_000_000)?;
+        Invalid::unless_within("capacity", self.capacity as u64, 1, 1_000_000)?;
+        Invalid::unless_within("produce_us", self.produce_us, 0, 60_000_000)
+    }
+
+    pub(crate) fn scaled(&self, divisor: u64) -> Self {
+        let mut job = self.clone();
+        if self.produce_us > 0 {
+            job.produce_us = (self.produce_us / divisor).max(1);
+        } else {
+            job.items = (self.items / divisor).max(1);
+        }
+        job
+    }
+
+    /// Every item once, in order, all processed before a producer that waited
+    /// for that went on, and never more in the queue than it may hold.
+    pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
+        WrongAnswer::unless(
+            outcome.received == self.items,
+            "received",
+            outcome.received,
+            self.items,
+        )?;
+        let fingerprint = (0..self.producers)
+            .flat_map(|producer| {
+                (0..self.share(producer)).map(move |sequence| Item {
+                    producer: producer as u32,
+                    sequence,
+                })
+            })
+            .fold(0u64, |sum, item| sum.wrapping_add(item.mixed()));
+        WrongAnswer::unless(
+            outcome.fingerprint == fingerprint,
+            "fingerprint",
+            outcome.fingerprint,
+            format!("{fingerprint} (each item exactly once)"),
+        )?;
+        WrongAnswer::unless(outcome.in_order, "in_order", outcome.in_order, true)?;
+        WrongAnswer::unless(
+            outcome.processed_before_release == self.items,
+            "processed_before_release",
+            outcome.processed_before_release,
+            self.items,
+        )?;
+        WrongAnswer::unless(
+            outcome.high_water <= self.capacity as u64,
+            "high_water",
+            outcome.high_water,
+            format!("at most {}", self.capacity),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn items(job: &Job) -> Vec<Item> {
+        (0..job.producers)
+            .flat_map(|producer| {
+                (0..job.share(producer)).map(move |sequence| Item {
+                    producer: producer as u32,
+                    sequence,
+                })
+            })
+            .collect()
+    }
+
+    fn checked(job: &Job, items: &[Item]) -> Result<(), WrongAnswer> {
+        let mut tally = Tally::new(job);
+        for &item in items {
+            tally.process(item);
+        }
+        job.check(&tally.outcome(job.items, 0))
+    }
+
+    proptest! {
+        #[test]
+        fn shares_add_up(producers in 1usize..50, total in 0u64..10_000) {
+            let job = Job { producers, items: total, ..Job::preset(Preset::Article) };
+            prop_assert_eq!((0..producers).map(|p| job.share(p)).sum::<u64>(), total);
+        }
+
+        #[test]
+        fn an_item_lost_doubled_or_out_of_order_is_found(
+            producers in 1usize..5,
+            total in 2u64..200,
+            at in 0usize..200,
+        ) {
+            let job = Job { producers, items: total, ..Job::preset(Preset::Article) };
+            let all = items(&job);
+            prop_assert!(checked(&job, &all).is_ok());
+
+            let at = at % all.len();
+            let mut lost = all.clone();
+            lost.remove(at);
+            prop_assert!(checked(&job, &lost).is_err());
+
+            let mut doubled_for_lost = all.clone();
+            doubled_for_lost[at] = all[(at + 1) % all.len()];
+            prop_assert!(checked(&job, &doubled_for_lost).is_err());
+
+            let same = (at + 1) % all.len();
+            if all[at].producer == all[same].producer {
+                let mut swapped = all.clone();
+                swapped.swap(at, same);
+                prop_assert!(checked(&job, &swapped).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_level_remembers_its_highest() {
+        let level = Level::default();
+        level.take(1); // a consumer that waits has begun its take
+        level.put(2);
+        level.take(1);
+        level.put(3);
+        assert_eq!(level.high_water(), 3);
+        level.reset();
+        assert_eq!(level.high_water(), 0);
+    }
+}

@@ -1,0 +1,192 @@
+//! `primes`: how many n in a range are prime, by trial division, over a pool.
+//!
+//! Shows what a model does with work that needs nothing but a core.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Invalid, Preset, WrongAnswer};
+
+/// Which range, and how many search it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// The first number.
+    pub start: u64,
+    /// One past the last number.
+    pub end: u64,
+    /// Units in the pool.
+    pub workers: usize,
+}
+
+/// How many were prime.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Primes in `start..end`.
+    pub count: u64,
+}
+
+/// Whether `n` is prime, by trial division up to its square root.
+///
+/// Every model calls this very function: they differ in how they spread the
+/// numbers, not in how they divide.
+pub fn is_prime(n: u64) -> bool {
+    if n < 4 {
+        return n >= 2;
+    }
+    if n.is_multiple_of(2) {
+        return false;
+    }
+    let mut divisor = 3;
+    // `divisor * divisor <= n`, put so that it cannot overflow; the compiler
+    // gets quotient and remainder from one division.
+    while divisor <= n / divisor {
+        if n.is_multiple_of(divisor) {
+            return false;
+        }
+        divisor += 2;
+    }
+    true
+}
+
+/// How many of `numbers` are prime.
+pub fn count(numbers: Range<u64>) -> u64 {
+    numbers.filter(|&n| is_prime(n)).count() as u64
+}
+
+impl Job {
+    /// A worker's share is cut into so many chunks, so that one that is slowed
+    /// down leaves work to the others: a bigger n takes longer, and cores are
+    /// not always ours alone.
+    const CHUNKS_A_WORKER: u64 = 16;
+
+    pub(crate) fn preset(preset: Preset) -> Self {
+        let (start, end) = match preset {
+            Preset::Article => (1_000_000, 1_000_500),
+            Preset::Heavy => (1_000_000, 1_500_000),
+        };
+        Self {
+            start,
+            end,
+            workers: 4,
+        }
+    }
+
+    /// The range in chunks for the workers to claim, in order, none empty.
+    pub fn chunks(&self) -> impl ExactSizeIterator<Item = Range<u64>> + Clone + use<> {
+        let (start, end) = (self.start, self.end);
+        let pieces = self.workers as u64 * Self::CHUNKS_A_WORKER;
+        let size = (end - start).div_ceil(pieces).max(1);
+        let chunks = (end - start).div_ceil(size) as usize;
+        (0..chunks).map(move |chunk| {
+            let first = start + chunk as u64 * size;
+            first..(first + size).min(end)
+        })
+    }
+
+    pub(crate) fn units(&self) -> usize {
+        self.workers
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Invalid> {
+        Invalid::unless_within("workers", self.workers as u64, 1, 10_000)?;
+        Invalid::unless_within("start", self.start, 0, 1_000_000_000_000)?;
+        Invalid::unless_within(
+            "end",
+            self.end,
+            self.start, // an empty range is a fair question
+            self.start + 1_000_000_000,
+        )
+    }
+
+    pub(crate) fn scaled(&self, divisor: u64) -> Self {
+        Self {
+            end: self.start + (self.end - self.start) / divisor,
+            ..self.clone()
+        }
+    }
+
+    /// The true count and no other. It is found by a sieve, so that a mistake
+    /// in the trial division could not hide.
+    pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
+        let true_count = sieve(self.start..self.end);
+        WrongAnswer::unless(
+            outcome.count == true_count,
+            "count",
+            outcome.count,
+            true_count,
+        )
+    }
+}
+
+/// Counts the primes of a range with a segmented sieve of Eratosthenes.
+fn sieve(range: Range<u64>) -> u64 {
+    const SEGMENT: u64 = 1 << 20;
+    let root = range.end.isqrt();
+    let mut composite = vec![false; root as usize + 1];
+    let mut small = Vec::new();
+    for n in 2..=root {
+        if composite[n as usize] {
+            continue;
+        }
+        small.push(n);
+        for multiple in (n * n..=root).step_by(n as usize) {
+            composite[multiple as usize] = true;
+        }
+    }
+    let mut count = 0;
+    let mut first = range.start.max(2);
+    while first < range.end {
+        let last = (first + SEGMENT).min(range.end);
+        let mut composite = vec![false; (last - first) as usize];
+        for &prime in &small {
+            let multiples = (first.div_ceil(prime) * prime).max(prime * prime);
+            for multiple in (multiples..last).step_by(prime as usize) {
+                composite[(multiple - first) as usize] = true;
+            }
+        }
+        count += composite.iter().filter(|&&composite| !composite).count() as u64;
+        first = last;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_article_counted_47_where_39_are_prime() {
+        assert_eq!(count(1_000_000..1_000_500), 39);
+        assert_eq!(sieve(1_000_000..1_000_500), 39);
+    }
+
+    #[test]
+    fn small_numbers() {
+        let primes: Vec<u64> = (0..30).filter(|&n| is_prime(n)).collect();
+        assert_eq!(primes, [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]);
+        assert_eq!(sieve(0..30), 10);
+    }
+
+    proptest! {
+        #[test]
+        fn trial_division_agrees_with_the_sieve(start in 0u64..3_000_000, width in 0u64..3_000) {
+            prop_assert_eq!(count(start..start + width), sieve(start..start + width));
+        }
+
+        #[test]
+        fn chunks_cover_the_range_once(start in 0u64..1_000, width in 0u64..5_000, workers in 1usize..40) {
+            let job = Job { start, end: start + width, workers };
+            let mut next = start;
+            for chunk in job.chunks() {
+                prop_assert_eq!(chunk.start, next);
+                prop_assert!(chunk.start < chunk.end);
+                next = chunk.end;
+            }
+            prop_assert_eq!(next, start + width);
+        }
+    }
+}
