@@ -1,1 +1,122 @@
-//! In the making.
+//! The smol model: a unit is a task on an executor that we built ourselves.
+//!
+//! smol's global executor has one thread unless its environment says otherwise;
+//! an [`Executor`] and the threads that run it are the library's own way to
+//! more.
+
+mod counter;
+mod download;
+mod exchange;
+mod fetch;
+mod http;
+mod offload;
+mod pipeline;
+mod primes;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use anyhow::{Context, ensure};
+use smol::channel::{Sender, bounded};
+use smol::lock::Semaphore;
+use smol::{Executor, future};
+use suite::{Model, Result, Setup};
+
+/// An executor, and the threads that run its tasks.
+pub struct Smol {
+    executor: Arc<Executor<'static>>,
+    /// Blocking calls that may be under way: `blocking`, under smol, takes its
+    /// own cap from the environment only, once a process.
+    calls: Arc<Semaphore>,
+    /// Nothing is ever sent here: the threads end when it closes.
+    running: Sender<Infallible>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Smol {
+    /// The one place where blocking code meets asynchronous code.
+    ///
+    /// The root future is a task like its children; this thread only waits, so
+    /// `future::block_on`, which does not drive the reactor, is enough.
+    fn run<T: Send + 'static>(
+        &self,
+        root: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        future::block_on(self.executor.spawn(root))
+    }
+}
+
+impl Model for Smol {
+    fn start(setup: &Setup) -> Result<Self> {
+        ensure!(
+            setup.blocking_threads <= Setup::MOST_BLOCKING_THREADS,
+            "smol has at most {} blocking threads",
+            Setup::MOST_BLOCKING_THREADS
+        );
+        let (running, stopped) = bounded(1);
+        let mut smol = Self {
+            executor: Arc::new(Executor::new()),
+            calls: Arc::new(Semaphore::new(setup.blocking_threads)),
+            running,
+            threads: Vec::with_capacity(setup.threads),
+        };
+        for thread in 0..setup.threads {
+            let (executor, stopped) = (smol.executor.clone(), stopped.clone());
+            let thread = Builder::new()
+                .name(format!("smol-{thread}"))
+                .spawn(move || {
+                    let Err(_closed) = smol::block_on(executor.run(stopped.recv()));
+                })
+                .context("starting a thread")?;
+            smol.threads.push(thread);
+        }
+        Ok(smol)
+    }
+
+    fn name(&self) -> &'static str {
+        "smol"
+    }
+
+    fn counter(&self, job: &suite::counter::Job) -> Result<suite::counter::Outcome> {
+        self.run(counter::run(job.clone(), self.executor.clone()))
+    }
+
+    fn pipeline(&self, job: &suite::pipeline::Job) -> Result<suite::pipeline::Outcome> {
+        self.run(pipeline::run(job.clone(), self.executor.clone()))
+    }
+
+    fn primes(&self, job: &suite::primes::Job) -> Result<suite::primes::Outcome> {
+        self.run(primes::run(job.clone(), self.executor.clone()))
+    }
+
+    fn exchange(&self, job: &suite::exchange::Job) -> Result<suite::exchange::Outcome> {
+        self.run(exchange::run(job.clone(), self.executor.clone()))
+    }
+
+    fn fetch(&self, job: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
+        self.run(fetch::run(job.clone(), self.executor.clone()))
+    }
+
+    fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
+        self.run(offload::run(
+            job.clone(),
+            self.executor.clone(),
+            self.calls.clone(),
+        ))
+    }
+
+    fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
+        self.run(download::run(job.clone(), self.executor.clone()))
+    }
+}
+
+impl Drop for Smol {
+    fn drop(&mut self) {
+        self.running.close();
+        for thread in self.threads.drain(..) {
+            // A panic of a task went to whoever awaited it, not to its thread.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,1 +1,101 @@
-//! In the making.
+//! The thread model: a unit is an operating system thread.
+//!
+//! Threads borrow what they share from the scope that joins them. Where a pool
+//! is the idiom it is a rayon pool of this model's own, never the global one.
+
+mod counter;
+mod download;
+mod exchange;
+mod fetch;
+mod http;
+mod offload;
+mod pipeline;
+mod primes;
+
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+use anyhow::{Context, anyhow};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use suite::{Model, Result, Setup, Workload};
+
+/// Threads, and what they need that takes time to build.
+pub struct Thread {
+    /// Only for the workloads that use a pool: the others' threads come and go
+    /// with the job, and idle ones beside them would be counted as theirs.
+    pool: Option<ThreadPool>,
+    agent: ureq::Agent,
+}
+
+impl Thread {
+    fn pool(&self) -> Result<&ThreadPool> {
+        self.pool
+            .as_ref()
+            .ok_or_else(|| anyhow!("the model was started for a job without a pool"))
+    }
+}
+
+impl Model for Thread {
+    fn start(setup: &Setup) -> Result<Self> {
+        let pool = match setup.workload {
+            Workload::Primes | Workload::Offload => Some(
+                ThreadPoolBuilder::new()
+                    .num_threads(setup.units.max(1)) // 0 would mean one a core
+                    .build()
+                    .with_context(|| format!("a pool of {} threads", setup.units))?,
+            ),
+            _ => None,
+        };
+        let agent = http::agent(setup);
+        Ok(Self { pool, agent })
+    }
+
+    fn name(&self) -> &'static str {
+        "thread"
+    }
+
+    fn counter(&self, job: &suite::counter::Job) -> Result<suite::counter::Outcome> {
+        counter::run(job)
+    }
+
+    fn pipeline(&self, job: &suite::pipeline::Job) -> Result<suite::pipeline::Outcome> {
+        pipeline::run(job)
+    }
+
+    fn primes(&self, job: &suite::primes::Job) -> Result<suite::primes::Outcome> {
+        primes::run(job, self.pool()?)
+    }
+
+    fn exchange(&self, job: &suite::exchange::Job) -> Result<suite::exchange::Outcome> {
+        exchange::run(job)
+    }
+
+    fn fetch(&self, job: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
+        fetch::run(job, &self.agent)
+    }
+
+    fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
+        offload::run(job, self.pool()?)
+    }
+
+    fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
+        download::run(job, &self.agent)
+    }
+}
+
+/// `Scope::spawn` panics when the system has no more threads to give; this
+/// says so.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new()
+        .spawn_scoped(scope, work)
+        .context("starting a thread")
+}
+
+/// What a thread returned. A panic in it goes on in the thread that joins.
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

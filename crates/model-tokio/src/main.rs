@@ -1,2 +1,7 @@
-//! In the making.
-fn main() {}
+//! The tokio model's binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runner::main::<model_tokio::Tokio>()
+}

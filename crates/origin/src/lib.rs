@@ -1,1 +1,53 @@
-//! In the making.
+//! The origin: the local HTTP server that downloads are measured against.
+//!
+//! It is an instrument, so it stays out of what it measures: a process of its own,
+//! on standard threads, which favours none of the runtimes under study. It serves
+//! real JPEG images from memory with a delay a request and one link rate over all
+//! connections, and counts what it is asked for.
+//!
+//! - [`serve()`] is the server; the `origin` program and every model's binary run it.
+//! - [`Origin`] starts such a process, and ends it when dropped.
+//! - [`Run`] is one run at an origin, with its own delay, link and counters.
+//! - [`ceiling()`] measures the instrument itself.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! let origin = origin::Origin::spawn(Path::new("target/release/origin"), &[])?;
+//! let shape = origin::Shape { images: 100, mbit_per_s: 100, ..Default::default() };
+//! let run = origin::Run::open(origin.url(), &shape)?;
+//! for file in run.files()? {
+//!     println!("{} has {} bytes", file.url, file.bytes);
+//! }
+//! println!("{} requests", run.stats()?.requests);
+//! # anyhow::Ok(())
+//! ```
+
+mod api;
+mod ceiling;
+mod client;
+mod images;
+mod link;
+mod process;
+mod request;
+mod response;
+mod run;
+mod runs;
+mod serve;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use api::{DELAY_BODY_BYTES, File, MAX_DELAY_MS, MAX_IMAGES, MAX_MBIT_PER_S, Shape, Stats};
+pub use ceiling::ceiling;
+pub use process::Origin;
+pub use run::Run;
+pub use serve::{ServeArgs, serve};
+
+/// How the origin names itself in every answer, and a client knows it.
+const SERVER: &str = "paces-origin";
+
+/// Locks `mutex`. No data here is ever left half changed, so what a thread that
+/// panicked has left behind is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -63,6 +63,12 @@ impl Outcome {
         self.files += 1;
         self.bytes += bytes;
     }
+
+    /// What another worker has completed.
+    pub fn merge(&mut self, other: Outcome) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+    }
 }
 
 impl Job {

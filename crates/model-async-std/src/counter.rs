@@ -1,0 +1,61 @@
+//! Unit: task. Shares: `Arc` of a `Mutex` or `AtomicU64`. Ends: every
+//! task is awaited.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_std::task;
+use suite::Result;
+use suite::counter::{Guard, Job, Outcome};
+
+pub async fn run(job: Job) -> Result<Outcome> {
+    let total = match job.guard {
+        Guard::Lock => {
+            // std's Mutex: the guard never crosses an await.
+            let counter = Arc::new(Mutex::new(0));
+            let shared = Arc::clone(&counter);
+            count(&job, move || {
+                *shared.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            })
+            .await;
+            *counter.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+        Guard::Atomic => {
+            let counter = Arc::new(AtomicU64::new(0));
+            let shared = Arc::clone(&counter);
+            count(&job, move || {
+                shared.fetch_add(1, Relaxed);
+            })
+            .await;
+            counter.load(Relaxed)
+        }
+        Guard::Racy => {
+            let counter = Arc::new(AtomicU64::new(0));
+            let shared = Arc::clone(&counter);
+            // What another worker stores between the two is overwritten.
+            count(&job, move || {
+                shared.store(shared.load(Relaxed) + 1, Relaxed);
+            })
+            .await;
+            counter.load(Relaxed)
+        }
+    };
+    Ok(job.outcome(total))
+}
+
+async fn count(job: &Job, add: impl Fn() + Clone + Send + 'static) {
+    let increments = job.increments;
+    let workers: Vec<_> = (0..job.workers)
+        .map(|_| {
+            let add = add.clone();
+            task::spawn(async move {
+                for _ in 0..increments {
+                    add();
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await;
+    }
+}

@@ -1,0 +1,40 @@
+//! Unit: task. Shares: a channel, and an `Arc<AtomicU64>`. Ends: the marker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use anyhow::Context;
+use async_std::channel::{Receiver, Sender, unbounded};
+use async_std::task;
+use suite::Result;
+use suite::exchange::{Job, Outcome, Transcript, message};
+
+pub async fn run(job: Job) -> Result<Outcome> {
+    let (queue, messages) = unbounded();
+    let shared = Arc::new(AtomicU64::new(0));
+    let writer = task::spawn(write(job, queue, shared.clone()));
+    let reader = task::spawn(read(messages, shared));
+    writer.await?;
+    reader.await
+}
+
+/// `None` is the end marker.
+async fn write(job: Job, queue: Sender<Option<String>>, shared: Arc<AtomicU64>) -> Result<()> {
+    for sequence in 0..job.messages {
+        queue
+            .send(Some(message(sequence)))
+            .await
+            .context("the reader has gone")?;
+    }
+    // Relaxed: the channel orders this store before the read after the marker.
+    shared.store(job.value, Relaxed);
+    queue.send(None).await.context("the reader has gone")
+}
+
+async fn read(messages: Receiver<Option<String>>, shared: Arc<AtomicU64>) -> Result<Outcome> {
+    let mut transcript = Transcript::default();
+    while let Some(message) = messages.recv().await.context("the writer has gone")? {
+        transcript.collect(&message);
+    }
+    Ok(transcript.outcome(shared.load(Relaxed)))
+}

@@ -1,0 +1,31 @@
+//! Unit: task, one a URL. Shares: the client. Ends: every task is awaited.
+
+use anyhow::Context;
+use async_std::{io, task};
+use suite::Result;
+use suite::fetch::{Job, Outcome};
+use surf::Client;
+
+use crate::http;
+
+pub async fn run(job: Job, client: Client) -> Result<Outcome> {
+    let workers: Vec<_> = job
+        .targets
+        .into_iter()
+        .map(|url| {
+            let client = client.clone();
+            task::spawn(async move { fetch(&client, &url).await.context(url) })
+        })
+        .collect();
+    let mut outcome = Outcome::default();
+    for worker in workers {
+        outcome.add(worker.await?);
+    }
+    Ok(outcome)
+}
+
+/// Reads a body to its end; returns its length in bytes.
+async fn fetch(client: &Client, url: &str) -> Result<u64> {
+    let mut response = http::get(client, url).await?;
+    http::copy_body(&mut response, io::sink()).await
+}

@@ -1,0 +1,48 @@
+//! Unit: task, one a call. Shares: the permits of the blocking pool. Ends:
+//! every call is awaited.
+
+use std::sync::Arc;
+
+use smol::lock::Semaphore;
+use smol::{Executor, Timer, future, unblock};
+use suite::Result;
+use suite::offload::{Heartbeat, Job, Outcome, Place, block};
+
+pub async fn run(
+    job: Job,
+    executor: Arc<Executor<'static>>,
+    pool: Arc<Semaphore>,
+) -> Result<Outcome> {
+    let mut heartbeat = Heartbeat::start();
+    let calls = async {
+        let mut calls = Vec::with_capacity(job.calls);
+        for _ in 0..job.calls {
+            let job = job.clone();
+            calls.push(match job.place {
+                Place::Pool => {
+                    let permit = pool.acquire_arc().await;
+                    unblock(move || {
+                        block(&job);
+                        drop(permit);
+                    })
+                }
+                // The mistake: the call keeps a worker from all other tasks.
+                Place::Inline => executor.spawn(async move { block(&job) }),
+            });
+        }
+        let mut done = 0;
+        for call in calls {
+            call.await;
+            done += 1;
+        }
+        done
+    };
+    let beats = async {
+        loop {
+            Timer::after(job.heartbeat()).await;
+            heartbeat.tick();
+        }
+    };
+    let done = future::or(calls, beats).await;
+    Ok(heartbeat.outcome(done))
+}

@@ -1,0 +1,97 @@
+//! Unit: task. Shares: a bounded channel. Ends: the channel closes when the
+//! last producer drops its sender.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::Context;
+use smol::channel::{Receiver, Sender, bounded};
+use smol::{Executor, Timer};
+use suite::Result;
+use suite::pipeline::{Item, Job, Level, Outcome, Tally};
+
+pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
+    let (queue, items) = bounded(job.capacity);
+    // Nothing is ever sent here: it closes when the last consumer is done, and
+    // that is what the producers wait for.
+    let (processing, all_processed) = bounded(1);
+    let level = Arc::new(Level::default());
+    let processed = Arc::new(AtomicU64::new(0));
+
+    let consumers: Vec<_> = (0..job.consumers)
+        .map(|_| {
+            let (job, items, processing) = (job.clone(), items.clone(), processing.clone());
+            let (level, processed) = (level.clone(), processed.clone());
+            executor.spawn(consume(job, items, level, processed, processing))
+        })
+        .collect();
+    drop((items, processing)); // or neither channel would ever close
+    let producers: Vec<_> = (0..job.producers)
+        .map(|producer| {
+            let (job, queue, all_processed) = (job.clone(), queue.clone(), all_processed.clone());
+            let (level, processed) = (level.clone(), processed.clone());
+            executor.spawn(async move {
+                produce(&job, producer, queue, &level, all_processed).await?;
+                anyhow::Ok(processed.load(Relaxed))
+            })
+        })
+        .collect();
+    drop(queue);
+
+    let mut tally = Tally::new(&job);
+    for consumer in consumers {
+        tally = tally.merge(consumer.await);
+    }
+    let mut released = u64::MAX;
+    for producer in producers {
+        released = released.min(producer.await?);
+    }
+    Ok(tally.outcome(released, level.high_water()))
+}
+
+/// Sends this producer's items, then waits until all items are processed.
+async fn produce(
+    job: &Job,
+    producer: usize,
+    queue: Sender<Item>,
+    level: &Level,
+    all_processed: Receiver<Infallible>,
+) -> Result<()> {
+    for sequence in 0..job.share(producer) {
+        if job.produce_us > 0 {
+            Timer::after(Duration::from_micros(job.produce_us)).await;
+        }
+        let producer = producer as u32;
+        queue
+            .send(Item { producer, sequence })
+            .await
+            .context("every consumer has gone")?;
+        level.put(1);
+    }
+    drop(queue);
+    let Err(_closed) = all_processed.recv().await;
+    Ok(())
+}
+
+/// Processes items until there are no more.
+async fn consume(
+    job: Job,
+    items: Receiver<Item>,
+    level: Arc<Level>,
+    processed: Arc<AtomicU64>,
+    processing: Sender<Infallible>,
+) -> Tally {
+    let mut tally = Tally::new(&job);
+    loop {
+        level.take(1);
+        match items.recv().await {
+            Ok(item) => tally.process(item),
+            Err(_closed) => break,
+        }
+    }
+    processed.fetch_add(tally.received(), Relaxed);
+    drop(processing);
+    tally
+}

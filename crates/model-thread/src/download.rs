@@ -1,0 +1,62 @@
+//! Unit: thread, as many as the limit. Shares: the list of files still to
+//! fetch, and the agent. Ends: the list is empty and the scope joins.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::Context;
+use suite::Result;
+use suite::download::{Job, Outcome, Source};
+use ureq::Agent;
+
+use crate::http;
+
+pub fn run(job: &Job, agent: &Agent) -> Result<Outcome> {
+    let sources = Mutex::new(job.sources.iter());
+    let next = || {
+        sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
+    };
+    thread::scope(|scope| {
+        let workers = (0..job.limit.min(job.sources.len()))
+            .map(|_| {
+                crate::spawn(scope, || {
+                    let mut outcome = Outcome::default();
+                    while let Some(source) = next() {
+                        outcome.add(download(job, agent, source)?);
+                    }
+                    anyhow::Ok(outcome)
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut outcome = Outcome::default();
+        for worker in workers {
+            outcome.merge(crate::join(worker)?);
+        }
+        Ok(outcome)
+    })
+}
+
+/// Streams one file to disk; returns its length in bytes. Until the file is
+/// complete it has another name.
+fn download(job: &Job, agent: &Agent, source: &Source) -> Result<u64> {
+    let (path, part) = job.paths(source);
+    stream(agent, &source.url, &part)
+        .and_then(|bytes| {
+            fs::rename(&part, &path)?;
+            Ok(bytes)
+        })
+        .inspect_err(|_| drop(fs::remove_file(&part)))
+        .with_context(|| format!("{} ({})", path.display(), source.url))
+}
+
+fn stream(agent: &Agent, url: &str, part: &Path) -> Result<u64> {
+    let mut body = http::get(agent, url)?;
+    let mut file = File::create(part)?;
+    Ok(io::copy(&mut body, &mut file)?)
+}

@@ -1,0 +1,41 @@
+//! Unit: thread. Shares: an mpsc channel, and an `AtomicU64`. Ends: the marker.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use anyhow::Context;
+use suite::Result;
+use suite::exchange::{Job, Outcome, Transcript, message};
+
+pub fn run(job: &Job) -> Result<Outcome> {
+    let (queue, messages) = channel();
+    let shared = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let shared = &shared;
+        let writer = crate::spawn(scope, move || write(job, queue, shared))?;
+        let reader = crate::spawn(scope, move || read(messages, shared))?;
+        crate::join(writer)?;
+        crate::join(reader)
+    })
+}
+
+/// `None` is the end marker.
+fn write(job: &Job, queue: Sender<Option<String>>, shared: &AtomicU64) -> Result<()> {
+    for sequence in 0..job.messages {
+        queue
+            .send(Some(message(sequence)))
+            .context("the reader has gone")?;
+    }
+    // Relaxed: the channel orders this store before the read after the marker.
+    shared.store(job.value, Relaxed);
+    queue.send(None).context("the reader has gone")
+}
+
+fn read(messages: Receiver<Option<String>>, shared: &AtomicU64) -> Result<Outcome> {
+    let mut transcript = Transcript::default();
+    while let Some(message) = messages.recv().context("the writer has gone")? {
+        transcript.collect(&message);
+    }
+    Ok(transcript.outcome(shared.load(Relaxed)))
+}

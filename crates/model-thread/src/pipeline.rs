@@ -1,0 +1,99 @@
+//! Unit: thread. Shares: a bounded crossbeam channel. Ends: the channel closes
+//! when the last producer drops its sender.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use suite::Result;
+use suite::pipeline::{Item, Job, Level, Outcome, Tally};
+
+pub fn run(job: &Job) -> Result<Outcome> {
+    let (queue, items) = bounded(job.capacity);
+    // Nothing is ever sent here: it closes when the last consumer is done, and
+    // that is what the producers wait for.
+    let (processing, all_processed) = bounded(0);
+    let level = Level::default();
+    let processed = AtomicU64::new(0);
+
+    let (tally, released) = thread::scope(|scope| {
+        let consumers = (0..job.consumers)
+            .map(|_| {
+                let (items, processing) = (items.clone(), processing.clone());
+                let (level, processed) = (&level, &processed);
+                crate::spawn(scope, move || {
+                    consume(job, items, level, processed, processing)
+                })
+            })
+            .collect::<Result<Vec<_>>>();
+        drop((items, processing)); // or neither channel would ever close
+        let producers = (0..job.producers)
+            .map(|producer| {
+                let (queue, all_processed) = (queue.clone(), all_processed.clone());
+                let (level, processed) = (&level, &processed);
+                crate::spawn(scope, move || {
+                    produce(job, producer, queue, level, &all_processed)?;
+                    Ok(processed.load(Relaxed))
+                })
+            })
+            .collect::<Result<Vec<_>>>();
+        drop(queue);
+
+        let tally = consumers?
+            .into_iter()
+            .map(crate::join)
+            .fold(Tally::new(job), Tally::merge);
+        let released: Result<Vec<u64>> = producers?.into_iter().map(crate::join).collect();
+        anyhow::Ok((tally, released?))
+    })?;
+
+    let released = released.into_iter().min().unwrap_or(0);
+    Ok(tally.outcome(released, level.high_water()))
+}
+
+/// Sends this producer's items, then waits until all items are processed.
+fn produce(
+    job: &Job,
+    producer: usize,
+    queue: Sender<Item>,
+    level: &Level,
+    all_processed: &Receiver<Infallible>,
+) -> Result<()> {
+    for sequence in 0..job.share(producer) {
+        if job.produce_us > 0 {
+            thread::sleep(Duration::from_micros(job.produce_us));
+        }
+        let producer = producer as u32;
+        queue
+            .send(Item { producer, sequence })
+            .context("every consumer has gone")?;
+        level.put(1);
+    }
+    drop(queue);
+    let Err(_closed) = all_processed.recv();
+    Ok(())
+}
+
+/// Processes items until there are no more.
+fn consume(
+    job: &Job,
+    items: Receiver<Item>,
+    level: &Level,
+    processed: &AtomicU64,
+    processing: Sender<Infallible>,
+) -> Tally {
+    let mut tally = Tally::new(job);
+    loop {
+        level.take(1);
+        match items.recv() {
+            Ok(item) => tally.process(item),
+            Err(_closed) => break,
+        }
+    }
+    processed.fetch_add(tally.received(), Relaxed);
+    drop(processing);
+    tally
+}

@@ -1,0 +1,32 @@
+//! Unit: task, one a URL. Shares: the client. Ends: the `JoinSet` drains.
+
+use anyhow::Context;
+use reqwest::Client;
+use suite::Result;
+use suite::fetch::{Job, Outcome};
+use tokio::task::JoinSet;
+
+use crate::http;
+
+pub async fn run(job: Job, client: Client) -> Result<Outcome> {
+    let mut workers = JoinSet::new();
+    for url in job.targets {
+        let client = client.clone();
+        workers.spawn(async move { fetch(&client, &url).await.context(url) });
+    }
+    let mut outcome = Outcome::default();
+    while let Some(ended) = crate::join_next(&mut workers).await {
+        outcome.add(ended??);
+    }
+    Ok(outcome)
+}
+
+/// Reads a body to its end; returns its length in bytes.
+async fn fetch(client: &Client, url: &str) -> Result<u64> {
+    let mut response = http::get(client, url).await?;
+    let mut bytes = 0;
+    while let Some(piece) = response.chunk().await? {
+        bytes += piece.len() as u64;
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,39 @@
+//! Unit: task, one a call. Shares: nothing. Ends: the `JoinSet` drains.
+
+use suite::Result;
+use suite::offload::{Heartbeat, Job, Outcome, Place, block};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+pub async fn run(job: Job) -> Result<Outcome> {
+    let mut calls = JoinSet::new();
+    for _ in 0..job.calls {
+        let job = job.clone();
+        match job.place {
+            Place::Pool => calls.spawn_blocking(move || block(&job)),
+            // The mistake: the call keeps a worker from all other tasks.
+            Place::Inline => calls.spawn(async move { block(&job) }),
+        };
+    }
+
+    let mut heartbeat = Heartbeat::start();
+    let calls = async {
+        let mut done = 0;
+        while let Some(ended) = crate::join_next(&mut calls).await {
+            ended?;
+            done += 1;
+        }
+        anyhow::Ok(done)
+    };
+    let beats = async {
+        loop {
+            sleep(job.heartbeat()).await;
+            heartbeat.tick();
+        }
+    };
+    let done = tokio::select! {
+        done = calls => done?,
+        never = beats => never,
+    };
+    Ok(heartbeat.outcome(done))
+}

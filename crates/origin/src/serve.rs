@@ -1,0 +1,254 @@
+//! The server: accepting, a thread a connection, and where each path leads.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::{
+    api::{DELAY_BODY_BYTES, MAX_DELAY_MS, Opened},
+    request::{
+        Failure,
+        Method::{Delete, Get, Head, Post},
+        Request, Requests,
+    },
+    response::{Addressee, Refusal, Response},
+    runs::Runs,
+};
+
+/// Command line of the server.
+#[derive(clap::Args, Debug, Clone)]
+pub struct ServeArgs {
+    /// Port to listen on, on the loopback interface; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// End when standard input does, so that the origin never outlives whoever
+    /// started it
+    #[arg(long)]
+    pub until_stdin_closes: bool,
+}
+
+/// Stack of a connection's thread, in bytes. Thousands of threads have to fit.
+const STACK: usize = 256 * 1024;
+
+/// How many connections may wait to be accepted: a client opens thousands at once,
+/// and one that is turned away tries again only a second later.
+const BACKLOG: i32 = 4096;
+
+/// Serves until stopped: until standard input closes, if `args` say so, else until
+/// the process is killed. Listens on the loopback interface only.
+///
+/// Prints the address (`http://127.0.0.1:PORT`) as one line on standard output:
+/// from then on connections are accepted. It is meant for a process of its own:
+/// the threads of connections end with the process, not with this call.
+///
+/// # Errors
+///
+/// When the port cannot be had, or the address or standard input is of no use.
+pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    prepare_process();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
+        .with_context(|| format!("cannot listen on 127.0.0.1:{}", args.port))?;
+    rustix::net::listen(&listener, BACKLOG).context("cannot set the backlog")?;
+    let url = format!(
+        "http://{}",
+        listener.local_addr().context("cannot get the address")?
+    );
+    let server = Arc::new(Server {
+        url: url.clone(),
+        runs: Runs::default(),
+        delay_body: Arc::new(vec![b'.'; DELAY_BODY_BYTES as usize]),
+    });
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{url}")
+        .and_then(|()| stdout.flush())
+        .context("cannot print the address to standard output")?;
+    drop(stdout);
+    if !args.until_stdin_closes {
+        accept(&listener, &server);
+    }
+    thread::Builder::new()
+        .name("accept".to_owned())
+        .spawn(move || accept(&listener, &server))
+        .context("cannot start a thread")?;
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).context("cannot read standard input")?;
+    Ok(())
+}
+
+/// Raises what would limit connections or blur delays. Best effort: without it
+/// the origin serves fewer connections, or some 50 us later.
+fn prepare_process() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
+    // The kernel may wake a sleeping thread late by this; threads inherit it.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::set_current_timer_slack(std::num::NonZero::new(1));
+}
+
+struct Server {
+    url: String,
+    runs: Runs,
+    delay_body: Arc<Vec<u8>>,
+}
+
+fn accept(listener: &TcpListener, server: &Arc<Server>) -> ! {
+    let mut last_connection = 0;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                last_connection += 1;
+                let (server, connection) = (Arc::clone(server), last_connection);
+                // Where no thread can be had, the stream is dropped: the client
+                // sees its connection closed, and the others live on.
+                let _ = thread::Builder::new()
+                    .name(format!("connection {connection}"))
+                    .stack_size(STACK)
+                    .spawn(move || converse(&server, &stream, connection));
+            }
+            // A connection may be gone before it is accepted; but out of
+            // descriptors the error comes back at once, and asking for it again
+            // without a pause would take a core from those that are measured.
+            Err(_) => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// Answers the requests of one connection, in order, until either side is done.
+fn converse(server: &Server, stream: &TcpStream, connection: u64) {
+    // What is written is complete: waiting for more would only delay it.
+    let _ = stream.set_nodelay(true);
+    let mut requests = Requests::new(stream);
+    loop {
+        let (to, response) = match requests.next() {
+            Ok(Some(request)) => {
+                let response = route(server, &request, connection);
+                (
+                    Addressee::of(&request),
+                    response.unwrap_or_else(Response::from),
+                )
+            }
+            Err(Failure::Refused(refusal)) => (Addressee::UNKNOWN, Response::from(refusal)),
+            Ok(None) | Err(Failure::Lost) => return,
+        };
+        if response.send(stream, to).is_err() {
+            return;
+        }
+        if to.close {
+            return linger(stream);
+        }
+    }
+}
+
+/// Lets the client read the last answer: closing while bytes of its are unread
+/// would reset the connection, and the answer could be lost.
+fn linger(mut stream: &TcpStream) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let since = Instant::now();
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(PATIENCE));
+    let mut unread = [0; 8 * 1024];
+    while since.elapsed() < PATIENCE && matches!(stream.read(&mut unread), Ok(1..)) {}
+}
+
+/// Where each path leads. A path that exists, asked with a method that it does
+/// not take, is told which it takes.
+fn route(server: &Server, request: &Request, connection: u64) -> Result<Response, Refusal> {
+    let runs = &server.runs;
+    let path: Vec<&str> = request.path.split('/').skip(1).collect();
+    match (&path[..], request.method) {
+        ([""], Get | Head) => Ok(Response::text(200, about(&server.url))),
+        ([""], _) => Err(Refusal::method("GET, HEAD")),
+
+        (["runs"], Post) => {
+            let shape = serde_json::from_slice(&request.body)
+                .map_err(|error| Refusal::new(400, format!("not the shape of a run: {error}")))?;
+            Response::json(
+                201,
+                &Opened {
+                    id: runs.open(shape)?,
+                },
+            )
+        }
+        (["runs"], _) => Err(Refusal::method("POST")),
+
+        (["runs", id], Delete) => {
+            runs.close(&*runs.get(id)?);
+            Ok(Response::new(204, Arc::default()))
+        }
+        (["runs", _], _) => Err(Refusal::method("DELETE")),
+
+        (["runs", id, "files"], Get | Head) => {
+            let files = runs.get(id)?.files(&server.url);
+            Response::json(
+                200,
+                &files.map_err(|error| Refusal::new(500, format!("{error:#}")))?,
+            )
+        }
+        (["runs", _, "files"], _) => Err(Refusal::method("GET, HEAD")),
+
+        (["runs", id, "stats"], Get | Head) => Response::json(200, &runs.get(id)?.stats(false)),
+        (["runs", _, "stats"], _) => Err(Refusal::method("GET, HEAD")),
+
+        (["runs", id, "reset"], Post) => Response::json(200, &runs.get(id)?.stats(true)),
+        (["runs", _, "reset"], _) => Err(Refusal::method("POST")),
+
+        (["runs", id, "image", name], Get | Head) => {
+            let run = runs.get(id)?;
+            let image = run.image(name).ok_or_else(|| not_found(request))?;
+            let response = Response::image(image, request);
+            Ok(response.of_run(run.enter(connection), run.delay()))
+        }
+        (["runs", _, "image", _], _) => Err(Refusal::method("GET, HEAD")),
+
+        (["runs", id, "delay", ms], Get | Head) => {
+            let run = runs.get(id)?;
+            let delay = delay(ms)?;
+            let response = Response::new(200, Arc::clone(&server.delay_body));
+            Ok(response.of_run(run.enter(connection), delay))
+        }
+        (["runs", _, "delay", _], _) => Err(Refusal::method("GET, HEAD")),
+
+        _ => Err(not_found(request)),
+    }
+}
+
+fn not_found(request: &Request) -> Refusal {
+    Refusal::new(404, format!("there is no {}", request.path))
+}
+
+fn delay(ms: &str) -> Result<Duration, Refusal> {
+    ms.parse()
+        .ok()
+        .filter(|ms| *ms <= MAX_DELAY_MS)
+        .map(Duration::from_millis)
+        .ok_or_else(|| Refusal::new(400, format!("a delay is 0 to {MAX_DELAY_MS} ms, not {ms}")))
+}
+
+fn about(url: &str) -> String {
+    format!(
+        "This is the origin of Paces: it serves images to the programs that are measured.
+
+Open a run (every key can be left out, and is then 0):
+  curl -d '{{\"images\": 100, \"image_bytes\": 0, \"delay_ms\": 20, \"mbit_per_s\": 100}}' {url}/runs
+
+GET    {url}/runs/ID/files             names, URLs, sizes and digests
+GET    {url}/runs/ID/image/0000.jpg    an image
+GET    {url}/runs/ID/delay/MS          {DELAY_BODY_BYTES} bytes after MS milliseconds
+GET    {url}/runs/ID/stats             what the run has been asked for
+POST   {url}/runs/ID/reset             the same, and zeroes it
+DELETE {url}/runs/ID                   forgets the run
+"
+    )
+}
