@@ -27,5 +27,7 @@ pub async fn run(job: Job, client: Client) -> Result<Outcome> {
 /// Reads a body to its end; returns its length in bytes.
 async fn fetch(client: &Client, url: &str) -> Result<u64> {
     let mut response = http::get(client, url).await?;
-    http::copy_body(&mut response, io::sink()).await
+    let bytes = io::copy(&mut response, &mut io::sink()).await?;
+    http::check_whole(&response, bytes)?;
+    Ok(bytes)
 }

@@ -1,18 +1,21 @@
 //! Unit: task, as many as the limit. Shares: the list of files still to fetch.
 //! Ends: the list is empty and every task is awaited.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use http_body_util::BodyExt;
-use smol::Executor;
-use smol::fs::{self, File};
-use smol::io::AsyncWriteExt;
+use smol::{Executor, unblock};
 use suite::Result;
 use suite::download::{Job, Outcome, Source};
 
 use crate::http::Client;
+
+/// A body goes to the disk in pieces of at least this size, or whole.
+const PIECE_BYTES: usize = 64 * 1024;
 
 pub async fn run(mut job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
     let limit = job.limit.min(job.sources.len());
@@ -47,30 +50,62 @@ pub async fn run(mut job: Job, executor: Arc<Executor<'static>>) -> Result<Outco
 /// complete it has another name.
 async fn download(job: &Job, client: &mut Client, source: &Source) -> Result<u64> {
     let (path, part) = job.paths(source);
-    let complete = async {
-        let bytes = stream(client, &source.url, &part).await?;
-        fs::rename(&part, &path).await?;
-        anyhow::Ok(bytes)
-    };
-    match complete.await {
-        Ok(bytes) => Ok(bytes),
-        Err(error) => {
-            let _ = fs::remove_file(&part).await; // there may be none yet
-            Err(error).with_context(|| format!("{} ({})", path.display(), source.url))
-        }
+    let streamed = stream(client, &source.url, part.clone(), path.clone()).await;
+    if streamed.is_err() {
+        let _ = smol::fs::remove_file(&part).await; // there may be none yet
     }
+    streamed.with_context(|| format!("{} ({})", path.display(), source.url))
 }
 
-async fn stream(client: &mut Client, url: &str, part: &Path) -> Result<u64> {
+async fn stream(client: &mut Client, url: &str, part: PathBuf, path: PathBuf) -> Result<u64> {
     let mut body = client.get(url).await?;
-    let mut file = File::create(part).await?;
+    let mut file = Partial::new(part);
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
-        if let Some(piece) = frame?.data_ref() {
-            file.write_all(piece).await?;
-            bytes += piece.len() as u64;
+        let Ok(data) = frame?.into_data() else {
+            continue; // trailers
+        };
+        bytes += data.len() as u64;
+        file.piece.extend_from_slice(&data);
+        if file.piece.len() >= PIECE_BYTES {
+            file = unblock(move || file.write()).await?;
         }
     }
-    file.flush().await?;
+    unblock(move || file.write()?.finish(&path)).await?;
     Ok(bytes)
+}
+
+/// A file under its temporary name.
+struct Partial {
+    path: PathBuf,
+    file: Option<File>,
+    /// What goes to the disk with the next write. Every call into the blocking
+    /// pool costs a hop to another thread and back: a few large ones are the
+    /// idiom, and a small file takes one.
+    piece: Vec<u8>,
+}
+
+impl Partial {
+    fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            file: None,
+            piece: Vec::new(),
+        }
+    }
+
+    fn write(mut self) -> io::Result<Self> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => File::create(&self.path)?,
+        };
+        file.write_all(&self.piece)?;
+        self.piece.clear();
+        self.file = Some(file);
+        Ok(self)
+    }
+
+    fn finish(self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)
+    }
 }
