@@ -8,7 +8,7 @@ use suite::Setup;
 use ureq::{Agent, BodyReader};
 
 /// Bodies are read in pieces of this size.
-const PIECE_BYTES: usize = 64 * 1024;
+const PIECE_BYTES: usize = 32 * 1024;
 
 /// An agent that keeps a connection for each of a job's units. (ureq keeps 3 a
 /// host unless told.)
@@ -16,6 +16,10 @@ pub fn agent(setup: &Setup) -> Agent {
     Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
+        // Of 128 KiB each if left alone, for every connection. Measured with 20:
+        // 5 MiB less, no slower.
+        .input_buffer_size(PIECE_BYTES)
+        .output_buffer_size(4 * 1024)
         .http_status_as_error(false)
         .max_idle_connections(setup.units)
         .max_idle_connections_per_host(setup.units)

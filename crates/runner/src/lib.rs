@@ -1,1 +1,115 @@
-//! In the making.
+//! The command line that every model's binary shares.
+//!
+//! A model's `main.rs` is one line:
+//!
+//! ```no_run
+//! # use suite::{Model, Result, Setup, counter, download, exchange, fetch, offload};
+//! # use suite::{pipeline, primes};
+//! # struct Tokio;
+//! # impl Model for Tokio {
+//! #     fn start(_: &Setup) -> Result<Self> { Ok(Tokio) }
+//! #     fn name(&self) -> &'static str { "tokio" }
+//! #     fn counter(&self, _: &counter::Job) -> Result<counter::Outcome> { todo!() }
+//! #     fn pipeline(&self, _: &pipeline::Job) -> Result<pipeline::Outcome> { todo!() }
+//! #     fn primes(&self, _: &primes::Job) -> Result<primes::Outcome> { todo!() }
+//! #     fn exchange(&self, _: &exchange::Job) -> Result<exchange::Outcome> { todo!() }
+//! #     fn fetch(&self, _: &fetch::Job) -> Result<fetch::Outcome> { todo!() }
+//! #     fn offload(&self, _: &offload::Job) -> Result<offload::Outcome> { todo!() }
+//! #     fn download(&self, _: &download::Job) -> Result<download::Outcome> { todo!() }
+//! # }
+//! fn main() -> std::process::ExitCode {
+//!     runner::main::<Tokio>()
+//! }
+//! ```
+//!
+//! - [`stage`] makes a job as asked into one that can be run, runs and verifies
+//!   it; the harness uses it too.
+//! - [`tree`] measures a process and its children.
+//!
+//! **No runtime is linked here**: what is measured is the model's alone.
+
+mod cli;
+mod findings;
+mod list;
+mod run;
+pub mod stage;
+pub mod tree;
+
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use suite::{Invalid, Model, Unsupported};
+
+/// How a run ends that failed, or whose answer was wrong.
+pub const FAILED: u8 = 1;
+/// How a run ends that was asked for something that makes no sense.
+pub const INVALID: u8 = 2;
+/// How a run ends whose model does not do that job at that size.
+pub const UNSUPPORTED: u8 = 4;
+
+/// Runs the command line of `M`'s binary, to the exit code it ends with.
+pub fn main<M: Model>() -> ExitCode {
+    let args = match cli::Args::try_parse() {
+        Ok(args) => args,
+        // `--help` too is an "error" to clap. Nobody is left to tell if this
+        // cannot be printed.
+        Err(error) => {
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => INVALID.into(),
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
+    let done = match args.command {
+        cli::Command::List(args) => list::list(&args),
+        cli::Command::Run(args) => run::run::<M>(&args),
+        cli::Command::Origin(args) => origin::serve(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            exit_code(&error).into()
+        }
+    }
+}
+
+/// The exit code that says what kind of error this is.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<Invalid>() {
+        INVALID
+    } else if error.is::<Unsupported>() {
+        UNSUPPORTED
+    } else {
+        FAILED
+    }
+}
+
+/// Cores there are for this process: the worker threads that a model gets
+/// unless the command line says otherwise.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Prints an error with all its causes on one line of standard error.
+fn complain(error: &anyhow::Error) {
+    // An error that cannot be printed is still in the exit code.
+    let _ = writeln!(io::stderr(), "error: {error:#}");
+}
+
+/// Prints to standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        // Whoever closed the pipe (`| head -1`) has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("standard output"),
+    }
+}
