@@ -55,7 +55,5 @@ async fn count(job: &Job, add: impl Fn() + Clone + Send + 'static) {
             })
         })
         .collect();
-    for worker in workers {
-        worker.await;
-    }
+    crate::join_all(workers).await;
 }

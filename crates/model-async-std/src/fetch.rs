@@ -18,8 +18,8 @@ pub async fn run(job: Job, client: Client) -> Result<Outcome> {
         })
         .collect();
     let mut outcome = Outcome::default();
-    for worker in workers {
-        outcome.add(worker.await?);
+    for bytes in crate::join_all(workers).await {
+        outcome.add(bytes?);
     }
     Ok(outcome)
 }

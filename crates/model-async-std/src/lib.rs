@@ -105,3 +105,12 @@ impl Model for AsyncStd {
         self.run(download::run(job.clone(), self.client.clone()))
     }
 }
+
+/// What all tasks return, once the last has ended.
+async fn join_all<T>(workers: Vec<task::JoinHandle<T>>) -> Vec<T> {
+    let mut ended = Vec::with_capacity(workers.len());
+    for worker in workers {
+        ended.push(worker.await);
+    }
+    ended
+}

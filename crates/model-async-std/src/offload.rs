@@ -27,12 +27,7 @@ pub async fn run(job: Job, pool: Arc<Semaphore>) -> Result<Outcome> {
                 Place::Inline => task::spawn(async move { block(&job) }),
             });
         }
-        let mut done = 0;
-        for call in calls {
-            call.await;
-            done += 1;
-        }
-        done
+        crate::join_all(calls).await.len()
     };
     let beats = async {
         loop {

@@ -55,7 +55,5 @@ async fn count(job: &Job, executor: &Executor<'_>, add: impl Fn() + Clone + Send
             })
         })
         .collect();
-    for worker in workers {
-        worker.await;
-    }
+    crate::join_all(workers).await;
 }

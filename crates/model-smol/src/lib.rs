@@ -120,3 +120,12 @@ impl Drop for Smol {
         }
     }
 }
+
+/// What all tasks return, once the last has ended.
+async fn join_all<T>(workers: Vec<smol::Task<T>>) -> Vec<T> {
+    let mut ended = Vec::with_capacity(workers.len());
+    for worker in workers {
+        ended.push(worker.await);
+    }
+    ended
+}

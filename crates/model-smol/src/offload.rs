@@ -30,12 +30,7 @@ pub async fn run(
                 Place::Inline => executor.spawn(async move { block(&job) }),
             });
         }
-        let mut done = 0;
-        for call in calls {
-            call.await;
-            done += 1;
-        }
-        done
+        crate::join_all(calls).await.len()
     };
     let beats = async {
         loop {

@@ -40,14 +40,11 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
         .collect();
     drop(queue);
 
-    let mut tally = Tally::new(&job);
-    for consumer in consumers {
-        tally = tally.merge(consumer.await);
-    }
-    let mut released = u64::MAX;
-    for producer in producers {
-        released = released.min(producer.await?);
-    }
+    let tallies = crate::join_all(consumers).await;
+    let tally = tallies.into_iter().fold(Tally::new(&job), Tally::merge);
+    let released = crate::join_all(producers).await;
+    let released: Vec<u64> = released.into_iter().collect::<Result<_>>()?;
+    let released = released.into_iter().min().unwrap_or(0);
     Ok(tally.outcome(released, level.high_water()))
 }
 

@@ -25,9 +25,6 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
             })
         })
         .collect();
-    let mut count = 0;
-    for worker in workers {
-        count += worker.await;
-    }
+    let count = crate::join_all(workers).await.into_iter().sum();
     Ok(Outcome { count })
 }

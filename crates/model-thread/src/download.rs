@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::Context;
@@ -15,20 +15,15 @@ use ureq::Agent;
 use crate::http;
 
 pub fn run(job: &Job, agent: &Agent) -> Result<Outcome> {
-    let sources = Mutex::new(job.sources.iter());
-    let next = || {
-        sources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next()
-    };
+    let queue = Queue::new(&job.sources);
     thread::scope(|scope| {
         let workers = (0..job.limit.min(job.sources.len()))
             .map(|_| {
                 crate::spawn(scope, || {
                     let mut outcome = Outcome::default();
-                    while let Some(source) = next() {
-                        outcome.add(download(job, agent, source)?);
+                    while let Some(source) = queue.next() {
+                        let bytes = download(job, agent, source);
+                        outcome.add(bytes.inspect_err(|_| queue.clear())?);
                     }
                     anyhow::Ok(outcome)
                 })
@@ -40,6 +35,28 @@ pub fn run(job: &Job, agent: &Agent) -> Result<Outcome> {
         }
         Ok(outcome)
     })
+}
+
+/// The files still to fetch. A failure empties the list: the other workers
+/// finish the file that they have begun, and stop.
+struct Queue<'a>(Mutex<std::slice::Iter<'a, Source>>);
+
+impl<'a> Queue<'a> {
+    fn new(sources: &'a [Source]) -> Self {
+        Self(Mutex::new(sources.iter()))
+    }
+
+    fn next(&self) -> Option<&'a Source> {
+        self.list().next()
+    }
+
+    fn clear(&self) {
+        *self.list() = [].iter();
+    }
+
+    fn list(&self) -> MutexGuard<'_, std::slice::Iter<'a, Source>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Streams one file to disk; returns its length in bytes. Until the file is

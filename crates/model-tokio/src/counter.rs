@@ -17,7 +17,7 @@ pub async fn run(job: Job) -> Result<Outcome> {
             count(&job, move || {
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             })
-            .await?;
+            .await;
             *counter.lock().unwrap_or_else(PoisonError::into_inner)
         }
         Guard::Atomic => {
@@ -26,7 +26,7 @@ pub async fn run(job: Job) -> Result<Outcome> {
             count(&job, move || {
                 shared.fetch_add(1, Relaxed);
             })
-            .await?;
+            .await;
             counter.load(Relaxed)
         }
         Guard::Racy => {
@@ -36,14 +36,14 @@ pub async fn run(job: Job) -> Result<Outcome> {
             count(&job, move || {
                 shared.store(shared.load(Relaxed) + 1, Relaxed);
             })
-            .await?;
+            .await;
             counter.load(Relaxed)
         }
     };
     Ok(job.outcome(total))
 }
 
-async fn count(job: &Job, add: impl Fn() + Clone + Send + 'static) -> Result<()> {
+async fn count(job: &Job, add: impl Fn() + Clone + Send + 'static) {
     let increments = job.increments;
     let mut workers = JoinSet::new();
     for _ in 0..job.workers {
@@ -54,8 +54,5 @@ async fn count(job: &Job, add: impl Fn() + Clone + Send + 'static) -> Result<()>
             }
         });
     }
-    while let Some(ended) = crate::join_next(&mut workers).await {
-        ended?;
-    }
-    Ok(())
+    workers.join_all().await;
 }

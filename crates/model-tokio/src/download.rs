@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use reqwest::Client;
@@ -19,29 +19,46 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 pub async fn run(mut job: Job, client: Client) -> Result<Outcome> {
     let limit = job.limit.min(job.sources.len());
-    let sources = Arc::new(Mutex::new(std::mem::take(&mut job.sources).into_iter()));
-    let next = move || {
-        sources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next()
-    };
+    let queue = Arc::new(Queue::new(std::mem::take(&mut job.sources)));
     let mut workers = JoinSet::new();
     for _ in 0..limit {
-        let (job, client, next) = (job.clone(), client.clone(), next.clone());
+        let (job, client, queue) = (job.clone(), client.clone(), queue.clone());
         workers.spawn(async move {
             let mut outcome = Outcome::default();
-            while let Some(source) = next() {
-                outcome.add(download(&job, &client, &source).await?);
+            while let Some(source) = queue.next() {
+                let bytes = download(&job, &client, &source).await;
+                outcome.add(bytes.inspect_err(|_| queue.clear())?);
             }
             anyhow::Ok(outcome)
         });
     }
     let mut outcome = Outcome::default();
-    while let Some(ended) = crate::join_next(&mut workers).await {
-        outcome.merge(ended??);
+    for completed in workers.join_all().await {
+        outcome.merge(completed?);
     }
     Ok(outcome)
+}
+
+/// The files still to fetch. A failure empties the list: the other workers
+/// finish the file that they have begun, and stop.
+struct Queue(Mutex<std::vec::IntoIter<Source>>);
+
+impl Queue {
+    fn new(sources: Vec<Source>) -> Self {
+        Self(Mutex::new(sources.into_iter()))
+    }
+
+    fn next(&self) -> Option<Source> {
+        self.list().next()
+    }
+
+    fn clear(&self) {
+        *self.list() = Vec::new().into_iter();
+    }
+
+    fn list(&self) -> MutexGuard<'_, std::vec::IntoIter<Source>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Streams one file to disk; returns its length in bytes. Until the file is

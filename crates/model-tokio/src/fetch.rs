@@ -15,8 +15,8 @@ pub async fn run(job: Job, client: Client) -> Result<Outcome> {
         workers.spawn(async move { fetch(&client, &url).await.context(url) });
     }
     let mut outcome = Outcome::default();
-    while let Some(ended) = crate::join_next(&mut workers).await {
-        outcome.add(ended??);
+    for bytes in workers.join_all().await {
+        outcome.add(bytes?);
     }
     Ok(outcome)
 }

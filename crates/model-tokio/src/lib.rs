@@ -9,7 +9,7 @@ mod offload;
 mod pipeline;
 mod primes;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use suite::{Model, Result, Setup};
 use tokio::runtime::{Builder, Runtime};
 
@@ -78,11 +78,4 @@ impl Model for Tokio {
     fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
         self.run(download::run(job.clone(), self.client.clone()))
     }
-}
-
-/// The next task of a set to end, in any order; `None` after the last. A panic
-/// in a task is an error here.
-async fn join_next<T: 'static>(workers: &mut tokio::task::JoinSet<T>) -> Option<Result<T>> {
-    let ended = workers.join_next().await?;
-    Some(ended.map_err(|panic| anyhow!("a task has ended early: {panic}")))
 }

@@ -17,14 +17,6 @@ pub async fn run(job: Job) -> Result<Outcome> {
     }
 
     let mut heartbeat = Heartbeat::start();
-    let calls = async {
-        let mut done = 0;
-        while let Some(ended) = crate::join_next(&mut calls).await {
-            ended?;
-            done += 1;
-        }
-        anyhow::Ok(done)
-    };
     let beats = async {
         loop {
             sleep(job.heartbeat()).await;
@@ -32,8 +24,8 @@ pub async fn run(job: Job) -> Result<Outcome> {
         }
     };
     let done = tokio::select! {
-        done = calls => done?,
+        done = calls.join_all() => done,
         never = beats => never,
     };
-    Ok(heartbeat.outcome(done))
+    Ok(heartbeat.outcome(done.len()))
 }

@@ -44,14 +44,11 @@ pub async fn run(job: Job) -> Result<Outcome> {
     }
     drop(queue);
 
-    let mut tally = Tally::new(&job);
-    while let Some(ended) = crate::join_next(&mut consumers).await {
-        tally = tally.merge(ended?);
-    }
-    let mut released = u64::MAX;
-    while let Some(ended) = crate::join_next(&mut producers).await {
-        released = released.min(ended??);
-    }
+    let tallies = consumers.join_all().await;
+    let tally = tallies.into_iter().fold(Tally::new(&job), Tally::merge);
+    let released = producers.join_all().await;
+    let released: Vec<u64> = released.into_iter().collect::<Result<_>>()?;
+    let released = released.into_iter().min().unwrap_or(0);
     Ok(tally.outcome(released, level.high_water()))
 }
 

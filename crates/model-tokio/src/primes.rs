@@ -22,9 +22,6 @@ pub async fn run(job: Job) -> Result<Outcome> {
             primes
         });
     }
-    let mut count = 0;
-    while let Some(ended) = crate::join_next(&mut workers).await {
-        count += ended?;
-    }
+    let count = workers.join_all().await.into_iter().sum();
     Ok(Outcome { count })
 }
