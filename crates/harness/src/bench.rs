@@ -1,0 +1,223 @@
+//! A model's Criterion bench.
+//!
+//! Started by `cargo bench -p model-NAME`, it times every workload's `heavy`
+//! preset. `cargo xtask compare` directs it through the environment instead:
+//!
+//! - `PACES_CELLS`: what to time, as a JSON list of
+//!   `{"workload": "counter", "label": "heavy-racy", "job": {..}}`, with whatever
+//!   other keys;
+//! - `PACES_ORIGIN`: the URL of a running origin;
+//! - `PACES_THREADS`, `PACES_BLOCKING_THREADS`: what `run` has as options.
+//!
+//! How long and how often is for Criterion's own command line to say.
+//!
+//! A cell that fails is reported on standard error as `CELL
+//! counter/tokio/heavy: why`, and the process ends with the exit code that `run`
+//! would have; the other cells stand.
+
+use std::env::{self, VarError};
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use criterion::{BenchmarkId, Criterion, SamplingMode};
+use runner::stage::{Prepared, Stage};
+use serde::Deserialize;
+use serde_json::Value;
+use suite::{Job, Model, Outcome, Preset, Result, Setup, Workload};
+
+/// Runs the bench of a package named `model-NAME`, whose binary is `program`.
+pub fn main<M: Model>(package: &str, program: &str) -> ExitCode {
+    let model = package.strip_prefix("model-").unwrap_or(package);
+    let orders = match Orders::from_environment() {
+        Ok(orders) => orders,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return runner::INVALID.into();
+        }
+    };
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut code = None;
+    for cell in &orders.cells {
+        if let Err(error) = measure::<M>(&mut criterion, model, program, &orders, cell) {
+            let workload = cell.job.workload();
+            eprintln!("CELL {workload}/{model}/{}: {error:#}", cell.label);
+            // A failure is worse news than what a model does not do.
+            let new = runner::exit_code(&error);
+            code = Some(code.map_or(new, |worst: u8| worst.min(new)));
+        }
+    }
+    criterion.final_summary();
+    code.unwrap_or(0).into()
+}
+
+/// One row of one table: a job, and what it is called there.
+struct Cell {
+    label: String,
+    job: Job,
+}
+
+/// What is to be timed, and with what.
+struct Orders {
+    cells: Vec<Cell>,
+    origin: Option<String>,
+    threads: usize,
+    blocking_threads: usize,
+}
+
+impl Orders {
+    fn from_environment() -> Result<Self> {
+        Ok(Self {
+            cells: match variable("PACES_CELLS")? {
+                Some(cells) => Cell::list(&cells).context("PACES_CELLS")?,
+                None => Cell::heavy(),
+            },
+            origin: variable("PACES_ORIGIN")?,
+            threads: number("PACES_THREADS")?.unwrap_or_else(runner::cores),
+            blocking_threads: number("PACES_BLOCKING_THREADS")?.unwrap_or(Setup::BLOCKING_THREADS),
+        })
+    }
+}
+
+impl Cell {
+    fn heavy() -> Vec<Self> {
+        let heavy = |workload: &Workload| Self {
+            label: Preset::Heavy.to_string(),
+            job: workload.job(Preset::Heavy),
+        };
+        Workload::ALL.iter().map(heavy).collect()
+    }
+
+    fn list(json: &str) -> Result<Vec<Self>> {
+        #[derive(Deserialize)]
+        struct Entry {
+            workload: String,
+            label: String,
+            job: Value,
+        }
+        let entries: Vec<Entry> = serde_json::from_str(json)?;
+        let cell = |entry: Entry| {
+            let job = entry
+                .workload
+                .parse::<Workload>()?
+                .job_from_json(entry.job)?;
+            job.validate()?;
+            Ok(Self {
+                label: entry.label,
+                job,
+            })
+        };
+        entries.into_iter().map(cell).collect()
+    }
+}
+
+fn variable(name: &str) -> Result<Option<String>> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(error) => bail!("{name}: {error}"),
+    }
+}
+
+fn number(name: &str) -> Result<Option<usize>> {
+    let number = |text: String| match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => bail!("{name} = {text}: has to be a whole number from 1"),
+    };
+    variable(name)?.map(number).transpose()
+}
+
+/// Has Criterion time one cell.
+fn measure<M: Model>(
+    criterion: &mut Criterion,
+    model: &str,
+    program: &str,
+    orders: &Orders,
+    cell: &Cell,
+) -> Result<()> {
+    let mut trial = None;
+    let mut failure = None;
+    // An iteration has no other way to fail than to unwind: like this model,
+    // children and origin are dropped, nothing is printed, and Criterion writes
+    // no figures.
+    let mut give_up = |error| -> ! {
+        failure = Some(error);
+        panic::resume_unwind(Box::new(()))
+    };
+    let timed = panic::catch_unwind(AssertUnwindSafe(|| {
+        let mut group = criterion.benchmark_group(cell.job.workload().name());
+        // One number of iterations for every sample. Criterion's other mode
+        // takes 1, 2, 3, .. to fit a line through them, which suits
+        // nanoseconds: with jobs of milliseconds it would take hundreds of
+        // iterations, and xtask could not pool samples that weigh differently.
+        group.sampling_mode(SamplingMode::Flat);
+        group.bench_function(BenchmarkId::new(model, &cell.label), |bencher| {
+            // Not before Criterion asks, as its filter may pass the cell over;
+            // and not below, where it would count as the first iteration.
+            let trial: &mut Trial<M> = match &mut trial {
+                Some(trial) => trial,
+                none => match Trial::start(program, orders, &cell.job) {
+                    Ok(started) => none.insert(started),
+                    Err(error) => give_up(error),
+                },
+            };
+            bencher.iter_custom(|iterations| match trial.sample(iterations) {
+                Ok(elapsed) => elapsed,
+                Err(error) => give_up(error),
+            });
+        });
+        group.finish();
+    }));
+    match (failure, timed) {
+        (Some(error), _) => Err(error),
+        (None, Err(panic)) => panic::resume_unwind(panic),
+        (None, Ok(())) => trial.map_or(Ok(()), Trial::finish),
+    }
+}
+
+/// A model that was started for a job, and whose answer was right.
+struct Trial<M> {
+    // Dropped in this order: the model may still have connections to the origin.
+    model: M,
+    prepared: Prepared,
+    _stage: Stage,
+    last: Outcome,
+}
+
+impl<M: Model> Trial<M> {
+    /// Starts the model and checks its answer before anything is timed.
+    fn start(program: &str, orders: &Orders, job: &Job) -> Result<Self> {
+        let mut stage = Stage::new(program, orders.origin.clone());
+        let mut prepared = stage.prepare(job)?;
+        let (threads, blocking_threads) = (orders.threads, orders.blocking_threads);
+        let setup = Setup::sized(prepared.job(), program, threads, blocking_threads);
+        let model = M::start(&setup).context("the model does not start")?;
+        let (_, mut last) = prepared.run(&model)?;
+        prepared.verify(&mut last)?;
+        Ok(Self {
+            model,
+            prepared,
+            _stage: stage,
+            last,
+        })
+    }
+
+    /// The time that some runs take, without what is around them.
+    fn sample(&mut self, iterations: u64) -> Result<Duration> {
+        let mut sum = Duration::ZERO;
+        for _ in 0..iterations {
+            let (elapsed, outcome) = self.prepared.run(&self.model)?;
+            self.last = outcome;
+            sum += elapsed;
+        }
+        Ok(sum)
+    }
+
+    /// Checks the last answer too: haste may have spoiled it.
+    fn finish(mut self) -> Result<()> {
+        self.prepared
+            .verify(&mut self.last)
+            .context("after sampling")
+    }
+}

@@ -1,0 +1,331 @@
+//! What a model has to get right, through its binary.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::{fs, slice};
+
+use anyhow::{Context, ensure};
+use origin::{Origin, Run, Shape};
+use runner::tree;
+use serde_json::{Value, json};
+use suite::{Preset, Result, Workload};
+
+use crate::canned;
+
+/// What became of a command.
+struct Ended {
+    /// As it was typed, for messages.
+    line: String,
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs the model's binary to its end.
+fn paces(program: &str, args: &[&str]) -> Result<Ended> {
+    let line = format!("{program} {}", args.join(" "));
+    let output = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| line.clone())?;
+    Ok(Ended {
+        line,
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
+}
+
+impl Ended {
+    /// It has to have ended with `code`.
+    fn with(self, code: u8) -> Result<Self> {
+        let Self { line, stderr, .. } = &self;
+        ensure!(
+            self.code == Some(code.into()),
+            "`{line}` ended with {:?}, not {code}: {stderr}",
+            self.code
+        );
+        Ok(self)
+    }
+
+    /// It has to have printed one line, a JSON object.
+    fn report(&self) -> Result<Value> {
+        let Self { line, stdout, .. } = self;
+        ensure!(
+            stdout.ends_with('\n') && stdout.lines().count() == 1,
+            "`{line}` printed not one line: {stdout}"
+        );
+        serde_json::from_str(stdout).with_context(|| format!("`{line}` printed {stdout}"))
+    }
+
+    /// It has to have said this on standard error, and nothing elsewhere.
+    fn says(&self, what: &str) -> Result<()> {
+        let Self { line, stderr, .. } = self;
+        ensure!(self.stdout.is_empty(), "`{line}` printed {}", self.stdout);
+        ensure!(
+            stderr.starts_with("error: ") && stderr.contains(what) && !stderr.contains("panicked"),
+            "`{line}` does not say {what}: {stderr}"
+        );
+        Ok(())
+    }
+}
+
+/// The article's numbers, whole; the answers are those that everyone can check.
+fn article(program: &str, workload: Workload, answers: &Value) -> Result<Value> {
+    let name = workload.name();
+    let report = paces(program, &["run", name, "--json"])?
+        .with(0)?
+        .report()?;
+    let keys: Vec<_> = report.as_object().into_iter().flatten().collect();
+    let keys: Vec<_> = keys.into_iter().map(|(key, _)| key.as_str()).collect();
+    ensure!(
+        keys == [
+            "model",
+            "workload",
+            "preset",
+            "job",
+            "outcome",
+            "elapsed_ns",
+            "peak_memory_bytes",
+            "threads"
+        ],
+        "the keys are {keys:?}"
+    );
+    let job = workload.job(Preset::Article).to_json();
+    for (key, right) in [
+        ("workload", json!(name)),
+        ("preset", json!("article")),
+        ("job", job),
+    ] {
+        ensure!(
+            report[key] == right,
+            "{key} is {}, not {right}",
+            report[key]
+        );
+    }
+    // The bench knows the model by its package's name.
+    let package = format!("model-{}", report["model"].as_str().unwrap_or_default());
+    let file = Path::new(program).file_stem();
+    ensure!(file == Some(package.as_ref()), "{package} is {program}");
+    for (key, right) in answers.as_object().into_iter().flatten() {
+        let given = &report["outcome"][key];
+        ensure!(given == right, "{name}: {key} is {given}, not {right}");
+    }
+    let counted = |key: &str| report[key].as_u64().is_some_and(|figure| figure > 0);
+    ensure!(counted("elapsed_ns"), "no elapsed_ns: {report}");
+    if cfg!(target_os = "linux") {
+        ensure!(
+            counted("peak_memory_bytes") && counted("threads"),
+            "no memory or threads: {report}"
+        );
+    }
+    Ok(report)
+}
+
+/// W×N, whatever the order.
+pub fn counter(program: &'static str) -> Result<()> {
+    article(
+        program,
+        Workload::Counter,
+        &json!({ "total": 10_000, "lost": 0 }),
+    )?;
+    Ok(())
+}
+
+/// Three items, in a tenth of a second each.
+pub fn pipeline(program: &'static str) -> Result<()> {
+    let answers = json!({ "received": 3, "processed_before_release": 3 });
+    let report = article(program, Workload::Pipeline, &answers)?;
+    let high_water = report["outcome"]["high_water"].as_u64();
+    ensure!(high_water.is_some_and(|high| high <= 10), "{report}");
+    Ok(())
+}
+
+/// The article said 47.
+pub fn primes(program: &'static str) -> Result<()> {
+    article(program, Workload::Primes, &json!({ "count": 39 }))?;
+    Ok(())
+}
+
+/// Two messages, then 100.
+pub fn exchange(program: &'static str) -> Result<()> {
+    let answers = json!({ "received": 2, "value": 100 });
+    article(program, Workload::Exchange, &answers)?;
+    Ok(())
+}
+
+/// Three bodies.
+pub fn fetch(program: &'static str) -> Result<()> {
+    let bytes = 3 * origin::DELAY_BODY_BYTES;
+    let answers = json!({ "bodies": 3, "bytes": bytes });
+    let report = article(program, Workload::Fetch, &answers)?;
+    let elapsed_ms = report["elapsed_ns"].as_u64().map(|ns| ns / 1_000_000);
+    ensure!(elapsed_ms >= Some(300), "faster than the origin: {report}");
+    Ok(())
+}
+
+/// One call of two seconds.
+pub fn offload(program: &'static str) -> Result<()> {
+    let report = article(program, Workload::Offload, &json!({ "done": 1 }))?;
+    for key in ["ticks", "longest_gap_ns"] {
+        ensure!(report["outcome"][key].is_u64(), "no {key}: {report}");
+    }
+    Ok(())
+}
+
+/// A hundred images, at most twenty at once.
+pub fn download(program: &'static str) -> Result<()> {
+    let answers = json!({ "files": 100, "bytes": 12_500_000 });
+    let report = article(program, Workload::Download, &answers)?;
+    let peak = report["outcome"]["peak_in_flight"].as_u64();
+    ensure!(
+        peak.is_some_and(|peak| (1..=20).contains(&peak)),
+        "{report}"
+    );
+    Ok(())
+}
+
+/// Every workload with every key that can be set.
+pub fn the_list_is_complete(program: &'static str) -> Result<()> {
+    let list = paces(program, &["list"])?.with(0)?.stdout;
+    let json = paces(program, &["list", "--json"])?.with(0)?.report()?;
+    for (entry, workload) in Workload::ALL.iter().enumerate() {
+        let entry = &json[entry];
+        ensure!(entry["workload"] == workload.name(), "{entry}");
+        ensure!(entry["about"] == workload.about(), "{entry}");
+        ensure!(list.contains(workload.about()), "{list}");
+        for preset in Preset::ALL {
+            let job = workload.job(preset).to_json();
+            ensure!(entry["presets"][preset.name()] == job, "{entry}");
+            for key in job.as_object().into_iter().flat_map(|job| job.keys()) {
+                ensure!(list.contains(&format!("    {key} ")), "no {key}: {list}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Exit code 2, and what would have been right.
+pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
+    for (args, says) in [
+        (&["run", "knitting"] as &[&str], "counter, pipeline, primes"),
+        (&["run", "primes", "--preset", "huge"], "article, heavy"),
+        (
+            &["run", "primes", "--set", "wrkers=1"],
+            "start, end, workers",
+        ),
+        (&["run", "primes", "--set", "workers"], "key=value"),
+        (&["run", "primes", "--set", "counter.workers=1"], "primes"),
+        (&["run", "counter", "--set", "workers=0"], "from 1 to"),
+        (&["run", "counter", "--set", "workers=many"], "whole number"),
+        (&["run", "counter", "--set", "guard=luck"], "`lock`"),
+        (&["run", "primes", "--set", "end=5"], "from 1000000"),
+        (&["run", "pipeline", "--set", "capacity=0"], "from 1"),
+        (&["run", "fetch", "--set", "urls=ftp://host/"], "http://"),
+        (&["run", "download", "--set", "urls=/no/such"], "/no/such"),
+        (&["run", "primes", "--threads", "0"], "1..=1024"),
+        (&["run", "primes", "--threads", "1025"], "1..=1024"),
+        (&["run", "primes", "--blocking-threads", "501"], "1..=500"),
+        (&["fly"], "fly"),
+    ] {
+        paces(program, args)?.with(runner::INVALID)?.says(says)?;
+    }
+    Ok(())
+}
+
+/// A model does a big job, or says with exit code 4 why not.
+pub fn what_is_too_much_is_said_to_be(program: &'static str) -> Result<()> {
+    let args = ["run", "counter", "--set", "counter.workers=1000", "--json"];
+    let ended = paces(program, &args)?;
+    if ended.code == Some(runner::UNSUPPORTED.into()) {
+        println!("{}", ended.stderr);
+        return ended.says("1000");
+    }
+    let report = ended.with(0)?.report()?;
+    ensure!(report["outcome"]["total"] == 1_000_000, "{report}");
+    Ok(())
+}
+
+/// Exit code 1, and the thing by its name.
+pub fn failures_are_named(program: &'static str) -> Result<()> {
+    let nobody = canned::nobody()?;
+    let args = ["run", "fetch", "--origin", &nobody];
+    paces(program, &args)?.with(runner::FAILED)?.says(&nobody)?;
+
+    let directory = tempfile::tempdir().context("a temporary directory")?;
+    let file = directory.path().join("file");
+    fs::write(&file, "not a directory")?;
+    let below = file.join("below").display().to_string();
+    let args = ["run", "download", "--set", &format!("into={below}")];
+    paces(program, &args)?.with(runner::FAILED)?.says(&below)
+}
+
+/// Its own origin and its children end with a run, and not before.
+pub fn no_process_is_left(program: &'static str) -> Result<()> {
+    let mut run = Command::new(program)
+        .args(["run", "fetch", "--set", "delays_ms=1,1", "--json", "--hold"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context(program)?;
+    let stdout = run.stdout.take().context("a pipe")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let below = tree::descendants(run.id(), &[]);
+    drop(run.stdin.take());
+    let status = run.wait()?;
+
+    ensure!(status.success(), "it ended with {status}");
+    let report: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+    ensure!(report["outcome"]["bodies"] == 2, "{report}");
+    if cfg!(target_os = "linux") {
+        ensure!(!below.is_empty(), "no origin while the run was held");
+    }
+    for process in &below {
+        let threads = tree::threads(slice::from_ref(process));
+        ensure!(threads.is_none(), "process {process} is left, of {below:?}");
+    }
+    Ok(())
+}
+
+/// From any server, into a directory that is created, whose name has a space.
+pub fn a_list_of_urls_is_downloaded(program: &'static str) -> Result<()> {
+    let origin = Origin::spawn(Path::new(program), &["origin"])?;
+    let shape = Shape {
+        images: 5,
+        image_bytes: 4096,
+        ..Shape::default()
+    };
+    let run = Run::open(origin.url(), &shape)?;
+    let files = run.files()?;
+    let directory = tempfile::tempdir().context("a temporary directory")?;
+    let list = directory.path().join("a list.txt");
+    let urls: Vec<_> = files.iter().map(|file| file.url.as_str()).collect();
+    fs::write(&list, format!("# five images\n\n{}\n", urls.join("\n")))?;
+    let into = directory.path().join("new directory").join("images");
+
+    let args = [
+        "run",
+        "download",
+        "--set",
+        &format!("urls={}", list.display()),
+        "--set",
+        &format!("into={}", into.display()),
+        "--json",
+    ];
+    // Twice: the second time replaces the files.
+    for _ in 0..2 {
+        let report = paces(program, &args)?.with(0)?.report()?;
+        ensure!(report["outcome"]["files"] == 5, "{report}");
+        ensure!(report["job"]["into"] == json!(into), "{report}");
+        for file in &files {
+            let path = into.join(&file.name);
+            let metadata = fs::metadata(&path).with_context(|| path.display().to_string())?;
+            ensure!(metadata.len() == file.bytes, "{}", path.display());
+        }
+        ensure!(fs::read_dir(&into)?.count() == files.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,498 @@
+//! What a model has to get right, through its methods.
+//!
+//! A shape is written as the command line would set it. Each is done by a model
+//! that was started for it, twice, as the second job finds what the first left.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use anyhow::{Context, bail, ensure};
+use origin::Origin;
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use runner::stage::{Prepared, Stage};
+use suite::{Job, Model, Preset, Result, Setup, Unsupported, Workload, pipeline, primes};
+
+use crate::canned::{self, Canned};
+use crate::reference;
+
+/// The same in every test: some executors are built once in a process, and the
+/// first to ask decides. More than one, or tasks would never be in parallel.
+const THREADS: usize = 2;
+
+/// Fewer than some shapes have calls.
+const BLOCKING_THREADS: usize = 8;
+
+/// Both presets, scaled down, and their variants: these nobody may refuse.
+pub fn presets_are_all_supported<M: Model>(program: &'static str) -> Result<()> {
+    let mut stage = Stage::new(program, None);
+    for &workload in Workload::ALL {
+        for preset in Preset::ALL {
+            let job = workload.job(preset).scaled(50);
+            let mut jobs = vec![job.clone()];
+            for variant in workload.variants() {
+                let mut varied = job.clone();
+                varied.set(variant.set.0, variant.set.1)?;
+                jobs.push(varied);
+            }
+            for job in jobs {
+                let named = || format!("{workload} {preset}: {}", job.to_json());
+                right::<M>(&mut stage, program, &job).with_context(named)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No addition is lost behind a lock.
+pub fn counter_lock<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Counter,
+        &[
+            "guard=lock workers=1 increments=1000",
+            "guard=lock workers=10 increments=1000",
+            "guard=lock workers=20 increments=1",
+            "guard=lock workers=3 increments=0",
+        ],
+    )
+}
+
+/// No addition is lost in an atomic.
+pub fn counter_atomic<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Counter,
+        &[
+            "guard=atomic workers=1 increments=1000",
+            "guard=atomic workers=8 increments=20000",
+            "guard=atomic workers=20 increments=1",
+        ],
+    )
+}
+
+/// Additions are lost without a guard, and counted as lost.
+pub fn counter_racy<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Counter,
+        &[
+            "guard=racy workers=1 increments=1000",
+            "guard=racy workers=8 increments=20000",
+            "guard=racy workers=3 increments=0",
+        ],
+    )
+}
+
+/// Few and many on either side, and queues of every tightness.
+pub fn pipeline_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Pipeline,
+        &[
+            "producers=1 consumers=1 items=3 capacity=10 produce_us=1000",
+            "producers=1 consumers=1 items=200 capacity=1 produce_us=0",
+            "producers=4 consumers=4 items=2000 capacity=1 produce_us=0",
+            "producers=4 consumers=4 items=20000 capacity=256 produce_us=0",
+            "producers=1 consumers=8 items=500 capacity=3 produce_us=0",
+            "producers=8 consumers=1 items=500 capacity=3 produce_us=0",
+            "producers=8 consumers=8 items=3 capacity=2 produce_us=0",
+            "producers=2 consumers=2 items=1 capacity=1000 produce_us=0",
+            "producers=3 consumers=2 items=0 capacity=1 produce_us=0",
+        ],
+    )
+}
+
+/// Any mix of producers, consumers, items and capacity.
+pub fn pipeline_any_shape<M: Model>(program: &'static str) -> Result<()> {
+    const MOST: usize = 4;
+    let shape = (1..=MOST, 1..=MOST, 0..200u64, 1..=20usize).prop_map(
+        |(producers, consumers, items, capacity)| {
+            Job::Pipeline(pipeline::Job {
+                producers,
+                consumers,
+                items,
+                capacity,
+                produce_us: 0,
+            })
+        },
+    );
+    let largest = format!("producers={MOST} consumers={MOST}");
+    any::<M>(program, &job(Workload::Pipeline, &largest)?, &shape)
+}
+
+/// Ranges that are empty, small, low and high.
+pub fn primes_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Primes,
+        &[
+            "start=1000000 end=1000500 workers=4",
+            "start=1000000 end=1000500 workers=1",
+            "start=0 end=30 workers=3",
+            "start=1000000 end=1000003 workers=8",
+            "start=0 end=0 workers=2",
+            "start=7 end=8 workers=1",
+            "start=900000000000 end=900000000050 workers=2",
+        ],
+    )
+}
+
+/// Any range, over any number of workers.
+pub fn primes_any_range<M: Model>(program: &'static str) -> Result<()> {
+    const MOST: usize = 4;
+    let range = (0..2_000_000u64, 0..2_000u64, 1..=MOST).prop_map(|(start, width, workers)| {
+        Job::Primes(primes::Job {
+            start,
+            end: start + width,
+            workers,
+        })
+    });
+    let largest = job(Workload::Primes, &format!("workers={MOST}"))?;
+    any::<M>(program, &largest, &range)
+}
+
+/// No messages, one, few and many.
+pub fn exchange_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Exchange,
+        &[
+            "messages=2 value=100",
+            "messages=0 value=100",
+            "messages=1 value=0",
+            "messages=5000 value=18446744073709551615",
+        ],
+    )
+}
+
+/// One URL, equal ones, and more than there are threads.
+pub fn fetch_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Fetch,
+        &[
+            "delays_ms=10,20,30",
+            "delays_ms=0",
+            "delays_ms=5,5,5,5,5,5,5,5,5,5,5,5,5,5,5,5,5,5,5,5",
+        ],
+    )
+}
+
+/// A bad URL among good ones is named, and the next job is none the worse.
+pub fn fetch_survives_what_servers_do<M: Model>(program: &'static str) -> Result<()> {
+    let mut stage = Stage::new(program, None);
+    let mut good = stage.prepare(&job(Workload::Fetch, "delays_ms=1,2,3")?)?;
+    let model = start::<M>(program, good.job())?;
+    for bad in Bad::all()? {
+        let mut job = good.job().clone();
+        let Job::Fetch(fetch) = &mut job else {
+            bail!("not a fetch")
+        };
+        fetch.targets[1].clone_from(&bad.url);
+        fails_naming(&model, &job, &[&bad.url, bad.says]).context(bad.what)?;
+        is_right(&model, &mut good).with_context(|| format!("after {}", bad.what))?;
+    }
+    Ok(())
+}
+
+/// An origin that is killed in the middle is noticed.
+pub fn fetch_survives_a_dying_origin<M: Model>(program: &'static str) -> Result<()> {
+    let waiting = job(Workload::Fetch, "delays_ms=3600000,3600000,3600000")?;
+    let fine = job(Workload::Fetch, "delays_ms=1,2,3")?;
+    survives_a_dying_origin::<M>(program, &waiting, &fine)
+}
+
+/// Calls that are handed over, fewer and more than there are threads for them.
+pub fn offload_pool<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Offload,
+        &[
+            "place=pool calls=1 call_ms=50 heartbeat_ms=5",
+            "place=pool calls=40 call_ms=1 heartbeat_ms=1",
+            "place=pool calls=3 call_ms=0 heartbeat_ms=100",
+            "place=pool calls=0 call_ms=10 heartbeat_ms=1",
+        ],
+    )
+}
+
+/// Calls that block the heart.
+pub fn offload_inline<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Offload,
+        &[
+            "place=inline calls=1 call_ms=50 heartbeat_ms=5",
+            "place=inline calls=20 call_ms=1 heartbeat_ms=1",
+            "place=inline calls=0 call_ms=10 heartbeat_ms=1",
+        ],
+    )
+}
+
+/// Limits above and below the number of files, sizes mixed and equal.
+pub fn download_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Download,
+        &[
+            "images=12 limit=20 delay_ms=0 mbit_per_s=0 image_bytes=16384",
+            "images=5 limit=1 delay_ms=0 mbit_per_s=0 image_bytes=2048",
+            "images=40 limit=4 delay_ms=1 mbit_per_s=0 image_bytes=4096",
+            "images=1 limit=3 delay_ms=0 mbit_per_s=0 image_bytes=3000000",
+            "images=10 limit=5 delay_ms=5 mbit_per_s=100 image_bytes=0",
+        ],
+    )
+}
+
+/// A bad file among good ones is named, leaves nothing, and the next job is
+/// none the worse.
+pub fn download_survives_what_servers_do<M: Model>(program: &'static str) -> Result<()> {
+    let mut stage = Stage::new(program, None);
+    let mut good = stage.prepare(&small_download()?)?;
+    let model = start::<M>(program, good.job())?;
+    for bad in Bad::all()? {
+        let directory = tempfile::tempdir().context("a temporary directory")?;
+        let mut job = good.job().clone();
+        let Job::Download(download) = &mut job else {
+            bail!("not a download")
+        };
+        download.into = Some(directory.path().to_owned());
+        download.sources[1].url.clone_from(&bad.url);
+        let name = download.sources[1].name.clone();
+        fails_naming(&model, &job, &[&bad.url, &name, bad.says]).context(bad.what)?;
+        leaves_only_complete_files(directory.path(), &name).context(bad.what)?;
+        is_right(&model, &mut good).with_context(|| format!("after {}", bad.what))?;
+    }
+    Ok(())
+}
+
+/// An origin that is killed in the middle is noticed.
+pub fn download_survives_a_dying_origin<M: Model>(program: &'static str) -> Result<()> {
+    let waiting = job(
+        Workload::Download,
+        "images=3 limit=3 delay_ms=3600000 mbit_per_s=0 image_bytes=4096",
+    )?;
+    survives_a_dying_origin::<M>(program, &waiting, &small_download()?)
+}
+
+/// A directory that is not there, or cannot be, is named.
+pub fn download_survives_a_bad_directory<M: Model>(program: &'static str) -> Result<()> {
+    let mut stage = Stage::new(program, None);
+    let mut good = stage.prepare(&small_download()?)?;
+    let model = start::<M>(program, good.job())?;
+    let directory = tempfile::tempdir().context("a temporary directory")?;
+    let file = directory.path().join("file");
+    fs::write(&file, "not a directory")?;
+    // Not one without permission: tests in containers run as root.
+    for bad in [directory.path().join("missing"), file.join("below")] {
+        let mut job = good.job().clone();
+        let Job::Download(download) = &mut job else {
+            bail!("not a download")
+        };
+        let path = bad.display().to_string();
+        download.into = Some(bad);
+        fails_naming(&model, &job, &[&path])?;
+        is_right(&model, &mut good).with_context(|| format!("after {path}"))?;
+    }
+    Ok(())
+}
+
+/// The article's job with some keys set, as the command line would: `key=value
+/// key=value`.
+fn job(workload: Workload, shape: &str) -> Result<Job> {
+    let mut job = workload.job(Preset::Article);
+    for setting in shape.split_whitespace() {
+        let (key, value) = setting.split_once('=').context("key=value")?;
+        job.set(key, value)?;
+    }
+    job.validate()?;
+    Ok(job)
+}
+
+fn small_download() -> Result<Job> {
+    job(
+        Workload::Download,
+        "images=6 limit=3 delay_ms=0 mbit_per_s=0 image_bytes=4096",
+    )
+}
+
+fn start<M: Model>(program: &str, job: &Job) -> Result<M> {
+    M::start(&Setup::sized(job, program, THREADS, BLOCKING_THREADS)).context("starting the model")
+}
+
+/// Has each shape done; what the model says it does not do is printed.
+fn shapes<M: Model>(program: &str, workload: Workload, shapes: &[&str]) -> Result<()> {
+    let mut stage = Stage::new(program, None);
+    for shape in shapes {
+        let named = || format!("{workload} {shape}");
+        match right::<M>(&mut stage, program, &job(workload, shape)?) {
+            Err(error) if error.is::<Unsupported>() => {
+                println!("{}: unsupported: {error:#}", named());
+            }
+            done => done.with_context(named)?,
+        }
+    }
+    Ok(())
+}
+
+/// Has a model that is started for it do a job twice.
+fn right<M: Model>(stage: &mut Stage, program: &str, job: &Job) -> Result<()> {
+    let mut prepared = stage.prepare(job)?;
+    let model = start::<M>(program, prepared.job())?;
+    is_right(&model, &mut prepared)?;
+    is_right(&model, &mut prepared).context("the second time")
+}
+
+fn is_right(model: &dyn Model, prepared: &mut Prepared) -> Result<()> {
+    let (_, mut outcome) = prepared.run(model)?;
+    prepared.verify(&mut outcome)?;
+    reference::agree(prepared.job(), &outcome)
+}
+
+/// Has one model, started for the largest, do a few jobs of a kind: always the
+/// same ones, so that a failure can be repeated.
+fn any<M: Model>(program: &str, largest: &Job, jobs: &impl Strategy<Value = Job>) -> Result<()> {
+    let model = match start::<M>(program, largest) {
+        Err(error) if error.is::<Unsupported>() => {
+            println!("unsupported: {error:#}");
+            return Ok(());
+        }
+        started => started?,
+    };
+    let config = Config {
+        cases: 24,
+        failure_persistence: None,
+        max_shrink_iters: 100,
+        ..Config::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    TestRunner::new_with_rng(config, rng)
+        .run(jobs, |job| {
+            let done = job.run(&model).and_then(|outcome| {
+                job.check(&outcome)?;
+                reference::agree(&job, &outcome)
+            });
+            done.map_err(|error| TestCaseError::fail(format!("{error:#}")))
+        })
+        .map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+/// The job has to fail, with an error that names all these.
+fn fails_naming(model: &dyn Model, job: &Job, names: &[&str]) -> Result<()> {
+    let error = match job.run(model) {
+        Ok(outcome) => bail!("it should have failed, and gave {outcome:?}"),
+        Err(error) => format!("{error:#}"),
+    };
+    for name in names {
+        ensure!(
+            error.contains(name),
+            "the error does not say {name}: {error}"
+        );
+    }
+    Ok(())
+}
+
+/// Of a download that failed there may be complete files, but not the bad one
+/// and nothing half done.
+fn leaves_only_complete_files(directory: &Path, bad: &str) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        ensure!(name != bad && !name.starts_with('.'), "it left {name}");
+    }
+    Ok(())
+}
+
+/// Kills the origin as soon as it has a request that it never answers.
+fn survives_a_dying_origin<M: Model>(program: &str, waiting: &Job, fine: &Job) -> Result<()> {
+    let origin = Origin::spawn(Path::new(program), &["origin"])?;
+    let mut stage = Stage::new(program, Some(origin.url().to_owned()));
+    let doomed = stage.prepare(waiting)?;
+    let model = start::<M>(program, doomed.job())?;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            // Asking takes a request too, so this is no busy wait.
+            while !has_a_request(&doomed)? {
+                ensure!(!over.load(Relaxed), "the job is over, and asked nothing");
+            }
+            drop(origin);
+            Ok(())
+        });
+        let failed = fails_naming(&model, doomed.job(), &["http://127.0.0.1:"]);
+        over.store(true, Relaxed);
+        let killed = killer
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        failed.and(killed)
+    })?;
+    let mut good = Stage::new(program, None).prepare(fine)?;
+    is_right(&model, &mut good).context("after the origin died")
+}
+
+fn has_a_request(prepared: &Prepared) -> Result<bool> {
+    let stats = prepared.origin_stats().context("no origin")??;
+    Ok(stats.peak_in_flight > 0)
+}
+
+/// Something at a URL that has to make a job fail.
+struct Bad {
+    what: &'static str,
+    url: String,
+    /// What the error has to say besides.
+    says: &'static str,
+    _server: Option<Canned>,
+}
+
+impl Bad {
+    fn all() -> Result<Vec<Bad>> {
+        let canned = [
+            (
+                "404",
+                "404",
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnone",
+            ),
+            (
+                "500",
+                "500",
+                "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            ),
+            (
+                "a redirection",
+                "302",
+                "HTTP/1.1 302 Found\r\nLocation: /canned\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            ),
+            (
+                "a body cut short",
+                "",
+                "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nonly this",
+            ),
+            (
+                "a chunked body cut short",
+                "",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n4\r\nonly\r\n",
+            ),
+            ("no HTTP", "", "I do not speak it\r\n\r\n"),
+            ("no answer", "", ""),
+        ];
+        let mut all = vec![Bad {
+            what: "nobody there",
+            url: canned::nobody()?,
+            says: "",
+            _server: None,
+        }];
+        for (what, says, answer) in canned {
+            let server = Canned::serve(answer)?;
+            all.push(Bad {
+                what,
+                url: server.url(),
+                says,
+                _server: Some(server),
+            });
+        }
+        Ok(all)
+    }
+}

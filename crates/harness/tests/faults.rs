@@ -1,0 +1,129 @@
+//! That what holds every model to its answers finds a model's faults.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use harness::faulty::Faulty;
+use harness::{command_line, conformance};
+use suite::Result;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_model-faulty");
+
+#[track_caller]
+fn finds(test: fn(&'static str) -> Result<()>, fault: &str) {
+    let found = test(PROGRAM).expect_err(fault);
+    assert!(format!("{found:#}").contains(fault), "{found:#}");
+}
+
+#[test]
+fn conformance_finds_each_fault() {
+    finds(conformance::counter_lock::<Faulty>, "total is 999");
+    finds(conformance::pipeline_shapes::<Faulty>, "high_water is 11");
+    finds(conformance::pipeline_any_shape::<Faulty>, "high_water is 2");
+    finds(conformance::primes_shapes::<Faulty>, "count is 40");
+    finds(conformance::primes_any_range::<Faulty>, "count is 1,");
+    finds(conformance::exchange_shapes::<Faulty>, "the second time");
+    finds(conformance::fetch_shapes::<Faulty>, "requests is 0");
+    finds(conformance::offload_pool::<Faulty>, "done is 0");
+    finds(conformance::download_shapes::<Faulty>, "0000.jpg with 0 b");
+    finds(conformance::presets_are_all_supported::<Faulty>, "total");
+}
+
+#[test]
+fn conformance_wants_errors() {
+    for test in [
+        conformance::fetch_survives_what_servers_do::<Faulty>,
+        conformance::fetch_survives_a_dying_origin::<Faulty>,
+        conformance::download_survives_what_servers_do::<Faulty>,
+        conformance::download_survives_a_dying_origin::<Faulty>,
+    ] {
+        finds(test, "it should have failed");
+    }
+}
+
+#[test]
+fn a_shape_may_be_refused_and_is_not_a_fault() {
+    conformance::counter_atomic::<Faulty>(PROGRAM).expect("to be let off");
+}
+
+#[test]
+fn the_command_line_says_what_is_wrong() {
+    finds(command_line::counter, "ended with Some(1), not 0");
+    finds(command_line::download, "wrong answer: files is");
+    command_line::what_makes_no_sense_is_refused(PROGRAM).expect("all refused");
+    command_line::failures_are_named(PROGRAM).expect("failures of the runner");
+
+    let refused = Command::new(PROGRAM)
+        .args(["run", "counter", "--set", "guard=atomic"])
+        .output()
+        .expect("the program");
+    assert_eq!(refused.status.code(), Some(runner::UNSUPPORTED.into()));
+    assert_eq!(refused.stdout, b"");
+    assert_eq!(refused.stderr, b"error: it has no atomics\n");
+}
+
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let mut list = Command::new(PROGRAM)
+        .arg("list")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    drop(list.stdout.take());
+    let list = list.wait_with_output().expect("its end");
+    assert!(list.status.success(), "{list:?}");
+    assert_eq!(list.stderr, b"");
+}
+
+/// What a bench process came to: its exit code, what it said, and whether
+/// Criterion has figures for the cell.
+fn bench(workload: &str, job: &str) -> (Option<i32>, String, bool) {
+    let home = tempfile::tempdir().expect("a directory");
+    let cells = format!(r#"[{{"workload":"{workload}","label":"x","job":{job}}}]"#);
+    let bench = Command::new(PROGRAM)
+        .args(["--bench", "--noplot", "--sample-size", "10"])
+        .args(["--nresamples", "1001"])
+        .args(["--warm-up-time", "0.001", "--measurement-time", "0.001"])
+        .env("PACES_CELLS", cells)
+        .env("CRITERION_HOME", home.path())
+        .output()
+        .expect("the program");
+    let figures = Path::new(workload).join("faulty/x/new/sample.json");
+    (
+        bench.status.code(),
+        String::from_utf8_lossy(&bench.stderr).into_owned(),
+        home.path().join(figures).exists(),
+    )
+}
+
+#[test]
+fn a_bench_checks_before_and_after_it_times() {
+    let (code, said, figures) = bench("primes", r#"{"start":0,"end":9,"workers":1}"#);
+    assert_eq!((code, figures), (Some(0), true), "{said}");
+    assert!(!said.contains("CELL"), "{said}");
+
+    let wrong = r#"{"workers":1,"increments":9,"guard":"lock"}"#;
+    let refused = r#"{"workers":1,"increments":9,"guard":"atomic"}"#;
+    let fails_late = r#"{"workers":1,"increments":9,"guard":"racy"}"#;
+    let spoiled = r#"{"messages":2,"value":1}"#;
+    for (workload, job, code, figures, says) in [
+        ("counter", wrong, 1, false, "wrong answer: total is 8"),
+        ("counter", refused, 4, false, "it has no atomics"),
+        ("counter", fails_late, 1, false, "the third job"),
+        ("exchange", spoiled, 1, true, "after sampling: wrong answer"),
+    ] {
+        let (ended, said, written) = bench(workload, job);
+        assert_eq!((ended, written), (Some(code), figures), "{said}");
+        let says = format!("CELL {workload}/faulty/x: {says}");
+        assert!(said.contains(&says), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+
+    let (code, said, _) = bench("knitting", "{}");
+    assert_eq!(code, Some(2));
+    assert!(
+        said.starts_with("error: PACES_CELLS: workload = knitting"),
+        "{said}"
+    );
+}

@@ -1,0 +1,29 @@
+//! HTTP/1.1 for this model: ureq, with the same decisions as its siblings: no
+//! proxy, no redirects, and only a success is an answer.
+
+use std::io::BufReader;
+
+use anyhow::{Result, ensure};
+use ureq::{Agent, BodyReader};
+
+/// Bodies are read in pieces of this size.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// An agent that keeps its one connection.
+pub fn agent() -> Agent {
+    Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .build()
+        .into()
+}
+
+/// The body of a response whose status is a success.
+pub fn get(agent: &Agent, url: &str) -> Result<BufReader<BodyReader<'static>>> {
+    let response = agent.get(url).call()?;
+    let status = response.status();
+    ensure!(status.is_success(), "the server answered {status}");
+    let body = response.into_body().into_reader();
+    Ok(BufReader::with_capacity(PIECE_BYTES, body))
+}

@@ -1,0 +1,96 @@
+//! `run`: one workload, once, on a model that is started for it.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Serialize;
+use serde_json::Value;
+use suite::{Model, Outcome, Setup};
+
+use crate::cli::RunArgs;
+use crate::stage::Stage;
+use crate::{findings, tree};
+
+/// What `--json` prints: these keys, in this order.
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'static str,
+    workload: &'static str,
+    preset: &'static str,
+    job: Value,
+    outcome: &'a Outcome,
+    elapsed_ns: u64,
+    peak_memory_bytes: Option<u64>,
+    threads: Option<u64>,
+}
+
+/// Starts the model, has it do the job, and prints what came of it.
+pub fn run<M: Model>(args: &RunArgs) -> anyhow::Result<()> {
+    let job = args.job()?;
+    let program = std::env::current_exe().context("this program's own path")?;
+    let mut stage = Stage::new(&program, args.origin.clone());
+    let mut prepared = stage.prepare(&job)?;
+    let threads = args.threads.unwrap_or_else(crate::cores);
+    let setup = Setup::sized(prepared.job(), &program, threads, args.blocking_threads);
+    let model = M::start(&setup).context("the model does not start")?;
+
+    let (elapsed, mut outcome) = prepared.run(&model)?;
+    // Before anything else needs memory, and while all children stand.
+    let footprint = Footprint::now(stage.origin_pid());
+    prepared.verify(&mut outcome)?;
+
+    let text = if args.json {
+        let report = Report {
+            model: model.name(),
+            workload: args.workload.name(),
+            preset: args.preset.name(),
+            job: job.to_json(),
+            outcome: &outcome,
+            elapsed_ns: nanoseconds(elapsed),
+            peak_memory_bytes: footprint.memory_bytes,
+            threads: footprint.threads,
+        };
+        format!("{}\n", serde_json::to_string(&report)?)
+    } else {
+        let head = format!("{} on {}, {}", args.workload, model.name(), args.preset);
+        findings::text(&head, prepared.job(), &outcome, elapsed, &footprint)
+    };
+    crate::print(&text)?;
+    if args.hold {
+        io::copy(&mut io::stdin().lock(), &mut io::sink()).context("standard input")?;
+    }
+    Ok(())
+}
+
+fn nanoseconds(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What the process, and its children if it has any, take up.
+pub struct Footprint {
+    /// The peak of a process alone; of a tree what it has now.
+    pub memory_bytes: Option<u64>,
+    /// Threads there are now.
+    pub threads: Option<u64>,
+    /// Processes there are now.
+    pub processes: usize,
+}
+
+impl Footprint {
+    fn now(origin: Option<u32>) -> Self {
+        let me = std::process::id();
+        let mut pids = tree::descendants(me, origin.as_slice());
+        let alone = pids.is_empty();
+        pids.push(me);
+        Self {
+            memory_bytes: match alone {
+                true => tree::peak_resident_bytes(me),
+                // Peaks of several processes need not have been at one time.
+                false => tree::pss_bytes(&pids),
+            },
+            threads: tree::threads(&pids),
+            processes: pids.len(),
+        }
+    }
+}

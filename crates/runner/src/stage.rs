@@ -1,0 +1,446 @@
+//! Everything around a job that is not the model's: the origin it asks, the
+//! directory it writes to, the clock, and the look at what it left behind.
+//!
+//! ```no_run
+//! # fn example(model: &dyn suite::Model) -> anyhow::Result<()> {
+//! # use runner::stage::Stage;
+//! # use suite::{Preset, Workload};
+//! let mut stage = Stage::new(std::env::current_exe()?, None);
+//! let mut prepared = stage.prepare(&Workload::Download.job(Preset::Article))?;
+//! // The model is started here: `Setup::sized(prepared.job(), ..)`.
+//! let (elapsed, mut outcome) = prepared.run(model)?;
+//! prepared.verify(&mut outcome)?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use origin::{Origin, Shape};
+use sha2::{Digest, Sha256};
+use suite::download::{self, Source};
+use suite::{Invalid, Job, Model, Outcome, Result, WrongAnswer};
+use tempfile::TempDir;
+
+/// Where jobs are prepared. Its origin, if one of them needs one, is started
+/// then and serves all of them.
+#[derive(Debug)]
+pub struct Stage {
+    program: PathBuf,
+    given_url: Option<String>,
+    own: Option<Arc<Origin>>,
+}
+
+impl Stage {
+    /// A stage with the origin at `origin_url`, or else one of its own, which
+    /// it starts as `program origin`.
+    pub fn new(program: impl Into<PathBuf>, origin_url: Option<String>) -> Self {
+        Self {
+            program: program.into(),
+            given_url: origin_url,
+            own: None,
+        }
+    }
+
+    /// The process of its own origin, if it had to start one.
+    pub fn origin_pid(&self) -> Option<u32> {
+        self.own.as_ref().map(|origin| origin.pid())
+    }
+
+    /// Makes a job as asked into one that can be run: addresses are filled in
+    /// and the directory stands.
+    pub fn prepare(&mut self, job: &Job) -> Result<Prepared> {
+        let mut prepared = Prepared {
+            job: job.clone(),
+            run: None,
+            files: Vec::new(),
+            fresh: None,
+            origin: None,
+        };
+        match &mut prepared.job {
+            Job::Fetch(job) if job.urls.is_empty() => {
+                let run = self.open(&Shape::default())?;
+                job.targets = job.delays_ms.iter().map(|&ms| run.delay_url(ms)).collect();
+                job.body_bytes = Some(origin::DELAY_BODY_BYTES);
+                prepared.run = Some(run);
+            }
+            Job::Fetch(job) => job.targets.clone_from(&job.urls),
+            Job::Download(job) => {
+                match &job.urls {
+                    Some(list) => job.sources = listed(list)?,
+                    None => {
+                        let run = self.open(&Shape {
+                            images: job.images,
+                            image_bytes: job.image_bytes,
+                            delay_ms: job.delay_ms,
+                            mbit_per_s: job.mbit_per_s,
+                        })?;
+                        prepared.files = run.files()?;
+                        job.sources = prepared.files.iter().map(source).collect();
+                        prepared.run = Some(run);
+                    }
+                }
+                match &job.into {
+                    Some(into) => make_writable(into)?,
+                    None => {
+                        let fresh = fresh_directory()?;
+                        job.into = Some(fresh.path().to_owned());
+                        prepared.fresh = Some(fresh);
+                    }
+                }
+            }
+            _ => {}
+        }
+        prepared.origin = self.own.clone();
+        Ok(prepared)
+    }
+
+    fn open(&mut self, shape: &Shape) -> Result<origin::Run> {
+        match (&self.given_url, &self.own) {
+            (Some(url), _) => origin::Run::open(url, shape),
+            (None, Some(origin)) => origin::Run::open(origin.url(), shape),
+            (None, None) => {
+                let origin = Arc::new(Origin::spawn(&self.program, &["origin"])?);
+                let run = origin::Run::open(origin.url(), shape);
+                self.own = Some(origin);
+                run
+            }
+        }
+    }
+}
+
+/// A job that can be run, as often as one likes.
+#[derive(Debug)]
+pub struct Prepared {
+    job: Job,
+    /// The job's own counters at the origin. Dropped before the origin is.
+    run: Option<origin::Run>,
+    /// What the origin's images should be.
+    files: Vec<origin::File>,
+    /// The directory of a download that was given none.
+    fresh: Option<TempDir>,
+    /// Not read: the origin has to last as long as somebody may ask it.
+    origin: Option<Arc<Origin>>,
+}
+
+impl Prepared {
+    /// The job, complete: what to size a [`suite::Setup`] by.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// The job's own figures at the origin, if it has one.
+    pub fn origin_stats(&self) -> Option<Result<origin::Stats>> {
+        self.run.as_ref().map(origin::Run::stats)
+    }
+
+    /// Has `model` do the job, and times exactly that.
+    ///
+    /// Each run of a download that was given no directory gets an empty one;
+    /// that of the run before is removed first.
+    pub fn run(&mut self, model: &dyn Model) -> Result<(Duration, Outcome)> {
+        if let (Some(fresh), Job::Download(job)) = (&mut self.fresh, &mut self.job) {
+            *fresh = fresh_directory()?;
+            job.into = Some(fresh.path().to_owned());
+        }
+        if let Some(run) = &self.run {
+            run.reset()?;
+        }
+        let started = Instant::now();
+        let outcome = self.job.run(model);
+        let elapsed = started.elapsed();
+        Ok((elapsed, outcome?))
+    }
+
+    /// Accepts only what is right: the answer, and for a download every file.
+    ///
+    /// Adds what only the origin knows to the outcome.
+    pub fn verify(&self, outcome: &mut Outcome) -> Result<()> {
+        if let (Job::Download(job), Outcome::Download(outcome)) = (&self.job, &mut *outcome) {
+            self.verify_files(job, outcome.bytes)?;
+        }
+        if let Some(run) = &self.run {
+            let stats = run.stats()?;
+            // More would be retries; fewer, and some answer is made up.
+            let least = match &self.job {
+                Job::Download(job) => job.sources.len(),
+                job => job.units(),
+            } as u64;
+            if stats.requests < least {
+                return Err(WrongAnswer {
+                    what: "the origin's count of requests",
+                    got: stats.requests.to_string(),
+                    expected: format!("at least {least}"),
+                }
+                .into());
+            }
+            if let Outcome::Download(outcome) = outcome {
+                outcome.peak_in_flight = Some(stats.peak_in_flight);
+            }
+        }
+        Ok(self.job.check(outcome)?)
+    }
+
+    fn verify_files(&self, job: &download::Job, bytes: u64) -> Result<()> {
+        let mut sum = 0;
+        // The manifest says what is right; a list of URLs does not.
+        let mut manifest = self.files.iter();
+        for source in &job.sources {
+            let (path, partial) = job.paths(source);
+            sum += verify_file(&path, manifest.next())?;
+            if partial.exists() {
+                return Err(wrong_file(&partial, "left behind", "a complete file alone").into());
+            }
+        }
+        if let Some(fresh) = &self.fresh {
+            let entries = fs::read_dir(fresh.path())
+                .with_context(|| format!("{}", fresh.path().display()))?
+                .count();
+            let sources = job.sources.len();
+            if entries != sources {
+                let (got, right) = (format!("with {entries} entries"), format!("{sources}"));
+                return Err(wrong_file(fresh.path(), &got, &right).into());
+            }
+        }
+        if sum != bytes {
+            return Err(WrongAnswer {
+                what: "bytes",
+                got: bytes.to_string(),
+                expected: format!("{sum}, the size of all files,"),
+            }
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a file that is there and, where that is known, has the content
+/// it should have.
+fn verify_file(path: &Path, right: Option<&origin::File>) -> Result<u64> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(wrong_file(path, "missing", "a complete file").into());
+        }
+        opened => opened.with_context(|| format!("{}", path.display()))?,
+    };
+    let Some(right) = right else {
+        let metadata = file.metadata();
+        return Ok(metadata
+            .with_context(|| format!("{}", path.display()))?
+            .len());
+    };
+    let (bytes, sha256) = digest(file).with_context(|| format!("{}", path.display()))?;
+    if (bytes, &sha256) != (right.bytes, &right.sha256) {
+        let content = |bytes, sha256| format!("with {bytes} bytes of SHA-256 {sha256}");
+        let got = content(bytes, &sha256);
+        return Err(wrong_file(path, &got, &content(right.bytes, &right.sha256)).into());
+    }
+    Ok(bytes)
+}
+
+fn wrong_file(path: &Path, got: &str, right: &str) -> WrongAnswer {
+    WrongAnswer {
+        what: "files",
+        got: format!("{} {got}", path.display()),
+        expected: right.to_owned(),
+    }
+}
+
+/// Size and SHA-256, a piece at a time: files can be large.
+fn digest(mut file: File) -> io::Result<(u64, String)> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => {
+                hasher.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+    let hex = |byte: &u8| format!("{byte:02x}");
+    Ok((bytes, hasher.finalize().iter().map(hex).collect()))
+}
+
+fn source(file: &origin::File) -> Source {
+    Source {
+        url: file.url.clone(),
+        name: file.name.clone(),
+    }
+}
+
+/// The URLs of a file. That it cannot be used is the fault of who named it.
+fn listed(list: &Path) -> std::result::Result<Vec<Source>, Invalid> {
+    let refuse = |why: String| Invalid::new("download.urls", list.display(), why);
+    let text = fs::read_to_string(list).map_err(|e| refuse(format!("cannot be read: {e}")))?;
+    let sources = download::sources(&text)?;
+    if sources.is_empty() {
+        return Err(refuse("has to have a URL in it".to_owned()));
+    }
+    Ok(sources)
+}
+
+/// Creates a directory if need be, and tries whether files can be made in it:
+/// better said now than by the first file.
+fn make_writable(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create the directory {}", directory.display()))?;
+    tempfile::tempfile_in(directory)
+        .with_context(|| format!("cannot write to the directory {}", directory.display()))?;
+    Ok(())
+}
+
+fn fresh_directory() -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("paces-")
+        .tempdir()
+        .context("cannot create a temporary directory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use suite::{Preset, Setup, Workload, counter, exchange, fetch, offload, pipeline, primes};
+
+    /// A model that "downloads" whatever the test has it write.
+    struct Writes(fn(&download::Job) -> io::Result<()>);
+
+    impl Model for Writes {
+        fn start(_: &Setup) -> Result<Self> {
+            Ok(Self(|_| Ok(())))
+        }
+
+        fn name(&self) -> &'static str {
+            "writes"
+        }
+
+        fn counter(&self, _: &counter::Job) -> Result<counter::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn pipeline(&self, _: &pipeline::Job) -> Result<pipeline::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn primes(&self, _: &primes::Job) -> Result<primes::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn exchange(&self, _: &exchange::Job) -> Result<exchange::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn fetch(&self, _: &fetch::Job) -> Result<fetch::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn offload(&self, _: &offload::Job) -> Result<offload::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn download(&self, job: &download::Job) -> Result<download::Outcome> {
+            (self.0)(job)?;
+            Ok(download::Outcome {
+                files: 2,
+                bytes: 8,
+                peak_in_flight: None,
+            })
+        }
+    }
+
+    /// Two files of four bytes.
+    fn write_both(job: &download::Job) -> io::Result<()> {
+        job.sources
+            .iter()
+            .try_for_each(|source| fs::write(job.paths(source).0, "four"))
+    }
+
+    fn verified(write: fn(&download::Job) -> io::Result<()>) -> Result<()> {
+        let list = tempfile::NamedTempFile::new()?;
+        fs::write(&list, "http://localhost/a\nhttp://localhost/b\n")?;
+        let mut job = Workload::Download.job(Preset::Article);
+        job.set("urls", &list.path().display().to_string())?;
+        let mut prepared = Stage::new("no program", None).prepare(&job)?;
+        // Twice: each run has to find the directory empty.
+        for _ in 0..2 {
+            let (_, mut outcome) = prepared.run(&Writes(write))?;
+            prepared.verify(&mut outcome)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn only_complete_files_are_right() {
+        verified(write_both).expect("both files");
+        let missing = |job: &download::Job| {
+            write_both(job)?;
+            fs::remove_file(job.directory().join("b"))
+        };
+        let left_behind = |job: &download::Job| {
+            write_both(job)?;
+            fs::write(job.directory().join(".a.part"), "")
+        };
+        let strange = |job: &download::Job| {
+            write_both(job)?;
+            fs::write(job.directory().join("c"), "")
+        };
+        let shorter = |job: &download::Job| {
+            write_both(job)?;
+            fs::write(job.directory().join("b"), "3")
+        };
+        for (write, says) in [
+            (
+                missing as fn(&download::Job) -> io::Result<()>,
+                "/b missing",
+            ),
+            (left_behind, "/.a.part left behind"),
+            (strange, "with 3 entries"),
+            (shorter, "bytes is 8, and 5"),
+        ] {
+            let error = verified(write).expect_err(says);
+            assert!(error.is::<WrongAnswer>(), "{error:#}");
+            assert!(error.to_string().contains(says), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn the_right_content_is_known_by_its_digest() {
+        let directory = fresh_directory().expect("a directory");
+        let path = directory.path().join("0000.jpg");
+        fs::write(&path, "abc").expect("a file");
+        let mut right = origin::File {
+            url: "http://localhost/0000.jpg".to_owned(),
+            name: "0000.jpg".to_owned(),
+            bytes: 3,
+            // FIPS 180-2, appendix B.1
+            sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned(),
+        };
+        assert_eq!(verify_file(&path, Some(&right)).expect("the content"), 3);
+        right.sha256 = right.sha256.replace('b', "c");
+        let error = verify_file(&path, Some(&right)).expect_err("another content");
+        assert!(
+            error.to_string().contains("0000.jpg with 3 bytes"),
+            "{error:#}"
+        );
+    }
+
+    #[test]
+    fn a_list_without_urls_is_refused() {
+        let list = tempfile::NamedTempFile::new().expect("a file");
+        let missing = Path::new("/no/such/list");
+        for (list, says) in [
+            (list.path(), "has to have a URL"),
+            (missing, "cannot be read"),
+        ] {
+            let refused = listed(list).expect_err(says).to_string();
+            assert!(refused.contains(says), "{refused}");
+        }
+    }
+}

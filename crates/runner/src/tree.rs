@@ -1,0 +1,139 @@
+//! A process and its children: which there are, how much memory and how many
+//! threads they have.
+//!
+//! Processes can end while they are looked at; those count as gone. Where the
+//! platform has no such figure, the answer is `None`.
+//!
+//! Memory is PSS, where a page that *n* processes share counts as 1/n in each,
+//! so that the sum over a tree counts it once. It is never `ru_maxrss`, which a
+//! child inherits from its parent.
+
+/// All live descendants of process `pid`, without those of `except` and what is
+/// below them. Itself it is not among them.
+pub fn descendants(pid: u32, except: &[u32]) -> Vec<u32> {
+    let parents = imp::parents();
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        let children = parents
+            .iter()
+            .filter(|(_, of)| *of == parent)
+            .map(|(child, _)| *child);
+        found.extend(children.filter(|child| !except.contains(child)));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+/// The summed PSS of processes, in bytes.
+pub fn pss_bytes(pids: &[u32]) -> Option<u64> {
+    sum(pids, imp::pss_bytes)
+}
+
+/// All threads of processes.
+pub fn threads(pids: &[u32]) -> Option<u64> {
+    sum(pids, imp::threads)
+}
+
+/// The most memory that process `pid` ever had resident (`VmHWM`), in bytes.
+pub fn peak_resident_bytes(pid: u32) -> Option<u64> {
+    imp::peak_resident_bytes(pid)
+}
+
+/// The sum over those that are still there; nothing if none is.
+fn sum(pids: &[u32], figure: fn(u32) -> Option<u64>) -> Option<u64> {
+    pids.iter()
+        .filter_map(|&pid| figure(pid))
+        .reduce(|sum, figure| sum + figure)
+}
+
+#[cfg(target_os = "linux")]
+mod imp {
+    use procfs::process::{Process, all_processes};
+
+    /// Every live process, with its parent.
+    pub fn parents() -> Vec<(u32, u32)> {
+        // /proc/PID/task/*/children would be shorter to read, but not every
+        // kernel has it, and it needs every thread of every parent.
+        let Ok(processes) = all_processes() else {
+            return Vec::new();
+        };
+        processes
+            .filter_map(|process| process.ok()?.stat().ok())
+            .filter(|stat| stat.state != 'Z') // over: it only waits to be reaped
+            .filter_map(|stat| Some((stat.pid.try_into().ok()?, stat.ppid.try_into().ok()?)))
+            .collect()
+    }
+
+    pub fn pss_bytes(pid: u32) -> Option<u64> {
+        let rollup = process(pid)?.smaps_rollup().ok()?.memory_map_rollup;
+        rollup.0.first()?.extension.map.get("Pss").copied()
+    }
+
+    pub fn threads(pid: u32) -> Option<u64> {
+        u64::try_from(process(pid)?.stat().ok()?.num_threads).ok()
+    }
+
+    pub fn peak_resident_bytes(pid: u32) -> Option<u64> {
+        Some(process(pid)?.status().ok()?.vmhwm? * 1024)
+    }
+
+    fn process(pid: u32) -> Option<Process> {
+        Process::new(pid.try_into().ok()?).ok()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod imp {
+    pub fn parents() -> Vec<(u32, u32)> {
+        Vec::new()
+    }
+
+    pub fn pss_bytes(_: u32) -> Option<u64> {
+        None
+    }
+
+    pub fn threads(_: u32) -> Option<u64> {
+        None
+    }
+
+    pub fn peak_resident_bytes(_: u32) -> Option<u64> {
+        None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// Waits for the end of its standard input.
+    fn cat() -> Child {
+        let mut cat = Command::new("cat");
+        let cat = cat.stdin(Stdio::piped()).stdout(Stdio::null());
+        cat.spawn().expect("cat is everywhere")
+    }
+
+    #[test]
+    fn children_are_found_measured_and_missed_when_gone() {
+        let me = std::process::id();
+        let (mut kept, mut left_out) = (cat(), cat());
+        let found = descendants(me, &[left_out.id()]);
+        assert!(found.contains(&kept.id()), "{found:?}");
+        assert!(!found.contains(&left_out.id()), "{found:?}");
+        assert!(!found.contains(&me), "{found:?}");
+
+        assert_eq!(threads(&[kept.id(), left_out.id()]), Some(2));
+        assert!(pss_bytes(&[me, kept.id()]) > pss_bytes(&[kept.id()]));
+        assert!(peak_resident_bytes(me) >= Some(1 << 20));
+
+        for cat in [&mut kept, &mut left_out] {
+            drop(cat.stdin.take());
+            cat.wait().expect("cat ends");
+        }
+        assert_eq!(threads(&[kept.id()]), None);
+        assert_eq!(pss_bytes(&[kept.id(), left_out.id()]), None);
+        assert!(!descendants(me, &[]).contains(&kept.id()));
+    }
+}
