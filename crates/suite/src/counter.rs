@@ -44,7 +44,7 @@ impl Job {
     pub(crate) fn preset(preset: Preset) -> Self {
         let (workers, increments) = match preset {
             Preset::Article => (10, 1_000),
-            Preset::Heavy => (8, 250_000),
+            Preset::Heavy => (8, 500_000),
         };
         Self {
             workers,

@@ -87,7 +87,7 @@ impl Job {
             Preset::Article => common,
             // What a file costs, with neither the link nor a delay in the way.
             Preset::Heavy => Self {
-                images: 500,
+                images: 1_000,
                 delay_ms: 0,
                 mbit_per_s: 0,
                 image_bytes: 16 * 1024,
@@ -129,7 +129,7 @@ impl Job {
         Invalid::unless_within("images", self.images, 1, 1_000_000)?;
         Invalid::unless_within("limit", self.limit as u64, 1, 10_000)?;
         Invalid::unless_within("delay_ms", self.delay_ms, 0, 3_600_000)?;
-        Invalid::unless_within("mbit_per_s", self.mbit_per_s, 0, 1_000_000)?;
+        Invalid::unless_within("mbit_per_s", self.mbit_per_s, 0, 100_000)?;
         if self.image_bytes > 0 {
             Invalid::unless_within("image_bytes", self.image_bytes, 2_048, 64 * 1024 * 1024)?;
         }

@@ -76,7 +76,7 @@ impl Job {
     pub(crate) fn preset(preset: Preset) -> Self {
         let messages = match preset {
             Preset::Article => 2,
-            Preset::Heavy => 200_000,
+            Preset::Heavy => 400_000,
         };
         Self {
             messages,

@@ -185,7 +185,7 @@ impl Job {
             Preset::Heavy => Self {
                 producers: 4,
                 consumers: 4,
-                items: 1_000_000,
+                items: 2_000_000,
                 capacity: 256,
                 produce_us: 0,
             },
