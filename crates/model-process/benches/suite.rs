@@ -1,2 +1,3 @@
-//! In the making.
-fn main() {}
+//! Every workload, timed.
+
+harness::benches!(model_process::Process);

@@ -3,17 +3,19 @@
 //! The children are this very binary, started as `PROGRAM worker`. They stand
 //! before the job begins, are kept from job to job, and share nothing but
 //! channels and one small piece of mapped memory. Any of them can die at any
-//! moment; the job then still ends, and with the right answer:
+//! moment; the job then still ends, and with the right answer.
 //!
-//! - [`children`] starts, watches and ends them, and reads the one mailbox that
-//!   every answer and every death arrives in;
-//! - [`shares`] deals out work that comes in pieces: the piece that a dead child
-//!   held is dealt out again;
-//! - [`together`](children::Children::together) is for work that children do
-//!   with each other: a death there means that all of it starts again.
+//! | file | holds |
+//! |---|---|
+//! | `worker.rs` | a child's side: its loop, and all that is said between the two |
+//! | `child.rs` | the parent's side of one child: its start and its end |
+//! | `children.rs` | all of them, and the one mailbox that every answer and every death arrives in; work that they do together, which starts again when one dies |
+//! | `shares.rs` | work that comes in shares: a dead child's are dealt out again |
+//! | `shared.rs`, `lock.rs`, `credits.rs`, `futex.rs` | shared memory, and what waits in it |
 //!
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
 
+mod child;
 mod children;
 mod counter;
 mod credits;
@@ -30,14 +32,14 @@ mod shared;
 mod shares;
 mod worker;
 
-/// Runs as a child: `PROGRAM worker NAME` comes here.
-pub use crate::worker::main as worker;
-
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use suite::{Model, Result, Setup};
 
 use crate::children::Children;
+
+/// Runs as a child: `PROGRAM worker NAME` comes here.
+pub use crate::worker::main as worker;
 
 /// Child processes, standing ready.
 pub struct Process {

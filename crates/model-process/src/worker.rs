@@ -1,0 +1,171 @@
+//! A child's side: where it comes from, its loop, and what it can be asked.
+
+use std::ffi::OsString;
+use std::process::{self, ExitCode};
+
+use anyhow::{Context, anyhow};
+use ipc_channel::IpcError;
+use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use serde::{Deserialize, Serialize};
+use suite::Result;
+use suite::pipeline::Tally;
+use ureq::Agent;
+
+use crate::shared::Memory;
+use crate::{counter, download, exchange, fetch, http, offload, pipeline, primes};
+
+/// The longest text in a message. ipc-channel cuts messages over 208 KiB into
+/// several, and a send of such a one never returns if its receiver dies first.
+pub const LONGEST_TEXT: usize = 64 * 1024;
+
+/// What the parent can ask. Every task is answered, once.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Task {
+    Counter(counter::Task),
+    Pipeline(pipeline::Task),
+    Primes(primes::Task),
+    Exchange(exchange::Task),
+    Fetch(fetch::Task),
+    Offload(offload::Task),
+    Download(download::Task),
+}
+
+/// What a child answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// It is done; there is nothing to say.
+    Done,
+    /// A count: primes, bytes, items.
+    Number(u64),
+    /// What a consumer has processed.
+    Tally(Tally),
+    /// What a reader has read.
+    Outcome(suite::exchange::Outcome),
+    /// Not done: a child at the other end of a channel is gone. That one's death
+    /// is the news, and arrives on its own.
+    Deserted,
+}
+
+impl Answer {
+    pub fn number(self) -> Result<u64> {
+        match self {
+            Answer::Number(number) => Ok(number),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub fn unexpected(self) -> anyhow::Error {
+        anyhow!("a child answered something else than it was asked: {self:?}")
+    }
+}
+
+/// What arrives at the parent.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Mail {
+    pub from: Name,
+    pub news: News,
+}
+
+/// Which child: its place, and how many children had been started before it, as
+/// one that has died is followed by another in the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    pub unit: usize,
+    pub number: u64,
+}
+
+/// What a child has to say, or what is said of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum News {
+    Answer(Answer),
+    /// What went wrong in the work itself; an answer, too.
+    Failure(String),
+    /// It has ended. Nothing comes after this.
+    End,
+}
+
+/// A child's first message: where it can be welcomed.
+pub type Hello = IpcSender<Welcome>;
+
+/// What a child needs to begin.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Welcome {
+    pub name: Name,
+    pub tasks: IpcReceiver<Task>,
+    pub mailbox: IpcSender<Mail>,
+}
+
+/// What a child has, beyond its task.
+pub struct Worker {
+    pub memory: Memory,
+    pub agent: Agent,
+    /// This process's number.
+    pub id: u32,
+    /// Where a producer's items go.
+    pub consumers: Vec<IpcSender<pipeline::Batch>>,
+}
+
+/// Runs as a child, to its end. `server` is the name that the parent waits at.
+pub fn main(server: Option<OsString>) -> ExitCode {
+    match serve(server) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("worker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(server: Option<OsString>) -> Result<()> {
+    let server = server
+        .and_then(|name| name.into_string().ok())
+        .context("a worker is started by its parent, not by hand")?;
+    // A child that waits for its next task sees its parent's death as the end of
+    // that channel; this ends it also when it waits for anything else. If the
+    // parent is dead already, there is nobody to say hello to.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let mut worker = Worker {
+        memory: Memory::inherited()?,
+        agent: http::agent(),
+        id: process::id(),
+        consumers: Vec::new(),
+    };
+
+    let (hello, welcome) = ipc::channel()?;
+    IpcSender::<Hello>::connect(server)?.send(hello)?;
+    let Welcome {
+        name,
+        tasks,
+        mailbox,
+    } = welcome.recv()?;
+    loop {
+        let task = match tasks.recv() {
+            Err(IpcError::Disconnected) => return Ok(()),
+            task => task?,
+        };
+        let news = match worker.perform(task) {
+            Ok(answer) => News::Answer(answer),
+            Err(error) => {
+                let mut text = format!("{error:#}");
+                text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+                News::Failure(text)
+            }
+        };
+        mailbox.send(Mail { from: name, news })?;
+    }
+}
+
+impl Worker {
+    fn perform(&mut self, task: Task) -> Result<Answer> {
+        match task {
+            Task::Counter(task) => task.perform(self),
+            Task::Pipeline(task) => task.perform(self),
+            Task::Primes(task) => task.perform(),
+            Task::Exchange(task) => task.perform(self),
+            Task::Fetch(task) => task.perform(self),
+            Task::Offload(task) => task.perform(),
+            Task::Download(task) => task.perform(self),
+        }
+    }
+}

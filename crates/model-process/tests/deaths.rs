@@ -1,0 +1,522 @@
+//! Children that are killed, a parent that is killed, and what is left of them.
+//!
+//! Nothing here is built into the model for the tests: children are found in
+//! `/proc`, and that a job is under way is seen from outside, in the memory that
+//! they share, in their processor time or in what they are blocked in.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail, ensure};
+use model_process::Process;
+use origin::Origin;
+use procfs::process::{ProcState, all_processes};
+use runner::stage::Stage;
+use rustix::process::{Pid, Signal, kill_process};
+use suite::{Job, Model, Outcome, Preset, Result, Setup, Unsupported, Workload};
+
+/// Where things are in the memory that the children share.
+const LOCK: u64 = 0;
+const TOTAL: u64 = 8;
+const PROCESSED: u64 = 512;
+
+/// One test at a time, as each takes all children of this process for its own.
+/// And none for ever.
+fn alone(test: fn(&'static str) -> Result<()>) -> Result<()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    harness::watched(test, env!("CARGO_BIN_EXE_model-process"))
+}
+
+fn job(workload: Workload, sets: &str) -> Result<Job> {
+    let mut job = workload.job(Preset::Article);
+    for set in sets.split_whitespace() {
+        let (key, value) = set.split_once('=').context("key=value")?;
+        job.set(key, value)?;
+    }
+    job.validate()?;
+    Ok(job)
+}
+
+fn start(job: &Job, program: impl AsRef<Path>) -> Result<Process> {
+    Process::start(&Setup::new(job, program.as_ref()))
+}
+
+/// The children of `parent` that are workers, dead ones that nobody has reaped
+/// included.
+fn workers_of(parent: u32) -> Result<Vec<i32>> {
+    let mut workers = Vec::new();
+    for process in all_processes()?.flatten() {
+        // Any of these fails for a process that has just gone.
+        let Ok(stat) = process.stat() else { continue };
+        let Ok(args) = process.cmdline() else {
+            continue;
+        };
+        // One that is dead has no command line any more.
+        let worker = args.is_empty() || args.get(1).is_some_and(|arg| arg == "worker");
+        if stat.ppid == parent as i32 && worker {
+            workers.push(process.pid());
+        }
+    }
+    Ok(workers)
+}
+
+fn workers() -> Result<Vec<i32>> {
+    workers_of(std::process::id())
+}
+
+fn signal(pid: i32, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(pid).context("a process number")?;
+    Ok(kill_process(pid, signal)?)
+}
+
+/// The processor time of all workers so far, in hundredths of a second.
+fn ticks() -> Result<u64> {
+    let ticks = |pid| {
+        let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+        stat.map_or(0, |stat| stat.utime + stat.stime)
+    };
+    Ok(workers()?.into_iter().map(ticks).sum())
+}
+
+/// What a process is blocked in.
+fn blocked_in(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default()
+}
+
+/// How many workers are asleep of their own accord.
+fn sleepers() -> Result<u64> {
+    let asleep = |pid: &i32| blocked_in(*pid).contains("nanosleep");
+    Ok(workers()?.into_iter().filter(asleep).count() as u64)
+}
+
+/// The memory that the workers share: their standard input.
+struct Memory(File);
+
+impl Memory {
+    fn open() -> Result<Self> {
+        let worker = *workers()?.first().context("a worker")?;
+        let path = format!("/proc/{worker}/fd/0");
+        Ok(Self(File::options().read(true).write(true).open(path)?))
+    }
+
+    fn word(&self, at: u64) -> Result<u32> {
+        let mut word = [0; 4];
+        self.0.read_exact_at(&mut word, at)?;
+        Ok(u32::from_ne_bytes(word))
+    }
+}
+
+/// What grows while a job is under way.
+enum Progress<'a> {
+    /// A word in shared memory, which each job begins at 0.
+    Word(&'a Memory, u64),
+    /// Something that only ever grows.
+    Count(&'a dyn Fn() -> Result<u64>),
+}
+
+impl Progress<'_> {
+    fn begin(&self) -> Result<u64> {
+        if let Progress::Word(memory, at) = self {
+            // What the job before came to is still there.
+            memory.0.write_all_at(&[0; 4], *at)?;
+        }
+        self.now()
+    }
+
+    fn now(&self) -> Result<u64> {
+        match self {
+            Progress::Word(memory, at) => Ok(memory.word(*at)?.into()),
+            Progress::Count(count) => count(),
+        }
+    }
+}
+
+/// Looks again and again until `fact` holds.
+fn until(mut fact: impl FnMut() -> Result<bool>) -> Result<()> {
+    while !fact()? {
+        thread::sleep(Duration::from_micros(200)); // to leave the workers a core
+    }
+    Ok(())
+}
+
+/// Runs `job` again and again; each time kills another child at another moment,
+/// and expects the right answer nevertheless.
+fn survives(
+    model: &Process,
+    job: &Job,
+    progress: &Progress,
+    moments: &[u64],
+    check: &dyn Fn(&mut Outcome) -> Result<()>,
+) -> Result<()> {
+    for (round, &moment) in moments.iter().enumerate() {
+        let before = workers()?;
+        let victim = before[round % before.len()];
+        let began = progress.begin()?;
+        let outcome = thread::scope(|scope| {
+            let running = scope.spawn(|| job.run(model));
+            until(|| {
+                ensure!(!running.is_finished(), "the job was over before {moment}");
+                Ok(progress.now()? - began >= moment)
+            })?;
+            signal(victim, Signal::KILL)?;
+            running.join().map_err(|_| anyhow!("it panicked"))?
+        });
+        let mut outcome = outcome.with_context(|| format!("killed at {moment}"))?;
+        check(&mut outcome).with_context(|| format!("killed at {moment}"))?;
+        ensure!(!workers()?.contains(&victim), "{victim} is still there");
+    }
+    // And now in peace.
+    check(&mut job.run(model)?)?;
+    let (standing, units) = (workers()?.len(), job.units());
+    ensure!(
+        standing == units,
+        "{standing} children stand for {units} units"
+    );
+    Ok(())
+}
+
+/// Accepts a right answer.
+fn right(job: &Job) -> impl Fn(&mut Outcome) -> Result<()> {
+    |outcome| Ok(job.check(outcome)?)
+}
+
+#[test]
+fn counter() -> Result<()> {
+    alone(|program| {
+        for (guard, increments) in [
+            ("lock", 200_000),
+            ("atomic", 3_000_000),
+            ("racy", 3_000_000),
+        ] {
+            let sets = format!("workers=4 increments={increments} guard={guard}");
+            let job = job(Workload::Counter, &sets)?;
+            let model = start(&job, program)?;
+            let memory = Memory::open()?;
+            let total = Progress::Word(&memory, TOTAL);
+            let moments = [1, increments / 3, increments / 2];
+            survives(&model, &job, &total, &moments, &right(&job)).context(guard)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_lock_outlives_its_holder() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Counter, "workers=4 increments=2000000 guard=lock")?;
+        let model = start(&job, program)?;
+        let memory = Memory::open()?;
+        for _ in 0..2 {
+            let outcome = thread::scope(|scope| {
+                let running = scope.spawn(|| job.run(&model));
+                until(|| {
+                    for holder in workers()? {
+                        ensure!(!running.is_finished(), "no holder was caught in time");
+                        // Stopped, it can neither take the lock nor give it back.
+                        signal(holder, Signal::STOP)?;
+                        let state = || procfs::process::Process::new(holder)?.stat()?.state();
+                        until(|| Ok(matches!(state()?, ProcState::Stopped)))?;
+                        if memory.word(LOCK)? & !(1 << 31) == holder as u32 {
+                            signal(holder, Signal::KILL)?;
+                            return Ok(true);
+                        }
+                        signal(holder, Signal::CONT)?;
+                    }
+                    Ok(false)
+                })?;
+                running.join().map_err(|_| anyhow!("it panicked"))?
+            });
+            job.check(&outcome?)?;
+        }
+        ensure!(memory.word(LOCK)? == 0, "somebody still holds the lock");
+        Ok(())
+    })
+}
+
+#[test]
+fn pipeline() -> Result<()> {
+    alone(|program| {
+        for (sets, moments) in [
+            (
+                "producers=2 consumers=2 items=150 capacity=4 produce_us=1000",
+                [1, 30, 80, 140],
+            ),
+            (
+                "producers=3 consumers=1 items=300000 capacity=64 produce_us=0",
+                [1, 5_000, 100_000, 250_000],
+            ),
+            (
+                "producers=1 consumers=3 items=10000 capacity=1 produce_us=0",
+                [1, 500, 4_000, 9_000],
+            ),
+        ] {
+            let job = job(Workload::Pipeline, sets)?;
+            let model = start(&job, program)?;
+            let memory = Memory::open()?;
+            let processed = Progress::Word(&memory, PROCESSED);
+            survives(&model, &job, &processed, &moments, &right(&job)).context(sets)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn primes() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Primes, "workers=4 start=1000000 end=3000000")?;
+        let model = start(&job, program)?;
+        let ticks = Progress::Count(&ticks);
+        survives(&model, &job, &ticks, &[1, 4, 8], &right(&job))
+    })
+}
+
+#[test]
+fn exchange() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Exchange, "messages=150000")?;
+        let model = start(&job, program)?;
+        let ticks = Progress::Count(&ticks);
+        survives(&model, &job, &ticks, &[1, 4, 8], &right(&job))
+    })
+}
+
+#[test]
+fn fetch() -> Result<()> {
+    alone(|program| {
+        let origin = Origin::spawn(Path::new(program), &["origin"])?;
+        let run = origin::Run::open(origin.url(), &origin::Shape::default())?;
+        let mut job = job(Workload::Fetch, "delays_ms=300,300,300,300")?;
+        if let Job::Fetch(job) = &mut job {
+            job.targets = job.delays_ms.iter().map(|&ms| run.delay_url(ms)).collect();
+            job.body_bytes = Some(origin::DELAY_BODY_BYTES);
+        }
+        let model = start(&job, program)?;
+        let requests = || Ok(run.stats()?.requests);
+        let requests = Progress::Count(&requests);
+        survives(&model, &job, &requests, &[1, 2, 4], &right(&job))
+    })
+}
+
+#[test]
+fn offload() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Offload, "calls=4 call_ms=200 heartbeat_ms=10")?;
+        let model = start(&job, program)?;
+        let sleepers = Progress::Count(&sleepers);
+        survives(&model, &job, &sleepers, &[1, 3, 4], &right(&job))
+    })
+}
+
+#[test]
+fn download() -> Result<()> {
+    alone(|program| {
+        let into = tempfile::tempdir()?;
+        let sets = "images=40 limit=4 delay_ms=20 mbit_per_s=0 image_bytes=16384";
+        let mut job = job(Workload::Download, sets)?;
+        if let Job::Download(job) = &mut job {
+            job.into = Some(into.path().to_owned());
+        }
+        let mut stage = Stage::new(program, None);
+        for moment in [1, 4, 15, 30] {
+            for file in fs::read_dir(into.path())? {
+                fs::remove_file(file?.path())?;
+            }
+            let prepared = stage.prepare(&job)?;
+            let model = start(prepared.job(), program)?;
+            let files = || Ok(fs::read_dir(into.path())?.count() as u64);
+            let files = Progress::Count(&files);
+            // Every file, and never more requests in flight than the limit.
+            let verify = |outcome: &mut Outcome| prepared.verify(outcome);
+            survives(&model, prepared.job(), &files, &[moment], &verify)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_job_that_keeps_killing_its_children_fails() -> Result<()> {
+    alone(|program| {
+        for (workload, sets) in [
+            (Workload::Counter, "workers=3 increments=1000000000"),
+            (
+                Workload::Pipeline,
+                "producers=2 consumers=2 items=1000000 produce_us=1000",
+            ),
+            (
+                Workload::Primes,
+                "workers=2 start=999000000000 end=1000000000000",
+            ),
+            (Workload::Exchange, "messages=1000000000"),
+            (Workload::Offload, "calls=2 call_ms=600000"),
+        ] {
+            let long = job(workload, sets)?;
+            let model = start(&long, program)?;
+            let error = thread::scope(|scope| {
+                let running = scope.spawn(|| long.run(&model));
+                until(|| {
+                    for worker in workers()? {
+                        // It may just have gone.
+                        let _ = signal(worker, Signal::KILL);
+                    }
+                    Ok(running.is_finished())
+                })?;
+                match running.join() {
+                    Ok(Err(error)) => Ok(format!("{error:#}")),
+                    other => bail!("{workload}: {other:?}"),
+                }
+            })?;
+            ensure!(error.contains("signal: 9"), "{workload}: {error}");
+            let short = workload.job(Preset::Article).scaled(50);
+            short.check(&short.run(&model)?)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_program_that_is_no_worker_is_refused() -> Result<()> {
+    alone(|_| {
+        let job = job(Workload::Primes, "workers=3")?;
+        for (program, says) in [
+            ("/bin/false", "exit status: 1"),
+            ("/nonexistent/program", "No such file"),
+        ] {
+            match start(&job, program) {
+                Ok(_) => bail!("{program} was started as a model"),
+                Err(error) => {
+                    let text = format!("{error:#}");
+                    ensure!(text.contains(program) && text.contains(says), "{text}");
+                }
+            }
+        }
+        ensure!(workers()?.is_empty(), "a child is left");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_failure_ends_what_is_still_under_way() -> Result<()> {
+    alone(|program| {
+        let origin = Origin::spawn(Path::new(program), &["origin"])?;
+        let run = origin::Run::open(origin.url(), &origin::Shape::default())?;
+        let mut job = job(Workload::Fetch, "delays_ms=600000,600000,0")?;
+        let missing = format!("{}/nothing", origin.url());
+        let Job::Fetch(fetch) = &mut job else {
+            bail!("{job:?}")
+        };
+        fetch.targets = vec![
+            run.delay_url(600_000),
+            run.delay_url(600_000),
+            missing.clone(),
+        ];
+        let model = start(&job, program)?;
+        let started = Instant::now();
+        let text = match job.run(&model) {
+            Ok(outcome) => bail!("{outcome:?}"),
+            Err(error) => format!("{error:#}"),
+        };
+        ensure!(text.contains(&missing) && text.contains("404"), "{text}");
+        ensure!(started.elapsed() < Duration::from_secs(20), "it waited");
+
+        let Job::Fetch(fetch) = &mut job else {
+            bail!("{job:?}")
+        };
+        fetch.targets = vec![run.delay_url(0); 3];
+        job.check(&job.run(&model)?)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn more_children_than_stand_are_started() -> Result<()> {
+    alone(|program| {
+        let few = job(Workload::Primes, "workers=1")?;
+        let model = start(&few, program)?;
+        few.check(&few.run(&model)?)?;
+        let many = job(Workload::Counter, "workers=12")?;
+        many.check(&many.run(&model)?)?;
+        ensure!(workers()?.len() == 12, "{:?}", workers()?);
+        let too_many = job(Workload::Counter, "workers=10000")?;
+        match too_many.run(&model) {
+            Err(error) if error.is::<Unsupported>() => Ok(()),
+            other => bail!("{other:?}"),
+        }
+    })
+}
+
+#[test]
+fn children_that_died_between_two_jobs_are_replaced() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Counter, "workers=8 increments=1000")?;
+        let model = start(&job, program)?;
+        for _ in 0..10 {
+            for worker in workers()? {
+                signal(worker, Signal::KILL)?;
+            }
+            job.check(&job.run(&model)?)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn nobody_is_left_when_the_model_is_dropped() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Primes, "workers=4")?;
+        let model = start(&job, program)?;
+        job.run(&model)?;
+        // Not even one that cannot end by itself.
+        signal(*workers()?.first().context("a worker")?, Signal::STOP)?;
+        drop(model);
+        ensure!(workers()?.is_empty(), "a child is left: {:?}", workers()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn nobody_is_left_when_the_parent_is_killed() -> Result<()> {
+    alone(|program| {
+        // Asleep, and blocked on each other.
+        for (units, args) in [
+            (4, "offload --set calls=4 --set call_ms=600000"),
+            (
+                4,
+                "pipeline --set producers=2 --set consumers=2 --set produce_us=60000000",
+            ),
+        ] {
+            let mut parent = Command::new(program)
+                .arg("run")
+                .args(args.split(' '))
+                .stdout(Stdio::null())
+                .spawn()?;
+            let mut orphans = BTreeSet::new();
+            until(|| {
+                orphans.extend(workers_of(parent.id())?);
+                let at_work = orphans
+                    .iter()
+                    .filter(|&&pid| blocked_in(pid).contains("nanosleep"));
+                Ok(orphans.len() == units && at_work.count() >= 2)
+            })?;
+            parent.kill()?;
+            parent.wait()?;
+            until(|| {
+                // Whoever has inherited a dead one may take its time to reap it.
+                let gone = |&pid: &i32| match procfs::process::Process::new(pid) {
+                    Ok(process) => process
+                        .stat()
+                        .is_ok_and(|stat| matches!(stat.state(), Ok(ProcState::Zombie))),
+                    Err(_) => true,
+                };
+                Ok(orphans.iter().all(gone))
+            })?;
+        }
+        Ok(())
+    })
+}
