@@ -1,2 +1,62 @@
-//! In the making.
-fn main() {}
+//! The command line.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use suite::Invalid;
+use xtask::compare::End;
+use xtask::{check, compare, read, replay, report};
+
+/// Puts Rust's concurrency models through the same paces.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Compare(compare::Options),
+    Report(report::Options),
+    Read(read::Options),
+    /// Checks fmt, clippy, docs, isolation and symmetry
+    Check,
+    /// Replays a comparison's samples through Criterion
+    #[command(hide = true)]
+    Replay {
+        /// A directory with comparison.json
+        results: PathBuf,
+    },
+}
+
+const FAILED: u8 = 1;
+const WRONG_COMMAND_LINE: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Compare(options) => compare::compare(&options).map(|end| match end {
+            End::Well => 0,
+            End::WithFailures => FAILED,
+            End::Interrupted => INTERRUPTED,
+        }),
+        Command::Report(options) => report::report(&options).map(|()| 0),
+        Command::Read(options) => read::read(&options).map(|()| 0),
+        Command::Check => Ok(if check::check() { 0 } else { FAILED }),
+        Command::Replay { results } => replay::replay(&results).map(|()| 0),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // If standard error is closed, the exit code has to do.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::from(match error.downcast_ref::<Invalid>() {
+                Some(_) => WRONG_COMMAND_LINE,
+                None => FAILED,
+            })
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Every model crate has the same files, and the tree has only those.
+//!
+//! Symmetry is the product: `diff crates/model-smol/src/counter.rs
+//! crates/model-tokio/src/counter.rs` is worth reading only while both exist
+//! and begin alike.
+
+use std::fs;
+use std::path::Path;
+
+use suite::Workload;
+
+use crate::plan::MODELS;
+use crate::workspace;
+
+/// What stands at the top, beside what git ignores.
+const TOP: &[&str] = &[
+    ".cargo",
+    ".ci",
+    ".gitignore",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "crates",
+    "docs",
+    "results",
+    "rust-toolchain.toml",
+    "xtask",
+];
+
+/// What git keeps, builds and other tools leave there.
+const IGNORED: &[&str] = &[".git", "target"];
+
+/// Files that a model crate has, from its own root, beside its workloads.
+const COMMON: &[&str] = &[
+    "Cargo.toml",
+    "benches/suite.rs",
+    "src/lib.rs",
+    "src/main.rs",
+    "tests/conformance.rs",
+];
+
+/// Files that some models need beyond that, each with its reason.
+const EXTRA: &[(&str, &[&str])] = &[
+    // Clients that are set up once, for fetch and download.
+    ("src/http.rs", &MODELS),
+    // What the operating system gives the other models for nothing.
+    ("src/child.rs", &["process"]),
+    ("src/children.rs", &["process"]),
+    ("src/credits.rs", &["process"]),
+    ("src/futex.rs", &["process"]),
+    ("src/lock.rs", &["process"]),
+    ("src/shared.rs", &["process"]),
+    ("src/shares.rs", &["process"]),
+    ("src/worker.rs", &["process"]),
+    ("tests/deaths.rs", &["process"]),
+];
+
+/// How each workload's file begins: the first thing a reader asks.
+const OPENING: &str = "//! Unit: ";
+
+/// The tree has the files it should have, and no others.
+///
+/// # Errors
+///
+/// With what is missing, and what is too much.
+pub fn check(root: &Path) -> Result<(), String> {
+    let mut found = Vec::new();
+    for name in names(root)? {
+        if !TOP.contains(&&*name) && !IGNORED.contains(&&*name) {
+            found.push(format!("{name} does not belong at the top"));
+        }
+    }
+    for model in MODELS {
+        let crate_root = root.join("crates").join(workspace::package(model));
+        model_crate(root, model, &crate_root, &mut found)?;
+    }
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(found.join("\n")),
+    }
+}
+
+fn model_crate(
+    root: &Path,
+    model: &str,
+    crate_root: &Path,
+    found: &mut Vec<String>,
+) -> Result<(), String> {
+    let package = workspace::package(model);
+    let mut expected: Vec<String> = COMMON.iter().map(|file| (*file).to_owned()).collect();
+    for workload in Workload::ALL {
+        let path = workspace::source(root, model, workload.name());
+        let file = path.strip_prefix(crate_root).unwrap_or(&path);
+        expected.push(file.display().to_string());
+        // One that is missing is found below.
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        if path.exists() && !text.starts_with(OPENING) {
+            found.push(format!(
+                "{package}/{}: does not begin with `{OPENING}`",
+                file.display()
+            ));
+        }
+    }
+    let present = files(crate_root)?;
+    for file in &expected {
+        if !present.contains(file) {
+            found.push(format!("{package}/{file}: missing"));
+        }
+    }
+    let allowed = |file: &String| {
+        let mut extra = EXTRA.iter();
+        expected.contains(file)
+            || extra.any(|(name, models)| name == file && models.contains(&model))
+    };
+    for file in present.iter().filter(|file| !allowed(file)) {
+        found.push(format!("{package}/{file}: no other model has it"));
+    }
+    Ok(())
+}
+
+/// All files below `directory`, relative to it.
+fn files(directory: &Path) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    let mut next = vec![String::new()];
+    while let Some(relative) = next.pop() {
+        for name in names(&directory.join(&relative))? {
+            let path = match relative.is_empty() {
+                true => name,
+                false => format!("{relative}/{name}"),
+            };
+            match directory.join(&path).is_dir() {
+                true => next.push(path),
+                false => found.push(path),
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn names(directory: &Path) -> Result<Vec<String>, String> {
+    let cannot = |error| format!("cannot read {}: {error}", directory.display());
+    let entries = fs::read_dir(directory).map_err(cannot)?;
+    let names = entries.map(|entry| Ok(entry.map_err(cannot)?.file_name()));
+    let mut names = names
+        .map(|name| name.map(|name| name.to_string_lossy().into_owned()))
+        .collect::<Result<Vec<_>, String>>()?;
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_workspace_is_symmetric() {
+        assert_eq!(check(&workspace::root()), Ok(()));
+    }
+}

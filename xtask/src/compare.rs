@@ -1,0 +1,183 @@
+//! `cargo xtask compare`: from the command line to `results/NAME/`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use origin::Origin;
+use suite::{Setup, Workload};
+
+use crate::child::{self, Stopped};
+use crate::contestants::{self, Built};
+use crate::interrupt::Interrupt;
+use crate::lab::Lab;
+use crate::lock::Lock;
+use crate::plan::{self, MODELS, Mode, Setting};
+use crate::progress::Progress;
+use crate::results::{Comparison, Directory, Run, SCHEMA, safe_name};
+use crate::session::Session;
+use crate::{host, workspace};
+
+/// Measures models side by side, and writes results/NAME.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Which workloads; all, if none is named
+    #[arg(value_name = "WORKLOAD")]
+    workloads: Vec<Workload>,
+    /// Which models, with commas; all, if none is named
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(MODELS))]
+    models: Vec<String>,
+    /// The heavy preset only, scaled down where it is long: two minutes
+    #[arg(long, conflicts_with = "thorough")]
+    quick: bool,
+    /// More rounds: an hour
+    #[arg(long)]
+    thorough: bool,
+    /// Changes a job, in every preset
+    #[arg(long = "set", value_name = "WORKLOAD.KEY=VALUE")]
+    settings: Vec<Setting>,
+    /// The directory under results; date and time, if not given
+    #[arg(long, value_parser = safe_name)]
+    name: Option<String>,
+    /// Worker threads of each model; one a core, if not given
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// What the order within the rounds is drawn from; random, if not given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Another budget than the mode's, in seconds, for tests
+    #[arg(long, hide = true, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    budget: Option<u32>,
+    /// Where results and Criterion's pages go, for tests
+    #[arg(long, hide = true)]
+    output: Option<PathBuf>,
+    /// Measures what stands in this directory instead of building, for tests
+    #[arg(long, hide = true)]
+    prebuilt: Option<PathBuf>,
+}
+
+/// How a comparison ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Every cell is right, or unsupported.
+    Well,
+    /// Some cell is not.
+    WithFailures,
+    /// Someone ended it before its end.
+    Interrupted,
+}
+
+/// Compares.
+///
+/// # Errors
+///
+/// When nothing can be compared: a setting that makes no sense, another
+/// comparison that runs, a directory that cannot be written, an origin that
+/// does not start.
+pub fn compare(options: &Options) -> anyhow::Result<End> {
+    let mode = options.mode();
+    let models = options.models();
+    let groups = plan::groups(&options.workloads, mode.presets, &options.settings)?;
+
+    let root = workspace::root();
+    let output = options.output.as_deref().unwrap_or(&root);
+    let target = output.join("target");
+    std::fs::create_dir_all(&target)
+        .with_context(|| format!("cannot make {}", target.display()))?;
+    let _lock = Lock::acquire(&target.join("paces.lock"))?;
+    let comparison = options.comparison(&mode)?;
+    let results = output.join("results").join(&comparison.run.name);
+    let results = Directory::prepare(results)?;
+
+    child::adopt_orphans()?;
+    let interrupt = Interrupt::install().context("cannot take signals")?;
+    let progress = Progress::new();
+    let built = match &options.prebuilt {
+        Some(directory) => Ok(contestants::prebuilt(directory, &models)),
+        None => contestants::build(&root, &models, &interrupt, &progress),
+    };
+    let Built {
+        contestants,
+        origin,
+    } = match built {
+        Ok(built) => built,
+        Err(Stopped::Failed(error)) => return Err(error),
+        Err(Stopped::Interrupted | Stopped::Overtime(_)) => return Ok(End::Interrupted),
+    };
+
+    let began = Instant::now();
+    let needs_origin = groups.iter().any(|group| group.workload.needs_origin());
+    // Lives as long as this function: every run asks the same one.
+    let origin = needs_origin
+        .then(|| Origin::spawn(&origin, &[]))
+        .transpose()?;
+    let temporary = tempfile::Builder::new().prefix("paces-").tempdir();
+    let session = Session {
+        lab: Lab {
+            origin: origin.as_ref().map(|origin| origin.url().to_owned()),
+            threads: comparison.run.threads,
+            blocking_threads: comparison.run.blocking_threads,
+            temporary: temporary.context("cannot make a temporary directory")?,
+            interrupt,
+        },
+        mode,
+        began,
+        progress,
+        comparison,
+        results,
+    };
+    session.run(groups, &contestants, &target)
+}
+
+impl Options {
+    fn mode(&self) -> Mode {
+        let mode = match (self.quick, self.thorough) {
+            (true, _) => Mode::QUICK,
+            (_, true) => Mode::THOROUGH,
+            _ => Mode::DEFAULT,
+        };
+        Mode {
+            budget: self
+                .budget
+                .map_or(mode.budget, |seconds| Duration::from_secs(seconds.into())),
+            ..mode
+        }
+    }
+
+    /// In the order of the tables, and each once, however they were named.
+    fn models(&self) -> Vec<String> {
+        let mut models: Vec<String> = MODELS.map(str::to_owned).to_vec();
+        models.retain(|model| self.models.is_empty() || self.models.contains(model));
+        models
+    }
+
+    /// All that is known before anything is measured.
+    fn comparison(&self, mode: &Mode) -> anyhow::Result<Comparison> {
+        let root = workspace::root();
+        let started = jiff::Zoned::now();
+        let now = || started.strftime("%Y-%m-%dT%H-%M-%S").to_string();
+        Ok(Comparison {
+            schema: SCHEMA,
+            run: Run {
+                name: self.name.clone().unwrap_or_else(now),
+                started: started.strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
+                mode: mode.name.to_owned(),
+                revision: host::revision(&root),
+                seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
+                threads: self.threads.map_or_else(host::cores, usize::from),
+                blocking_threads: Setup::BLOCKING_THREADS,
+                models: self.models(),
+                budget_s: mode.budget.as_secs_f64(),
+                took_s: 0.0,
+                interrupted: false,
+                criterion: None,
+                notes: Vec::new(),
+            },
+            host: host::host(),
+            versions: host::versions(&root)?,
+            cells: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! Each model's two programs, built as they are measured.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use cargo_metadata::Message;
+
+use crate::child::{self, Limits, Stopped};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::workspace;
+
+/// A model that takes part.
+#[derive(Debug)]
+pub struct Contestant {
+    /// Its name.
+    pub model: String,
+    /// Its programs, or why there are none.
+    pub programs: Result<Programs, String>,
+}
+
+/// What a model is measured with.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// `model-X run ...`: one job in a process of its own.
+    pub runner: PathBuf,
+    /// The Criterion bench.
+    pub bench: PathBuf,
+}
+
+/// All that a comparison needs built.
+#[derive(Debug)]
+pub struct Built {
+    /// The models, in the order asked for.
+    pub contestants: Vec<Contestant>,
+    /// The origin's own program: were it a model's, that model would share
+    /// pages with it and seem smaller than it is.
+    pub origin: PathBuf,
+}
+
+/// Builds the programs of `models` and the origin, release. A model that does
+/// not build takes part as a failure.
+///
+/// # Errors
+///
+/// When the origin does not build, or someone interrupts; [`Stopped`] tells.
+pub fn build(
+    root: &Path,
+    models: &[String],
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> Result<Built, Stopped> {
+    let build = |package: &str, target: [&str; 2]| {
+        progress.doing(&format!("building {package} ({})", target.join(" ")));
+        build_one(root, package, target, interrupt)
+    };
+    let origin = build("origin", ["--bin", "origin"])?.map_err(|why| {
+        progress.line(&why);
+        Stopped::Failed(anyhow::anyhow!("the origin does not build"))
+    })?;
+    let mut contestants = Vec::new();
+    for model in models {
+        let package = workspace::package(model);
+        // Two builds and not one: the bench's dev-dependencies would add their
+        // features to the runner's.
+        let runner = build(&package, ["--bin", &package])?;
+        let bench = match &runner {
+            Ok(_) => build(&package, ["--bench", "suite"])?,
+            Err(_) => Err(String::new()),
+        };
+        let programs = runner.and_then(|runner| {
+            bench.map(|bench| Programs { runner, bench }) //
+        });
+        if let Err(why) = &programs {
+            progress.line(&format!("{package} does not build:\n{why}"));
+        }
+        contestants.push(Contestant {
+            model: model.clone(),
+            programs: programs.map_err(|_| format!("{package} does not build")),
+        });
+    }
+    Ok(Built {
+        contestants,
+        origin,
+    })
+}
+
+/// Programs that stand in `directory` already: `origin`, and `model-X` and
+/// `bench-X` for each model.
+pub fn prebuilt(directory: &Path, models: &[String]) -> Built {
+    let contestant = |model: &String| Contestant {
+        model: model.clone(),
+        programs: Ok(Programs {
+            runner: directory.join(workspace::package(model)),
+            bench: directory.join(format!("bench-{model}")),
+        }),
+    };
+    Built {
+        contestants: models.iter().map(contestant).collect(),
+        origin: directory.join("origin"),
+    }
+}
+
+/// One `cargo build`: the program, or what the compiler said.
+fn build_one(
+    root: &Path,
+    package: &str,
+    target: [&str; 2],
+    interrupt: &Interrupt,
+) -> Result<Result<PathBuf, String>, Stopped> {
+    let mut command = workspace::cargo(root);
+    command
+        .args(["build", "--release", "--quiet", "--package", package])
+        .args(target)
+        .arg("--message-format=json-render-diagnostics");
+    let limits = Limits {
+        // A cold build may wait for another one, which holds cargo's lock.
+        timeout: Duration::from_secs(60 * 60),
+        interrupt: interrupt.clone(),
+    };
+    let done = child::run(&mut command, &limits, None)?;
+    if !done.status.success() {
+        return Ok(Err(done.stderr));
+    }
+    Ok(executable(&done.stdout, target[1]).map_err(|error| format!("{error:#}")))
+}
+
+/// The program called `name` in what `cargo build --message-format=json` says.
+fn executable(messages: &str, name: &str) -> anyhow::Result<PathBuf> {
+    for message in Message::parse_stream(messages.as_bytes()) {
+        if let Message::CompilerArtifact(artifact) = message.context("cargo's messages")?
+            && artifact.target.name == name
+            && let Some(executable) = artifact.executable
+        {
+            return Ok(executable.into());
+        }
+    }
+    bail!("cargo built no {name}")
+}

@@ -1,0 +1,353 @@
+//! Runs one program once and makes a figure, or a reason, of it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use runner::tree;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::child::{self, Finished, Limits, Moment, Stopped, Usage, Watch};
+use crate::contestants::Programs;
+use crate::interrupt::Interrupt;
+use crate::plan::{Group, Mode};
+use crate::results::Status;
+use crate::samples;
+
+/// What every run shares.
+#[derive(Debug)]
+pub struct Lab {
+    /// Where the origin listens, if any group needs it.
+    pub origin: Option<String>,
+    /// Worker threads of each model.
+    pub threads: usize,
+    /// Blocking calls at once of each model.
+    pub blocking_threads: usize,
+    /// Every run gets a directory in here, and leaves nothing anywhere else,
+    /// even if it is killed.
+    pub temporary: TempDir,
+    /// Ends it all.
+    pub interrupt: Interrupt,
+}
+
+/// Someone wants all of this to end.
+#[derive(Debug)]
+pub struct Interrupted;
+
+/// Why there is no figure.
+#[derive(Debug)]
+pub enum Trouble {
+    /// As [`Interrupted`].
+    Interrupted,
+    /// The cell says what was wrong; the rest goes on.
+    Cell(Status, String),
+}
+
+impl Trouble {
+    fn failed(reason: impl Into<String>) -> Self {
+        Trouble::Cell(Status::Failed, reason.into())
+    }
+}
+
+/// One job in a process of its own, timed from outside.
+#[derive(Debug)]
+pub struct Run {
+    /// From before the process's start to its end.
+    pub wall: Duration,
+    /// What it and its children used.
+    pub usage: Usage,
+    /// What it said.
+    pub line: Line,
+}
+
+/// What `model-X run --json` prints, as far as it is used here.
+#[derive(Debug, Deserialize)]
+pub struct Line {
+    /// The job alone.
+    pub elapsed_ns: u64,
+    /// What it came to.
+    pub outcome: Value,
+    /// The most memory, by the process's own account.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<u64>,
+    /// The most threads, by the process's own account.
+    #[serde(default)]
+    pub threads: Option<u64>,
+}
+
+/// What was seen of a process tree while it did a job.
+#[derive(Debug, Default)]
+pub struct Sight {
+    /// The most memory at once, where the system tells.
+    pub memory: Option<u64>,
+    /// The most memory, by the process's own account.
+    pub own_memory: Option<u64>,
+    /// The most threads at once, where the system tells.
+    pub threads: Option<u64>,
+    /// The most processes at once.
+    pub processes: u64,
+}
+
+/// Memory is looked at this seldom, as it costs the kernel a walk over all
+/// pages: the look that counts is the one when the job is done.
+const MEMORY_EVERY: Duration = Duration::from_millis(25);
+
+/// Threads and processes are counted this often: some live for a moment only.
+const COUNT_EVERY: Duration = Duration::from_millis(4);
+
+impl Lab {
+    /// One job in a fresh process, which nobody looks at meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When it did not end with the right answer.
+    pub fn run(
+        &self,
+        programs: &Programs,
+        group: &Group,
+        timeout: Duration,
+    ) -> Result<Run, Trouble> {
+        let directory = self.directory()?;
+        let mut command = self.runner(programs, group, directory.path());
+        let done = self.child(&mut command, timeout, None)?;
+        Ok(Run {
+            wall: done.wall,
+            usage: done.usage,
+            line: line(&done)?,
+        })
+    }
+
+    /// One job in a fresh process, looked at: nothing of it is timed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lab::run`].
+    pub fn look(
+        &self,
+        programs: &Programs,
+        group: &Group,
+        timeout: Duration,
+    ) -> Result<Sight, Trouble> {
+        let directory = self.directory()?;
+        let mut command = self.runner(programs, group, directory.path());
+        command.arg("--hold");
+        let mut sight = Sight::default();
+        let mut memory_at = Instant::now();
+        let mut look = |pid, moment| {
+            let mut pids = tree::descendants(pid, &[]);
+            pids.push(pid);
+            sight.processes = sight.processes.max(pids.len() as u64);
+            sight.threads = sight.threads.max(tree::threads(&pids));
+            if moment == Moment::Line || memory_at.elapsed() >= MEMORY_EVERY {
+                memory_at = Instant::now();
+                sight.memory = sight.memory.max(tree::pss_bytes(&pids));
+            }
+        };
+        let watch = Watch {
+            every: COUNT_EVERY,
+            look: &mut look,
+        };
+        let done = self.child(&mut command, timeout, Some(watch))?;
+        let line = line(&done)?;
+        // Its threads may have come and gone between two looks.
+        sight.threads = sight.threads.max(line.threads);
+        sight.own_memory = line.peak_memory_bytes;
+        Ok(sight)
+    }
+
+    /// One bench process: ten samples, in nanoseconds an iteration.
+    ///
+    /// # Errors
+    ///
+    /// When the bench did not come to its end, or left no samples.
+    pub fn bench(
+        &self,
+        programs: &Programs,
+        (model, group): (&str, &Group),
+        mode: &Mode,
+        timeout: Duration,
+    ) -> Result<Vec<f64>, Trouble> {
+        let directory = self.directory()?;
+        let home = directory.path().join("criterion");
+        let cell = json!([{
+            "workload": group.workload.name(),
+            "preset": group.preset.name(),
+            "label": group.label(),
+            "job": group.job().to_json(),
+        }]);
+        let mut command = Command::new(&programs.bench);
+        command
+            .env("CRITERION_HOME", &home)
+            .env("TMPDIR", directory.path())
+            .env("PACES_CELLS", cell.to_string())
+            .env("PACES_THREADS", self.threads.to_string())
+            .env("PACES_BLOCKING_THREADS", self.blocking_threads.to_string())
+            .args(["--bench", "--noplot", "--nresamples", "1001"])
+            .args(["--sample-size", "10"])
+            .arg("--warm-up-time")
+            .arg(mode.warm_up.as_secs_f64().to_string())
+            .arg("--measurement-time")
+            .arg(mode.sampling.as_secs_f64().to_string());
+        if let Some(origin) = &self.origin {
+            command.env("PACES_ORIGIN", origin);
+        }
+        let done = self.child(&mut command, timeout, None)?;
+        judge(&done)?;
+        let group_name = group.workload.name();
+        let data = samples::directory(&home, group_name, model, &group.label());
+        if !data.exists() {
+            return Err(Trouble::failed(
+                "its bench ended well, and measured nothing",
+            ));
+        }
+        samples::read(&data).map_err(|error| Trouble::failed(format!("bench: {error:#}")))
+    }
+
+    fn runner(&self, programs: &Programs, group: &Group, temporary: &Path) -> Command {
+        let mut command = Command::new(&programs.runner);
+        command
+            .env("TMPDIR", temporary)
+            .args(["run", group.workload.name(), "--json"])
+            .args(["--preset", group.preset.name()])
+            .args(["--threads", &self.threads.to_string()])
+            .args(["--blocking-threads", &self.blocking_threads.to_string()]);
+        if group.workload.needs_origin()
+            && let Some(origin) = &self.origin
+        {
+            command.args(["--origin", origin]);
+        }
+        for setting in group.settings() {
+            command.args(["--set", &setting]);
+        }
+        command
+    }
+
+    fn directory(&self) -> Result<TempDir, Trouble> {
+        tempfile::tempdir_in(self.temporary.path())
+            .context("cannot make a temporary directory")
+            .map_err(|error| Trouble::failed(format!("{error:#}")))
+    }
+
+    fn child(
+        &self,
+        command: &mut Command,
+        timeout: Duration,
+        watch: Option<Watch>,
+    ) -> Result<Finished, Trouble> {
+        let limits = Limits {
+            timeout,
+            interrupt: self.interrupt.clone(),
+        };
+        let done = child::run(command, &limits, watch);
+        if self.interrupt.came() {
+            // A signal to all of a terminal's programs may have hit the origin
+            // too: what fails from now on is nobody's fault.
+            return Err(Trouble::Interrupted);
+        }
+        done.map_err(|stopped| match stopped {
+            Stopped::Interrupted => Trouble::Interrupted,
+            Stopped::Overtime(limit) => Trouble::failed(format!(
+                "it was ended when it had not finished after {:.0} s",
+                limit.as_secs_f64()
+            )),
+            Stopped::Failed(error) => Trouble::failed(format!("{error:#}")),
+        })
+    }
+}
+
+/// What a runner said, if all went well.
+fn line(done: &Finished) -> Result<Line, Trouble> {
+    judge(done)?;
+    serde_json::from_str(done.stdout.trim())
+        .map_err(|error| Trouble::failed(format!("its line is not as agreed: {error}")))
+}
+
+/// Exit codes as the models' programs have them.
+fn judge(done: &Finished) -> Result<(), Trouble> {
+    let said = || last_words(&done.stderr);
+    match done.status.code() {
+        Some(0) if done.left_behind > 0 => Err(Trouble::failed(format!(
+            "it left {} of its processes behind",
+            done.left_behind
+        ))),
+        Some(0) => Ok(()),
+        Some(4) => Err(Trouble::Cell(Status::Unsupported, said())),
+        _ if done.stderr.contains("wrong answer:") => {
+            Err(Trouble::Cell(Status::WrongAnswer, said()))
+        }
+        _ => Err(Trouble::failed(match said() {
+            said if said.is_empty() => format!("{}, without a word", done.status),
+            said => format!("{}: {said}", done.status),
+        })),
+    }
+}
+
+/// The last line that says something, made fit for a table.
+pub fn last_words(stderr: &str) -> String {
+    const LONGEST: usize = 300;
+    let mut lines = stderr.lines().map(str::trim);
+    // Rust's own advice after a panic is not the reason for it.
+    let telling = |line: &&str| !line.is_empty() && !line.starts_with("note: run with");
+    let last = lines.rfind(telling).unwrap_or_default();
+    let printable = last.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut words: String = printable.take(LONGEST).collect();
+    if last.chars().count() > LONGEST {
+        words.push('…');
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn finished(code: i32, stderr: &str) -> Finished {
+        Finished {
+            status: std::process::ExitStatus::from_raw(code << 8),
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+            wall: Duration::ZERO,
+            usage: Usage::default(),
+            left_behind: 0,
+        }
+    }
+
+    fn status(done: &Finished) -> (Status, String) {
+        match judge(done) {
+            Err(Trouble::Cell(status, reason)) => (status, reason),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn exit_codes_become_statuses_and_reasons() {
+        assert!(judge(&finished(0, "a warning")).is_ok());
+        let (code, reason) = status(&finished(4, "not 10,000 processes\n"));
+        assert_eq!(code, Status::Unsupported);
+        assert_eq!(reason, "not 10,000 processes");
+        let wrong = "Error: wrong answer: count is 47, and 39 is right";
+        assert_eq!(status(&finished(1, wrong)).0, Status::WrongAnswer);
+        let panicked = "thread 'main' panicked at x.rs:1:\nboom\nnote: run with `RUST_BACKTRACE=1`";
+        let (code, reason) = status(&finished(101, panicked));
+        assert_eq!(code, Status::Failed);
+        assert!(reason.ends_with("101: boom"), "{reason}");
+        assert!(status(&finished(1, "")).1.contains("without a word"));
+        let left = Finished {
+            left_behind: 2,
+            ..finished(0, "")
+        };
+        assert!(status(&left).1.contains("2 of its processes"));
+    }
+
+    #[test]
+    fn last_words_fit_a_table() {
+        assert_eq!(last_words("a\n\x1b[31mb\x07\n\n"), " [31mb ");
+        assert!(last_words(&"x".repeat(1000)).chars().count() <= 301);
+        assert_eq!(last_words(""), "");
+    }
+}

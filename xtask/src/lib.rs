@@ -1,0 +1,47 @@
+//! `cargo xtask`: compare, report, read, check.
+//!
+//! - [`compare`] is the product. It has programs built ([`contestants`]); its
+//!   [`session`] plans what they do ([`plan`], [`budget`]), has them do it in
+//!   rounds ([`measure`], [`lab`], [`child`]), and writes what came of it
+//!   ([`results`]).
+//! - [`view`] puts the results into words, once, for [`report`]'s tables,
+//!   [`markdown`] and [`page`]; [`replay`] puts them into Criterion's pages.
+//! - [`read`] shows two models' code, and [`check`] keeps it tidy.
+//!
+//! **Nothing is printed from inside a measurement**: the session alone talks.
+//! **Nothing outlives its run**: every child goes through [`child::run`].
+
+pub mod budget;
+pub mod ceiling;
+pub mod check;
+pub mod child;
+pub mod compare;
+pub mod contestants;
+pub mod host;
+pub mod interrupt;
+pub mod lab;
+pub mod lock;
+pub mod markdown;
+pub mod measure;
+pub mod page;
+pub mod plan;
+pub mod progress;
+pub mod read;
+pub mod readme;
+pub mod replay;
+pub mod report;
+pub mod results;
+pub mod samples;
+pub mod session;
+pub mod statistics;
+pub mod units;
+pub mod view;
+pub mod workspace;
+
+use std::io::{self, Write};
+
+/// Prints to standard output. Nobody is left to tell if that cannot be done: it
+/// is closed (`| head`), or a full disk, which results would not fit on either.
+pub fn print(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}

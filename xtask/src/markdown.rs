@@ -1,0 +1,169 @@
+//! The tables as Markdown: `comparison.md`, and the README's.
+
+use std::fmt::{Display, Write};
+
+use suite::Preset;
+
+use crate::results::Comparison;
+use crate::units::memory;
+use crate::view::{self, Row, Section};
+
+/// `comparison.md`.
+pub fn document(comparison: &Comparison) -> String {
+    let mut text = Text::default();
+    let run = &comparison.run;
+    text.line(format_args!("# Comparison {}\n", escape(&run.name)));
+    if run.interrupted {
+        text.line("**Interrupted: this is what had been measured until then.**\n");
+    }
+    text.line(format_args!(
+        "{}, mode {}, revision `{}`, seed {}, {} worker threads.\n",
+        escape(&run.started),
+        escape(&run.mode),
+        code(&run.revision),
+        run.seed,
+        run.threads
+    ));
+    text.line(format_args!("{}\n", escape(&machine(comparison))));
+    for note in &run.notes {
+        text.line(format_args!("- {}", escape(note)));
+    }
+    for table in view::tables(comparison) {
+        text.line(format_args!("\n## {}\n", escape(&table.workload)));
+        text.line(format_args!("{}\n", escape(&table.about)));
+        for Section {
+            label,
+            job,
+            remarks,
+            ..
+        } in &table.sections
+        {
+            let remarks: String = remarks.iter().map(|remark| format!("; {remark}")).collect();
+            text.line(format_args!(
+                "- {}: `{}`{}",
+                escape(label),
+                code(job),
+                escape(&remarks)
+            ));
+        }
+        text.line(format_args!("\n| job | {} |", Row::HEADS.join(" | ")));
+        text.line(format_args!(
+            "|---|---|{}---|",
+            "--:|".repeat(Row::HEADS.len() - 2)
+        ));
+        for section in &table.sections {
+            for row in &section.rows {
+                let figures = row.columns().map(escape).join(" | ");
+                text.line(format_args!("| {} | {figures} |", escape(&section.label)));
+            }
+        }
+        for section in &table.sections {
+            for row in &section.rows {
+                if let Some(reason) = &row.reason {
+                    text.line(format_args!(
+                        "\n{} {}, {}: {}",
+                        escape(&section.label),
+                        escape(&row.model),
+                        row.status,
+                        escape(reason)
+                    ));
+                }
+            }
+        }
+    }
+    text.line("\n## Versions\n");
+    for (library, version) in &comparison.versions {
+        text.line(format_args!("- {}: {}", escape(library), escape(version)));
+    }
+    text.0
+}
+
+/// The README's table: a row a heavy job, a column a model; the time, and
+/// beneath it the peak memory.
+pub fn overview(comparison: &Comparison) -> String {
+    let models: Vec<_> = comparison
+        .run
+        .models
+        .iter()
+        .map(|model| escape(model))
+        .collect();
+    let mut text = Text::default();
+    text.line(format_args!("| | {} |", models.join(" | ")));
+    text.line(format_args!("|---|{}", "--:|".repeat(models.len())));
+    for table in view::tables(comparison) {
+        let heavy = |section: &&Section| section.preset == Preset::Heavy.name();
+        for section in table.sections.iter().filter(heavy) {
+            let figures = comparison.run.models.iter().map(|model| {
+                let row = section.rows.iter().find(|row| row.model == *model)?;
+                Some(match (row.ok, row.best) {
+                    (false, _) => row.status.to_owned(),
+                    (true, true) => format!("**{}**<br>{}", row.time, row.memory),
+                    (true, false) => format!("{}<br>{}", row.time, row.memory),
+                })
+            });
+            let figures: Vec<_> = figures
+                .map(|figure| figure.unwrap_or_else(|| view::NONE.to_owned()))
+                .collect();
+            text.line(format_args!(
+                "| {} {} | {} |",
+                escape(&table.workload),
+                escape(&section.label),
+                figures.join(" | ")
+            ));
+        }
+    }
+    text.line(format_args!(
+        "\nTime of one job on a started model (median), and beneath it the peak memory of the \
+         whole process tree. {}, {}; revision `{:.12}`.",
+        escape(&machine(comparison)),
+        escape(comparison.run.started.split(' ').next().unwrap_or_default()),
+        code(&comparison.run.revision),
+    ));
+    text.0
+}
+
+/// The machine in one line.
+pub fn machine(comparison: &Comparison) -> String {
+    let host = &comparison.host;
+    format!(
+        "{}, {} cores, {}, {}, Linux {}",
+        host.cpu,
+        host.cores,
+        memory(host.memory),
+        host.os,
+        host.kernel
+    )
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, line: impl Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+}
+
+/// Text from outside, kept from being Markdown or HTML.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Text from outside within backticks, in a line or a table.
+fn code(text: &str) -> String {
+    text.replace(['`', '|', '\n'], " ")
+}

@@ -1,0 +1,304 @@
+//! One group, measured: all models in every round, in a new order each time.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::budget::{Allowance, Pace, Rounds};
+use crate::child::Usage;
+use crate::contestants::{Contestant, Programs};
+use crate::lab::{Interrupted, Lab, Run, Sight, Trouble};
+use crate::plan::{Group, Mode};
+use crate::results::{Cell, Resources, Status, Time};
+use crate::statistics::{median, median_count, median_interval};
+
+/// A cell while it is measured.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    contestant: &'a Contestant,
+    trouble: Option<(Status, String)>,
+    pace: Option<Pace>,
+    samples: Vec<f64>,
+    rounds: Vec<usize>,
+    runs: Vec<Run>,
+    sights: Vec<Sight>,
+    outcome: Option<Value>,
+}
+
+impl<'a> Entry<'a> {
+    /// Nothing is known yet, unless the model did not build.
+    pub fn new(contestant: &'a Contestant) -> Self {
+        let trouble = contestant.programs.as_ref().err();
+        Self {
+            contestant,
+            trouble: trouble.map(|why| (Status::Failed, why.clone())),
+            pace: None,
+            samples: Vec::new(),
+            rounds: Vec::new(),
+            runs: Vec::new(),
+            sights: Vec::new(),
+            outcome: None,
+        }
+    }
+
+    /// The model's name.
+    pub fn model(&self) -> &str {
+        &self.contestant.model
+    }
+
+    /// What one run takes, of those that have got through one.
+    pub fn pace(&self) -> Option<Pace> {
+        self.pace.filter(|_| self.trouble.is_none())
+    }
+
+    /// Does the job once, for its answer and its pace. Nothing is measured of
+    /// who does not get through this.
+    ///
+    /// # Errors
+    ///
+    /// Only when interrupted: trouble with the cell is the cell's.
+    pub fn try_out(
+        &mut self,
+        lab: &Lab,
+        group: &Group,
+        timeout: Duration,
+    ) -> Result<(), Interrupted> {
+        let Some(run) = self.attempt(|programs| lab.run(programs, group, timeout))? else {
+            return Ok(());
+        };
+        let job = Duration::from_nanos(run.line.elapsed_ns);
+        self.pace = Some(Pace {
+            job,
+            around: run.wall.saturating_sub(job),
+        });
+        self.outcome = Some(run.line.outcome);
+        Ok(())
+    }
+
+    /// One round's part of this cell.
+    fn round(
+        &mut self,
+        lab: &Lab,
+        group: &Group,
+        mode: &Mode,
+        rounds: Rounds,
+        number: u32,
+    ) -> Result<(), Interrupted> {
+        let Some(pace) = self.pace() else {
+            return Ok(());
+        };
+        let timeout = |expected: Duration| PATIENCE + expected * 10;
+        let model = &self.contestant.model;
+        let long = timeout(pace.bench(mode));
+        let bench = self.attempt(|programs| lab.bench(programs, (model, group), mode, long))?;
+        if let Some(samples) = bench {
+            self.rounds.push(samples.len());
+            self.samples.extend(samples);
+        }
+        let short = timeout(pace.run());
+        for _ in 0..rounds.runs {
+            if let Some(run) = self.attempt(|programs| lab.run(programs, group, short))? {
+                self.outcome = Some(run.line.outcome.clone());
+                self.runs.push(run);
+            }
+        }
+        if number < rounds.memory
+            && let Some(sight) = self.attempt(|programs| lab.look(programs, group, short))?
+        {
+            self.sights.push(sight);
+        }
+        Ok(())
+    }
+
+    /// Does something with the model's programs, unless it is in trouble, and
+    /// takes note if that is what comes of it.
+    fn attempt<T>(
+        &mut self,
+        act: impl FnOnce(&Programs) -> Result<T, Trouble>,
+    ) -> Result<Option<T>, Interrupted> {
+        let (None, Ok(programs)) = (&self.trouble, &self.contestant.programs) else {
+            return Ok(None);
+        };
+        match act(programs) {
+            Ok(done) => Ok(Some(done)),
+            Err(Trouble::Interrupted) => Err(Interrupted),
+            Err(Trouble::Cell(status, reason)) => {
+                self.trouble = Some((status, reason));
+                Ok(None)
+            }
+        }
+    }
+
+    /// What came of it; nothing if it was neither measured nor in trouble.
+    fn cell(self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
+        let resources = self.resources();
+        let (status, reason, time) = match self.trouble {
+            Some((status, reason)) => (status, Some(reason), None),
+            None => (Status::Ok, None, Some(time(self.samples, self.rounds)?)),
+        };
+        Some(Cell {
+            workload: group.workload.name().to_owned(),
+            preset: group.preset.name().to_owned(),
+            variant: group.variant.map(|variant| variant.name.to_owned()),
+            label: group.label(),
+            model: self.contestant.model.clone(),
+            job: group.job().to_json(),
+            status,
+            reason,
+            scaled: group.divisor > 1,
+            divisor: group.divisor,
+            time,
+            resources: match status {
+                Status::Ok => resources,
+                // Half a measurement would look like a whole one.
+                _ => Resources::default(),
+            },
+            outcome: self.outcome,
+            origin_ceiling_ns: ceiling.map(nanoseconds),
+        })
+    }
+
+    fn resources(&self) -> Resources {
+        let runs = |figure: fn(&Run) -> u64| median_count(self.runs.iter().map(figure));
+        let cpu = cpu(self.runs.iter().map(|run| run.usage));
+        let looks = |figure: fn(&Sight) -> Option<u64>| self.sights.iter().filter_map(figure);
+        let memory = median_count(looks(|sight| sight.memory));
+        let method = match memory {
+            Some(_) => "pss",
+            None if self.sights.is_empty() => "not looked at",
+            None => "this system does not tell PSS",
+        };
+        Resources {
+            wall_ns: runs(|run| nanoseconds(run.wall)),
+            user_ns: cpu.map(|(user, _)| user),
+            system_ns: cpu.map(|(_, system)| system),
+            peak_memory_bytes: memory,
+            memory_method: Some(method.to_owned()),
+            own_peak_memory_bytes: median_count(looks(|sight| sight.own_memory)),
+            voluntary_switches: runs(|run| run.usage.voluntary),
+            involuntary_switches: runs(|run| run.usage.involuntary),
+            threads: looks(|sight| sight.threads).max(),
+            processes: looks(|sight| Some(sight.processes)).max(),
+            runs: self.runs.len() as u32,
+        }
+    }
+}
+
+/// Beyond ten times what a run took before, it hangs: and this long for a
+/// machine that has stalled altogether.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A group while it is measured: one job, and an entry for each model.
+#[derive(Debug)]
+pub struct Contest<'a> {
+    /// The job.
+    pub group: Group,
+    /// The models, in the order asked for.
+    pub entries: Vec<Entry<'a>>,
+    /// What it will do.
+    pub rounds: Rounds,
+    /// How long the origin alone takes for the job's requests.
+    pub ceiling: Option<Duration>,
+}
+
+impl Contest<'_> {
+    /// The paces of those that got through their first run.
+    pub fn paces(&self) -> Vec<Pace> {
+        self.entries.iter().filter_map(Entry::pace).collect()
+    }
+
+    /// What all its rounds are expected to take.
+    pub fn cost(&self, mode: &Mode) -> Duration {
+        self.rounds.cost(&self.paces(), mode)
+    }
+
+    /// Does rounds as far as `allowance` goes, calling `doing` with the model and
+    /// the round before each step. Gives the number of rounds done.
+    ///
+    /// # Errors
+    ///
+    /// When interrupted: what was measured until then stays.
+    pub fn measure(
+        &mut self,
+        lab: &Lab,
+        mode: &Mode,
+        random: &mut fastrand::Rng,
+        allowance: &mut Allowance,
+        mut doing: impl FnMut(&str, u32),
+    ) -> Result<u32, Interrupted> {
+        let mut order: Vec<usize> = (0..self.entries.len()).collect();
+        // Whatever was planned: if all is faster than that, there is time for more.
+        for number in 0..mode.most_rounds {
+            if !allowance.next_round(number < self.rounds.number) {
+                return Ok(number);
+            }
+            random.shuffle(&mut order);
+            for &entry in &order {
+                let entry = &mut self.entries[entry];
+                doing(entry.model(), number + 1);
+                entry.round(lab, &self.group, mode, self.rounds, number)?;
+            }
+        }
+        Ok(mode.most_rounds)
+    }
+
+    /// What came of it.
+    pub fn cells(self) -> Vec<Cell> {
+        let cell = |entry: Entry| entry.cell(&self.group, self.ceiling);
+        self.entries.into_iter().filter_map(cell).collect()
+    }
+}
+
+/// User and system time: together the median of the runs, split as all runs
+/// together are.
+///
+/// The kernel knows the sum exactly, but guesses the split from where its clock
+/// ticks found the program: a run of milliseconds comes out as all user or all
+/// system. The medians of both would then add up to anything.
+fn cpu(runs: impl Iterator<Item = Usage> + Clone) -> Option<(u64, u64)> {
+    let both = |usage: Usage| nanoseconds(usage.user + usage.system);
+    let median = median_count(runs.clone().map(both))?;
+    let all: u64 = runs.clone().map(both).sum();
+    let user: u64 = runs.map(|usage| nanoseconds(usage.user)).sum();
+    let user = match all {
+        0 => 0,
+        all => (median as f64 * user as f64 / all as f64) as u64,
+    };
+    Some((user, median.saturating_sub(user)))
+}
+
+fn time(samples: Vec<f64>, rounds: Vec<usize>) -> Option<Time> {
+    let (low_ns, high_ns) = median_interval(&samples)?;
+    Some(Time {
+        median_ns: median(&samples)?,
+        low_ns,
+        high_ns,
+        samples_ns: samples,
+        rounds,
+    })
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_survives_a_split_that_is_a_guess() {
+        let usage = |user, system| Usage {
+            user: Duration::from_millis(user),
+            system: Duration::from_millis(system),
+            ..Usage::default()
+        };
+        // Five runs of 3 ms, a sixth of 9 ms: two in three of their ticks user.
+        let runs = [(3, 0), (0, 3), (3, 0), (0, 3), (3, 0), (7, 2)];
+        let runs = runs.map(|(user, system)| usage(user, system));
+        let cpu = cpu(runs.into_iter()).expect("there are runs");
+        assert_eq!(cpu, (2_000_000, 1_000_000));
+        assert_eq!(super::cpu([usage(0, 0)].into_iter()), Some((0, 0)));
+        assert_eq!(super::cpu([].into_iter()), None);
+    }
+}

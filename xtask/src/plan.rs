@@ -1,0 +1,278 @@
+//! What is to be compared: groups, each one job that every model does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use suite::{Invalid, Job, Preset, Variant, Workload};
+
+/// Every model, as named on the command line; `model-NAME` is its package.
+pub const MODELS: [&str; 6] = ["serial", "thread", "process", "tokio", "async-std", "smol"];
+
+/// The model that ratios are also given against.
+pub const BASELINE: &str = "serial";
+
+/// How much time there is, and what it is spent on.
+#[derive(Debug, Clone, Copy)]
+pub struct Mode {
+    /// Its name in the results.
+    pub name: &'static str,
+    /// All the time after the build.
+    pub budget: Duration,
+    /// Which presets are compared.
+    pub presets: &'static [Preset],
+    /// Whether jobs are made smaller until they fit.
+    pub scale: bool,
+    /// Rounds that every group gets.
+    pub least_rounds: u32,
+    /// Rounds after which more would not tell more.
+    pub most_rounds: u32,
+    /// What one bench process spends on its ten samples, or more if ten jobs
+    /// take more.
+    pub sampling: Duration,
+    /// What one bench process spends on warming up, or one job.
+    pub warm_up: Duration,
+    /// Runs in which memory is looked at, up to one a round.
+    pub memory_runs: u32,
+}
+
+impl Mode {
+    /// One preset, five rounds, in two minutes.
+    pub const QUICK: Mode = Mode {
+        name: "quick",
+        budget: Duration::from_secs(120),
+        presets: &[Preset::Heavy],
+        scale: true,
+        least_rounds: 5,
+        most_rounds: 5,
+        sampling: Duration::from_millis(50),
+        warm_up: Duration::from_millis(5),
+        memory_runs: 1,
+    };
+
+    /// Everything, unscaled, in a quarter of an hour.
+    pub const DEFAULT: Mode = Mode {
+        name: "default",
+        budget: Duration::from_secs(15 * 60),
+        presets: &Preset::ALL,
+        scale: false,
+        least_rounds: 1,
+        most_rounds: 10,
+        sampling: Duration::from_millis(100),
+        warm_up: Duration::from_millis(20),
+        memory_runs: 3,
+    };
+
+    /// The same with more rounds, in an hour.
+    pub const THOROUGH: Mode = Mode {
+        name: "thorough",
+        budget: Duration::from_secs(60 * 60),
+        most_rounds: 30,
+        memory_runs: 5,
+        ..Mode::DEFAULT
+    };
+}
+
+/// One job that all models do, and are ranked by.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// What kind of job.
+    pub workload: Workload,
+    /// Whose numbers.
+    pub preset: Preset,
+    /// A second way to do it.
+    pub variant: Option<&'static Variant>,
+    /// The job at its full size.
+    pub full: Job,
+    /// What it was divided by to fit the time, a power of two: so two runs on
+    /// one machine get the same job, unless it is just at the edge.
+    pub divisor: u64,
+}
+
+impl Group {
+    /// Its name within the workload: `heavy`, or `heavy-racy`.
+    pub fn label(&self) -> String {
+        match self.variant {
+            Some(variant) => format!("{}-{}", self.preset, variant.name),
+            None => self.preset.to_string(),
+        }
+    }
+
+    /// Its name among all groups: `counter heavy-racy`.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.workload, self.label())
+    }
+
+    /// The job that is measured.
+    pub fn job(&self) -> Job {
+        self.full.scaled(self.divisor)
+    }
+
+    /// The job as a runner's `--set` options: what differs from the preset.
+    pub fn settings(&self) -> Vec<String> {
+        let preset = self.workload.job(self.preset).to_json();
+        let job = self.job().to_json();
+        let keys = job.as_object().into_iter().flatten();
+        keys.filter(|(key, value)| preset.get(key) != Some(value))
+            .map(|(key, value)| format!("{key}={}", plain(value)))
+            .collect()
+    }
+}
+
+/// A job's value as `--set` takes it: bare text, lists with commas.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(","),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// One `--set workload.key=value`.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    workload: Workload,
+    key: String,
+    value: String,
+}
+
+impl std::str::FromStr for Setting {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let shape = || Invalid::new("--set", text, "has to be workload.key=value");
+        let (path, value) = text.split_once('=').ok_or_else(shape)?;
+        let (workload, key) = path.split_once('.').ok_or_else(shape)?;
+        let setting = Self {
+            workload: workload.parse()?,
+            key: key.to_owned(),
+            value: value.to_owned(),
+        };
+        // So that a wrong key or value is refused where it was given.
+        setting.workload.job(Preset::Heavy).set(key, value)?;
+        Ok(setting)
+    }
+}
+
+/// The groups of a comparison, workload by workload; all workloads if none is
+/// named.
+///
+/// # Errors
+///
+/// When a setting is for a workload that is not compared, or makes no sense.
+pub fn groups(
+    workloads: &[Workload],
+    presets: &[Preset],
+    settings: &[Setting],
+) -> Result<Vec<Group>, Invalid> {
+    let selected = |workload: &Workload| workloads.is_empty() || workloads.contains(workload);
+    if let Some(setting) = settings.iter().find(|set| !selected(&set.workload)) {
+        let key = format!("{}.{}", setting.workload, setting.key);
+        let all: Vec<_> = workloads.iter().map(|workload| workload.name()).collect();
+        let allowed = format!("only {} is compared", all.join(", "));
+        return Err(Invalid::new(key, &setting.value, allowed));
+    }
+
+    let mut groups = Vec::new();
+    for &workload in Workload::ALL.iter().filter(|workload| selected(workload)) {
+        let settings: BTreeMap<&str, &str> = settings
+            .iter()
+            .filter(|set| set.workload == workload)
+            .map(|set| (&*set.key, &*set.value))
+            .collect();
+        for &preset in presets {
+            let mut full = workload.job(preset);
+            for (key, value) in &settings {
+                full.set(key, value)?;
+            }
+            full.validate()?;
+            let group = |variant, full| Group {
+                workload,
+                preset,
+                variant,
+                full,
+                divisor: 1,
+            };
+            groups.push(group(None, full.clone()));
+            for variant in workload.variants() {
+                let (key, value) = variant.set;
+                // Whoever sets what the variant sets has chosen.
+                if !settings.contains_key(key) {
+                    let mut full = full.clone();
+                    full.set(key, value)?;
+                    groups.push(group(Some(variant), full));
+                }
+            }
+        }
+    }
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(texts: &[&str]) -> Vec<Setting> {
+        let settings = texts.iter().map(|text| text.parse().expect("a setting"));
+        settings.collect()
+    }
+
+    #[test]
+    fn every_workload_has_its_groups() {
+        let all = groups(&[], &Preset::ALL, &[]).expect("presets make sense");
+        for &workload in Workload::ALL {
+            let labels: Vec<_> = all
+                .iter()
+                .filter(|group| group.workload == workload)
+                .map(Group::label)
+                .collect();
+            assert_eq!(labels.len(), 2 * (1 + workload.variants().len()));
+            assert_eq!(labels[0], "article");
+        }
+    }
+
+    #[test]
+    fn settings_reach_the_job_and_the_runner() {
+        let set = settings(&["fetch.delays_ms=1,2", "counter.guard=atomic"]);
+        let all = groups(&[], &[Preset::Heavy], &set).expect("they make sense");
+        let of = |workload| all.iter().filter(move |group| group.workload == workload);
+        let fetch = of(Workload::Fetch).next().expect("fetch");
+        assert_eq!(fetch.settings(), ["delays_ms=1,2"]);
+        // The guard was chosen, so there is no second one beside it.
+        assert_eq!(of(Workload::Counter).count(), 1);
+        let primes = of(Workload::Primes).next().expect("primes");
+        assert!(primes.settings().is_empty());
+    }
+
+    #[test]
+    fn a_scaled_job_is_what_the_runner_is_told() {
+        let set = settings(&["counter.increments=100"]);
+        let all = groups(&[Workload::Counter], &[Preset::Heavy], &set).expect("they make sense");
+        let racy = Group {
+            divisor: 4,
+            ..all[1].clone()
+        };
+        assert_eq!(racy.label(), "heavy-racy");
+        assert_eq!(racy.settings(), ["increments=25", "guard=racy"]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (text, says) in [
+            ("workers=1", "workload.key=value"),
+            ("counter.workers", "workload.key=value"),
+            ("contour.workers=1", "counter"),
+            ("counter.wrkers=1", "workers, increments, guard"),
+            ("counter.guard=luck", "lock"),
+        ] {
+            let refused = text.parse::<Setting>().expect_err(text).to_string();
+            assert!(refused.contains(says), "{refused}");
+        }
+        let set = settings(&["counter.workers=0"]);
+        let refused = groups(&[], &[Preset::Heavy], &set).expect_err("0 workers");
+        assert!(refused.to_string().contains("from 1"), "{refused}");
+        let refused = groups(&[Workload::Primes], &[Preset::Heavy], &set).expect_err("no counter");
+        assert!(refused.to_string().contains("only primes"), "{refused}");
+    }
+}

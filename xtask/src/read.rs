@@ -1,0 +1,146 @@
+//! `cargo xtask read`: one workload in two models, side by side.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use console::{Style, measure_text_width, truncate_str};
+use similar::{ChangeTag, DiffOp, TextDiff};
+use suite::Workload;
+
+use crate::plan::MODELS;
+use crate::workspace;
+
+/// Shows a workload's file of two models side by side.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Which workload
+    workload: Workload,
+    /// The model on the left
+    #[arg(value_parser = PossibleValuesParser::new(MODELS))]
+    left: String,
+    /// The model on the right
+    #[arg(value_parser = PossibleValuesParser::new(MODELS))]
+    right: String,
+}
+
+/// The width where there is no terminal to fit: two columns of 80.
+const WIDTH: usize = 165;
+
+/// Shows both.
+///
+/// # Errors
+///
+/// When a file cannot be read.
+pub fn read(options: &Options) -> anyhow::Result<()> {
+    let root = workspace::root();
+    let width = match console::Term::stdout().size_checked() {
+        Some((_, columns)) => usize::from(columns),
+        None => WIDTH,
+    };
+    let text = |model: &str| -> anyhow::Result<(String, String)> {
+        let path = workspace::source(&root, model, options.workload.name());
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = path.strip_prefix(&root).unwrap_or(Path::new(model));
+        Ok((name.display().to_string(), text.replace('\t', "    ")))
+    };
+    let (left_name, left) = text(&options.left)?;
+    let (right_name, right) = text(&options.right)?;
+    let mut lines = vec![joined(
+        (&left_name, &right_name),
+        ' ',
+        width,
+        &Style::new().bold(),
+    )];
+    lines.extend(side_by_side(&left, &right, width));
+    crate::print(&lines.join("\n"));
+    Ok(())
+}
+
+/// Both texts in columns, the same lines level with each other. Between them
+/// stands what happened to a line from left to right: `<` gone, `>` new, `|`
+/// another.
+pub fn side_by_side(left: &str, right: &str, width: usize) -> Vec<String> {
+    let diff = TextDiff::from_lines(left, right);
+    let mut lines = Vec::new();
+    for op in diff.ops() {
+        let side = |tag| {
+            let changes = diff
+                .iter_changes(op)
+                .filter(move |change| change.tag() == tag);
+            changes
+                .map(|change| change.value().trim_end_matches(['\r', '\n']))
+                .collect::<Vec<_>>()
+        };
+        if let DiffOp::Equal { .. } = op {
+            let same = side(ChangeTag::Equal);
+            lines.extend(
+                same.iter()
+                    .map(|line| joined((line, line), ' ', width, &Style::new())),
+            );
+            continue;
+        }
+        let (gone, new) = (side(ChangeTag::Delete), side(ChangeTag::Insert));
+        for at in 0..gone.len().max(new.len()) {
+            let (text, mark, style) = match (gone.get(at), new.get(at)) {
+                (Some(gone), Some(new)) => ((*gone, *new), '|', Style::new().yellow()),
+                (Some(gone), None) => ((*gone, ""), '<', Style::new().red()),
+                (None, new) => (("", new.copied().unwrap_or("")), '>', Style::new().green()),
+            };
+            lines.push(joined(text, mark, width, &style));
+        }
+    }
+    lines
+}
+
+fn joined((left, right): (&str, &str), mark: char, width: usize, style: &Style) -> String {
+    const BETWEEN: usize = 3;
+    const NARROWEST: usize = 10;
+    let column = (width.saturating_sub(BETWEEN) / 2).max(NARROWEST);
+    let left = truncate_str(left, column, "…");
+    let right = truncate_str(right, column, "…");
+    let gap = " ".repeat(column.saturating_sub(measure_text_width(&left)));
+    let line = format!(
+        "{}{gap} {mark} {}",
+        style.apply_to(left),
+        style.apply_to(right)
+    );
+    line.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_same_stands_level() {
+        console::set_colors_enabled(false);
+        let lines = side_by_side("a\nb\nc\nd\n", "a\nB\nd\ne\n", 23);
+        assert_eq!(
+            lines,
+            [
+                "a            a",
+                "b          | B",
+                "c          <",
+                "d            d",
+                "           > e",
+            ]
+        );
+    }
+
+    #[test]
+    fn long_and_wide_lines_keep_to_their_column() {
+        console::set_colors_enabled(false);
+        for width in [0, 20, 23, 80] {
+            for line in side_by_side(&"×".repeat(500), &"→日本".repeat(500), width) {
+                assert!(
+                    measure_text_width(&line) <= width.max(23),
+                    "{width}: {line}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! One comparison under way: tries every cell out, plans, measures, and writes
+//! after each group.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::budget::{self, Allowance, Rounds};
+use crate::child::Stopped;
+use crate::compare::End;
+use crate::contestants::Contestant;
+use crate::lab::{Interrupted, Lab};
+use crate::measure::{Contest, Entry};
+use crate::plan::{Group, Mode};
+use crate::progress::{Progress, whole_seconds};
+use crate::results::{Comparison, Directory, Status};
+use crate::{ceiling, replay, report};
+
+/// One comparison under way.
+#[derive(Debug)]
+pub struct Session {
+    /// Runs the programs.
+    pub lab: Lab,
+    /// How much time there is, and what for.
+    pub mode: Mode,
+    /// When that time began.
+    pub began: Instant,
+    /// Where it is told what happens.
+    pub progress: Progress,
+    /// What came of it so far.
+    pub comparison: Comparison,
+    /// Where that is written.
+    pub results: Directory,
+}
+
+impl Session {
+    /// Compares `contestants` at `groups`; Criterion's pages go below `target`.
+    ///
+    /// # Errors
+    ///
+    /// When results cannot be written.
+    pub fn run(
+        mut self,
+        groups: Vec<Group>,
+        contestants: &[Contestant],
+        target: &Path,
+    ) -> anyhow::Result<End> {
+        self.progress.line(&self.introduction(groups.len()));
+        let contest = |group: Group| Contest {
+            group: Group {
+                divisor: if self.mode.scale { FIRST_DIVISOR } else { 1 },
+                ..group
+            },
+            entries: contestants.iter().map(Entry::new).collect(),
+            rounds: Rounds::of(self.mode.least_rounds, &self.mode),
+            ceiling: None,
+        };
+        let mut contests: Vec<_> = groups.into_iter().map(contest).collect();
+        let end = match self.prepare(&mut contests) {
+            Ok(()) => self.measure(contests)?,
+            interrupted => interrupted,
+        };
+        self.comparison.run.interrupted = end.is_err();
+        if end.is_ok() {
+            self.criterion_pages(target);
+        }
+        self.write()?;
+        self.closing();
+        let failed = |status| matches!(status, Status::Failed | Status::WrongAnswer);
+        let failures = self.comparison.cells.iter().any(|cell| failed(cell.status));
+        Ok(match failures {
+            // Also if only Criterion's pages are missing.
+            _ if self.lab.interrupt.came() => End::Interrupted,
+            true => End::WithFailures,
+            false => End::Well,
+        })
+    }
+
+    /// Runs every cell once, for its answer and its pace, and plans with that.
+    fn prepare(&mut self, contests: &mut [Contest]) -> Result<(), Interrupted> {
+        let mut untried: Vec<usize> = (0..contests.len()).collect();
+        let passes = if self.mode.scale { PASSES } else { 1 };
+        for pass in 1..=passes {
+            for contest in untried {
+                self.try_out(&mut contests[contest])?;
+            }
+            untried = match pass < passes {
+                true => self.resize(contests),
+                false => Vec::new(),
+            };
+        }
+        let paces: Vec<_> = contests.iter().map(Contest::paces).collect();
+        let rounds = budget::rounds(&paces, self.plannable(), &self.mode);
+        for (contest, rounds) in contests.iter_mut().zip(rounds) {
+            contest.rounds = rounds;
+            contest.ceiling = self.ceiling(&contest.group);
+        }
+        Ok(())
+    }
+
+    fn try_out(&self, contest: &mut Contest) -> Result<(), Interrupted> {
+        // Whoever hangs here must not take the whole budget with it.
+        let timeout = (self.mode.budget / 8).max(Duration::from_secs(5));
+        let group = &contest.group;
+        let title = format!("{}: trying 1/{} of it", group.title(), group.divisor);
+        self.progress.stage(&title);
+        for entry in &mut contest.entries {
+            self.progress.doing(&format!("{title} · {}", entry.model()));
+            entry.try_out(&self.lab, group, timeout)?;
+        }
+        Ok(())
+    }
+
+    /// Gives each job the size that fits the time, and says whose has changed.
+    fn resize(&self, contests: &mut [Contest]) -> Vec<usize> {
+        let measured: Vec<_> = contests
+            .iter()
+            .map(|contest| (contest.paces(), contest.group.divisor))
+            .collect();
+        let divisors = budget::divisors(&measured, self.plannable(), &self.mode);
+        let mut changed = Vec::new();
+        for (at, (contest, divisor)) in contests.iter_mut().zip(divisors).enumerate() {
+            if contest.group.divisor != divisor {
+                contest.group.divisor = divisor;
+                changed.push(at);
+            }
+        }
+        changed
+    }
+
+    fn ceiling(&mut self, group: &Group) -> Option<Duration> {
+        let origin = self.lab.origin.as_deref()?;
+        match ceiling::measure(origin, &group.job()) {
+            Ok(ceiling) => ceiling,
+            Err(error) => {
+                let note = format!(
+                    "{}: the origin's own ceiling could not be measured: {error:#}",
+                    group.title()
+                );
+                self.progress.line(&note);
+                self.comparison.run.notes.push(note);
+                None
+            }
+        }
+    }
+
+    /// Does the rounds, group by group. The outer error is a disk's, the inner
+    /// one an interruption.
+    fn measure(&mut self, contests: Vec<Contest>) -> anyhow::Result<Result<(), Interrupted>> {
+        let mut random = fastrand::Rng::with_seed(self.comparison.run.seed);
+        let costs: Vec<_> = contests.iter().map(|c| c.cost(&self.mode)).collect();
+        self.progress.plan(costs.iter().sum());
+        let began = Instant::now();
+        let deadline = self.began + self.mode.budget.mul_f64(MEASURED);
+        let groups: Vec<_> = contests.iter().map(|c| c.group.clone()).collect();
+        for (at, mut contest) in contests.into_iter().enumerate() {
+            let left = &groups[at + 1..];
+            let before: Duration = costs[..at].iter().sum();
+            let others: Duration = costs[at + 1..].iter().sum();
+            // If all took longer than planned so far, so will the others.
+            let slower = began.elapsed().as_secs_f64() / before.as_secs_f64().max(1.0);
+            let others = others.mul_f64(slower.max(1.0));
+            let allowance = Allowance::new(costs[at], others, deadline);
+            let place = (before, left);
+            let ended = self.contest(&mut contest, &mut random, allowance, place);
+            self.comparison.cells.extend(contest.cells());
+            self.write()?;
+            // A workload's groups share a table.
+            let workload = groups[at].workload;
+            let complete = left.first().is_none_or(|next| next.workload != workload);
+            if ended.is_err() || complete {
+                let table = report::terminal(&self.comparison, workload.name());
+                self.progress.print(&table);
+            }
+            if ended.is_err() {
+                return Ok(ended);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Does one group's rounds; `before` is the time planned for those before it.
+    fn contest(
+        &mut self,
+        contest: &mut Contest,
+        random: &mut fastrand::Rng,
+        mut allowance: Allowance,
+        (before, left): (Duration, &[Group]),
+    ) -> Result<(), Interrupted> {
+        let title = contest.group.title();
+        let next = upcoming(left);
+        let cost = contest.cost(&self.mode);
+        let planned = contest.rounds.number;
+        let about = whole_seconds(cost);
+        let stage = format!("{title}: {planned} rounds, about {about}{next}");
+        self.progress.stage(&stage);
+        let models = contest.entries.len() as f64;
+        let mut steps = 0.0;
+        let doing = |model: &str, round: u32| {
+            let part = steps / (models * f64::from(planned));
+            self.progress.reached(before + cost.mul_f64(part.min(1.0)));
+            let what = format!("{title} · {model} · round {round}{next}");
+            self.progress.doing(&what);
+            steps += 1.0;
+        };
+        let done = contest.measure(&self.lab, &self.mode, random, &mut allowance, doing)?;
+        if done < planned {
+            let note = format!("{title}: {done} of {planned} rounds, to keep to the time");
+            self.progress.line(&note);
+            self.comparison.run.notes.push(note);
+        }
+        Ok(())
+    }
+
+    fn criterion_pages(&mut self, target: &Path) {
+        self.progress.stage("making Criterion's pages");
+        let home = target.join("criterion");
+        let made = self
+            .results
+            .write(&self.comparison)
+            .map_err(Stopped::Failed)
+            .and_then(|()| replay::make(&self.results, &home, &self.lab.interrupt));
+        match made {
+            Ok(()) => self.comparison.run.criterion = Some("target/criterion".to_owned()),
+            Err(Stopped::Failed(error)) => {
+                let note = format!("Criterion's pages could not be made: {error:#}");
+                self.progress.line(&note);
+                self.comparison.run.notes.push(note);
+            }
+            // The results are whole, so this is still a comparison to its end.
+            Err(Stopped::Interrupted | Stopped::Overtime(_)) => {
+                let note = "Criterion's pages were not made".to_owned();
+                self.comparison.run.notes.push(note);
+            }
+        }
+    }
+
+    fn write(&mut self) -> anyhow::Result<()> {
+        self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
+        report::write(&self.results, &self.comparison)
+    }
+
+    fn introduction(&self, groups: usize) -> String {
+        let run = &self.comparison.run;
+        format!(
+            "{}: {groups} jobs by {}, within {}, seed {}, on {} cores",
+            run.name,
+            run.models.join(", "),
+            whole_seconds(self.mode.budget),
+            run.seed,
+            self.comparison.host.cores
+        )
+    }
+
+    fn closing(&self) {
+        let path = self.results.path().display();
+        let took = whole_seconds(self.began.elapsed());
+        let how = match self.comparison.run.interrupted {
+            true => "interrupted after",
+            false => "took",
+        };
+        self.progress.print(&format!(
+            "{how} {took}; results are in {path}:\n  {path}/{}",
+            Directory::PAGE
+        ));
+    }
+
+    fn plannable(&self) -> Duration {
+        budget::plannable(self.mode.budget.saturating_sub(self.began.elapsed()))
+    }
+}
+
+/// A job of unknown length is first tried at this part of its size: in a mode
+/// that scales, a full one could take the budget alone.
+const FIRST_DIVISOR: u64 = 64;
+
+/// How often a job is tried at most, resized in between: its fixed part makes
+/// the first estimate too high, and seldom the second.
+const PASSES: u32 = 3;
+
+/// Up to here rounds are begun; the rest is for Criterion's pages.
+const MEASURED: f64 = 0.93;
+
+fn upcoming(left: &[Group]) -> String {
+    match left {
+        [] => String::new(),
+        [next] => format!(" · then {}", next.title()),
+        [next, more @ ..] => format!(" · then {} and {} more", next.title(), more.len()),
+    }
+}

@@ -1,0 +1,306 @@
+//! A comparison as its readers see it: the same rows, in words, for the
+//! terminal, for Markdown and for the page.
+
+use serde_json::Value;
+use suite::{Job, Workload};
+
+use crate::plan::{BASELINE, plain};
+use crate::results::{Cell, Comparison, Status};
+use crate::units::{count, memory, percent, ratio, time};
+
+/// What a figure that is missing reads.
+pub const NONE: &str = "-";
+
+/// One workload: one table.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub workload: String,
+    /// What the job is, in one line.
+    pub about: String,
+    /// One for each preset and variant.
+    pub sections: Vec<Section>,
+}
+
+/// One job, and how each model did it, best first.
+#[derive(Debug)]
+pub struct Section {
+    /// `heavy`, or `heavy-racy`.
+    pub label: String,
+    /// Whose numbers: `article` or `heavy`.
+    pub preset: String,
+    /// The job's parameters.
+    pub job: String,
+    /// What to know about the job before reading its figures.
+    pub remarks: Vec<String>,
+    /// The models.
+    pub rows: Vec<Row>,
+}
+
+/// One model at one job. Every figure is text, or [`NONE`].
+#[derive(Debug)]
+pub struct Row {
+    /// The model.
+    pub model: String,
+    /// `ok`, `failed`, ...
+    pub status: &'static str,
+    /// Whether the figures stand.
+    pub ok: bool,
+    /// The fastest of its section.
+    pub best: bool,
+    /// The median time of the job.
+    pub time: String,
+    /// From where to where its 95 % confidence interval goes.
+    pub interval: String,
+    /// The further end of from the median, as a part of it.
+    pub spread: String,
+    /// How many times the best's.
+    pub to_best: String,
+    /// How many times the serial model's.
+    pub to_serial: String,
+    /// Time on processors, user and system, of a whole process tree.
+    pub cpu: String,
+    /// The most memory of a whole process tree.
+    pub memory: String,
+    /// Context switches, voluntary and not.
+    pub switches: String,
+    /// The most threads.
+    pub threads: String,
+    /// The most processes.
+    pub processes: String,
+    /// What else is worth a word.
+    pub notes: String,
+    /// Why there are no figures.
+    pub reason: Option<String>,
+    /// Its time as a part of the slowest one's, in percent.
+    pub bar: f64,
+}
+
+impl Row {
+    /// The heads of the columns, in the order of [`Row::columns`].
+    pub const HEADS: [&str; 11] = [
+        "model",
+        "time",
+        "±",
+        "to best",
+        "to serial",
+        "CPU",
+        "memory",
+        "switches (vol / inv)",
+        "threads",
+        "processes",
+        "notes",
+    ];
+
+    /// The figures in the order of a table.
+    pub fn columns(&self) -> [&str; 11] {
+        [
+            &self.model,
+            &self.time,
+            &self.spread,
+            &self.to_best,
+            &self.to_serial,
+            &self.cpu,
+            &self.memory,
+            &self.switches,
+            &self.threads,
+            &self.processes,
+            &self.notes,
+        ]
+    }
+}
+
+/// A table for each workload, in the order of the data.
+pub fn tables(comparison: &Comparison) -> Vec<Table> {
+    let names = distinct(comparison.cells.iter().map(|cell| &*cell.workload));
+    names
+        .into_iter()
+        .map(|name| table(comparison, name))
+        .collect()
+}
+
+/// The table of one workload.
+pub fn table(comparison: &Comparison, workload: &str) -> Table {
+    let cells: Vec<_> = comparison.cells.iter().collect();
+    let cells: Vec<_> = cells
+        .into_iter()
+        .filter(|cell| cell.workload == workload)
+        .collect();
+    let section = |label| {
+        let cells = cells.iter().copied().filter(|cell| cell.label == label);
+        section(label, cells.collect())
+    };
+    Table {
+        workload: workload.to_owned(),
+        about: workload
+            .parse::<Workload>()
+            .map_or(String::new(), |known| known.about().to_owned()),
+        sections: distinct(cells.iter().map(|cell| &*cell.label))
+            .into_iter()
+            .map(section)
+            .collect(),
+    }
+}
+
+/// The median of a cell, if it has one.
+pub fn median(cell: &Cell) -> Option<f64> {
+    cell.time.as_ref().map(|time| time.median_ns)
+}
+
+fn section(label: &str, mut cells: Vec<&Cell>) -> Section {
+    let key = |cell: &Cell| median(cell).unwrap_or(f64::INFINITY);
+    cells.sort_by(|one, other| key(one).total_cmp(&key(other)));
+    let times = || cells.iter().filter_map(|cell| median(cell));
+    let best = times().next();
+    let slowest = times().next_back();
+    let serial = cells.iter().find(|cell| cell.model == BASELINE);
+    let scale = Scale {
+        best,
+        serial: serial.and_then(|cell| median(cell)),
+        slowest,
+    };
+    let first = cells.first();
+    Section {
+        label: label.to_owned(),
+        preset: first.map_or(String::new(), |cell| cell.preset.clone()),
+        job: first.map_or(String::new(), |cell| parameters(&cell.job)),
+        remarks: first.map_or(Vec::new(), |cell| remarks(cell)),
+        rows: cells.iter().map(|cell| row(cell, &scale)).collect(),
+    }
+}
+
+/// What a section's figures are held against.
+struct Scale {
+    best: Option<f64>,
+    serial: Option<f64>,
+    slowest: Option<f64>,
+}
+
+fn row(cell: &Cell, scale: &Scale) -> Row {
+    let none = || NONE.to_owned();
+    let or_none = |figure: Option<String>| figure.unwrap_or_else(none);
+    let own = median(cell);
+    let to = |other: Option<f64>| or_none(own.zip(other).map(|(own, other)| ratio(own / other)));
+    let figures = &cell.resources;
+    let pair = |one: Option<u64>, other: Option<u64>| one.zip(other);
+    let cpu = pair(figures.user_ns, figures.system_ns);
+    let switches = pair(figures.voluntary_switches, figures.involuntary_switches);
+    let (status, ok) = match cell.status {
+        Status::Ok => ("ok", true),
+        Status::WrongAnswer => ("wrong answer", false),
+        Status::Failed => ("failed", false),
+        Status::Unsupported => ("unsupported", false),
+    };
+    Row {
+        model: cell.model.clone(),
+        status,
+        ok,
+        best: own.is_some() && own == scale.best,
+        time: own.map_or(status.to_owned(), time),
+        interval: or_none(
+            cell.time
+                .as_ref()
+                .map(|interval| format!("{} to {}", time(interval.low_ns), time(interval.high_ns))),
+        ),
+        spread: or_none(cell.time.as_ref().map(|time| {
+            let low = time.median_ns - time.low_ns;
+            let high = time.high_ns - time.median_ns;
+            percent(low.max(high) / time.median_ns)
+        })),
+        to_best: to(scale.best),
+        to_serial: to(scale.serial),
+        // Together: for a short run, the kernel only guesses how to split it.
+        cpu: or_none(cpu.map(|(user, system)| time((user + system) as f64))),
+        memory: or_none(figures.peak_memory_bytes.map(memory)),
+        switches: or_none(switches.map(|(own, forced)| {
+            format!("{} / {}", count(own), count(forced)) //
+        })),
+        threads: or_none(figures.threads.map(count)),
+        processes: or_none(figures.processes.map(count)),
+        notes: notes(cell),
+        reason: cell.reason.clone(),
+        bar: own
+            .zip(scale.slowest)
+            .map_or(0.0, |(own, slowest)| own / slowest * 100.0),
+    }
+}
+
+/// Parameters as `--set` takes them; long lists in short.
+fn parameters(job: &Value) -> String {
+    const LONGEST: usize = 40;
+    let keys = job.as_object().into_iter().flatten();
+    let known = keys.filter(|(_, value)| !value.is_null() && !plain(value).is_empty());
+    let shown = known.map(|(key, value)| match value {
+        Value::Array(list) if plain(value).len() > LONGEST => {
+            format!("{key}=({} values)", list.len())
+        }
+        _ => format!("{key}={}", plain(value)),
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+fn remarks(cell: &Cell) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if cell.scaled {
+        remarks.push(format!("scaled to 1/{} to fit the time", cell.divisor));
+    }
+    if let Some(rounds) = cell.time.as_ref().map(|time| time.rounds.len()) {
+        let samples = cell.time.as_ref().map_or(0, |time| time.samples_ns.len());
+        let rounds = if rounds == 1 {
+            "1 round".to_owned()
+        } else {
+            format!("{rounds} rounds")
+        };
+        remarks.push(format!("{samples} samples in {rounds}"));
+    }
+    if let Some(ceiling) = cell.origin_ceiling_ns {
+        remarks.push(format!("the origin alone takes {}", time(ceiling as f64)));
+    }
+    let workload = cell.workload.parse::<Workload>().ok();
+    let job = workload.and_then(|known| known.job_from_json(cell.job.clone()).ok());
+    if let Some(Job::Fetch(fetch)) = job
+        && fetch.urls.is_empty()
+    {
+        remarks.push(format!(
+            "the slowest answer takes {}, all in turn {}",
+            time(fetch.slowest().as_nanos() as f64),
+            time(fetch.sum().as_nanos() as f64)
+        ));
+    }
+    remarks
+}
+
+/// What a job's outcome tells beside its answer.
+fn notes(cell: &Cell) -> String {
+    if cell.status != Status::Ok {
+        return String::new();
+    }
+    let number = |key: &str| cell.outcome.as_ref()?.get(key)?.as_u64();
+    let mut notes = Vec::new();
+    let racy = cell.job.get("guard").is_some_and(|guard| guard == "racy");
+    if let Some(lost) = number("lost").filter(|_| racy) {
+        notes.push(format!("{} lost", count(lost)));
+    }
+    if let Some(gap) = number("longest_gap_ns") {
+        notes.push(format!("longest gap {}", time(gap as f64)));
+    }
+    if let Some(peak) = number("peak_in_flight") {
+        notes.push(format!("{} in flight", count(peak)));
+    }
+    if cell.resources.peak_memory_bytes.is_none()
+        && let Some(why) = &cell.resources.memory_method
+    {
+        notes.push(format!("no memory: {why}"));
+    }
+    notes.join(", ")
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen: Vec<&str> = Vec::new();
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
+        }
+    }
+    seen
+}

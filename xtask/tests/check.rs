@@ -1,0 +1,115 @@
+//! The checks find what they are for, in a copy of this workspace that breaks it.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+use xtask::check::{self, isolation, symmetry};
+use xtask::workspace;
+
+/// A copy of what the checks look at.
+fn copy() -> TempDir {
+    let copy = tempfile::tempdir().expect("a directory");
+    let root = workspace::root();
+    for name in ["Cargo.toml", "Cargo.lock", "crates", "xtask"] {
+        copy_tree(&root.join(name), &copy.path().join(name));
+    }
+    copy
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        fs::copy(from, to).expect("a copy");
+        return;
+    }
+    fs::create_dir(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory").flatten() {
+        if entry.file_name() != "target" {
+            copy_tree(&entry.path(), &to.join(entry.file_name()));
+        }
+    }
+}
+
+fn replace(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).expect("a file");
+    assert!(text.contains(from), "{} has no {from}", path.display());
+    fs::write(path, text.replacen(from, to, 1)).expect("a file");
+}
+
+#[test]
+fn another_runtime_is_found() {
+    let copy = copy();
+    let root = copy.path();
+    assert_eq!(isolation::check(root), Ok(()));
+    let manifest = root.join("crates/model-thread/Cargo.toml");
+    replace(
+        &manifest,
+        "rayon.workspace = true",
+        "rayon.workspace = true\nsmol.workspace = true",
+    );
+    // A runtime that only a feature makes of what was there before.
+    let manifest = root.join("crates/model-smol/Cargo.toml");
+    let tokio = "hyper.workspace = true\ntokio = { workspace = true, features = [\"rt\"] }";
+    replace(&manifest, "hyper.workspace = true", tokio);
+    let found = isolation::check(root).expect_err("two models have another's runtime");
+    for says in [
+        "model-thread links smol: only model-smol may",
+        "model-thread links blocking: only model-async-std and model-smol may",
+        "model-smol links tokio with one of rt, rt-multi-thread, net: only model-tokio may",
+    ] {
+        assert!(found.contains(says), "{found}");
+    }
+    assert!(!found.contains("model-serial"), "{found}");
+}
+
+#[test]
+fn a_harness_in_a_binary_is_found() {
+    let copy = copy();
+    let manifest = copy.path().join("crates/model-serial/Cargo.toml");
+    replace(&manifest, "[dev-dependencies]", "");
+    let found = isolation::check(copy.path()).expect_err("the harness is in a binary");
+    assert!(
+        found.contains("model-serial links harness: no model may"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_missing_or_strange_file_is_found() {
+    let copy = copy();
+    let root = copy.path();
+    assert_eq!(symmetry::check(root), Ok(()));
+    let tokio = root.join("crates/model-tokio/src");
+    fs::remove_file(tokio.join("counter.rs")).expect("it was there");
+    fs::write(tokio.join("shared.rs"), "").expect("a file");
+    fs::remove_file(root.join("crates/model-smol/benches/suite.rs")).expect("it was there");
+    replace(
+        &root.join("crates/model-serial/src/primes.rs"),
+        "//! Unit: ",
+        "//! It is ",
+    );
+    fs::write(root.join("notes.txt"), "").expect("a file");
+    let found = symmetry::check(root).expect_err("it is not symmetric");
+    let mut lines: Vec<_> = found.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "model-serial/src/primes.rs: does not begin with `//! Unit: `",
+            "model-smol/benches/suite.rs: missing",
+            "model-tokio/src/counter.rs: missing",
+            "model-tokio/src/shared.rs: no other model has it",
+            "notes.txt does not belong at the top",
+        ]
+    );
+}
+
+#[test]
+fn unformatted_code_is_found() {
+    let copy = copy();
+    assert_eq!(check::fmt(copy.path()), Ok(()));
+    let main = copy.path().join("crates/model-tokio/src/main.rs");
+    replace(&main, "fn main", "fn   main");
+    let found = check::fmt(copy.path()).expect_err("it is not formatted");
+    assert!(found.contains("model-tokio/src/main.rs"), "{found}");
+}
