@@ -18,7 +18,7 @@ use crate::plan::{self, MODELS, Mode, Setting};
 use crate::progress::Progress;
 use crate::results::{Comparison, Directory, Run, SCHEMA, safe_name};
 use crate::session::Session;
-use crate::{host, workspace};
+use crate::{host, scratch, workspace};
 
 /// Measures models side by side, and writes results/NAME.
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
     std::fs::create_dir_all(&target)
         .with_context(|| format!("cannot make {}", target.display()))?;
     let _lock = Lock::acquire(&target.join("paces.lock"))?;
-    let comparison = options.comparison(&mode)?;
+    let mut comparison = options.comparison(&mode)?;
     let results = output.join("results").join(&comparison.run.name);
     let results = Directory::prepare(results)?;
 
@@ -113,13 +113,14 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
     let origin = needs_origin
         .then(|| Origin::spawn(&origin, &[]))
         .transpose()?;
-    let temporary = tempfile::Builder::new().prefix("paces-").tempdir();
+    let (temporary, scratch) = scratch::directory(&groups)?;
+    comparison.run.scratch = scratch;
     let session = Session {
         lab: Lab {
             origin: origin.as_ref().map(|origin| origin.url().to_owned()),
             threads: comparison.run.threads,
             blocking_threads: comparison.run.blocking_threads,
-            temporary: temporary.context("cannot make a temporary directory")?,
+            temporary,
             interrupt,
         },
         mode,
@@ -168,6 +169,7 @@ impl Options {
                 seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
                 threads: self.threads.map_or_else(host::cores, usize::from),
                 blocking_threads: Setup::BLOCKING_THREADS,
+                scratch: String::new(),
                 models: self.models(),
                 budget_s: mode.budget.as_secs_f64(),
                 took_s: 0.0,

@@ -32,6 +32,7 @@ pub mod replay;
 pub mod report;
 pub mod results;
 pub mod samples;
+pub mod scratch;
 pub mod session;
 pub mod statistics;
 pub mod units;

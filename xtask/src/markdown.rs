@@ -17,12 +17,13 @@ pub fn document(comparison: &Comparison) -> String {
         text.line("**Interrupted: this is what had been measured until then.**\n");
     }
     text.line(format_args!(
-        "{}, mode {}, revision `{}`, seed {}, {} worker threads.\n",
+        "{}, mode {}, revision `{}`, seed {}, {} worker threads, downloads into {}.\n",
         escape(&run.started),
         escape(&run.mode),
         code(&run.revision),
         run.seed,
-        run.threads
+        run.threads,
+        escape(&run.scratch)
     ));
     text.line(format_args!("{}\n", escape(&machine(comparison))));
     for note in &run.notes {

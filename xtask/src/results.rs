@@ -44,6 +44,9 @@ pub struct Run {
     pub threads: usize,
     /// Blocking calls at once of each model.
     pub blocking_threads: usize,
+    /// Where downloads were written.
+    #[serde(default)]
+    pub scratch: String,
     /// The models, in the order asked for.
     pub models: Vec<String>,
     /// The time there was, from the end of the build.
