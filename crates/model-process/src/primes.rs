@@ -12,13 +12,30 @@ use crate::children::Children;
 use crate::worker::{self, Answer};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
-    let chunks = job.chunks().map(Task);
-    let mut workers = children.deal(job.workers, chunks, worker::Task::Primes)?;
+    let shares = shares(job);
+    let mut workers = children.deal(job.workers, shares, worker::Task::Primes)?;
     let mut count = 0;
     while let Some(answer) = workers.answer(None)? {
         count += answer.number()?;
     }
     Ok(Outcome { count })
+}
+
+/// The chunks, several at once to begin with: a share costs two messages. Fewer
+/// towards the end, where nobody should wait for one who has many left (guided
+/// self-scheduling: Polychronopoulos and Kuck, 1987).
+fn shares(job: &Job) -> Vec<Task> {
+    let mut chunks = job.chunks();
+    let mut shares = Vec::new();
+    while let Some(first) = chunks.next() {
+        let more = chunks.len() / (2 * job.workers);
+        let last = match more {
+            0 => first.end,
+            _ => chunks.nth(more - 1).map_or(first.end, |chunk| chunk.end),
+        };
+        shares.push(Task(first.start..last));
+    }
+    shares
 }
 
 /// How many of these are prime?

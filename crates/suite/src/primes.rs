@@ -59,7 +59,10 @@ impl Job {
     /// A worker's share is cut into so many chunks, so that one that is slowed
     /// down leaves work to the others: a bigger n takes longer, and cores are
     /// not always ours alone.
-    const CHUNKS_A_WORKER: u64 = 16;
+    const CHUNKS_A_WORKER: u64 = 64;
+
+    /// But into none that takes less than a few microseconds.
+    const LEAST_CHUNK: u64 = 64;
 
     pub(crate) fn preset(preset: Preset) -> Self {
         let (start, end) = match preset {
@@ -77,7 +80,7 @@ impl Job {
     pub fn chunks(&self) -> impl ExactSizeIterator<Item = Range<u64>> + Clone + use<> {
         let (start, end) = (self.start, self.end);
         let pieces = self.workers as u64 * Self::CHUNKS_A_WORKER;
-        let size = (end - start).div_ceil(pieces).max(1);
+        let size = (end - start).div_ceil(pieces).max(Self::LEAST_CHUNK);
         let chunks = (end - start).div_ceil(size) as usize;
         (0..chunks).map(move |chunk| {
             let first = start + chunk as u64 * size;
