@@ -1,5 +1,5 @@
 //! Unit: task, as many as the limit. Shares: the list of files still to fetch,
-//! and the client. Ends: the list is empty and every task is awaited.
+//! the client, and the permits of the blocking pool. Ends: the list is empty and every task is awaited.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,27 +7,29 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
+use async_lock::Semaphore;
 use async_std::io::ReadExt;
-use async_std::task::{self, spawn_blocking};
+use async_std::task;
 use suite::Result;
 use suite::download::{Job, Outcome, Source};
 use surf::Client;
 
-use crate::http;
+use crate::{http, unblock};
 
 /// A body goes to the disk in pieces of at least this size, or whole.
 const PIECE_BYTES: usize = 64 * 1024;
 
-pub async fn run(mut job: Job, client: Client) -> Result<Outcome> {
+pub async fn run(mut job: Job, client: Client, pool: Arc<Semaphore>) -> Result<Outcome> {
     let limit = job.limit.min(job.sources.len());
     let queue = Arc::new(Queue::new(std::mem::take(&mut job.sources)));
     let workers: Vec<_> = (0..limit)
         .map(|_| {
             let (job, client, queue) = (job.clone(), client.clone(), queue.clone());
+            let pool = pool.clone();
             task::spawn(async move {
                 let mut outcome = Outcome::default();
                 while let Some(source) = queue.next() {
-                    let bytes = download(&job, &client, &source).await;
+                    let bytes = download(&job, &client, &pool, &source).await;
                     outcome.add(bytes.inspect_err(|_| queue.clear())?);
                 }
                 anyhow::Ok(outcome)
@@ -65,16 +67,22 @@ impl Queue {
 
 /// Streams one file to disk; returns its length in bytes. Until the file is
 /// complete it has another name.
-async fn download(job: &Job, client: &Client, source: &Source) -> Result<u64> {
+async fn download(job: &Job, client: &Client, pool: &Semaphore, source: &Source) -> Result<u64> {
     let (path, part) = job.paths(source);
-    let streamed = stream(client, &source.url, part.clone(), path.clone()).await;
+    let streamed = stream(client, pool, &source.url, part.clone(), path.clone()).await;
     if streamed.is_err() {
-        let _ = async_std::fs::remove_file(&part).await; // there may be none yet
+        let _ = unblock(pool, move || fs::remove_file(part)).await; // there may be none
     }
     streamed.with_context(|| format!("{} ({})", path.display(), source.url))
 }
 
-async fn stream(client: &Client, url: &str, part: PathBuf, path: PathBuf) -> Result<u64> {
+async fn stream(
+    client: &Client,
+    pool: &Semaphore,
+    url: &str,
+    part: PathBuf,
+    path: PathBuf,
+) -> Result<u64> {
     let mut response = http::get(client, url).await?;
     let mut file = Partial::new(part);
     let mut bytes = 0;
@@ -85,10 +93,10 @@ async fn stream(client: &Client, url: &str, part: PathBuf, path: PathBuf) -> Res
         if read < PIECE_BYTES {
             break;
         }
-        file = spawn_blocking(move || file.write()).await?;
+        file = unblock(pool, move || file.write()).await?;
     }
     http::check_whole(&response, bytes)?;
-    spawn_blocking(move || file.write()?.finish(&path)).await?;
+    unblock(pool, move || file.write()?.finish(&path)).await?;
     Ok(bytes)
 }
 

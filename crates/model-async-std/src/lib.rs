@@ -18,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::ensure;
 use async_global_executor::GlobalExecutorConfig;
+use async_lock::Semaphore;
 use async_std::task;
 use futures_lite::future;
 use suite::{Model, Result, Setup};
@@ -28,9 +29,9 @@ static THREADS: OnceLock<usize> = OnceLock::new();
 /// What the tasks share beside the global executor.
 pub struct AsyncStd {
     client: surf::Client,
-    /// Blocking calls that may be under way: `blocking`, under async-std, takes
+    /// The blocking calls that may still begin: `blocking`, under async-std, takes
     /// its own cap from the environment only, once a process.
-    calls: Arc<async_lock::Semaphore>,
+    pool: Arc<Semaphore>,
 }
 
 impl AsyncStd {
@@ -69,7 +70,7 @@ impl Model for AsyncStd {
         let client = http::client(setup)?;
         Ok(Self {
             client,
-            calls: Arc::new(async_lock::Semaphore::new(setup.blocking_threads)),
+            pool: Arc::new(Semaphore::new(setup.blocking_threads)),
         })
     }
 
@@ -98,12 +99,25 @@ impl Model for AsyncStd {
     }
 
     fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
-        self.run(offload::run(job.clone(), self.calls.clone()))
+        self.run(offload::run(job.clone(), self.pool.clone()))
     }
 
     fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
-        self.run(download::run(job.clone(), self.client.clone()))
+        self.run(download::run(
+            job.clone(),
+            self.client.clone(),
+            self.pool.clone(),
+        ))
     }
+}
+
+/// Hands a blocking call over, as soon as the pool may have one more.
+async fn unblock<T: Send + 'static>(
+    pool: &Semaphore,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let _permit = pool.acquire().await;
+    task::spawn_blocking(call).await
 }
 
 /// What all tasks return, once the last has ended.

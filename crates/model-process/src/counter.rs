@@ -11,16 +11,16 @@ use crate::children::Children;
 use crate::worker::{self, Answer, Worker};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
-    children.together(job.workers, |workers| {
-        workers.shared().counter.total.store(0, Relaxed);
+    children.together(job.workers, |children| {
+        children.shared().counter.total.store(0, Relaxed);
         for worker in 0..job.workers {
-            workers.send(worker, worker::Task::Counter(Task(job.clone())))?;
+            children.send(worker, worker::Task::Counter(Task(job.clone())))?;
         }
         // Whoever lives adds on to the end: not even at the lock does anybody wait
         // for one that has died. Only then may all start again.
-        let answers: Vec<_> = (0..job.workers).map(|_| workers.answer()).collect();
+        let answers: Vec<_> = (0..job.workers).map(|_| children.answer()).collect();
         answers.into_iter().collect::<Result<Vec<_>>>()?;
-        let total = workers.shared().counter.total.load(Relaxed);
+        let total = children.shared().counter.total.load(Relaxed);
         Ok(job.outcome(total))
     })
 }
@@ -34,18 +34,25 @@ impl Task {
         let Self(job) = self;
         let counter = &worker.memory.counter;
         let total = &counter.total;
-        for _ in 0..job.increments {
-            match job.guard {
-                Guard::Lock => counter
-                    .lock
-                    .hold(worker.id, || total.store(total.load(Relaxed) + 1, Relaxed)),
-                Guard::Atomic => {
-                    total.fetch_add(1, Relaxed);
-                }
-                // What another worker stores between the two is overwritten.
-                Guard::Racy => total.store(total.load(Relaxed) + 1, Relaxed),
-            }
+        match job.guard {
+            Guard::Lock => count(&job, || {
+                let add = || total.store(total.load(Relaxed) + 1, Relaxed);
+                counter.lock.hold(worker.id, add);
+            }),
+            Guard::Atomic => count(&job, || {
+                total.fetch_add(1, Relaxed);
+            }),
+            // What another worker stores between the two is overwritten.
+            Guard::Racy => count(&job, || {
+                total.store(total.load(Relaxed) + 1, Relaxed);
+            }),
         }
         Ok(Answer::Done)
+    }
+}
+
+fn count(job: &Job, add: impl Fn()) {
+    for _ in 0..job.increments {
+        add();
     }
 }

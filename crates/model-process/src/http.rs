@@ -9,13 +9,17 @@ use ureq::{Agent, BodyReader};
 use crate::worker::LONGEST_TEXT;
 
 /// Bodies are read in pieces of this size.
-const PIECE_BYTES: usize = 64 * 1024;
+const PIECE_BYTES: usize = 32 * 1024;
 
 /// A child's agent. It keeps the one connection that a child has use for.
 pub fn agent() -> Agent {
     Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
+        // Of 128 KiB each if left alone, for every connection. Measured with 20
+        // threads: 5 MiB less, no slower.
+        .input_buffer_size(PIECE_BYTES)
+        .output_buffer_size(4 * 1024)
         .http_status_as_error(false)
         .build()
         .into()

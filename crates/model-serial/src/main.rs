@@ -1,5 +1,7 @@
-//! The serial model's binary: the command line that all models share.
+//! The serial model's binary.
 
-fn main() -> std::process::ExitCode {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     runner::main::<model_serial::Serial>()
 }

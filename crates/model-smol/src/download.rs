@@ -1,5 +1,5 @@
-//! Unit: task, as many as the limit. Shares: the list of files still to fetch.
-//! Ends: the list is empty and every task is awaited.
+//! Unit: task, as many as the limit. Shares: the list of files still to fetch,
+//! the client, and the permits of the blocking pool. Ends: the list is empty and every task is awaited.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,27 +7,33 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
-use http_body_util::BodyExt;
-use smol::{Executor, unblock};
+use smol::Executor;
+use smol::lock::Semaphore;
 use suite::Result;
 use suite::download::{Job, Outcome, Source};
 
 use crate::http::Client;
+use crate::unblock;
 
 /// A body goes to the disk in pieces of at least this size, or whole.
 const PIECE_BYTES: usize = 64 * 1024;
 
-pub async fn run(mut job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
+pub async fn run(
+    mut job: Job,
+    executor: Arc<Executor<'static>>,
+    client: Client,
+    pool: Arc<Semaphore>,
+) -> Result<Outcome> {
     let limit = job.limit.min(job.sources.len());
     let queue = Arc::new(Queue::new(std::mem::take(&mut job.sources)));
     let workers: Vec<_> = (0..limit)
         .map(|_| {
-            let (job, queue) = (job.clone(), queue.clone());
-            let mut client = Client::new(executor.clone());
+            let (job, client, queue) = (job.clone(), client.clone(), queue.clone());
+            let pool = pool.clone();
             executor.spawn(async move {
                 let mut outcome = Outcome::default();
                 while let Some(source) = queue.next() {
-                    let bytes = download(&job, &mut client, &source).await;
+                    let bytes = download(&job, &client, &pool, &source).await;
                     outcome.add(bytes.inspect_err(|_| queue.clear())?);
                 }
                 anyhow::Ok(outcome)
@@ -65,30 +71,33 @@ impl Queue {
 
 /// Streams one file to disk; returns its length in bytes. Until the file is
 /// complete it has another name.
-async fn download(job: &Job, client: &mut Client, source: &Source) -> Result<u64> {
+async fn download(job: &Job, client: &Client, pool: &Semaphore, source: &Source) -> Result<u64> {
     let (path, part) = job.paths(source);
-    let streamed = stream(client, &source.url, part.clone(), path.clone()).await;
+    let streamed = stream(client, pool, &source.url, part.clone(), path.clone()).await;
     if streamed.is_err() {
-        let _ = smol::fs::remove_file(&part).await; // there may be none yet
+        let _ = unblock(pool, move || fs::remove_file(part)).await; // there may be none
     }
     streamed.with_context(|| format!("{} ({})", path.display(), source.url))
 }
 
-async fn stream(client: &mut Client, url: &str, part: PathBuf, path: PathBuf) -> Result<u64> {
+async fn stream(
+    client: &Client,
+    pool: &Semaphore,
+    url: &str,
+    part: PathBuf,
+    path: PathBuf,
+) -> Result<u64> {
     let mut body = client.get(url).await?;
     let mut file = Partial::new(part);
     let mut bytes = 0;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else {
-            continue; // trailers
-        };
+    while let Some(data) = body.piece().await? {
         bytes += data.len() as u64;
         file.piece.extend_from_slice(&data);
         if file.piece.len() >= PIECE_BYTES {
-            file = unblock(move || file.write()).await?;
+            file = unblock(pool, move || file.write()).await?;
         }
     }
-    unblock(move || file.write()?.finish(&path)).await?;
+    unblock(pool, move || file.write()?.finish(&path)).await?;
     Ok(bytes)
 }
 

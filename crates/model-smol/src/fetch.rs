@@ -1,22 +1,21 @@
-//! Unit: task, one a URL. Shares: nothing. Ends: every task is awaited.
+//! Unit: task, one a URL. Shares: the client. Ends: every task is awaited.
 
 use std::sync::Arc;
 
 use anyhow::Context;
-use http_body_util::BodyExt;
 use smol::Executor;
 use suite::Result;
 use suite::fetch::{Job, Outcome};
 
 use crate::http::Client;
 
-pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
+pub async fn run(job: Job, executor: Arc<Executor<'static>>, client: Client) -> Result<Outcome> {
     let workers: Vec<_> = job
         .targets
         .into_iter()
         .map(|url| {
-            let client = Client::new(executor.clone());
-            executor.spawn(async move { fetch(client, &url).await.context(url) })
+            let client = client.clone();
+            executor.spawn(async move { fetch(&client, &url).await.context(url) })
         })
         .collect();
     let mut outcome = Outcome::default();
@@ -27,13 +26,11 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
 }
 
 /// Reads a body to its end; returns its length in bytes.
-async fn fetch(mut client: Client, url: &str) -> Result<u64> {
+async fn fetch(client: &Client, url: &str) -> Result<u64> {
     let mut body = client.get(url).await?;
     let mut bytes = 0;
-    while let Some(frame) = body.frame().await {
-        if let Some(piece) = frame?.data_ref() {
-            bytes += piece.len() as u64;
-        }
+    while let Some(piece) = body.piece().await? {
+        bytes += piece.len() as u64;
     }
     Ok(bytes)
 }

@@ -1,10 +1,10 @@
-//! HTTP/1.1 for this model: hyper over smol's sockets, one connection at a
-//! time for whoever holds a [`Client`].
+//! HTTP/1.1 for this model: hyper over smol's sockets, with the same decisions
+//! as its siblings: no proxy, no redirects, and only a success is an answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::HOST;
@@ -13,11 +13,11 @@ use smol::net::TcpStream;
 use smol::{Executor, Task};
 use smol_hyper::rt::FuturesIo;
 
-/// Keeps the connection of its last request, and uses it again for the same
-/// server.
+/// A client that keeps its connections. Its clones share them.
+#[derive(Clone)]
 pub struct Client {
     executor: Arc<Executor<'static>>,
-    kept: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 struct Connection {
@@ -27,29 +27,50 @@ struct Connection {
     _driver: Task<()>,
 }
 
+/// The body of a response, which has the connection to itself until its end.
+pub struct Body {
+    incoming: Incoming,
+    connection: Option<Connection>,
+    client: Client,
+}
+
 impl Client {
     pub fn new(executor: Arc<Executor<'static>>) -> Self {
         Self {
             executor,
-            kept: None,
+            idle: Arc::default(),
         }
     }
 
     /// The body of a response whose status is a success.
-    pub async fn get(&mut self, url: &str) -> Result<Incoming> {
+    pub async fn get(&self, url: &str) -> Result<Body> {
         let url: Uri = url.parse().context("not a URL")?;
         let authority = url.authority().context("a URL without a host")?.as_str();
-        let response = match self.kept.take() {
-            Some(kept) if kept.authority == authority => match self.send(kept, &url).await {
-                Ok(response) => response,
-                // The server may have closed a connection that was not in use.
-                Err(_) => self.send(self.connect(&url).await?, &url).await?,
-            },
-            _ => self.send(self.connect(&url).await?, &url).await?,
+        let (connection, response) = loop {
+            let Some(mut kept) = self.kept(authority) else {
+                let mut fresh = self.connect(&url).await?;
+                let response = fresh.send(&url).await?;
+                break (fresh, response);
+            };
+            match kept.send(&url).await {
+                // The server has closed it while nobody used it.
+                Err(error) if error.is_canceled() || error.is_incomplete_message() => {}
+                sent => break (kept, sent?),
+            }
         };
         let status = response.status();
         ensure!(status.is_success(), "the server answered {status}");
-        Ok(response.into_body())
+        Ok(Body {
+            incoming: response.into_body(),
+            connection: Some(connection),
+            client: self.clone(),
+        })
+    }
+
+    fn kept(&self, authority: &str) -> Option<Connection> {
+        let mut idle = self.idle();
+        let at = idle.iter().rposition(|kept| kept.authority == authority)?;
+        Some(idle.swap_remove(at))
     }
 
     async fn connect(&self, url: &Uri) -> Result<Connection> {
@@ -68,13 +89,33 @@ impl Client {
         })
     }
 
-    async fn send(&mut self, mut connection: Connection, url: &Uri) -> Result<Response<Incoming>> {
-        let request = Request::get(url.path_and_query().map_or("/", |path| path.as_str()))
-            .header(HOST, &connection.authority)
-            .body(Empty::new())?;
-        connection.requests.ready().await?;
-        let response = connection.requests.send_request(request).await?;
-        self.kept = Some(connection);
-        Ok(response)
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    async fn send(&mut self, url: &Uri) -> hyper::Result<Response<Incoming>> {
+        let path = url.path_and_query().map_or("/", |path| path.as_str());
+        let request = Request::get(path)
+            .header(HOST, &self.authority)
+            .body(Empty::new())
+            .expect("what was part of a URL is fit for a request");
+        self.requests.ready().await?;
+        self.requests.send_request(request).await
+    }
+}
+
+impl Body {
+    /// The next piece; `None` after the last, when the connection is free for
+    /// another request.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>> {
+        while let Some(frame) = self.incoming.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        self.client.idle().extend(self.connection.take());
+        Ok(None)
     }
 }

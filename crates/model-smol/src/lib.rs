@@ -23,12 +23,15 @@ use smol::lock::Semaphore;
 use smol::{Executor, future};
 use suite::{Model, Result, Setup};
 
+use crate::http::Client;
+
 /// An executor, and the threads that run its tasks.
 pub struct Smol {
     executor: Arc<Executor<'static>>,
-    /// Blocking calls that may be under way: `blocking`, under smol, takes its
+    client: Client,
+    /// The blocking calls that may still begin: `blocking`, under smol, takes its
     /// own cap from the environment only, once a process.
-    calls: Arc<Semaphore>,
+    pool: Arc<Semaphore>,
     /// Nothing is ever sent here: the threads end when it closes.
     running: Sender<Infallible>,
     threads: Vec<JoinHandle<()>>,
@@ -55,9 +58,11 @@ impl Model for Smol {
             Setup::MOST_BLOCKING_THREADS
         );
         let (running, stopped) = bounded(1);
+        let executor = Arc::new(Executor::new());
         let mut smol = Self {
-            executor: Arc::new(Executor::new()),
-            calls: Arc::new(Semaphore::new(setup.blocking_threads)),
+            client: Client::new(executor.clone()),
+            executor,
+            pool: Arc::new(Semaphore::new(setup.blocking_threads)),
             running,
             threads: Vec::with_capacity(setup.threads),
         };
@@ -95,19 +100,28 @@ impl Model for Smol {
     }
 
     fn fetch(&self, job: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
-        self.run(fetch::run(job.clone(), self.executor.clone()))
+        self.run(fetch::run(
+            job.clone(),
+            self.executor.clone(),
+            self.client.clone(),
+        ))
     }
 
     fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
         self.run(offload::run(
             job.clone(),
             self.executor.clone(),
-            self.calls.clone(),
+            self.pool.clone(),
         ))
     }
 
     fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
-        self.run(download::run(job.clone(), self.executor.clone()))
+        self.run(download::run(
+            job.clone(),
+            self.executor.clone(),
+            self.client.clone(),
+            self.pool.clone(),
+        ))
     }
 }
 
@@ -119,6 +133,15 @@ impl Drop for Smol {
             let _ = thread.join();
         }
     }
+}
+
+/// Hands a blocking call over, as soon as the pool may have one more.
+async fn unblock<T: Send + 'static>(
+    pool: &Semaphore,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let _permit = pool.acquire().await;
+    smol::unblock(call).await
 }
 
 /// What all tasks return, once the last has ended.

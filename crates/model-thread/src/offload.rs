@@ -16,6 +16,7 @@ pub fn run(job: &Job, pool: &ThreadPool) -> Result<Outcome> {
 }
 
 fn handed_over(job: &Job, pool: &ThreadPool) -> Outcome {
+    let mut heartbeat = Heartbeat::start();
     let (finished, calls) = unbounded();
     pool.in_place_scope(|workers| {
         for _ in 0..job.calls {
@@ -28,7 +29,6 @@ fn handed_over(job: &Job, pool: &ThreadPool) -> Outcome {
         }
         drop(finished);
 
-        let mut heartbeat = Heartbeat::start();
         let mut done = 0;
         let mut next = Instant::now() + job.heartbeat();
         loop {

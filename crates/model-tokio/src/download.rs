@@ -67,7 +67,7 @@ async fn download(job: &Job, client: &Client, source: &Source) -> Result<u64> {
     let (path, part) = job.paths(source);
     let streamed = stream(client, &source.url, part.clone(), path.clone()).await;
     if streamed.is_err() {
-        let _ = tokio::fs::remove_file(&part).await; // there may be none yet
+        let _ = spawn_blocking(move || fs::remove_file(part)).await; // there may be none
     }
     streamed.with_context(|| format!("{} ({})", path.display(), source.url))
 }

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 pub async fn run(job: Job) -> Result<Outcome> {
+    let mut heartbeat = Heartbeat::start();
     let mut calls = JoinSet::new();
     for _ in 0..job.calls {
         let job = job.clone();
@@ -16,7 +17,6 @@ pub async fn run(job: Job) -> Result<Outcome> {
         };
     }
 
-    let mut heartbeat = Heartbeat::start();
     let beats = async {
         loop {
             sleep(job.heartbeat()).await;
