@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use origin::Origin;
+use runner::scratch;
 use suite::{Setup, Workload};
 
 use crate::child::{self, Stopped};
@@ -18,7 +19,7 @@ use crate::plan::{self, MODELS, Mode, Setting};
 use crate::progress::Progress;
 use crate::results::{Comparison, Directory, Run, SCHEMA, safe_name};
 use crate::session::Session;
-use crate::{host, scratch, workspace};
+use crate::{host, workspace};
 
 /// Measures models side by side, and writes results/NAME.
 #[derive(Debug, Args)]
@@ -44,6 +45,13 @@ pub struct Options {
     /// Worker threads of each model; one a core, if not given
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Blocking calls at once of each model
+    #[arg(
+        long,
+        default_value_t = Setup::BLOCKING_THREADS as u16,
+        value_parser = clap::value_parser!(u16).range(1..=Setup::MOST_BLOCKING_THREADS as i64)
+    )]
+    blocking_threads: u16,
     /// What the order within the rounds is drawn from; random, if not given
     #[arg(long)]
     seed: Option<u64>,
@@ -113,7 +121,7 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
     let origin = needs_origin
         .then(|| Origin::spawn(&origin, &[]))
         .transpose()?;
-    let (temporary, scratch) = scratch::directory(&groups)?;
+    let (temporary, scratch) = scratch::directory(plan::room_needed(&groups))?;
     comparison.run.scratch = scratch;
     let session = Session {
         lab: Lab {
@@ -167,8 +175,8 @@ impl Options {
                 mode: mode.name.to_owned(),
                 revision: host::revision(&root),
                 seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
-                threads: self.threads.map_or_else(host::cores, usize::from),
-                blocking_threads: Setup::BLOCKING_THREADS,
+                threads: self.threads.map_or_else(runner::cores, usize::from),
+                blocking_threads: self.blocking_threads.into(),
                 scratch: String::new(),
                 models: self.models(),
                 budget_s: mode.budget.as_secs_f64(),

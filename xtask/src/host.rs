@@ -17,7 +17,7 @@ pub fn host() -> Host {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     Host {
         cpu: field(&read("/proc/cpuinfo"), "model name", ':'),
-        cores: cores(),
+        cores: runner::cores(),
         memory: field(&read("/proc/meminfo"), "MemTotal", ':')
             .trim_end_matches(" kB")
             .parse::<u64>()
@@ -30,11 +30,6 @@ pub fn host() -> Host {
             .trim_matches('"')
             .to_owned(),
     }
-}
-
-/// Cores that this process may use.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get())
 }
 
 fn field(text: &str, name: &str, separator: char) -> String {

@@ -32,7 +32,6 @@ pub mod replay;
 pub mod report;
 pub mod results;
 pub mod samples;
-pub mod scratch;
 pub mod session;
 pub mod statistics;
 pub mod units;

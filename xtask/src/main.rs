@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use suite::Invalid;
 use xtask::compare::End;
-use xtask::{check, compare, read, replay, report};
+use xtask::{ceiling, check, compare, read, replay, report};
 
 /// Puts Rust's concurrency models through the same paces.
 #[derive(Parser)]
@@ -24,6 +24,16 @@ enum Command {
     Read(read::Options),
     /// Checks fmt, clippy, docs, isolation and symmetry
     Check,
+    /// Prints how long the origin alone takes for a job, in nanoseconds
+    #[command(hide = true)]
+    Ceiling {
+        /// Where it listens
+        origin: String,
+        /// Which kind of job
+        workload: suite::Workload,
+        /// The job, as JSON
+        job: String,
+    },
     /// Replays a comparison's samples through Criterion
     #[command(hide = true)]
     Replay {
@@ -46,6 +56,14 @@ fn main() -> ExitCode {
         Command::Report(options) => report::report(&options).map(|()| 0),
         Command::Read(options) => read::read(&options).map(|()| 0),
         Command::Check => Ok(if check::check() { 0 } else { FAILED }),
+        Command::Ceiling {
+            origin,
+            workload,
+            job,
+        } => ceiling::nanoseconds(&origin, workload, &job).map(|time| {
+            println!("{time}");
+            0
+        }),
         Command::Replay { results } => replay::replay(&results).map(|()| 0),
     };
     match done {

@@ -63,7 +63,7 @@ impl<'a> Entry<'a> {
         group: &Group,
         timeout: Duration,
     ) -> Result<(), Interrupted> {
-        let Some(run) = self.attempt(|programs| lab.run(programs, group, timeout))? else {
+        let Some(run) = self.attempt(|programs| lab.run(programs, group, true, timeout))? else {
             return Ok(());
         };
         let job = Duration::from_nanos(run.line.elapsed_ns);
@@ -97,7 +97,7 @@ impl<'a> Entry<'a> {
         }
         let short = timeout(pace.run());
         for _ in 0..rounds.runs {
-            if let Some(run) = self.attempt(|programs| lab.run(programs, group, short))? {
+            if let Some(run) = self.attempt(|programs| lab.run(programs, group, false, short))? {
                 self.outcome = Some(run.line.outcome.clone());
                 self.runs.push(run);
             }

@@ -149,6 +149,10 @@ impl std::str::FromStr for Setting {
             key: key.to_owned(),
             value: value.to_owned(),
         };
+        if (setting.workload, key) == (Workload::Download, "into") {
+            let allowed = "every run gets an empty directory of its own";
+            return Err(Invalid::new(path, value, allowed));
+        }
         // So that a wrong key or value is refused where it was given.
         setting.workload.job(Preset::Heavy).set(key, value)?;
         Ok(setting)
@@ -187,6 +191,12 @@ pub fn groups(
                 full.set(key, value)?;
             }
             full.validate()?;
+            if let Job::Download(job) = &full
+                && let Some(list) = job.urls.as_ref().filter(|list| !list.is_file())
+            {
+                let allowed = "has to be a file with a URL on each line";
+                return Err(Invalid::new("download.urls", list.display(), allowed));
+            }
             let group = |variant, full| Group {
                 workload,
                 preset,
@@ -207,6 +217,21 @@ pub fn groups(
         }
     }
     Ok(groups)
+}
+
+/// An image of the origin's mixed set, on average, in bytes.
+const MIXED_IMAGE: u64 = 125_000;
+
+/// The bytes of the largest download, twice: it is written again before the one
+/// before is gone.
+pub fn room_needed(groups: &[Group]) -> u64 {
+    let bytes = |group: &Group| match &group.full {
+        Job::Download(job) if job.image_bytes > 0 => job.images.saturating_mul(job.image_bytes),
+        Job::Download(job) => job.images.saturating_mul(MIXED_IMAGE),
+        _ => 0,
+    };
+    let largest = groups.iter().map(bytes).max().unwrap_or(0);
+    largest.saturating_mul(2)
 }
 
 #[cfg(test)]
@@ -265,6 +290,7 @@ mod tests {
             ("contour.workers=1", "counter"),
             ("counter.wrkers=1", "workers, increments, guard"),
             ("counter.guard=luck", "lock"),
+            ("download.into=/tmp", "of its own"),
         ] {
             let refused = text.parse::<Setting>().expect_err(text).to_string();
             assert!(refused.contains(says), "{refused}");

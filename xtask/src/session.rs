@@ -92,7 +92,11 @@ impl Session {
         let rounds = budget::rounds(&paces, self.plannable(), &self.mode);
         for (contest, rounds) in contests.iter_mut().zip(rounds) {
             contest.rounds = rounds;
-            contest.ceiling = self.ceiling(&contest.group);
+            if !contest.paces().is_empty() {
+                // What takes longer than that is not worth waiting for.
+                let timeout = (self.mode.budget / 20).max(Duration::from_secs(2));
+                contest.ceiling = self.ceiling(&contest.group, timeout)?;
+            }
         }
         Ok(())
     }
@@ -127,20 +131,24 @@ impl Session {
         changed
     }
 
-    fn ceiling(&mut self, group: &Group) -> Option<Duration> {
-        let origin = self.lab.origin.as_deref()?;
-        match ceiling::measure(origin, &group.job()) {
-            Ok(ceiling) => ceiling,
-            Err(error) => {
-                let note = format!(
-                    "{}: the origin's own ceiling could not be measured: {error:#}",
-                    group.title()
-                );
-                self.progress.line(&note);
-                self.comparison.run.notes.push(note);
-                None
-            }
-        }
+    fn ceiling(
+        &mut self,
+        group: &Group,
+        timeout: Duration,
+    ) -> Result<Option<Duration>, Interrupted> {
+        let Some(origin) = self.lab.origin.as_deref() else {
+            return Ok(None);
+        };
+        let why = match ceiling::measure(origin, &group.job(), timeout, &self.lab.interrupt) {
+            Ok(ceiling) => return Ok(ceiling),
+            Err(Stopped::Interrupted) => return Err(Interrupted),
+            Err(Stopped::Overtime(limit)) => format!("not within {}", whole_seconds(limit)),
+            Err(Stopped::Failed(error)) => format!("{error:#}"),
+        };
+        let note = format!("{}: the origin's own time is unknown: {why}", group.title());
+        self.progress.line(&note);
+        self.comparison.run.notes.push(note);
+        Ok(None)
     }
 
     /// Does the rounds, group by group. The outer error is a disk's, the inner
@@ -234,7 +242,11 @@ impl Session {
         }
     }
 
+    /// Writes what there is. Before there is any, results of the same name stay.
     fn write(&mut self) -> anyhow::Result<()> {
+        if self.comparison.cells.is_empty() {
+            return Ok(());
+        }
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
         report::write(&self.results, &self.comparison)
     }
@@ -258,6 +270,11 @@ impl Session {
             true => "interrupted after",
             false => "took",
         };
+        if self.comparison.cells.is_empty() {
+            self.progress
+                .print(&format!("{how} {took}, before anything was measured"));
+            return;
+        }
         self.progress.print(&format!(
             "{how} {took}; results are in {path}:\n  {path}/{}",
             Directory::PAGE

@@ -210,7 +210,7 @@ fn row(cell: &Cell, scale: &Scale) -> Row {
         to_best: to(scale.best),
         to_serial: to(scale.serial),
         // Together: for a short run, the kernel only guesses how to split it.
-        cpu: or_none(cpu.map(|(user, system)| time((user + system) as f64))),
+        cpu: or_none(cpu.map(|(user, system)| time(user.saturating_add(system) as f64))),
         memory: or_none(figures.peak_memory_bytes.map(memory)),
         switches: or_none(switches.map(|(own, forced)| {
             format!("{} / {}", count(own), count(forced)) //

@@ -6,6 +6,7 @@
 //! somebody who can no longer answer.
 
 use std::collections::VecDeque;
+use std::env;
 use std::error::Error;
 use std::fmt;
 use std::io::ErrorKind;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use ipc_channel::{IpcError, TryRecvError};
 use rustix::process::{Resource, getrlimit};
@@ -121,6 +122,7 @@ impl Children {
     /// Starts children for these places, all before the first is waited for.
     /// Where one dies on its way up, the place stays empty.
     fn start(&mut self, units: &[usize]) -> Result<()> {
+        check_temporary_directory()?;
         let mut starting = Vec::new();
         let mut failure = Ok(());
         for &unit in units {
@@ -313,6 +315,20 @@ impl Drop for Children {
         // An idle child would end by itself, but one that is stopped never does.
         self.end(|_| true);
     }
+}
+
+/// Refuses a temporary directory that is none, or too far down: ipc-channel
+/// makes a socket there for each child, and would panic.
+fn check_temporary_directory() -> Result<()> {
+    /// A socket's path has at most 108 bytes; the rest is its own name.
+    const LONGEST: usize = 80;
+    let place = env::temp_dir();
+    ensure!(
+        place.is_dir() && place.as_os_str().len() <= LONGEST,
+        "TMPDIR: {} has to be a directory, in at most {LONGEST} bytes",
+        place.display()
+    );
+    Ok(())
 }
 
 /// Refuses more children than there can be.

@@ -61,7 +61,7 @@ impl Task {
     pub fn perform(self, worker: &Worker) -> Result<Answer> {
         self.stream(worker)
             .map(Answer::Number)
-            .inspect_err(|_| drop(fs::remove_file(&self.part)))
+            .inspect_err(|_| drop(fs::remove_file(&self.part))) // there may be none
             .with_context(|| self.to_string())
     }
 

@@ -45,7 +45,12 @@ fn job(workload: Workload, sets: &str) -> Result<Job> {
 }
 
 fn start(job: &Job, program: impl AsRef<Path>) -> Result<Process> {
-    Process::start(&Setup::new(job, program.as_ref()))
+    Process::start(&Setup::sized(
+        job,
+        program.as_ref(),
+        1,
+        Setup::BLOCKING_THREADS,
+    ))
 }
 
 /// The children of `parent` that are workers, dead ones that nobody has reaped

@@ -28,7 +28,7 @@ fn download(job: &Job, agent: &Agent, source: &Source) -> Result<u64> {
             fs::rename(&part, &path)?;
             Ok(bytes)
         })
-        .inspect_err(|_| drop(fs::remove_file(&part))) // there may be none yet
+        .inspect_err(|_| drop(fs::remove_file(&part))) // there may be none
         .with_context(|| format!("{} ({})", path.display(), source.url))
 }
 

@@ -1,5 +1,5 @@
 //! HTTP/1.1 for this model: hyper over smol's sockets, with the same decisions
-//! as its siblings: no proxy, no redirects, and only a success is an answer.
+//! as its siblings: no proxy, no redirects, and only a 200 is an answer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,7 +42,7 @@ impl Client {
         }
     }
 
-    /// The body of a response whose status is a success.
+    /// The body of a response whose status is 200.
     pub async fn get(&self, url: &str) -> Result<Body> {
         let url: Uri = url.parse().context("not a URL")?;
         let authority = url.authority().context("a URL without a host")?.as_str();
@@ -59,7 +59,7 @@ impl Client {
             }
         };
         let status = response.status();
-        ensure!(status.is_success(), "the server answered {status}");
+        ensure!(status == 200, "the server answered {status}");
         Ok(Body {
             incoming: response.into_body(),
             connection: Some(connection),

@@ -1,5 +1,5 @@
 //! HTTP/1.1 for this model: ureq, with the same decisions as its siblings: no
-//! proxy, no redirects, and only a success is an answer.
+//! proxy, no redirects, and only a 200 is an answer.
 
 use std::io::BufReader;
 
@@ -27,11 +27,11 @@ pub fn agent(setup: &Setup) -> Agent {
         .into()
 }
 
-/// The body of a response whose status is a success.
+/// The body of a response whose status is 200.
 pub fn get(agent: &Agent, url: &str) -> Result<BufReader<BodyReader<'static>>> {
     let response = agent.get(url).call()?;
     let status = response.status();
-    ensure!(status.is_success(), "the server answered {status}");
+    ensure!(status == 200, "the server answered {status}");
     let body = response.into_body().into_reader();
     Ok(BufReader::with_capacity(PIECE_BYTES, body))
 }

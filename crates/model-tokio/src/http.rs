@@ -1,5 +1,5 @@
 //! HTTP/1.1 for this model: reqwest, with the same decisions as its siblings:
-//! no proxy, no redirects, and only a success is an answer.
+//! no proxy, no redirects, and only a 200 is an answer.
 
 use anyhow::{Context, Result, ensure};
 use reqwest::redirect::Policy;
@@ -16,10 +16,10 @@ pub fn client(setup: &Setup) -> Result<Client> {
         .context("an HTTP client")
 }
 
-/// A response whose status is a success.
+/// A response whose status is 200.
 pub async fn get(client: &Client, url: &str) -> Result<Response> {
     let response = client.get(url).send().await?;
     let status = response.status();
-    ensure!(status.is_success(), "the server answered {status}");
+    ensure!(status == 200, "the server answered {status}");
     Ok(response)
 }

@@ -1,4 +1,5 @@
 use clap::builder::RangedU64ValueParser;
+use suite::fetch::check_url;
 use suite::{Invalid, Preset, Setup, Workload};
 
 /// One concurrency model of Paces: runs one workload and checks its answer.
@@ -69,6 +70,13 @@ pub struct RunArgs {
     /// every thread and child of the model is still there.
     #[arg(long, hide = true)]
     pub hold: bool,
+
+    /// Do not check the answer.
+    ///
+    /// For whoever measures from outside what the job costs, and has seen
+    /// before that the answer is right: a check can cost more.
+    #[arg(long, hide = true)]
+    pub unchecked: bool,
 }
 
 /// One `--set key=value`, or `--set workload.key=value`.
@@ -101,6 +109,9 @@ impl std::str::FromStr for Change {
 impl RunArgs {
     /// The job as asked.
     pub fn job(&self) -> Result<suite::Job, Invalid> {
+        if let Some(origin) = &self.origin {
+            check_url("--origin", origin)?;
+        }
         let mut job = self.workload.job(self.preset);
         for change in &self.set {
             // Elsewhere one `--set` can go to several workloads; here a key

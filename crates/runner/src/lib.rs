@@ -32,6 +32,7 @@ mod cli;
 mod findings;
 mod list;
 mod run;
+pub mod scratch;
 pub mod stage;
 pub mod tree;
 

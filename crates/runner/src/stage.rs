@@ -14,7 +14,6 @@
 //! # }
 //! ```
 
-use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -26,7 +25,8 @@ use origin::{Origin, Shape};
 use sha2::{Digest, Sha256};
 use suite::download::{self, Source};
 use suite::{Invalid, Job, Model, Outcome, Result, WrongAnswer};
-use tempfile::TempDir;
+
+use crate::scratch::{self, Scratch};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
 /// then and serves all of them.
@@ -124,7 +124,7 @@ pub struct Prepared {
     /// What the origin's images should be.
     files: Vec<origin::File>,
     /// The directory of a download that was given none.
-    fresh: Option<TempDir>,
+    fresh: Option<Scratch>,
     /// Not read: the origin has to last as long as somebody may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -165,6 +165,13 @@ impl Prepared {
         if let (Job::Download(job), Outcome::Download(outcome)) = (&self.job, &mut *outcome) {
             self.verify_files(job, outcome.bytes)?;
         }
+        self.account(outcome)?;
+        Ok(self.job.check(outcome)?)
+    }
+
+    /// Adds what only the origin knows to the outcome, and accepts no answer
+    /// that it was not asked for. A part of [`Prepared::verify`].
+    pub fn account(&self, outcome: &mut Outcome) -> Result<()> {
         if let Some(run) = &self.run {
             let stats = run.stats()?;
             // More would be retries; fewer, and some answer is made up.
@@ -184,7 +191,7 @@ impl Prepared {
                 outcome.peak_in_flight = Some(stats.peak_in_flight);
             }
         }
-        Ok(self.job.check(outcome)?)
+        Ok(())
     }
 
     fn verify_files(&self, job: &download::Job, bytes: u64) -> Result<()> {
@@ -298,27 +305,13 @@ fn make_writable(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An empty directory for these files, removed when it is dropped.
-///
-/// In memory, where there is such a place and `TMPDIR` names no other. On disk
-/// it would be ext4 that is measured: to create a file it passes over recently
-/// deleted inodes one by one, so what earlier runs left behind made 500 files
-/// take from 43 to 580 ms. Whoever wants the disk names a directory on it.
-fn fresh_directory(files: &[origin::File]) -> Result<TempDir> {
-    /// Half of what containers give that place.
-    const MOST: u64 = 32 * 1024 * 1024;
-    let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix("paces-");
+/// An empty directory for these files, and as many again: they are written anew
+/// before those of the run before are gone.
+fn fresh_directory(files: &[origin::File]) -> Result<Scratch> {
+    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
     // Of files from a list of URLs nobody knows the size.
-    let small = !files.is_empty() && files.iter().map(|file| file.bytes).sum::<u64>() <= MOST;
-    if small && env::var_os("TMPDIR").is_none() {
-        builder
-            .tempdir_in("/dev/shm")
-            .or_else(|_| builder.tempdir())
-    } else {
-        builder.tempdir()
-    }
-    .context("cannot create a temporary directory")
+    let bytes = if files.is_empty() { u64::MAX } else { bytes };
+    Ok(scratch::directory(bytes.saturating_mul(2))?.0)
 }
 
 #[cfg(test)]

@@ -64,7 +64,11 @@ impl Job {
 
     /// What one after the other takes: all answers.
     pub fn sum(&self) -> Duration {
-        Duration::from_millis(self.delays_ms.iter().sum())
+        let sum = self
+            .delays_ms
+            .iter()
+            .fold(0u64, |sum, ms| sum.saturating_add(*ms));
+        Duration::from_millis(sum)
     }
 
     pub(crate) fn units(&self) -> usize {
@@ -115,14 +119,14 @@ impl Job {
     }
 }
 
-/// Plain HTTP with a host, for now.
-pub(crate) fn check_url(key: &str, url: &str) -> Result<(), Invalid> {
-    let host = url.strip_prefix("http://").map(|rest| {
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        &rest[..end]
-    });
-    let fine = host.is_some_and(|host| !host.is_empty())
-        && !url.chars().any(|c| c.is_whitespace() || c.is_control());
+/// Plain HTTP with a host, for now. What comes after the host is for the server
+/// to judge.
+pub fn check_url(key: &str, url: &str) -> Result<(), Invalid> {
+    let fine = !url.chars().any(|c| c.is_whitespace() || c.is_control())
+        && url.strip_prefix("http://").is_some_and(|rest| {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            is_authority(&rest[..end])
+        });
     if fine {
         return Ok(());
     }
@@ -131,4 +135,63 @@ pub(crate) fn check_url(key: &str, url: &str) -> Result<(), Invalid> {
         url,
         "has to be a plain `http://host/...` URL",
     ))
+}
+
+/// `host`, `host:port` or `[IPv6]:port`. Some clients take a port that is none
+/// for no port, and ask another server.
+fn is_authority(authority: &str) -> bool {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => (
+                address,
+                port.strip_prefix(':').or((port.is_empty()).then_some("80")),
+            ),
+            _ => return false,
+        },
+        None => match authority.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, Some("80")),
+        },
+    };
+    let fit = |c: char| !matches!(c, ':' | '[' | ']' | '@' | '\\');
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_host = !host.is_empty() && (authority.starts_with('[') || host.chars().all(fit));
+    is_host && port.is_some_and(is_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_urls_that_name_a_server_pass() {
+        for good in [
+            "http://h",
+            "http://h/",
+            "http://127.0.0.1:65535/a?b#c",
+            "http://[::1]:80/",
+            "http://[::1]",
+            "http://h?q=http://x:99999",
+        ] {
+            assert!(check_url("urls", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "h",
+            "https://h/",
+            "http://",
+            "http:///path",
+            "http://h:/",
+            "http://h:0/",
+            "http://h:65536/",
+            "http://h:port/",
+            "http://[::1/",
+            "http://[::1]x/",
+            "http://[h]/",
+            "http://a:b@h/",
+            "http://h /",
+        ] {
+            assert!(check_url("urls", bad).is_err(), "{bad}");
+        }
+    }
 }

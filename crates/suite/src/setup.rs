@@ -36,13 +36,6 @@ impl Setup {
     /// says otherwise.
     pub const MOST_BLOCKING_THREADS: usize = 500;
 
-    /// What `job` needs, with one worker thread a core and the usual blocking
-    /// pool.
-    pub fn new(job: &Job, program: impl Into<PathBuf>) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        Self::sized(job, program, threads, Self::BLOCKING_THREADS)
-    }
-
     /// What `job` needs, with pools of the sizes given.
     pub fn sized(
         job: &Job,
