@@ -18,7 +18,7 @@ use crate::lock::Lock;
 use crate::plan::{self, MODELS, Mode, Setting};
 use crate::progress::Progress;
 use crate::results::{Comparison, Directory, Run, SCHEMA, safe_name};
-use crate::session::Session;
+use crate::session::{End, Session};
 use crate::{host, workspace};
 
 /// Measures models side by side, and writes results/NAME.
@@ -64,17 +64,6 @@ pub struct Options {
     /// Measures what stands in this directory instead of building, for tests
     #[arg(long, hide = true)]
     prebuilt: Option<PathBuf>,
-}
-
-/// How a comparison ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// Every cell is right, or unsupported.
-    Well,
-    /// Some cell is not.
-    WithFailures,
-    /// Someone ended it before its end.
-    Interrupted,
 }
 
 /// Compares.

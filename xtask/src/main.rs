@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use suite::Invalid;
-use xtask::compare::End;
+use xtask::session::End;
 use xtask::{ceiling, check, compare, read, replay, report};
 
 /// Puts Rust's concurrency models through the same paces.

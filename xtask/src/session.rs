@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::budget::{self, Allowance, Rounds};
 use crate::child::Stopped;
-use crate::compare::End;
 use crate::contestants::Contestant;
 use crate::lab::{Interrupted, Lab};
 use crate::measure::{Contest, Entry};
@@ -14,6 +13,17 @@ use crate::plan::{Group, Mode};
 use crate::progress::{Progress, whole_seconds};
 use crate::results::{Comparison, Directory, Status};
 use crate::{ceiling, replay, report};
+
+/// How a comparison ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Every cell is right, or unsupported.
+    Well,
+    /// Some cell is not.
+    WithFailures,
+    /// Someone ended it before its end.
+    Interrupted,
+}
 
 /// One comparison under way.
 #[derive(Debug)]
