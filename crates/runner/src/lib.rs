@@ -2,21 +2,7 @@
 //!
 //! A model's `main.rs` is one line:
 //!
-//! ```no_run
-//! # use suite::{Model, Result, Setup, counter, download, exchange, fetch, offload};
-//! # use suite::{pipeline, primes};
-//! # struct Tokio;
-//! # impl Model for Tokio {
-//! #     fn start(_: &Setup) -> Result<Self> { Ok(Tokio) }
-//! #     fn name(&self) -> &'static str { "tokio" }
-//! #     fn counter(&self, _: &counter::Job) -> Result<counter::Outcome> { todo!() }
-//! #     fn pipeline(&self, _: &pipeline::Job) -> Result<pipeline::Outcome> { todo!() }
-//! #     fn primes(&self, _: &primes::Job) -> Result<primes::Outcome> { todo!() }
-//! #     fn exchange(&self, _: &exchange::Job) -> Result<exchange::Outcome> { todo!() }
-//! #     fn fetch(&self, _: &fetch::Job) -> Result<fetch::Outcome> { todo!() }
-//! #     fn offload(&self, _: &offload::Job) -> Result<offload::Outcome> { todo!() }
-//! #     fn download(&self, _: &download::Job) -> Result<download::Outcome> { todo!() }
-//! # }
+//! ```text
 //! fn main() -> std::process::ExitCode {
 //!     runner::main::<Tokio>()
 //! }
