@@ -229,7 +229,10 @@ impl Attendants {
         let (events, coming) = mpsc::channel();
         let stdout = reader(child.stdout.take(), Some(events.clone()))?;
         let stderr = reader(child.stderr.take(), None)?;
-        await_exit(pid, events)?;
+        await_exit(pid, move |at| {
+            // Nobody listens any more if it was killed for some other reason.
+            let _ = events.send(Event::Exited(at));
+        })?;
         Ok(Self {
             stdout,
             stderr,
@@ -240,12 +243,11 @@ impl Attendants {
 
 /// Says when the child has exited, and leaves it to be waited for: until then
 /// nobody else can get its number, and it can be killed by it.
-fn await_exit(pid: Pid, events: Sender<Event>) -> io::Result<()> {
+pub(crate) fn await_exit(pid: Pid, tell: impl FnOnce(Instant) + Send + 'static) -> io::Result<()> {
     thread::Builder::new().spawn(move || {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
         while waitid(Id::Pid(pid), flags) == Err(Errno::EINTR) {}
-        // Nobody listens any more if it was killed for some other reason.
-        let _ = events.send(Event::Exited(Instant::now()));
+        tell(Instant::now());
     })?;
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Each model's two programs, built as they are measured.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use cargo_metadata::Message;
 
 use crate::child::{self, Limits, Stopped};
@@ -27,6 +28,15 @@ pub struct Programs {
     pub runner: PathBuf,
     /// The Criterion bench.
     pub bench: PathBuf,
+}
+
+/// How a program is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// As it is measured.
+    Release,
+    /// As it is tested: built sooner, and slower.
+    Debug,
 }
 
 /// All that a comparison needs built.
@@ -53,7 +63,7 @@ pub fn build(
 ) -> Result<Built, Stopped> {
     let build = |package: &str, target: [&str; 2]| {
         progress.doing(&format!("building {package} ({})", target.join(" ")));
-        build_one(root, package, target, interrupt)
+        build_one(root, package, target, Profile::Release, interrupt)
     };
     let origin = build("origin", ["--bin", "origin"])?.map_err(|why| {
         progress.line(&why);
@@ -86,6 +96,50 @@ pub fn build(
     })
 }
 
+/// Builds the program of `package`, which has its name. None if it does not
+/// build: what the compiler said has been told.
+///
+/// # Errors
+///
+/// When someone interrupts; [`Stopped`] tells.
+pub fn program(
+    root: &Path,
+    package: &str,
+    profile: Profile,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> Result<Option<PathBuf>, Stopped> {
+    progress.doing(&format!("building {package}"));
+    let built = build_one(root, package, ["--bin", package], profile, interrupt)?;
+    let told = built.map_err(|why| progress.line(&format!("{package} does not build:\n{why}")));
+    Ok(told.ok())
+}
+
+/// Builds the program of one model, release, with what cargo says for all to
+/// see.
+///
+/// # Errors
+///
+/// When it does not build.
+pub fn build_runner(root: &Path, model: &str) -> anyhow::Result<PathBuf> {
+    let package = workspace::package(model);
+    let done = workspace::cargo(root)
+        .args([
+            "build",
+            "--release",
+            "--package",
+            &package,
+            "--bin",
+            &package,
+        ])
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo")?;
+    ensure!(done.status.success(), "{package} does not build");
+    executable(&String::from_utf8_lossy(&done.stdout), &package)
+}
+
 /// Programs that stand in `directory` already: `origin`, and `model-X` and
 /// `bench-X` for each model.
 pub fn prebuilt(directory: &Path, models: &[String]) -> Built {
@@ -107,12 +161,14 @@ fn build_one(
     root: &Path,
     package: &str,
     target: [&str; 2],
+    profile: Profile,
     interrupt: &Interrupt,
 ) -> Result<Result<PathBuf, String>, Stopped> {
     let mut command = workspace::cargo(root);
     command
-        .args(["build", "--release", "--quiet", "--package", package])
+        .args(["build", "--quiet", "--package", package])
         .args(target)
+        .args((profile == Profile::Release).then_some("--release"))
         .arg("--message-format=json-render-diagnostics");
     let limits = Limits {
         // A cold build may wait for another one, which holds cargo's lock.

@@ -1,4 +1,4 @@
-//! `cargo xtask`: compare, report, read, check.
+//! `cargo xtask`: compare, report, read, download, faults, check.
 //!
 //! - [`compare`] is the product. It has programs built ([`contestants`]); its
 //!   [`session`] plans what they do ([`plan`], [`budget`]), has them do it in
@@ -6,10 +6,14 @@
 //!   ([`results`]).
 //! - [`view`] puts the results into words, once, for [`report`]'s tables,
 //!   [`markdown`] and [`page`]; [`replay`] puts them into Criterion's pages.
+//! - [`download`] hands a list of URLs to a model's own downloader.
+//! - [`faults`] puts every model's downloader to the test: a server that does
+//!   everything wrong, kills, and a million files.
 //! - [`read`] shows two models' code, and [`check`] keeps it tidy.
 //!
 //! **Nothing is printed from inside a measurement**: the session alone talks.
-//! **Nothing outlives its run**: every child goes through [`child::run`].
+//! **Nothing outlives its run**: every child goes through [`child::run`],
+//! or [`faults`]' own way to run many at once.
 
 pub mod budget;
 pub mod ceiling;
@@ -17,6 +21,8 @@ pub mod check;
 pub mod child;
 pub mod compare;
 pub mod contestants;
+pub mod download;
+pub mod faults;
 pub mod host;
 pub mod interrupt;
 pub mod lab;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use suite::Invalid;
 use xtask::session::End;
-use xtask::{ceiling, check, compare, read, replay, report};
+use xtask::{ceiling, check, compare, download, faults, read, replay, report};
 
 /// Puts Rust's concurrency models through the same paces.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ enum Command {
     Compare(compare::Options),
     Report(report::Options),
     Read(read::Options),
+    Download(download::Options),
+    Faults(faults::Options),
     /// Checks fmt, clippy, docs, isolation and symmetry
     Check,
     /// Prints how long the origin alone takes for a job, in nanoseconds
@@ -48,13 +50,11 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Compare(options) => compare::compare(&options).map(|end| match end {
-            End::Well => 0,
-            End::WithFailures => FAILED,
-            End::Interrupted => INTERRUPTED,
-        }),
+        Command::Compare(options) => compare::compare(&options).map(code),
         Command::Report(options) => report::report(&options).map(|()| 0),
         Command::Read(options) => read::read(&options).map(|()| 0),
+        Command::Download(options) => download::download(&options).map(|never| match never {}),
+        Command::Faults(options) => faults::faults(&options).map(code),
         Command::Check => Ok(if check::check() { 0 } else { FAILED }),
         Command::Ceiling {
             origin,
@@ -76,5 +76,13 @@ fn main() -> ExitCode {
                 None => FAILED,
             })
         }
+    }
+}
+
+fn code(end: End) -> u8 {
+    match end {
+        End::Well => 0,
+        End::WithFailures => FAILED,
+        End::Interrupted => INTERRUPTED,
     }
 }

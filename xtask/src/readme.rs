@@ -17,23 +17,31 @@ const END: &str = "<!-- /results -->";
 ///
 /// When the file or its markers are not there.
 pub fn update(path: &Path, comparison: &Comparison) -> anyhow::Result<()> {
+    replace(path, [BEGIN, END], &markdown::overview(comparison))
+}
+
+/// Puts a text into the file at `path`, between two lines that stand there.
+///
+/// # Errors
+///
+/// When the file or these lines are not there.
+pub fn replace(path: &Path, marks: [&str; 2], text: &str) -> anyhow::Result<()> {
     let old =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let new = with_table(&old, comparison).with_context(|| path.display().to_string())?;
+    let new = between(&old, marks, text).with_context(|| path.display().to_string())?;
     write_whole(path, &new)
 }
 
-/// `readme` with the table of `comparison`.
-fn with_table(readme: &str, comparison: &Comparison) -> anyhow::Result<String> {
-    let parts = readme.split_once(BEGIN).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(END)?;
+/// `page` with `text` between its marks.
+fn between(page: &str, [begin, end]: [&str; 2], text: &str) -> anyhow::Result<String> {
+    let parts = page.split_once(begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(end)?;
         Some((before, after))
     });
     let Some((before, after)) = parts else {
-        bail!("the table goes between these two lines, which are not there:\n{BEGIN}\n{END}");
+        bail!("the table goes between these two lines, which are not there:\n{begin}\n{end}");
     };
-    let table = markdown::overview(comparison);
-    Ok(format!("{before}{BEGIN}\n{table}{END}{after}"))
+    Ok(format!("{before}{begin}\n{text}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -49,7 +57,8 @@ mod tests {
         let results = Directory::open(reference).and_then(|directory| directory.read());
         let results = results.expect("the reference results can be read");
         let readme = fs::read_to_string(root.join("README.md")).expect("there is a README");
-        let right = with_table(&readme, &results).expect("it has its markers");
+        let right = between(&readme, [BEGIN, END], &markdown::overview(&results));
+        let right = right.expect("it has its markers");
         assert_eq!(readme, right, "run `cargo xtask report reference --readme`");
     }
 }

@@ -1,6 +1,7 @@
 //! A model with one subtle fault a workload, to see that each is found.
 
 use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::bail;
@@ -9,6 +10,8 @@ use suite::exchange::{Transcript, message};
 use suite::pipeline::{Item, Level, Tally};
 use suite::{Model, Result, Setup, Unsupported};
 use suite::{counter, download, exchange, fetch, offload, pipeline, primes};
+use transfer::Session;
+use transfer::list::Lines;
 
 /// Gets everything a little wrong.
 #[derive(Debug)]
@@ -91,11 +94,17 @@ impl Model for Faulty {
 
     /// The files have the right names, and nothing in them.
     fn download(&self, job: &download::Job) -> Result<download::Outcome> {
+        let list = job.list.as_deref().unwrap_or_default();
+        let mut lines = Lines::new(list.as_bytes());
         let mut outcome = download::Outcome::default();
-        for source in &job.sources {
-            fs::write(job.paths(source).0, "")?;
-            outcome.add(0);
+        while let Some(Ok(entry)) = lines.next()? {
+            fs::write(job.directory().join(entry.name), "")?;
+            outcome.files += 1;
         }
         Ok(outcome)
+    }
+
+    fn download_session(&self, _: &Arc<Session>) -> Result<()> {
+        bail!("it makes its files up")
     }
 }

@@ -1,53 +1,100 @@
 //! HTTP/1.1 for this model: surf, with the same decisions as its siblings: no
-//! proxy, no redirects, and only a 200 is an answer.
+//! proxy, and redirects are not followed here. What it sends with is in
+//! `back_end.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use async_std::io::{self, ReadExt};
-use suite::Setup;
-use surf::{Client, Config, Response, Url};
+use async_std::future::timeout;
+use futures_lite::AsyncBufReadExt;
+use http_hyper::Idle;
+use surf::http::Method;
+use surf::{Response, Url};
+use transfer::{Head, Request, Session, Trouble};
 
-/// As much of an error's body is read.
-const ERROR_BYTES: u64 = 1024 * 1024;
+use crate::back_end::BackEnd;
 
-/// A client that keeps a connection for each of a job's units.
-pub fn client(setup: &Setup) -> Result<Client> {
-    Config::new()
-        .set_max_connections_per_host(setup.units)
-        .set_tcp_no_delay(true)
-        // It would cover the head of a response only; the others have none.
-        .set_timeout(None)
-        .try_into()
-        .context("an HTTP client")
+/// Sends requests over connections that outlast it.
+#[derive(Clone)]
+pub struct Client {
+    /// Connections that wait for a request, whoever has opened them.
+    pub idle: Arc<Idle>,
+    surf: surf::Client,
 }
 
-/// A response whose status is 200.
-pub async fn get(client: &Client, url: &str) -> Result<Response> {
-    let url = Url::parse(url).context("not a URL")?;
-    let mut response = client.get(url).await.map_err(surf::Error::into_inner)?;
-    let status = response.status();
-    if status != 200 {
-        // A body left unread would poison its connection for the next request.
-        // (One without an end would keep us here.)
-        io::copy(&mut (&mut response).take(ERROR_BYTES), &mut io::sink()).await?;
+impl Client {
+    /// How long to wait, and whom to trust, is the session's to say: without one
+    /// it waits, and has no TLS.
+    pub fn new(idle: Arc<Idle>, session: Option<Arc<Session>>) -> Self {
+        Self {
+            idle: idle.clone(),
+            surf: surf::Client::with_http_client(BackEnd { idle, session }),
+        }
     }
-    ensure!(status == 200, "the server answered {status}");
-    // It would take such a body for an empty one.
-    let framed = ["content-length", "transfer-encoding"];
-    ensure!(
-        framed.iter().any(|&name| response.header(name).is_some()),
-        "async-h1 reads no body that only the connection's end ends"
-    );
-    Ok(response)
+
+    /// The answer to a request: its head has come, its body is to be read.
+    pub async fn send(&self, request: &Request) -> Result<Response, Trouble> {
+        let mut sent = surf::Request::new(Method::Get, request.url.clone());
+        for (name, value) in &request.headers {
+            // All that a transfer sends is readable.
+            sent.append_header(name.as_str(), value.to_str().unwrap_or_default());
+        }
+        // What our own back end says went wrong comes through as it is.
+        let answer = self.surf.send(sent).await;
+        answer.map_err(|error| match error.downcast() {
+            Ok(trouble) => trouble,
+            Err(error) => Trouble::Protocol(error.to_string()),
+        })
+    }
+
+    /// The same for a URL, if the status is 200.
+    pub async fn get(&self, url: &str) -> Result<Response> {
+        let request = Request {
+            url: Url::parse(url).context("not a URL")?,
+            headers: Default::default(),
+        };
+        let response = self.send(&request).await?;
+        let status = head(&response).status;
+        ensure!(status == 200, "the server answered {status}");
+        Ok(response)
+    }
 }
 
-/// Refuses a body that ended early: async-h1 takes a connection that closes for
-/// the end of the body.
-pub fn check_whole(response: &Response, bytes: u64) -> Result<()> {
-    if let Some(announced) = response.len() {
-        ensure!(
-            bytes == announced as u64,
-            "the connection closed after {bytes} of {announced} bytes"
-        );
+/// The head of an answer, as it came.
+pub fn head(response: &Response) -> &Head {
+    response.ext().expect("the back end puts it there")
+}
+
+/// What has come of a body and is to be consumed next; nothing at its end, when
+/// the connection is free for another request.
+pub async fn piece(response: &mut Response) -> Result<&[u8], Trouble> {
+    let piece = response.fill_buf().await;
+    piece.map_err(|error| match error.downcast() {
+        Ok(trouble) => trouble,
+        Err(error) => Trouble::of(&error, Trouble::Broken),
+    })
+}
+
+/// Reads a body that nobody wants to its end, so that the connection can be
+/// kept; gives up, and the connection with it, after so many bytes.
+pub async fn drain(mut response: Response, most: usize) -> Result<(), Trouble> {
+    let mut read = 0;
+    while read <= most {
+        let length = piece(&mut response).await?.len();
+        if length == 0 {
+            break;
+        }
+        response.consume(length);
+        read += length;
     }
     Ok(())
+}
+
+/// What comes of I/O, unless nothing comes of it for so long.
+pub async fn within<T>(
+    wait: Duration,
+    io: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    timeout(wait, io).await.unwrap_or(Err(Trouble::Idle(wait)))
 }

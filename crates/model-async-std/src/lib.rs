@@ -2,9 +2,12 @@
 //!
 //! async-std is discontinued (RUSTSEC-2025-0052); it is here because it is
 //! under study. Its executor, reactor and blocking pool are the crates that
-//! smol is made of: where the two differ, look at configuration and the HTTP
-//! client first.
+//! smol is made of: where the two differ, look at configuration first.
+//!
+//! Its HTTP client is surf, as its users would take it. What surf sends with is
+//! not its own: `back_end.rs` says why, and puts hyper there.
 
+mod back_end;
 mod counter;
 mod download;
 mod exchange;
@@ -21,14 +24,19 @@ use async_global_executor::GlobalExecutorConfig;
 use async_lock::Semaphore;
 use async_std::task;
 use futures_lite::future;
+use http_hyper::Idle;
 use suite::{Model, Result, Setup};
+use transfer::Session;
+
+use crate::http::Client;
 
 /// The worker threads that the process's one executor was given.
 static THREADS: OnceLock<usize> = OnceLock::new();
 
 /// What the tasks share beside the global executor.
 pub struct AsyncStd {
-    client: surf::Client,
+    /// The connections that outlast a job.
+    idle: Arc<Idle>,
     /// The blocking calls that may still begin: `blocking`, under async-std, takes
     /// its own cap from the environment only, once a process.
     pool: Arc<Semaphore>,
@@ -67,9 +75,8 @@ impl Model for AsyncStd {
             "async-std has at most {} blocking threads",
             Setup::MOST_BLOCKING_THREADS
         );
-        let client = http::client(setup)?;
         Ok(Self {
-            client,
+            idle: Arc::new(Idle::new(setup.units)),
             pool: Arc::new(Semaphore::new(setup.blocking_threads)),
         })
     }
@@ -95,19 +102,19 @@ impl Model for AsyncStd {
     }
 
     fn fetch(&self, job: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
-        self.run(fetch::run(job.clone(), self.client.clone()))
+        let client = Client::new(self.idle.clone(), None);
+        self.run(fetch::run(job.clone(), client))
     }
 
     fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
         self.run(offload::run(job.clone(), self.pool.clone()))
     }
 
-    fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
-        self.run(download::run(
-            job.clone(),
-            self.client.clone(),
-            self.pool.clone(),
-        ))
+    fn download_session(&self, session: &Arc<Session>) -> Result<()> {
+        let client = Client::new(self.idle.clone(), Some(session.clone()));
+        let done = self.run(download::run(session.clone(), client, self.pool.clone()));
+        self.idle.clear_secure();
+        done
     }
 }
 

@@ -185,9 +185,6 @@ fn watch(
         drop(IpcSender::<Hello>::connect(server.to_owned()));
     }
     // The parent is gone only if it panicked.
-    let _ = mailbox.send(Mail {
-        from: name,
-        news: News::End,
-    });
+    let _ = mailbox.send(Mail::Of(name, News::End));
     status
 }

@@ -10,6 +10,7 @@ use std::env;
 use std::error::Error;
 use std::fmt;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use crate::worker::{Answer, Mail, Name, News, Task};
 
 /// The most children. Each takes half a megabyte, and a millisecond to start:
 /// beyond this, a figure would be about memory and the scheduler.
-const MOST_CHILDREN: usize = 256;
+pub const MOST_CHILDREN: usize = 256;
 
 /// Descriptors that the parent needs for each child, at worst (while they all
 /// start, or while a pipeline is laid), and for everything else.
@@ -56,6 +57,19 @@ pub enum Event {
     Answer(usize, Result<Answer>),
     /// The child in this place has died; whether it still owed an answer.
     Death(usize, bool),
+    /// Somebody in this process has knocked.
+    Knock,
+}
+
+/// Wakes whoever waits for the next thing to happen.
+pub struct Knocker(IpcSender<Mail>);
+
+impl Knocker {
+    /// Makes the wait, or the next one, end with [`Event::Knock`].
+    pub fn knock(&self) {
+        // It fails when there are no children any more, and nobody waits.
+        let _ = self.0.send(Mail::Knock);
+    }
 }
 
 /// A child has died, and with it what others were doing together with it.
@@ -91,6 +105,21 @@ impl Children {
         &self.memory
     }
 
+    /// The same, for those who look at it when they like.
+    pub fn memory(&self) -> Arc<Memory> {
+        Arc::clone(&self.memory)
+    }
+
+    /// For other threads of this process.
+    pub fn knocker(&self) -> Knocker {
+        Knocker(self.address.clone())
+    }
+
+    /// Whether there is a child in this place, as far as anybody knows.
+    pub fn stands(&self, unit: usize) -> bool {
+        self.places.get(unit).is_some_and(Option::is_some)
+    }
+
     /// How the last child that ended did so.
     pub fn last_end(&self) -> &str {
         &self.last_end
@@ -98,12 +127,30 @@ impl Children {
 
     /// Makes sure that the first `units` places are filled.
     pub fn stand(&mut self, units: usize) -> Result<()> {
+        self.make_places(units)?;
+        self.fill(0..units)
+    }
+
+    /// Makes sure that there are so many places, and that none of them is empty
+    /// that was filled once: more children are started when there is work.
+    pub fn replace(&mut self, units: usize) -> Result<()> {
+        let before = self.places.len().min(units);
+        self.make_places(units)?;
+        self.fill(0..before)
+    }
+
+    fn make_places(&mut self, units: usize) -> Result<()> {
         supported(units)?;
         if self.places.len() < units {
             self.places.resize_with(units, || None);
         }
+        Ok(())
+    }
+
+    /// Makes sure that these places are filled.
+    pub fn fill(&mut self, units: Range<usize>) -> Result<()> {
         for _ in 0..=MOST_DEATHS {
-            let missing: Vec<_> = (0..units)
+            let missing: Vec<_> = (units.clone())
                 .filter(|&unit| self.places[unit].is_none())
                 .collect();
             if missing.is_empty() {
@@ -148,11 +195,11 @@ impl Children {
                     // Whatever it is that came up instead of a child, it goes.
                     process.kill();
                     // What else comes until its end does is read later.
-                    while !self.unread.iter().any(|mail| mail.from == name) {
+                    while !self.unread.iter().any(|mail| mail.is_of(name)) {
                         let mail = self.receive(None)?;
                         self.unread.extend(mail);
                     }
-                    self.unread.retain(|mail| mail.from != name);
+                    self.unread.retain(|mail| !mail.is_of(name));
                     self.last_end = process.reaped();
                 }
             }
@@ -191,14 +238,17 @@ impl Children {
                     None => return Ok(None),
                 },
             };
-            let unit = mail.from.unit;
+            let Mail::Of(name, news) = mail else {
+                return Ok(Some(Event::Knock));
+            };
+            let unit = name.unit;
             let Some(place) = self.places.get_mut(unit) else {
                 continue;
             };
-            let Some(child) = place.as_mut().filter(|child| child.name == mail.from) else {
+            let Some(child) = place.as_mut().filter(|child| child.name == name) else {
                 continue;
             };
-            match mail.news {
+            match news {
                 News::Answer(answer) => {
                     child.owes = child.owes.saturating_sub(1);
                     return Ok(Some(Event::Answer(unit, Ok(answer))));
@@ -228,7 +278,7 @@ impl Children {
                 Some(Event::Answer(_, Ok(Answer::Deserted))) => bail!(Died),
                 Some(Event::Answer(_, answer)) => return answer,
                 Some(Event::Death(_, true)) => bail!(Died),
-                Some(Event::Death(_, false)) | None => {}
+                Some(Event::Death(_, false) | Event::Knock) | None => {}
             }
         }
     }
@@ -263,6 +313,13 @@ impl Children {
     pub fn look(&mut self) {
         let now = Instant::now();
         while let Ok(Some(_)) = self.next(Some(now)) {}
+    }
+
+    /// Ends the child in this place. That it has ended comes as its death.
+    pub fn kill(&mut self, unit: usize) {
+        if let Some(child) = self.places.get_mut(unit).and_then(Option::as_mut) {
+            child.kill();
+        }
     }
 
     /// Ends every child that still owes an answer.

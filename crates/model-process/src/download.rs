@@ -1,82 +1,329 @@
-//! Unit: child process, as many as the limit. Shares: nothing. Ends: every file
-//! is answered.
+//! Unit: child process, as many as the limit, dealt one file at a time. Shares:
+//! the rate, and how far each file is, in shared memory. Ends: the queue has
+//! nothing left; or the run is stopped, and who is at work is killed.
 
-use std::fmt;
-use std::fs::{self, File};
-use std::io;
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, bail};
 use suite::Result;
-use suite::download::{Job, Outcome, Source};
+use transfer::Turn;
+use transfer::{DiskError, Finish, Key, Next, Options, Queue, Session, Transfer, Trouble};
 
-use crate::children::Children;
-use crate::http;
-use crate::worker::{self, Answer, Worker};
+use crate::attempts::{Answer, Task, Terms};
+use crate::children::{Children, Event, Knocker, MOST_DEATHS};
+use crate::meters::Meters;
+use crate::worker::{self, LONGEST_TEXT};
 
-pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
-    job.sources
-        .iter()
-        .try_for_each(|source| http::check_length(&source.url))?;
-    // A child has one request under way, whatever has been dealt to it ahead.
-    download(job, children).inspect_err(|_| {
-        // The children have ended: nobody else removes what they leave.
-        for source in &job.sources {
-            let _ = fs::remove_file(job.paths(source).1);
+/// How long files that have every byte wait for others to get their names with.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
+    let limit = session.options.limit;
+    let terms = Box::new(Terms::of(session)?);
+    children.look();
+    children.replace(limit)?;
+    children.shared().rate.store(0, Relaxed);
+    let meters = Arc::new(Meters::new(children.memory(), limit));
+    let looked_at = Arc::clone(&meters);
+    session.on_tally(move |session| looked_at.look(session));
+    let files = Arc::new(Files::new(&session.options, children.knocker()));
+    let stop = Arc::clone(&files);
+    session.on_stop(move || stop.stop());
+
+    thread::scope(|scope| {
+        let (due, commits) = mpsc::channel();
+        let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+        thread("names").spawn_scoped(scope, || commit(session, commits))?;
+        let reader = thread("list").spawn_scoped(scope, || files.read(session));
+        let mut units = Units {
+            session,
+            files: &files,
+            meters: &meters,
+            terms,
+            units: (0..limit).map(|_| Unit::default()).collect(),
+            at_work: limit,
+            deaths: HashMap::new(),
+            due,
+            patience: None,
+            children,
+        };
+        let served = reader.map_err(Into::into).and_then(|_| units.serve());
+        // Nobody waits any more for those who are still at work.
+        units.children.end_busy();
+        (0..limit).for_each(|unit| drop(units.put_down(unit)));
+        match served.map_err(anyhow::Error::downcast::<DiskError>) {
+            Ok(()) => Ok(()),
+            Err(Ok(error)) => {
+                session.stop_for(error);
+                Ok(())
+            }
+            Err(Err(error)) => {
+                session.stop();
+                Err(error)
+            }
         }
     })
 }
 
-fn download(job: &Job, children: &mut Children) -> Result<Outcome> {
-    let files = job.sources.iter().map(|source| Task::new(job, source));
-    let workers = children.deal(job.limit, files, worker::Task::Download)?;
-    let mut workers = workers.lingering();
-    let mut outcome = Outcome::default();
-    while let Some(answer) = workers.answer(None)? {
-        outcome.add(answer.number()?);
+/// Gives files their names, and waits for the disk to have them, whenever it is
+/// time to.
+fn commit(session: &Session, due: mpsc::Receiver<()>) {
+    for () in due {
+        if let Err(error) = session.commit() {
+            return session.stop_for(error);
+        }
     }
-    Ok(outcome)
 }
 
-/// Stream this file to disk: how many bytes has it?
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Task {
-    url: String,
-    path: PathBuf,
-    /// Its path until it is complete.
-    part: PathBuf,
+/// The files that wait. Whoever deals them out waits for the children, so what
+/// happens here is one of the things that happen there: a knock.
+struct Files {
+    queue: Mutex<Queue>,
+    /// So much room has to be for more of the list to be read.
+    half: usize,
+    /// There is so much.
+    room: Condvar,
+    knocker: Knocker,
 }
 
-impl Task {
-    fn new(job: &Job, source: &Source) -> Self {
-        let (path, part) = job.paths(source);
+impl Files {
+    fn new(options: &Options, knocker: Knocker) -> Self {
+        let queue = Queue::new(options);
         Self {
-            url: source.url.clone(),
-            path,
-            part,
+            half: queue.room() / 2,
+            queue: Mutex::new(queue),
+            room: Condvar::new(),
+            knocker,
         }
     }
 
-    pub fn perform(self, worker: &Worker) -> Result<Answer> {
-        self.stream(worker)
-            .map(Answer::Number)
-            .inspect_err(|_| drop(fs::remove_file(&self.part))) // there may be none
-            .with_context(|| self.to_string())
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stream(&self, worker: &Worker) -> Result<u64> {
-        let mut body = http::get(&worker.agent, &self.url)?;
-        // Truncates what a child before this one may have left.
-        let mut file = File::create(&self.part)?;
-        let bytes = io::copy(&mut body, &mut file)?;
-        fs::rename(&self.part, &self.path)?;
-        Ok(bytes)
+    /// Changes what others may be waiting for.
+    fn change(&self, change: impl FnOnce(&mut Queue)) {
+        change(&mut self.queue());
+        self.room.notify_all();
+        self.knocker.knock();
+    }
+
+    fn stop(&self) {
+        self.change(Queue::stop);
+    }
+
+    /// Waits until more of the list can be read, and says how much.
+    fn room(&self) -> usize {
+        let full = |queue: &mut Queue| queue.room() < self.half;
+        let queue = self.room.wait_while(self.queue(), full);
+        queue.unwrap_or_else(PoisonError::into_inner).room()
+    }
+
+    /// Reads the list, as far ahead as the queue takes it.
+    fn read(&self, session: &Session) {
+        loop {
+            match session.read_list(self.room()) {
+                Ok(Some(transfers)) => self.change(|queue| queue.add(transfers)),
+                Ok(None) => return self.change(Queue::close),
+                Err(fatal) => return session.stop_for(fatal),
+            }
+        }
+    }
+
+    /// What to do with a child that is free.
+    fn turn(&self) -> Turn {
+        let mut queue = self.queue();
+        let turn = queue.turn(Instant::now());
+        if queue.room() >= self.half {
+            self.room.notify_one();
+        }
+        turn
     }
 }
 
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.path.display(), self.url)
+/// The children, as far as this download knows them.
+struct Units<'a> {
+    session: &'a Session,
+    files: &'a Files,
+    meters: &'a Meters,
+    terms: Box<Terms>,
+    units: Vec<Unit>,
+    /// Those that are not given up.
+    at_work: usize,
+    /// Children that died while they had a file.
+    deaths: HashMap<Key, u32>,
+    /// To be told when files are to get their names.
+    due: mpsc::Sender<()>,
+    /// Until when those wait that have every byte, if there are any.
+    patience: Option<Instant>,
+    children: &'a mut Children,
+}
+
+/// The child in one place.
+#[derive(Default)]
+struct Unit {
+    /// It knows the terms.
+    knows: bool,
+    /// What it downloads.
+    file: Option<Box<Transfer>>,
+    /// It gets nothing any more.
+    given_up: bool,
+}
+
+impl Units<'_> {
+    /// Deals files out, and hears what comes of them, until nothing is left.
+    fn serve(&mut self) -> Result<()> {
+        while !self.session.is_stopped() {
+            if self.patience.is_some_and(|until| until <= Instant::now()) {
+                self.name();
+            }
+            let mut until = None;
+            while let Some(unit) = self.free() {
+                match self.files.turn() {
+                    Turn::Begin(transfer) => self.deal(unit, transfer)?,
+                    Turn::Wait(when) => {
+                        until = when;
+                        break;
+                    }
+                    Turn::End => return Ok(()),
+                }
+            }
+            let until = [until, self.patience].into_iter().flatten().min();
+            match self.children.next(until)? {
+                Some(Event::Answer(unit, answer)) => self.answered(unit, answer?)?,
+                Some(Event::Death(unit, _)) => self.died(unit)?,
+                Some(Event::Knock) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn free(&self) -> Option<usize> {
+        let free = |unit: &Unit| unit.file.is_none() && !unit.given_up;
+        self.units.iter().position(free)
+    }
+
+    fn deal(&mut self, unit: usize, transfer: Box<Transfer>) -> Result<()> {
+        // In a message, it may not be too long.
+        if transfer.text_bytes() > 2 * LONGEST_TEXT {
+            self.files.queue().ended(transfer.host(), Instant::now());
+            let why = "its URL, or what its server says of it, is too long to be sent to a child";
+            self.session.fail(&transfer, why.to_owned());
+            return Ok(());
+        }
+        // One that has died with nothing to do is missed now.
+        if !self.children.stands(unit) {
+            self.children.fill(unit..unit + 1)?;
+            self.units[unit].knows = false;
+        }
+        self.meters.begin(unit, &transfer, self.session);
+        let task = Task {
+            terms: (!self.units[unit].knows).then(|| self.terms.clone()),
+            transfer: transfer.clone(),
+        };
+        self.units[unit].knows = true;
+        self.units[unit].file = Some(transfer);
+        self.children.send(unit, worker::Task::Download(task))
+    }
+
+    fn answered(&mut self, unit: usize, answer: worker::Answer) -> Result<()> {
+        let answer = match answer {
+            worker::Answer::Download(answer) => *answer,
+            other => return Err(other.unexpected()),
+        };
+        let dealt = self.put_down(unit).context("a child answered unasked")?;
+        let (session, now) = (self.session, Instant::now());
+        self.files.queue().ended(dealt.host(), now);
+        let (mut transfer, mut next) = match answer {
+            Answer::Finished(Finish::Whole(file)) => {
+                self.patience.get_or_insert(now + PATIENCE);
+                if session.finished(file) {
+                    self.name();
+                }
+                return Ok(());
+            }
+            Answer::Finished(Finish::Mismatch(why)) => {
+                session.fail(&dealt, why);
+                return Ok(());
+            }
+            Answer::Left(transfer, next) => (transfer, next),
+            Answer::Refused(refusal) => return Err(DiskError::from(refusal).into()),
+        };
+        if next == Next::Crowded {
+            // It may not have come as far as to know them.
+            self.units[unit].knows = false;
+            if self.give_up(unit, "too many files are open") {
+                // What it has open is given back.
+                self.children.kill(unit);
+            } else {
+                let alone = Trouble::Connect("too many files are open".to_owned());
+                next = transfer.failed(alone, &session.options);
+            }
+        }
+        match next {
+            Next::Now | Next::Crowded => self.files.queue().again(*transfer, now),
+            Next::After(wait) => self.files.queue().again(*transfer, now + wait),
+            Next::HostAfter(wait) => {
+                let mut queue = self.files.queue();
+                queue.leave_alone(dealt.host(), wait, now);
+                queue.again(*transfer, now + wait);
+            }
+            Next::Failed(why) => session.fail(&transfer, why),
+            Next::Complete => bail!("a child has no file and says that it is complete"),
+        }
+        Ok(())
+    }
+
+    /// Has those files named that have every byte.
+    fn name(&mut self) {
+        self.patience = None;
+        // Nobody listens any more if the disk has refused.
+        let _ = self.due.send(());
+    }
+
+    /// The child in this place has died. Another one goes on with its file.
+    fn died(&mut self, unit: usize) -> Result<()> {
+        self.units[unit].knows = false;
+        let Some(mut transfer) = self.put_down(unit) else {
+            return Ok(());
+        };
+        let (session, now, how) = (self.session, Instant::now(), self.children.last_end());
+        self.files.queue().ended(transfer.host(), now);
+        let deaths = self.deaths.entry(transfer.key).or_default();
+        *deaths += 1;
+        let note = format!("a child died by {how}");
+        if *deaths > MOST_DEATHS {
+            let why = format!("given up after {deaths} children died of it, the last by {how}");
+            session.fail(&transfer, why);
+        } else {
+            transfer.part = session.part_of(&transfer)?;
+            self.files.queue().again(*transfer, now);
+        }
+        // The server may not notice at once: what the child had asked for is in
+        // flight still.
+        self.give_up(unit, &note);
+        Ok(())
+    }
+
+    /// What the child in this place has had.
+    fn put_down(&mut self, unit: usize) -> Option<Box<Transfer>> {
+        self.meters.end(unit, self.session);
+        self.units[unit].file.take()
+    }
+
+    /// Has one request less at once from now on, if that leaves any.
+    fn give_up(&mut self, unit: usize, why: &str) -> bool {
+        if self.at_work == 1 {
+            return false;
+        }
+        self.at_work -= 1;
+        self.units[unit].given_up = true;
+        let note = format!("{why}: {} at once from now on", self.at_work);
+        self.session.note(&note);
+        true
     }
 }

@@ -32,7 +32,7 @@ pub struct Task(String);
 impl Task {
     pub fn perform(self, worker: &Worker) -> Result<Answer> {
         let fetch = || {
-            let mut body = http::get(&worker.agent, &self.0)?;
+            let mut body = http::get(&worker.client, &self.0)?;
             anyhow::Ok(io::copy(&mut body, &mut io::sink())?)
         };
         fetch().map(Answer::Number).context(self.0.clone())

@@ -11,10 +11,12 @@
 //! | `child.rs` | the parent's side of one child: its start and its end |
 //! | `children.rs` | all of them, and the one mailbox that every answer and every death arrives in; work that they do together, which starts again when one dies |
 //! | `shares.rs` | work that comes in shares: a dead child's are dealt out again |
+//! | `attempts.rs`, `meters.rs` | a download at the child's side, and how far its files are |
 //! | `shared.rs`, `lock.rs`, `credits.rs`, `futex.rs` | shared memory, and what waits in it |
 //!
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
 
+mod attempts;
 mod child;
 mod children;
 mod counter;
@@ -25,6 +27,7 @@ mod fetch;
 mod futex;
 mod http;
 mod lock;
+mod meters;
 mod offload;
 mod pipeline;
 mod primes;
@@ -32,9 +35,10 @@ mod shared;
 mod shares;
 mod worker;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use suite::{Model, Result, Setup};
+use transfer::Session;
 
 use crate::children::Children;
 
@@ -92,7 +96,7 @@ impl Model for Process {
         offload::run(job, &mut self.children(), self.blocking_children)
     }
 
-    fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
-        download::run(job, &mut self.children())
+    fn download_session(&self, session: &Arc<Session>) -> Result<()> {
+        download::run(session, &mut self.children())
     }
 }

@@ -15,12 +15,14 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_
 use suite::Result;
 use suite::pipeline::Level;
 
+use crate::children::MOST_CHILDREN;
 use crate::credits::Credits;
 use crate::lock::Lock;
+use crate::meters::Meter;
 
 /// What is in it: atomics only, for which all zeros, as the kernel gives them,
 /// are a value.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(C)]
 pub struct Shared {
     pub counter: Line<Guarded>,
@@ -30,6 +32,10 @@ pub struct Shared {
     /// Items that have been processed; a futex word, and so 32 bits: a job has
     /// a billion items at most.
     pub processed: Line<AtomicU32>,
+    /// Where the slots end that a download's rate has given out so far.
+    pub rate: Line<AtomicU64>,
+    /// How far the file is that the child in each place downloads.
+    pub meters: [Line<Meter>; MOST_CHILDREN],
 }
 
 /// The counter and its lock, in one cache line: whoever gets the one gets the

@@ -24,10 +24,6 @@ pub struct Shares<'a, I: Iterator> {
     held: Vec<VecDeque<Share<I::Item>>>,
     task: fn(I::Item) -> Task,
     unanswered: usize,
-    /// Whether what a child did counts on after its death; and of how many dead
-    /// ones it does.
-    lingers: bool,
-    lingering: usize,
 }
 
 struct Share<S> {
@@ -59,8 +55,6 @@ impl Children {
             returned: Vec::new(),
             held: (0..units).map(|_| VecDeque::new()).collect(),
             task,
-            lingers: false,
-            lingering: 0,
         };
         for unit in 0..units {
             shares.deal_to(unit)?;
@@ -74,14 +68,6 @@ where
     S: Clone + Display,
     I: ExactSizeIterator<Item = S>,
 {
-    /// For a limit on what a server does at once: it may not notice at once that a
-    /// client has died. So what that one had asked for counts on, and from then on
-    /// one child less is at work (but one is, in any case).
-    pub fn lingering(mut self) -> Self {
-        self.lingers = true;
-        self
-    }
-
     /// Whether all shares have been answered.
     pub fn is_done(&self) -> bool {
         self.unanswered == 0
@@ -105,7 +91,7 @@ where
                     self.deal_again()?;
                 }
                 // It had nothing to do. It will be missed when there is.
-                Some(Event::Death(_, false)) => {}
+                Some(Event::Death(_, false) | Event::Knock) => {}
             }
         }
         Ok(None)
@@ -143,7 +129,6 @@ where
             }
         }
         self.returned.extend(held.into_iter().rev());
-        self.lingering += usize::from(self.lingers);
         Ok(())
     }
 
@@ -153,9 +138,7 @@ where
         let units = self.held.len();
         self.children.stand(units)?;
         for unit in 0..units {
-            let busy = self.held.iter().filter(|held| !held.is_empty()).count();
-            let full = busy > 0 && busy + self.lingering >= units;
-            if full || self.returned.is_empty() {
+            if self.returned.is_empty() {
                 break;
             }
             if self.held[unit].is_empty() {

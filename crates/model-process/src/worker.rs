@@ -4,16 +4,18 @@ use std::ffi::OsString;
 use std::process::{self, ExitCode};
 
 use anyhow::{Context, anyhow};
+use http_ureq::Client;
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
+use nix::sys::signal::{SigSet, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use suite::Result;
 use suite::pipeline::Tally;
-use ureq::Agent;
 
+use crate::attempts::{self, Attempts};
 use crate::shared::Memory;
-use crate::{counter, download, exchange, fetch, http, offload, pipeline, primes};
+use crate::{counter, exchange, fetch, offload, pipeline, primes};
 
 /// The longest text in a message. ipc-channel cuts messages over 208 KiB into
 /// several, and a send of such a one never returns if its receiver dies first.
@@ -28,7 +30,7 @@ pub enum Task {
     Exchange(exchange::Task),
     Fetch(fetch::Task),
     Offload(offload::Task),
-    Download(download::Task),
+    Download(attempts::Task),
 }
 
 /// What a child answers.
@@ -42,6 +44,8 @@ pub enum Answer {
     Tally(Tally),
     /// What a reader has read.
     Outcome(suite::exchange::Outcome),
+    /// How far a file has come.
+    Download(Box<attempts::Answer>),
     /// Not done: a child at the other end of a channel is gone. That one's death
     /// is the news, and arrives on its own.
     Deserted,
@@ -62,9 +66,17 @@ impl Answer {
 
 /// What arrives at the parent.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Mail {
-    pub from: Name,
-    pub news: News,
+pub enum Mail {
+    /// From a child, or of one.
+    Of(Name, News),
+    /// From the parent itself: there is something to look at.
+    Knock,
+}
+
+impl Mail {
+    pub fn is_of(&self, child: Name) -> bool {
+        matches!(self, Mail::Of(name, _) if *name == child)
+    }
 }
 
 /// Which child: its place, and how many children had been started before it, as
@@ -99,11 +111,16 @@ pub struct Welcome {
 /// What a child has, beyond its task.
 pub struct Worker {
     pub memory: Memory,
-    pub agent: Agent,
+    /// It keeps the one connection that a child has use for.
+    pub client: Client,
+    /// Its place among the children.
+    pub unit: usize,
     /// This process's number.
     pub id: u32,
     /// Where a producer's items go.
     pub consumers: Vec<IpcSender<pipeline::Batch>>,
+    /// The download that it works for.
+    pub attempts: Option<Attempts>,
 }
 
 /// Runs as a child, to its end. `server` is the name that the parent waits at.
@@ -125,13 +142,10 @@ fn serve(server: Option<OsString>) -> Result<()> {
     // that channel; this ends it also when it waits for anything else. If the
     // parent is dead already, there is nobody to say hello to.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    let mut worker = Worker {
-        memory: Memory::inherited()?,
-        agent: http::agent(),
-        id: process::id(),
-        consumers: Vec::new(),
-    };
-
+    // A terminal sends these to parent and children alike. What they mean is for
+    // the parent to say.
+    SigSet::from_iter([SIGINT, SIGTERM, SIGHUP]).thread_block()?;
+    let memory = Memory::inherited()?;
     let (hello, welcome) = ipc::channel()?;
     IpcSender::<Hello>::connect(server)?.send(hello)?;
     let Welcome {
@@ -139,6 +153,14 @@ fn serve(server: Option<OsString>) -> Result<()> {
         tasks,
         mailbox,
     } = welcome.recv()?;
+    let mut worker = Worker {
+        memory,
+        client: Client::new(1),
+        unit: name.unit,
+        id: process::id(),
+        consumers: Vec::new(),
+        attempts: None,
+    };
     loop {
         let task = match tasks.recv() {
             Err(IpcError::Disconnected) => return Ok(()),
@@ -148,12 +170,17 @@ fn serve(server: Option<OsString>) -> Result<()> {
             Ok(answer) => News::Answer(answer),
             Err(error) => {
                 let mut text = format!("{error:#}");
-                text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+                cut(&mut text);
                 News::Failure(text)
             }
         };
-        mailbox.send(Mail { from: name, news })?;
+        mailbox.send(Mail::Of(name, news))?;
     }
+}
+
+/// Makes a text fit into a message.
+pub fn cut(text: &mut String) {
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
 }
 
 impl Worker {

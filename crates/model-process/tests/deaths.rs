@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +20,7 @@ use model_process::Process;
 use origin::Origin;
 use procfs::process::{ProcState, all_processes};
 use runner::stage::Stage;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use suite::{Job, Model, Outcome, Preset, Result, Setup, Unsupported, Workload};
 
 /// Where things are in the memory that the children share.
@@ -88,6 +90,17 @@ fn ticks() -> Result<u64> {
         stat.map_or(0, |stat| stat.utime + stat.stime)
     };
     Ok(workers()?.into_iter().map(ticks).sum())
+}
+
+/// Whether a process has ended: whoever has inherited a dead one may take its
+/// time to reap it.
+fn gone(&pid: &i32) -> bool {
+    match procfs::process::Process::new(pid) {
+        Ok(process) => process
+            .stat()
+            .is_ok_and(|stat| matches!(stat.state(), Ok(ProcState::Zombie))),
+        Err(_) => true,
+    }
 }
 
 /// What a process is blocked in.
@@ -322,25 +335,321 @@ fn offload() -> Result<()> {
 #[test]
 fn download() -> Result<()> {
     alone(|program| {
-        let into = tempfile::tempdir()?;
         let sets = "images=40 limit=4 delay_ms=20 mbit_per_s=0 image_bytes=16384";
-        let mut job = job(Workload::Download, sets)?;
-        if let Job::Download(job) = &mut job {
-            job.into = Some(into.path().to_owned());
-        }
         let mut stage = Stage::new(program, None);
         for moment in [1, 4, 15, 30] {
-            for file in fs::read_dir(into.path())? {
-                fs::remove_file(file?.path())?;
+            let into = tempfile::tempdir()?;
+            let mut job = job(Workload::Download, sets)?;
+            if let Job::Download(job) = &mut job {
+                job.into = Some(into.path().to_owned());
             }
             let prepared = stage.prepare(&job)?;
             let model = start(prepared.job(), program)?;
-            let files = || Ok(fs::read_dir(into.path())?.count() as u64);
-            let files = Progress::Count(&files);
+            let stats = || prepared.origin_stats().context("an origin")?;
+            let requests = || Ok(stats()?.requests);
+            let requests = Progress::Count(&requests);
             // Every file, and never more requests in flight than the limit.
-            let verify = |outcome: &mut Outcome| prepared.verify(outcome);
-            survives(&model, prepared.job(), &files, &[moment], &verify)?;
+            let verify = |outcome: &mut Outcome| {
+                // What the dead child had got is asked for again, and no more.
+                let requests = stats()?.requests;
+                ensure!((40..=41).contains(&requests), "{requests} requests");
+                ensure!(parts(into.path())?.is_empty(), "a part is left");
+                prepared.verify(outcome)
+            };
+            survives(&model, prepared.job(), &requests, &[moment], &verify)?;
         }
+        Ok(())
+    })
+}
+
+/// A file at the origin that comes slowly the first time, and in no time after.
+struct Slow {
+    origin: Origin,
+    list: tempfile::NamedTempFile,
+    into: tempfile::TempDir,
+}
+
+impl Slow {
+    const BYTES: usize = 400_000;
+    const NAME: &str = "file";
+
+    fn new(program: &str) -> Result<Self> {
+        let origin = Origin::spawn(Path::new(program), &["origin"])?;
+        let list = tempfile::NamedTempFile::new()?;
+        let url = format!("{}/fault/slow-once/token/file", origin.url());
+        let bytes = Self::BYTES;
+        fs::write(&list, format!("{url}?bytes={bytes}\t{}\n", Self::NAME))?;
+        let into = tempfile::tempdir()?;
+        Ok(Self { origin, list, into })
+    }
+
+    /// The same for a model of this process.
+    fn job(&self, limit: usize) -> Result<Job> {
+        let mut job = job(Workload::Download, &format!("limit={limit}"))?;
+        if let Job::Download(job) = &mut job {
+            job.urls = Some(self.list.path().to_owned());
+            job.into = Some(self.into.path().to_owned());
+        }
+        Ok(job)
+    }
+
+    /// The command that downloads it.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let list = self.list.path();
+        command
+            .arg("download")
+            .arg(list)
+            .arg("--into")
+            .arg(self.into.path());
+        command.args(["--limit", "3"]);
+        command
+    }
+
+    /// Waits until some of it is on the disk.
+    fn has_begun(&self) -> Result<()> {
+        until(|| Ok(parts(self.into.path())?.iter().any(|&bytes| bytes > 0)))
+    }
+
+    /// It was asked for twice: all of it, and then what was missing.
+    fn was_taken_up(&self) -> Result<()> {
+        let asked = origin::fault_log(self.origin.url(), "token")?;
+        let [first, second] = &asked[..] else {
+            bail!("{asked:?}")
+        };
+        ensure!(first.range.is_none(), "{first:?}");
+        let from = second.range.as_deref().and_then(|range| {
+            let range = range.strip_prefix("bytes=")?.strip_suffix('-')?;
+            range.parse::<usize>().ok()
+        });
+        let from = from.with_context(|| format!("no range: {second:?}"))?;
+        ensure!(from >= 32 * 1024, "it went on from {from}");
+        ensure!(second.if_range.is_some(), "{second:?}");
+        let (sent, rest) = (second.body_bytes_sent, (Self::BYTES - from) as u64);
+        ensure!(sent == rest, "{sent} bytes came, and {rest} were missing");
+        self.is_right()
+    }
+
+    fn is_right(&self) -> Result<()> {
+        let file = fs::read(self.into.path().join(Self::NAME))?;
+        let right = origin::fault_body(1, Self::BYTES);
+        ensure!(
+            file == right,
+            "the file has {} bytes, or others",
+            file.len()
+        );
+        ensure!(parts(self.into.path())?.is_empty(), "a part is left");
+        Ok(())
+    }
+}
+
+/// The lengths of the files that are not complete.
+fn parts(into: &Path) -> Result<Vec<u64>> {
+    let Ok(entries) = fs::read_dir(into.join(transfer::STATE)) else {
+        return Ok(Vec::new()); // nothing has begun
+    };
+    let mut parts = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|it| it == "part") {
+            // It may just have got its name.
+            parts.extend(entry.metadata().map(|metadata| metadata.len()));
+        }
+    }
+    Ok(parts)
+}
+
+/// The workers that have a connection to somebody.
+fn connected() -> Result<Vec<i32>> {
+    let connected = |pid: &i32| {
+        let fds = procfs::process::Process::new(*pid).and_then(|process| process.fd());
+        let tcp = tcp_inodes(*pid);
+        fds.into_iter()
+            .flatten()
+            .flatten()
+            .any(|fd| match fd.target {
+                procfs::process::FDTarget::Socket(inode) => tcp.contains(&inode),
+                _ => false,
+            })
+    };
+    Ok(workers()?.into_iter().filter(connected).collect())
+}
+
+fn tcp_inodes(pid: i32) -> BTreeSet<u64> {
+    let tcp = procfs::process::Process::new(pid).and_then(|process| process.tcp());
+    tcp.into_iter().flatten().map(|entry| entry.inode).collect()
+}
+
+#[test]
+fn another_child_goes_on_where_one_was_killed() -> Result<()> {
+    alone(|program| {
+        for limit in [1, 3] {
+            let slow = Slow::new(program)?;
+            let job = slow.job(limit)?;
+            let model = start(&job, program)?;
+            let outcome = thread::scope(|scope| {
+                let running = scope.spawn(|| job.run(&model));
+                slow.has_begun()?;
+                let worker = *connected()?.first().context("nobody is connected")?;
+                signal(worker, Signal::KILL)?;
+                running.join().map_err(|_| anyhow!("it panicked"))?
+            })?;
+            job.check(&outcome)?;
+            slow.was_taken_up()
+                .with_context(|| format!("{limit} at once"))?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_next_run_goes_on_where_a_parent_was_killed() -> Result<()> {
+    alone(|program| {
+        let slow = Slow::new(program)?;
+        let mut parent = slow.command(program).stderr(Stdio::null()).spawn()?;
+        slow.has_begun()?;
+        let orphans = workers_of(parent.id())?;
+        ensure!(orphans.len() == 3, "{orphans:?}");
+        parent.kill()?;
+        parent.wait()?;
+        until(|| Ok(orphans.iter().all(gone)))?;
+        let left = fs::read_dir(slow.into.path())?.count();
+        ensure!(left == 1, "{left} entries, and not just the bookkeeping");
+
+        let output = slow.command(program).output()?;
+        ensure!(output.status.success(), "{output:?}");
+        slow.was_taken_up()
+    })
+}
+
+#[test]
+fn a_terminal_interrupts_the_parent_alone() -> Result<()> {
+    alone(|program| {
+        for interrupt in [Signal::INT, Signal::TERM, Signal::HUP] {
+            let slow = Slow::new(program)?;
+            let mut command = slow.command(program);
+            command.process_group(0).stderr(Stdio::piped());
+            let parent = command.spawn()?;
+            slow.has_begun()?;
+            let children = workers_of(parent.id())?;
+            let group = Pid::from_child(&parent);
+            let interrupted = Instant::now();
+            kill_process_group(group, interrupt)?;
+            let output = parent.wait_with_output()?;
+            let took = interrupted.elapsed();
+            ensure!(output.status.code() == Some(130), "{output:?}");
+            ensure!(took < Duration::from_secs(2), "it took {took:?}");
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(!said.contains("died"), "{said}");
+            ensure!(children.iter().all(gone), "a child is left");
+
+            let output = slow.command(program).output()?;
+            ensure!(output.status.success(), "{output:?}");
+            slow.was_taken_up()?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_stop_ends_who_waits_for_the_list() -> Result<()> {
+    alone(|program| {
+        let slow = Slow::new(program)?;
+        let mut parent = Command::new(program)
+            .args(["download", "-", "--limit", "3", "--into"])
+            .arg(slow.into.path())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut stdin = parent.stdin.take().context("its input")?;
+        io::copy(&mut File::open(slow.list.path())?, &mut stdin)?;
+        slow.has_begun()?;
+        let children = workers_of(parent.id())?;
+        let stopped = Instant::now();
+        kill_process(Pid::from_child(&parent), Signal::INT)?;
+        let status = parent.wait()?;
+        let took = stopped.elapsed();
+        ensure!(status.code() == Some(130), "{status}");
+        ensure!(took < Duration::from_secs(2), "it took {took:?}");
+        until(|| Ok(children.iter().all(gone)))?;
+        drop(stdin);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_file_that_keeps_killing_its_children_fails_alone() -> Result<()> {
+    alone(|program| {
+        let slow = Slow::new(program)?;
+        let url = slow.origin.url();
+        let others = (0..5).map(|n| format!("{url}/fault/right/{n}/other\n"));
+        let list = format!(
+            "{url}/fault/stall-body/token/file\n{}",
+            others.collect::<String>()
+        );
+        fs::write(&slow.list, list)?;
+        let job = slow.job(3)?;
+        let model = start(&job, program)?;
+        let error = thread::scope(|scope| {
+            let running = scope.spawn(|| job.run(&model));
+            until(|| Ok(fs::read_dir(slow.into.path())?.count() == 6))?;
+            let mut deaths = 0;
+            until(|| {
+                let asked = origin::fault_log(url, "token")?.len();
+                if asked > deaths {
+                    for worker in connected()? {
+                        signal(worker, Signal::KILL)?;
+                    }
+                    deaths = asked;
+                }
+                Ok(running.is_finished())
+            })?;
+            match running.join() {
+                Ok(Err(error)) => Ok(format!("{error:#}")),
+                other => bail!("{other:?}"),
+            }
+        })?;
+        let says = "given up after 6 children died of it, the last by signal: 9";
+        ensure!(
+            error.contains("1 of 6 files") && error.contains(says),
+            "{error}"
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn a_rate_is_that_of_all_children() -> Result<()> {
+    alone(|program| {
+        let slow = Slow::new(program)?;
+        let url = slow.origin.url();
+        let files = (0..5).map(|n| format!("{url}/fault/right/{n}/{n}?bytes=40000\n"));
+        fs::write(&slow.list, files.collect::<String>())?;
+        let mut command = slow.command(program);
+        let started = Instant::now();
+        let output = command.args(["--rate", "200000"]).output()?;
+        let took = started.elapsed();
+        ensure!(output.status.success(), "{output:?}");
+        // At a rate of each child's own it would take half of that.
+        ensure!(took > Duration::from_millis(800), "it took {took:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_url_that_is_too_long_for_a_message_fails_alone() -> Result<()> {
+    alone(|program| {
+        let slow = Slow::new(program)?;
+        let url = slow.origin.url();
+        // Each of these becomes nine bytes.
+        let long = "\u{2603}".repeat(10_000);
+        let list = format!("{url}/{long}\tlong\n{url}/fault/right/token/file?bytes=1000\tgood\n");
+        fs::write(&slow.list, list)?;
+        let output = slow.command(program).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(1), "{said}");
+        ensure!(said.contains("too long"), "{said}");
+        ensure!(fs::metadata(slow.into.path().join("good"))?.len() == 1000);
         Ok(())
     })
 }
@@ -511,16 +820,7 @@ fn nobody_is_left_when_the_parent_is_killed() -> Result<()> {
             })?;
             parent.kill()?;
             parent.wait()?;
-            until(|| {
-                // Whoever has inherited a dead one may take its time to reap it.
-                let gone = |&pid: &i32| match procfs::process::Process::new(pid) {
-                    Ok(process) => process
-                        .stat()
-                        .is_ok_and(|stat| matches!(stat.state(), Ok(ProcState::Zombie))),
-                    Err(_) => true,
-                };
-                Ok(orphans.iter().all(gone))
-            })?;
+            until(|| Ok(orphans.iter().all(gone)))?;
         }
         Ok(())
     })

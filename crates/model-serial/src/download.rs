@@ -1,39 +1,252 @@
-//! Unit: none. Shares: one connection, in turn. Ends: the last file does.
+//! Unit: none. Shares: nothing but a word to stop. Ends: the queue has nothing
+//! left, or the run is stopped.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
+use http_ureq::{Client, Response};
 use suite::Result;
-use suite::download::{Job, Outcome, Source};
-use ureq::Agent;
+use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Partial, Queue, Session, Take};
+use transfer::{Transfer, Trouble, Turn};
 
 use crate::http;
 
-pub fn run(job: &Job, agent: &Agent) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
-    for source in &job.sources {
-        outcome.add(download(job, agent, source)?);
+/// Bodies are read in pieces of this size.
+const PIECE_BYTES: usize = 16 * 1024;
+/// So much of a body that is of no use is read, to keep its connection.
+const DRAIN_BYTES: usize = 16 * 1024;
+
+pub fn run(session: &Arc<Session>, client: &Arc<Client>) -> Result<()> {
+    client.begin();
+    let stop = (Arc::new(Stop::default()), client.clone());
+    let unit = Unit {
+        session,
+        client,
+        stop: &stop.0.clone(),
+    };
+    // Whoever stops the run is another thread, as that of the signals.
+    session.on_stop(move || {
+        stop.0.stop();
+        stop.1.interrupt();
+    });
+    unit.work();
+    Ok(())
+}
+
+/// Wakes who waits for a time to come.
+#[derive(Default)]
+struct Stop {
+    is: Mutex<bool>,
+    stopped: Condvar,
+}
+
+impl Stop {
+    fn stop(&self) {
+        *self.is.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stopped.notify_all();
     }
-    Ok(outcome)
+
+    /// Waits so long, unless the run is stopped before.
+    fn sleep(&self, wait: Duration) {
+        let is = self.is.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.stopped.wait_timeout_while(is, wait, |is| !*is));
+    }
 }
 
-/// Streams one file to disk; returns its length in bytes. Until the file is
-/// complete it has another name.
-fn download(job: &Job, agent: &Agent, source: &Source) -> Result<u64> {
-    let (path, part) = job.paths(source);
-    stream(agent, &source.url, &part)
-        .and_then(|bytes| {
-            fs::rename(&part, &path)?;
-            Ok(bytes)
+/// What the one unit has.
+struct Unit<'a> {
+    session: &'a Session,
+    client: &'a Client,
+    stop: &'a Stop,
+}
+
+impl Unit<'_> {
+    /// Downloads one file after the other. When none is left that may begin,
+    /// reads on in the list, as far ahead as the queue takes it.
+    fn work(&self) {
+        let mut buffer = vec![0; PIECE_BYTES];
+        let mut queue = Queue::new(&self.session.options);
+        let mut list_ended = false;
+        while !self.session.is_stopped() {
+            let now = Instant::now();
+            match queue.turn(now) {
+                Turn::Begin(transfer) => self.download(*transfer, &mut queue, &mut buffer),
+                Turn::Wait(_) if !list_ended && queue.room() > 0 => {
+                    match self.session.read_list(queue.room()) {
+                        Ok(Some(transfers)) => queue.add(transfers),
+                        Ok(None) => {
+                            list_ended = true;
+                            queue.close();
+                        }
+                        Err(fatal) => self.session.stop_for(fatal),
+                    }
+                }
+                Turn::Wait(when) => {
+                    let wait = when.map_or(Duration::MAX, |when| when.duration_since(now));
+                    self.stop.sleep(wait);
+                }
+                Turn::End => return,
+            }
+        }
+    }
+
+    /// Downloads a file, as far as that goes now.
+    fn download(&self, mut transfer: Transfer, queue: &mut Queue, buffer: &mut [u8]) {
+        let Self { session, .. } = self;
+        let host = transfer.host().to_owned(); // until a redirect
+        let gauge = session.begin(&transfer);
+        let mut next = Some(Next::Now);
+        while next == Some(Next::Now) {
+            next = self.attempt(&mut transfer, &gauge, buffer);
+        }
+        session.rest(&gauge);
+        if next == Some(Next::Crowded) {
+            self.client.close_idle();
+            let alone = Trouble::Connect("too many files are open".to_owned());
+            next = Some(transfer.failed(alone, &session.options));
+        }
+        let now = Instant::now();
+        queue.ended(&host, now);
+        match next {
+            None | Some(Next::Now | Next::Complete | Next::Crowded) => {}
+            Some(Next::After(wait)) => queue.again(transfer, now + wait),
+            Some(Next::HostAfter(wait)) => {
+                queue.leave_alone(&host, wait, now);
+                queue.again(transfer, now + wait);
+            }
+            Some(Next::Failed(why)) => session.fail(&transfer, why),
+        }
+    }
+
+    /// One request, and what came of it; none if the run is stopped.
+    fn attempt(&self, transfer: &mut Transfer, gauge: &Gauge, buffer: &mut [u8]) -> Option<Next> {
+        let Self { session, .. } = self;
+        let options = &session.options;
+        if transfer.is_whole() {
+            let partial = session.parts().begin(transfer, transfer.part.bytes);
+            return self.finish(transfer, partial);
+        }
+        let sent = http::send(self.client, &transfer.request(options), session);
+        if session.is_stopped() {
+            return None;
+        }
+        let response = match sent {
+            Ok(response) => response,
+            Err(trouble) => return Some(transfer.failed(trouble, options)),
+        };
+        let (now, date) = (Instant::now(), SystemTime::now());
+        match transfer.answered(&response.head, options, now, date) {
+            Answer::Body(body) => self.receive(transfer, gauge, response, body, buffer),
+            Answer::Next(next) => {
+                response.drain(DRAIN_BYTES);
+                if next != Next::Complete {
+                    return Some(next);
+                }
+                let partial = session.parts().begin(transfer, transfer.part.bytes);
+                self.finish(transfer, partial)
+            }
+        }
+    }
+
+    /// Writes a body to where it belongs.
+    fn receive(
+        &self,
+        transfer: &mut Transfer,
+        gauge: &Gauge,
+        mut response: Response,
+        mut body: Body,
+        buffer: &mut [u8],
+    ) -> Option<Next> {
+        let Self { session, .. } = self;
+        let options = &session.options;
+        let mut partial = session.parts().begin(transfer, body.offset);
+        let ended = loop {
+            let piece = match response.piece(buffer) {
+                Ok(0) => break Ok(()),
+                Ok(read) => &buffer[..read],
+                Err(trouble) => break Err(trouble),
+            };
+            let now = Instant::now();
+            let bytes = match transfer.received(&mut body, piece.len(), options, now) {
+                Ok(Take::All) => piece.len(),
+                Ok(Take::Last(bytes)) => bytes,
+                Err(trouble) => break Err(trouble),
+            };
+            partial.push(&piece[..bytes]);
+            session.received(gauge, bytes as u64, body.position(), transfer.part.total);
+            if bytes < piece.len() {
+                break Ok(());
+            }
+            if let Some(rate) = options.rate {
+                let wait = session.rate.reserve(bytes as u64, rate);
+                self.stop.sleep(wait);
+            }
+            if partial.is_due()
+                && let Err(error) = self.flush(transfer, &mut partial)
+            {
+                return self.refused(error);
+            }
+        };
+        drop(response); // read to its end it was kept, and else this closes it
+        let mut next = None;
+        if ended == Ok(()) {
+            next = match transfer.ended(&body, options) {
+                Next::Complete => return self.finish(transfer, partial),
+                short => Some(short),
+            };
+        }
+        // What has come is kept: the next attempt, or run, goes on from there.
+        if let Err(error) = self.flush(transfer, &mut partial) {
+            return self.refused(error);
+        }
+        match ended {
+            _ if session.is_stopped() => None,
+            Err(trouble) => Some(transfer.failed(trouble, options)),
+            Ok(()) => next,
+        }
+    }
+
+    /// Writes what has come so far.
+    fn flush(
+        &self,
+        transfer: &mut Transfer,
+        partial: &mut Partial,
+    ) -> std::result::Result<(), DiskError> {
+        let flushed = partial.flush();
+        transfer.written(partial.bytes());
+        flushed?;
+        match self.session.is_due() {
+            true => self.session.commit(),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes the rest of a file that has every byte, and names it with others
+    /// when it is time to.
+    fn finish(&self, transfer: &mut Transfer, partial: Partial) -> Option<Next> {
+        let written = partial.bytes();
+        let finish = || match partial.finish()? {
+            Finish::Whole(file) => {
+                if self.session.finished(file) {
+                    self.session.commit()?;
+                }
+                Ok(Next::Complete)
+            }
+            Finish::Mismatch(why) => Ok(Next::Failed(why)),
+        };
+        finish().map(Some).unwrap_or_else(|error| {
+            transfer.written(written);
+            self.refused(error)
         })
-        .inspect_err(|_| drop(fs::remove_file(&part))) // there may be none
-        .with_context(|| format!("{} ({})", path.display(), source.url))
-}
+    }
 
-fn stream(agent: &Agent, url: &str, part: &Path) -> Result<u64> {
-    let mut body = http::get(agent, url)?;
-    let mut file = File::create(part)?;
-    Ok(io::copy(&mut body, &mut file)?)
+    /// The disk refuses: that ends the run, unless it is us who have too many
+    /// files open.
+    fn refused(&self, error: DiskError) -> Option<Next> {
+        if error.is_crowded() {
+            return Some(Next::Crowded);
+        }
+        self.session.stop_for(error);
+        None
+    }
 }

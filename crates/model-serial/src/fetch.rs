@@ -3,22 +3,22 @@
 use std::io;
 
 use anyhow::Context;
+use http_ureq::Client;
 use suite::Result;
 use suite::fetch::{Job, Outcome};
-use ureq::Agent;
 
 use crate::http;
 
-pub fn run(job: &Job, agent: &Agent) -> Result<Outcome> {
+pub fn run(job: &Job, client: &Client) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     for url in &job.targets {
-        outcome.add(fetch(agent, url).with_context(|| url.clone())?);
+        outcome.add(fetch(client, url).with_context(|| url.clone())?);
     }
     Ok(outcome)
 }
 
 /// Reads a body to its end; returns its length in bytes.
-fn fetch(agent: &Agent, url: &str) -> Result<u64> {
-    let mut body = http::get(agent, url)?;
+fn fetch(client: &Client, url: &str) -> Result<u64> {
+    let mut body = http::get(client, url)?;
     Ok(io::copy(&mut body, &mut io::sink())?)
 }

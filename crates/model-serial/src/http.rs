@@ -1,33 +1,24 @@
 //! HTTP/1.1 for this model: ureq, with the same decisions as its siblings: no
-//! proxy, no redirects, and only a 200 is an answer.
-
-use std::io::BufReader;
+//! proxy, and redirects are not followed here.
 
 use anyhow::{Result, ensure};
-use ureq::{Agent, BodyReader};
+use http_ureq::{Client, Response};
+use transfer::{Request, Session, Trouble};
 
-/// Bodies are read in pieces of this size.
-const PIECE_BYTES: usize = 32 * 1024;
-
-/// An agent that keeps its one connection.
-pub fn agent() -> Agent {
-    Agent::config_builder()
-        .proxy(None)
-        .max_redirects(0)
-        // Of 128 KiB each if left alone, for every connection. Measured with 20
-        // threads: 5 MiB less, no slower.
-        .input_buffer_size(PIECE_BYTES)
-        .output_buffer_size(4 * 1024)
-        .http_status_as_error(false)
-        .build()
-        .into()
+/// A client that keeps its one connection.
+pub fn client() -> Client {
+    Client::new(1)
 }
 
-/// The body of a response whose status is 200.
-pub fn get(agent: &Agent, url: &str) -> Result<BufReader<BodyReader<'static>>> {
-    let response = agent.get(url).call()?;
-    let status = response.status();
+/// The answer to a request: its head has come, its body is to be read.
+pub fn send(client: &Client, request: &Request, session: &Session) -> Result<Response, Trouble> {
+    client.send(request, &session.options, || session.tls())
+}
+
+/// The answer to a request for a URL, if its status is 200.
+pub fn get(client: &Client, url: &str) -> Result<Response> {
+    let response = client.get(url)?;
+    let status = response.head.status;
     ensure!(status == 200, "the server answered {status}");
-    let body = response.into_body().into_reader();
-    Ok(BufReader::with_capacity(PIECE_BYTES, body))
+    Ok(response)
 }

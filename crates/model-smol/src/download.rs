@@ -1,137 +1,362 @@
-//! Unit: task, as many as the limit. Shares: the list of files still to fetch,
-//! the client, and the permits of the blocking pool. Ends: the list is empty and every task is awaited.
+//! Unit: task, as many as the limit, and one that reads the list. Shares: the
+//! queue behind a lock, what wakes those who wait for it, the client, and the
+//! permits of the blocking pool. Ends: the queue has nothing left, or the run is
+//! stopped; every task is awaited.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
 
-use anyhow::Context;
-use smol::Executor;
+use event_listener::Event;
+use http_hyper::{Connection, Response};
 use smol::lock::Semaphore;
+use smol::{Executor, Timer, future};
 use suite::Result;
-use suite::download::{Job, Outcome, Source};
+use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Options, Partial, Queue, Session};
+use transfer::{Take, Transfer, Trouble, Turn};
 
-use crate::http::Client;
+use crate::http::{Client, timeout, within};
 use crate::unblock;
 
-/// A body goes to the disk in pieces of at least this size, or whole.
-const PIECE_BYTES: usize = 64 * 1024;
+/// So much of a body that is of no use is read, to keep its connection.
+const DRAIN_BYTES: usize = 16 * 1024;
 
 pub async fn run(
-    mut job: Job,
+    session: Arc<Session>,
     executor: Arc<Executor<'static>>,
     client: Client,
     pool: Arc<Semaphore>,
-) -> Result<Outcome> {
-    let limit = job.limit.min(job.sources.len());
-    let queue = Arc::new(Queue::new(std::mem::take(&mut job.sources)));
-    let workers: Vec<_> = (0..limit)
-        .map(|_| {
-            let (job, client, queue) = (job.clone(), client.clone(), queue.clone());
-            let pool = pool.clone();
-            executor.spawn(async move {
-                let mut outcome = Outcome::default();
-                while let Some(source) = queue.next() {
-                    let bytes = download(&job, &client, &pool, &source).await;
-                    outcome.add(bytes.inspect_err(|_| queue.clear())?);
-                }
-                anyhow::Ok(outcome)
-            })
-        })
-        .collect();
-    let mut outcome = Outcome::default();
-    for completed in crate::join_all(workers).await {
-        outcome.merge(completed?);
+) -> Result<()> {
+    let files = Arc::new(Files::new(&session.options));
+    let stop = files.clone();
+    session.on_stop(move || stop.stop());
+    let limit = session.options.limit;
+    let unit = Arc::new(Unit {
+        session,
+        client,
+        pool,
+        files,
+    });
+    let reader = unit.clone();
+    let mut units = vec![executor.spawn(async move { reader.read().await })];
+    for _ in 0..limit {
+        let worker = unit.clone();
+        units.push(executor.spawn(async move { worker.work().await }));
     }
-    Ok(outcome)
+    crate::join_all(units).await;
+    Ok(())
 }
 
-/// The files still to fetch. A failure empties the list: the other workers
-/// finish the file that they have begun, and stop.
-struct Queue(Mutex<std::vec::IntoIter<Source>>);
-
-impl Queue {
-    fn new(sources: Vec<Source>) -> Self {
-        Self(Mutex::new(sources.into_iter()))
-    }
-
-    fn next(&self) -> Option<Source> {
-        self.list().next()
-    }
-
-    fn clear(&self) {
-        *self.list() = Vec::new().into_iter();
-    }
-
-    fn list(&self) -> MutexGuard<'_, std::vec::IntoIter<Source>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The files that wait, and who waits for them.
+struct Files {
+    queue: Mutex<Queue>,
+    /// So much room has to be for more of the list to be read.
+    half: usize,
+    /// There is so much.
+    room: Event,
+    /// The queue may have another answer for a worker.
+    changed: Event,
+    /// It is time to end, whatever is under way.
+    stopped: Event,
+    workers: AtomicUsize,
 }
 
-/// Streams one file to disk; returns its length in bytes. Until the file is
-/// complete it has another name.
-async fn download(job: &Job, client: &Client, pool: &Semaphore, source: &Source) -> Result<u64> {
-    let (path, part) = job.paths(source);
-    let streamed = stream(client, pool, &source.url, part.clone(), path.clone()).await;
-    if streamed.is_err() {
-        let _ = unblock(pool, move || fs::remove_file(part)).await; // there may be none
-    }
-    streamed.with_context(|| format!("{} ({})", path.display(), source.url))
-}
-
-async fn stream(
-    client: &Client,
-    pool: &Semaphore,
-    url: &str,
-    part: PathBuf,
-    path: PathBuf,
-) -> Result<u64> {
-    let mut body = client.get(url).await?;
-    let mut file = Partial::new(part);
-    let mut bytes = 0;
-    while let Some(data) = body.piece().await? {
-        bytes += data.len() as u64;
-        file.piece.extend_from_slice(&data);
-        if file.piece.len() >= PIECE_BYTES {
-            file = unblock(pool, move || file.write()).await?;
-        }
-    }
-    unblock(pool, move || file.write()?.finish(&path)).await?;
-    Ok(bytes)
-}
-
-/// A file under its temporary name.
-struct Partial {
-    path: PathBuf,
-    file: Option<File>,
-    /// What goes to the disk with the next write. Every call into the blocking
-    /// pool costs a hop to another thread and back: a few large ones are the
-    /// idiom, and a small file takes one.
-    piece: Vec<u8>,
-}
-
-impl Partial {
-    fn new(path: PathBuf) -> Self {
+impl Files {
+    fn new(options: &Options) -> Self {
+        let queue = Queue::new(options);
         Self {
-            path,
-            file: None,
-            piece: Vec::new(),
+            half: queue.room() / 2,
+            queue: Mutex::new(queue),
+            room: Event::new(),
+            changed: Event::new(),
+            stopped: Event::new(),
+            workers: AtomicUsize::new(options.limit),
         }
     }
 
-    fn write(mut self) -> io::Result<Self> {
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => File::create(&self.path)?,
-        };
-        file.write_all(&self.piece)?;
-        self.piece.clear();
-        self.file = Some(file);
-        Ok(self)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(self, path: &Path) -> io::Result<()> {
-        fs::rename(&self.path, path)
+    /// Changes what others may be waiting for.
+    fn change(&self, change: impl FnOnce(&mut Queue)) {
+        change(&mut self.queue());
+        self.changed.notify(usize::MAX);
+    }
+
+    fn stop(&self) {
+        self.change(Queue::stop);
+        self.room.notify(1);
+        self.stopped.notify(usize::MAX);
+    }
+
+    /// Waits until more of the list can be read, and says how much.
+    async fn room(&self) -> usize {
+        loop {
+            // Before looking: it hears of whatever changes from here on.
+            let more = self.room.listen();
+            let room = self.queue().room();
+            if room >= self.half {
+                return room;
+            }
+            more.await;
+        }
+    }
+
+    /// Waits for a file that may begin; none if nothing is left to wait for.
+    async fn next(&self) -> Option<Transfer> {
+        loop {
+            let changed = self.changed.listen();
+            let now = Instant::now();
+            let (turn, room) = {
+                let mut queue = self.queue();
+                (queue.turn(now), queue.room())
+            };
+            if room >= self.half {
+                self.room.notify(1);
+            }
+            match turn {
+                Turn::Begin(transfer) => return Some(*transfer),
+                Turn::Wait(None) => changed.await,
+                Turn::Wait(Some(when)) => {
+                    let _ = timeout(when.duration_since(now), changed).await;
+                }
+                Turn::End => {
+                    self.changed.notify(usize::MAX);
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// What every unit has.
+struct Unit {
+    session: Arc<Session>,
+    client: Client,
+    pool: Arc<Semaphore>,
+    files: Arc<Files>,
+}
+
+impl Unit {
+    /// Reads the list, as far ahead as the queue takes it.
+    async fn read(&self) {
+        loop {
+            let room = self.files.room().await;
+            let session = self.session.clone();
+            let read = unblock(&self.pool, move || session.read_list(room));
+            match self.unless_stopped(read).await {
+                Some(Ok(Some(transfers))) => self.files.change(|queue| queue.add(transfers)),
+                Some(Ok(None)) => return self.files.change(Queue::close),
+                Some(Err(fatal)) => return self.session.stop_for(fatal),
+                None => return,
+            }
+        }
+    }
+
+    /// Downloads one file after the other.
+    async fn work(&self) {
+        while let Some(transfer) = self.files.next().await {
+            if !self.download(transfer).await {
+                return;
+            }
+        }
+    }
+
+    /// Downloads a file, as far as that goes now. False if that is further than
+    /// this process can go with so many workers: this one has to end.
+    async fn download(&self, mut transfer: Transfer) -> bool {
+        let Self { session, files, .. } = self;
+        let host = transfer.host().to_owned(); // until a redirect
+        let gauge = session.begin(&transfer);
+        let mut next = Some(Next::Now);
+        while next == Some(Next::Now) {
+            next = self.attempt(&mut transfer, &gauge).await;
+        }
+        session.rest(&gauge);
+        let gives_up = next == Some(Next::Crowded) && self.give_up();
+        if next == Some(Next::Crowded) && !gives_up {
+            let alone = Trouble::Connect("too many files are open".to_owned());
+            next = Some(transfer.failed(alone, &session.options));
+        }
+        let now = Instant::now();
+        files.queue().ended(&host, now);
+        match next {
+            None | Some(Next::Now | Next::Complete) => {}
+            Some(Next::Crowded) => files.change(|queue| queue.again(transfer, now)),
+            Some(Next::After(wait)) => files.change(|queue| queue.again(transfer, now + wait)),
+            Some(Next::HostAfter(wait)) => files.change(|queue| {
+                queue.leave_alone(&host, wait, now);
+                queue.again(transfer, now + wait);
+            }),
+            Some(Next::Failed(why)) => {
+                let session = session.clone();
+                unblock(&self.pool, move || session.fail(&transfer, why)).await;
+            }
+        }
+        !gives_up
+    }
+
+    /// Lets the others have what this worker would open, if there are others.
+    fn give_up(&self) -> bool {
+        let others = |workers: usize| (workers > 1).then(|| workers - 1);
+        let workers = self.files.workers.fetch_update(Relaxed, Relaxed, others);
+        self.client.idle.clear();
+        if workers == Ok(self.session.options.limit) {
+            let note = "too many files are open: fewer at once from now on";
+            self.session.note(note);
+        }
+        workers.is_ok()
+    }
+
+    /// One request, and what came of it; none if the run is stopped.
+    async fn attempt(&self, transfer: &mut Transfer, gauge: &Gauge) -> Option<Next> {
+        let options = &self.session.options;
+        if transfer.is_whole() {
+            let partial = self.session.parts().begin(transfer, transfer.part.bytes);
+            return self.finish(transfer, partial).await;
+        }
+        let request = transfer.request(options);
+        let sent = self.unless_stopped(self.client.send(&request)).await?;
+        let (connection, response) = match sent {
+            Ok(answer) => answer,
+            Err(trouble) => return Some(transfer.failed(trouble, options)),
+        };
+        let (now, date) = (Instant::now(), SystemTime::now());
+        match transfer.answered(&response.head, options, now, date) {
+            Answer::Body(body) => {
+                let answer = (connection, response);
+                self.receive(transfer, gauge, answer, body).await
+            }
+            Answer::Next(next) => {
+                let drained = within(options.idle_timeout, response.drain(DRAIN_BYTES));
+                let _ = self.unless_stopped(drained).await?;
+                self.client.idle.keep(connection);
+                if next != Next::Complete {
+                    return Some(next);
+                }
+                let partial = self.session.parts().begin(transfer, transfer.part.bytes);
+                self.finish(transfer, partial).await
+            }
+        }
+    }
+
+    /// Writes a body to where it belongs.
+    async fn receive(
+        &self,
+        transfer: &mut Transfer,
+        gauge: &Gauge,
+        (connection, mut response): (Connection, Response),
+        mut body: Body,
+    ) -> Option<Next> {
+        let Self { session, .. } = self;
+        let options = &session.options;
+        let mut partial = session.parts().begin(transfer, body.offset);
+        let ended = loop {
+            let piece = self.unless_stopped(within(options.idle_timeout, response.piece()));
+            let piece = match piece.await {
+                Some(Ok(Some(piece))) => piece,
+                Some(Ok(None)) => {
+                    self.client.idle.keep(connection);
+                    break Some(Ok(()));
+                }
+                Some(Err(trouble)) => break Some(Err(trouble)),
+                None => break None,
+            };
+            let now = Instant::now();
+            let bytes = match transfer.received(&mut body, piece.len(), options, now) {
+                Ok(Take::All) => piece.len(),
+                Ok(Take::Last(bytes)) => bytes,
+                Err(trouble) => break Some(Err(trouble)),
+            };
+            partial.push(&piece[..bytes]);
+            session.received(gauge, bytes as u64, body.position(), transfer.part.total);
+            if bytes < piece.len() {
+                break Some(Ok(()));
+            }
+            if let Some(rate) = options.rate {
+                let wait = session.rate.reserve(bytes as u64, rate);
+                self.unless_stopped(Timer::after(wait)).await;
+            }
+            if partial.is_due() {
+                partial = match self.flush(transfer, partial).await {
+                    Ok(partial) => partial,
+                    Err(refused) => return refused,
+                };
+            }
+        };
+        let mut next = None;
+        if ended == Some(Ok(())) {
+            next = match transfer.ended(&body, options) {
+                Next::Complete => return self.finish(transfer, partial).await,
+                short => Some(short),
+            };
+        }
+        // What has come is kept: the next attempt, or run, goes on from there.
+        if let Err(refused) = self.flush(transfer, partial).await {
+            return refused;
+        }
+        match ended {
+            Some(Err(trouble)) => Some(transfer.failed(trouble, options)),
+            _ => next,
+        }
+    }
+
+    /// Writes what has come so far; else how it goes on.
+    async fn flush(
+        &self,
+        transfer: &mut Transfer,
+        mut partial: Partial,
+    ) -> std::result::Result<Partial, Option<Next>> {
+        let flushed = unblock(&self.pool, move || (partial.flush(), partial));
+        let (flushed, partial) = flushed.await;
+        transfer.written(partial.bytes());
+        match flushed {
+            Ok(()) => Ok(partial),
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
+    /// Writes the rest of a file that has every byte: one call is all that a
+    /// small one takes.
+    async fn finish(&self, transfer: &mut Transfer, partial: Partial) -> Option<Next> {
+        let (session, written) = (self.session.clone(), partial.bytes());
+        let finished = unblock(&self.pool, move || match partial.finish()? {
+            Finish::Whole(file) => {
+                if session.finished(file) {
+                    session.commit()?;
+                }
+                Ok(Next::Complete)
+            }
+            Finish::Mismatch(why) => Ok(Next::Failed(why)),
+        });
+        finished.await.map(Some).unwrap_or_else(|error| {
+            transfer.written(written);
+            self.refused(error)
+        })
+    }
+
+    /// The disk refuses: that ends the run, unless it is us who have too many
+    /// files open.
+    fn refused(&self, error: DiskError) -> Option<Next> {
+        if error.is_crowded() {
+            return Some(Next::Crowded);
+        }
+        self.session.stop_for(error);
+        None
+    }
+
+    /// What comes of I/O or a timer, unless the run is stopped before.
+    async fn unless_stopped<T>(&self, io: impl Future<Output = T>) -> Option<T> {
+        let stopped = self.files.stopped.listen();
+        if self.session.is_stopped() {
+            return None;
+        }
+        let done = async { Some(io.await) };
+        let stopped = async {
+            stopped.await;
+            None
+        };
+        future::or(done, stopped).await
     }
 }

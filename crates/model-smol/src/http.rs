@@ -1,121 +1,119 @@
 //! HTTP/1.1 for this model: hyper over smol's sockets, with the same decisions
-//! as its siblings: no proxy, no redirects, and only a 200 is an answer.
+//! as its siblings: no proxy, and redirects are not followed here.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::HOST;
-use hyper::{Request, Response, Uri};
+use futures_rustls::TlsConnector;
+use futures_rustls::pki_types::ServerName;
+use http_hyper::{Connection, Idle, Response, handshake, host_and_port};
+use smol::io::{AsyncRead, AsyncWrite};
 use smol::net::TcpStream;
-use smol::{Executor, Task};
+use smol::{Executor, Timer, future};
 use smol_hyper::rt::FuturesIo;
+use transfer::{Request, Session, Trouble};
+use url::Url;
 
-/// A client that keeps its connections. Its clones share them.
+/// Opens connections, and keeps them for the next request.
 #[derive(Clone)]
 pub struct Client {
-    executor: Arc<Executor<'static>>,
-    idle: Arc<Mutex<Vec<Connection>>>,
-}
-
-struct Connection {
-    authority: String,
-    requests: SendRequest<Empty<Bytes>>,
-    /// Moves the bytes; dropping it closes the connection.
-    _driver: Task<()>,
-}
-
-/// The body of a response, which has the connection to itself until its end.
-pub struct Body {
-    incoming: Incoming,
-    connection: Option<Connection>,
-    client: Client,
+    /// What moves the bytes of a connection.
+    pub executor: Arc<Executor<'static>>,
+    /// Connections that wait for a request, whoever has opened them.
+    pub idle: Arc<Idle>,
+    /// How long to wait, and whom to trust: without one it waits, and has no TLS.
+    pub session: Option<Arc<Session>>,
 }
 
 impl Client {
-    pub fn new(executor: Arc<Executor<'static>>) -> Self {
-        Self {
-            executor,
-            idle: Arc::default(),
-        }
-    }
-
-    /// The body of a response whose status is 200.
-    pub async fn get(&self, url: &str) -> Result<Body> {
-        let url: Uri = url.parse().context("not a URL")?;
-        let authority = url.authority().context("a URL without a host")?.as_str();
-        let (connection, response) = loop {
-            let Some(mut kept) = self.kept(authority) else {
-                let mut fresh = self.connect(&url).await?;
-                let response = fresh.send(&url).await?;
-                break (fresh, response);
-            };
-            match kept.send(&url).await {
-                // The server has closed it while nobody used it.
-                Err(error) if error.is_canceled() || error.is_incomplete_message() => {}
-                sent => break (kept, sent?),
-            }
+    /// The answer to a request: its head has come, its body is to be read.
+    pub async fn send(&self, request: &Request) -> Result<(Connection, Response), Trouble> {
+        let mut connection = match self.idle.take(&request.url).await {
+            Some(connection) => connection,
+            None => self.connect(&request.url).await?,
         };
-        let status = response.status();
+        let sent = connection.send(request);
+        let response = match &self.session {
+            Some(session) => within(session.options.idle_timeout, sent).await?,
+            None => sent.await?,
+        };
+        Ok((connection, response))
+    }
+
+    /// The same for a URL, if the status is 200.
+    pub async fn get(&self, url: &str) -> Result<(Connection, Response)> {
+        let request = Request {
+            url: url.parse().context("not a URL")?,
+            headers: Default::default(),
+        };
+        let (connection, response) = self.send(&request).await?;
+        let status = response.head.status;
         ensure!(status == 200, "the server answered {status}");
-        Ok(Body {
-            incoming: response.into_body(),
-            connection: Some(connection),
-            client: self.clone(),
-        })
+        Ok((connection, response))
     }
 
-    fn kept(&self, authority: &str) -> Option<Connection> {
-        let mut idle = self.idle();
-        let at = idle.iter().rposition(|kept| kept.authority == authority)?;
-        Some(idle.swap_remove(at))
-    }
-
-    async fn connect(&self, url: &Uri) -> Result<Connection> {
-        let authority = url.authority().context("a URL without a host")?;
-        let host = authority.host().trim_matches(['[', ']']); // of an IPv6 address
-        let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
-        stream.set_nodelay(true)?;
-        let (requests, connection) = handshake(FuturesIo::new(stream)).await?;
-        Ok(Connection {
-            authority: authority.to_string(),
-            requests,
-            _driver: self.executor.spawn(async {
-                // An error here is one of the request's, too.
-                let _ = connection.await;
-            }),
-        })
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Connection {
-    async fn send(&mut self, url: &Uri) -> hyper::Result<Response<Incoming>> {
-        let path = url.path_and_query().map_or("/", |path| path.as_str());
-        let request = Request::get(path)
-            .header(HOST, &self.authority)
-            .body(Empty::new())
-            .expect("what was part of a URL is fit for a request");
-        self.requests.ready().await?;
-        self.requests.send_request(request).await
-    }
-}
-
-impl Body {
-    /// The next piece; `None` after the last, when the connection is free for
-    /// another request.
-    pub async fn piece(&mut self) -> Result<Option<Bytes>> {
-        while let Some(frame) = self.incoming.frame().await {
-            if let Ok(data) = frame?.into_data() {
-                return Ok(Some(data));
+    /// A fresh connection.
+    async fn connect(&self, url: &Url) -> Result<Connection, Trouble> {
+        let Some(session) = &self.session else {
+            return match url.scheme() {
+                "http" => self.open(tcp(url).await?, url).await,
+                scheme => Err(Trouble::Connect(format!("no {scheme} outside a download"))),
+            };
+        };
+        let wait = session.options.connect_timeout;
+        let standing = async {
+            let stream = tcp(url).await?;
+            if url.scheme() != "https" {
+                return self.open(stream, url).await;
             }
-        }
-        self.client.idle().extend(self.connection.take());
-        Ok(None)
+            let (host, _) = host_and_port(url);
+            let name = ServerName::try_from(host.to_owned()).map_err(|why| cannot(&why))?;
+            let tls = TlsConnector::from(session.tls());
+            let stream = tls.connect(name, stream).await;
+            self.open(stream.map_err(|why| cannot(&why))?, url).await
+        };
+        let late = || Trouble::Connect(format!("it took longer than {wait:?}"));
+        timeout(wait, standing).await.ok_or_else(late)?
     }
+
+    /// HTTP over a stream that stands.
+    async fn open<S>(&self, stream: S, url: &Url) -> Result<Connection, Trouble>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (connection, driver) = handshake(FuturesIo::new(stream), url).await?;
+        self.executor.spawn(driver).detach(); // ends with the connection
+        Ok(connection)
+    }
+}
+
+/// What comes of I/O, or nothing if that takes longer.
+pub async fn timeout<T>(wait: Duration, io: impl Future<Output = T>) -> Option<T> {
+    let done = async { Some(io.await) };
+    let late = async {
+        Timer::after(wait).await;
+        None
+    };
+    future::or(done, late).await
+}
+
+/// What comes of I/O, unless nothing comes of it for so long.
+pub async fn within<T>(
+    wait: Duration,
+    io: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    timeout(wait, io).await.unwrap_or(Err(Trouble::Idle(wait)))
+}
+
+async fn tcp(url: &Url) -> Result<TcpStream, Trouble> {
+    let stream = TcpStream::connect(host_and_port(url)).await;
+    let stream = stream.map_err(|why| cannot(&why))?;
+    stream.set_nodelay(true).map_err(|why| cannot(&why))?;
+    Ok(stream)
+}
+
+fn cannot(why: &(dyn Error + 'static)) -> Trouble {
+    Trouble::of(why, Trouble::Connect)
 }

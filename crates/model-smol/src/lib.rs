@@ -18,10 +18,12 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use anyhow::{Context, ensure};
+use http_hyper::Idle;
 use smol::channel::{Sender, bounded};
 use smol::lock::Semaphore;
 use smol::{Executor, future};
 use suite::{Model, Result, Setup};
+use transfer::Session;
 
 use crate::http::Client;
 
@@ -60,7 +62,11 @@ impl Model for Smol {
         let (running, stopped) = bounded(1);
         let executor = Arc::new(Executor::new());
         let mut smol = Self {
-            client: Client::new(executor.clone()),
+            client: Client {
+                executor: executor.clone(),
+                idle: Arc::new(Idle::new(setup.units)),
+                session: None,
+            },
             executor,
             pool: Arc::new(Semaphore::new(setup.blocking_threads)),
             running,
@@ -115,13 +121,19 @@ impl Model for Smol {
         ))
     }
 
-    fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
-        self.run(download::run(
-            job.clone(),
+    fn download_session(&self, session: &Arc<Session>) -> Result<()> {
+        let client = Client {
+            session: Some(session.clone()),
+            ..self.client.clone()
+        };
+        let done = self.run(download::run(
+            session.clone(),
             self.executor.clone(),
-            self.client.clone(),
+            client,
             self.pool.clone(),
-        ))
+        ));
+        self.client.idle.clear_secure();
+        done
     }
 }
 

@@ -1,79 +1,338 @@
-//! Unit: thread, as many as the limit. Shares: the list of files still to
-//! fetch, and the agent. Ends: the list is empty and the scope joins.
+//! Unit: thread, as many as the limit, and one that reads the list. Shares: the
+//! queue behind a lock, what wakes those who wait for it, and the client. Ends:
+//! the queue has nothing left, or the run is stopped; the scope joins.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context;
+use http_ureq::{Client, Response};
 use suite::Result;
-use suite::download::{Job, Outcome, Source};
-use ureq::Agent;
+use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Options, Partial, Queue, Session};
+use transfer::{Take, Transfer, Trouble, Turn};
 
 use crate::http;
 
-pub fn run(job: &Job, agent: &Agent) -> Result<Outcome> {
-    let queue = Queue::new(&job.sources);
+/// Bodies are read in pieces of this size.
+const PIECE_BYTES: usize = 16 * 1024;
+/// So much of a body that is of no use is read, to keep its connection.
+const DRAIN_BYTES: usize = 16 * 1024;
+
+pub fn run(session: &Arc<Session>, client: &Arc<Client>) -> Result<()> {
+    let files = Arc::new(Files::new(&session.options));
+    client.begin();
+    let stop = (files.clone(), client.clone());
+    session.on_stop(move || {
+        stop.0.stop();
+        stop.1.interrupt();
+    });
+    let unit = Unit {
+        session,
+        client,
+        files: &files,
+    };
     thread::scope(|scope| {
-        let workers = (0..job.limit.min(job.sources.len()))
-            .map(|_| {
-                crate::spawn(scope, || {
-                    let mut outcome = Outcome::default();
-                    while let Some(source) = queue.next() {
-                        let bytes = download(job, agent, source);
-                        outcome.add(bytes.inspect_err(|_| queue.clear())?);
-                    }
-                    anyhow::Ok(outcome)
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let mut outcome = Outcome::default();
-        for worker in workers {
-            outcome.merge(crate::join(worker)?);
-        }
-        Ok(outcome)
+        let start = || -> Result<()> {
+            crate::spawn(scope, || unit.read())?;
+            for _ in 0..session.options.limit {
+                crate::spawn(scope, || unit.work())?;
+            }
+            Ok(())
+        };
+        // Those that have started end with the run.
+        start().inspect_err(|_| session.stop())
     })
 }
 
-/// The files still to fetch. A failure empties the list: the other workers
-/// finish the file that they have begun, and stop.
-struct Queue<'a>(Mutex<std::slice::Iter<'a, Source>>);
+/// The files that wait, and who waits for them.
+struct Files {
+    queue: Mutex<Queue>,
+    /// So much room has to be for more of the list to be read.
+    half: usize,
+    /// There is so much.
+    room: Condvar,
+    /// The queue may have another answer for a worker.
+    changed: Condvar,
+    /// It is time to end, whatever is under way.
+    stopped: Condvar,
+    workers: AtomicUsize,
+}
 
-impl<'a> Queue<'a> {
-    fn new(sources: &'a [Source]) -> Self {
-        Self(Mutex::new(sources.iter()))
+impl Files {
+    fn new(options: &Options) -> Self {
+        let queue = Queue::new(options);
+        Self {
+            half: queue.room() / 2,
+            queue: Mutex::new(queue),
+            room: Condvar::new(),
+            changed: Condvar::new(),
+            stopped: Condvar::new(),
+            workers: AtomicUsize::new(options.limit),
+        }
     }
 
-    fn next(&self) -> Option<&'a Source> {
-        self.list().next()
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn clear(&self) {
-        *self.list() = [].iter();
+    /// Changes what others may be waiting for.
+    fn change(&self, change: impl FnOnce(&mut Queue)) {
+        change(&mut self.queue());
+        self.changed.notify_all();
     }
 
-    fn list(&self) -> MutexGuard<'_, std::slice::Iter<'a, Source>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stop(&self) {
+        self.change(Queue::stop);
+        self.room.notify_all();
+        self.stopped.notify_all();
+    }
+
+    /// Waits until more of the list can be read, and says how much.
+    fn room(&self) -> usize {
+        let full = |queue: &mut Queue| queue.room() < self.half;
+        let queue = self.room.wait_while(self.queue(), full);
+        queue.unwrap_or_else(PoisonError::into_inner).room()
+    }
+
+    /// Waits for a file that may begin; none if nothing is left to wait for.
+    fn next(&self) -> Option<Transfer> {
+        let mut queue = self.queue();
+        loop {
+            let now = Instant::now();
+            queue = match queue.turn(now) {
+                Turn::Begin(transfer) => {
+                    // With each file that begins it is one more: once is enough.
+                    if queue.room() == self.half {
+                        self.room.notify_one();
+                    }
+                    return Some(*transfer);
+                }
+                Turn::Wait(None) => {
+                    let changed = self.changed.wait(queue);
+                    changed.unwrap_or_else(PoisonError::into_inner)
+                }
+                Turn::Wait(Some(when)) => {
+                    let changed = self.changed.wait_timeout(queue, when.duration_since(now));
+                    changed.unwrap_or_else(PoisonError::into_inner).0
+                }
+                Turn::End => {
+                    self.changed.notify_all();
+                    return None;
+                }
+            };
+        }
+    }
+
+    /// Waits so long, unless the run is stopped before.
+    fn sleep(&self, wait: Duration, session: &Session) {
+        let going = |_: &mut Queue| !session.is_stopped();
+        drop(self.stopped.wait_timeout_while(self.queue(), wait, going));
     }
 }
 
-/// Streams one file to disk; returns its length in bytes. Until the file is
-/// complete it has another name.
-fn download(job: &Job, agent: &Agent, source: &Source) -> Result<u64> {
-    let (path, part) = job.paths(source);
-    stream(agent, &source.url, &part)
-        .and_then(|bytes| {
-            fs::rename(&part, &path)?;
-            Ok(bytes)
+/// What every unit has.
+struct Unit<'a> {
+    session: &'a Session,
+    client: &'a Client,
+    files: &'a Files,
+}
+
+impl Unit<'_> {
+    /// Reads the list, as far ahead as the queue takes it.
+    fn read(&self) {
+        while !self.session.is_stopped() {
+            let room = self.files.room();
+            match self.session.read_list(room) {
+                Ok(Some(transfers)) => self.files.change(|queue| queue.add(transfers)),
+                Ok(None) => return self.files.change(Queue::close),
+                Err(fatal) => return self.session.stop_for(fatal),
+            }
+        }
+    }
+
+    /// Downloads one file after the other.
+    fn work(&self) {
+        let mut buffer = vec![0; PIECE_BYTES];
+        while let Some(transfer) = self.files.next() {
+            if !self.download(transfer, &mut buffer) {
+                return;
+            }
+        }
+    }
+
+    /// Downloads a file, as far as that goes now. False if that is further than
+    /// this process can go with so many workers: this one has to end.
+    fn download(&self, mut transfer: Transfer, buffer: &mut [u8]) -> bool {
+        let Self { session, files, .. } = self;
+        let host = transfer.host().to_owned(); // until a redirect
+        let gauge = session.begin(&transfer);
+        let mut next = Some(Next::Now);
+        while next == Some(Next::Now) {
+            next = self.attempt(&mut transfer, &gauge, buffer);
+        }
+        session.rest(&gauge);
+        let gives_up = next == Some(Next::Crowded) && self.give_up();
+        if next == Some(Next::Crowded) && !gives_up {
+            let alone = Trouble::Connect("too many files are open".to_owned());
+            next = Some(transfer.failed(alone, &session.options));
+        }
+        let now = Instant::now();
+        files.queue().ended(&host, now);
+        match next {
+            None | Some(Next::Now | Next::Complete) => {}
+            Some(Next::Crowded) => files.change(|queue| queue.again(transfer, now)),
+            Some(Next::After(wait)) => files.change(|queue| queue.again(transfer, now + wait)),
+            Some(Next::HostAfter(wait)) => files.change(|queue| {
+                queue.leave_alone(&host, wait, now);
+                queue.again(transfer, now + wait);
+            }),
+            Some(Next::Failed(why)) => session.fail(&transfer, why),
+        }
+        !gives_up
+    }
+
+    /// Lets the others have what this worker would open, if there are others.
+    fn give_up(&self) -> bool {
+        let others = |workers: usize| (workers > 1).then(|| workers - 1);
+        let workers = self.files.workers.fetch_update(Relaxed, Relaxed, others);
+        self.client.close_idle();
+        if workers == Ok(self.session.options.limit) {
+            let note = "too many files are open: fewer at once from now on";
+            self.session.note(note);
+        }
+        workers.is_ok()
+    }
+
+    /// One request, and what came of it; none if the run is stopped.
+    fn attempt(&self, transfer: &mut Transfer, gauge: &Gauge, buffer: &mut [u8]) -> Option<Next> {
+        let Self { session, .. } = self;
+        let options = &session.options;
+        if transfer.is_whole() {
+            let partial = session.parts().begin(transfer, transfer.part.bytes);
+            return self.finish(transfer, partial);
+        }
+        let sent = http::send(self.client, &transfer.request(options), session);
+        if session.is_stopped() {
+            return None;
+        }
+        let response = match sent {
+            Ok(response) => response,
+            Err(trouble) => return Some(transfer.failed(trouble, options)),
+        };
+        let (now, date) = (Instant::now(), SystemTime::now());
+        match transfer.answered(&response.head, options, now, date) {
+            Answer::Body(body) => self.receive(transfer, gauge, response, body, buffer),
+            Answer::Next(next) => {
+                response.drain(DRAIN_BYTES);
+                if next != Next::Complete {
+                    return Some(next);
+                }
+                let partial = session.parts().begin(transfer, transfer.part.bytes);
+                self.finish(transfer, partial)
+            }
+        }
+    }
+
+    /// Writes a body to where it belongs.
+    fn receive(
+        &self,
+        transfer: &mut Transfer,
+        gauge: &Gauge,
+        mut response: Response,
+        mut body: Body,
+        buffer: &mut [u8],
+    ) -> Option<Next> {
+        let Self { session, .. } = self;
+        let options = &session.options;
+        let mut partial = session.parts().begin(transfer, body.offset);
+        let ended = loop {
+            let piece = match response.piece(buffer) {
+                Ok(0) => break Ok(()),
+                Ok(read) => &buffer[..read],
+                Err(trouble) => break Err(trouble),
+            };
+            let now = Instant::now();
+            let bytes = match transfer.received(&mut body, piece.len(), options, now) {
+                Ok(Take::All) => piece.len(),
+                Ok(Take::Last(bytes)) => bytes,
+                Err(trouble) => break Err(trouble),
+            };
+            partial.push(&piece[..bytes]);
+            session.received(gauge, bytes as u64, body.position(), transfer.part.total);
+            if bytes < piece.len() {
+                break Ok(());
+            }
+            if let Some(rate) = options.rate {
+                let wait = session.rate.reserve(bytes as u64, rate);
+                self.files.sleep(wait, session);
+            }
+            if partial.is_due()
+                && let Err(error) = self.flush(transfer, &mut partial)
+            {
+                return self.refused(error);
+            }
+        };
+        drop(response); // read to its end it was kept, and else this closes it
+        let mut next = None;
+        if ended == Ok(()) {
+            next = match transfer.ended(&body, options) {
+                Next::Complete => return self.finish(transfer, partial),
+                short => Some(short),
+            };
+        }
+        // What has come is kept: the next attempt, or run, goes on from there.
+        if let Err(error) = self.flush(transfer, &mut partial) {
+            return self.refused(error);
+        }
+        match ended {
+            _ if session.is_stopped() => None,
+            Err(trouble) => Some(transfer.failed(trouble, options)),
+            Ok(()) => next,
+        }
+    }
+
+    /// Writes what has come so far.
+    fn flush(
+        &self,
+        transfer: &mut Transfer,
+        partial: &mut Partial,
+    ) -> std::result::Result<(), DiskError> {
+        let flushed = partial.flush();
+        transfer.written(partial.bytes());
+        flushed?;
+        match self.session.is_due() {
+            true => self.session.commit(),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes the rest of a file that has every byte, and names it with others
+    /// when it is time to.
+    fn finish(&self, transfer: &mut Transfer, partial: Partial) -> Option<Next> {
+        let written = partial.bytes();
+        let finish = || match partial.finish()? {
+            Finish::Whole(file) => {
+                if self.session.finished(file) {
+                    self.session.commit()?;
+                }
+                Ok(Next::Complete)
+            }
+            Finish::Mismatch(why) => Ok(Next::Failed(why)),
+        };
+        finish().map(Some).unwrap_or_else(|error| {
+            transfer.written(written);
+            self.refused(error)
         })
-        .inspect_err(|_| drop(fs::remove_file(&part))) // there may be none
-        .with_context(|| format!("{} ({})", path.display(), source.url))
-}
+    }
 
-fn stream(agent: &Agent, url: &str, part: &Path) -> Result<u64> {
-    let mut body = http::get(agent, url)?;
-    let mut file = File::create(part)?;
-    Ok(io::copy(&mut body, &mut file)?)
+    /// The disk refuses: that ends the run, unless it is us who have too many
+    /// files open.
+    fn refused(&self, error: DiskError) -> Option<Next> {
+        if error.is_crowded() {
+            return Some(Next::Crowded);
+        }
+        self.session.stop_for(error);
+        None
+    }
 }

@@ -1,23 +1,23 @@
-//! Unit: thread, one a URL. Shares: the agent. Ends: the scope joins.
+//! Unit: thread, one a URL. Shares: the client. Ends: the scope joins.
 
 use std::io;
 use std::thread;
 
 use anyhow::Context;
+use http_ureq::Client;
 use suite::Result;
 use suite::fetch::{Job, Outcome};
-use ureq::Agent;
 
 use crate::http;
 
-pub fn run(job: &Job, agent: &Agent) -> Result<Outcome> {
+pub fn run(job: &Job, client: &Client) -> Result<Outcome> {
     thread::scope(|scope| {
         let workers = job
             .targets
             .iter()
             .map(|url| {
                 crate::spawn(scope, move || {
-                    fetch(agent, url).with_context(|| url.clone())
+                    fetch(client, url).with_context(|| url.clone())
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -30,7 +30,7 @@ pub fn run(job: &Job, agent: &Agent) -> Result<Outcome> {
 }
 
 /// Reads a body to its end; returns its length in bytes.
-fn fetch(agent: &Agent, url: &str) -> Result<u64> {
-    let mut body = http::get(agent, url)?;
+fn fetch(client: &Client, url: &str) -> Result<u64> {
+    let mut body = http::get(client, url)?;
     Ok(io::copy(&mut body, &mut io::sink())?)
 }

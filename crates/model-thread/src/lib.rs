@@ -12,18 +12,21 @@ mod offload;
 mod pipeline;
 mod primes;
 
+use std::sync::Arc;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use anyhow::{Context, anyhow};
+use http_ureq::Client;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use suite::{Model, Result, Setup, Workload};
+use transfer::Session;
 
 /// Threads, and what they need that takes time to build.
 pub struct Thread {
     /// Only for the workloads that use a pool: the others' threads come and go
     /// with the job, and idle ones beside them would be counted as theirs.
     pool: Option<ThreadPool>,
-    agent: ureq::Agent,
+    client: Arc<Client>,
 }
 
 impl Thread {
@@ -45,8 +48,8 @@ impl Model for Thread {
             ),
             _ => None,
         };
-        let agent = http::agent(setup);
-        Ok(Self { pool, agent })
+        let client = Arc::new(http::client(setup));
+        Ok(Self { pool, client })
     }
 
     fn name(&self) -> &'static str {
@@ -70,15 +73,15 @@ impl Model for Thread {
     }
 
     fn fetch(&self, job: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
-        fetch::run(job, &self.agent)
+        fetch::run(job, &self.client)
     }
 
     fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
         offload::run(job, self.pool()?)
     }
 
-    fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
-        download::run(job, &self.agent)
+    fn download_session(&self, session: &Arc<Session>) -> Result<()> {
+        download::run(session, &self.client)
     }
 }
 

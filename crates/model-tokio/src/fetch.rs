@@ -1,12 +1,11 @@
 //! Unit: task, one a URL. Shares: the client. Ends: the `JoinSet` drains.
 
 use anyhow::Context;
-use reqwest::Client;
 use suite::Result;
 use suite::fetch::{Job, Outcome};
 use tokio::task::JoinSet;
 
-use crate::http;
+use crate::http::Client;
 
 pub async fn run(job: Job, client: Client) -> Result<Outcome> {
     let mut workers = JoinSet::new();
@@ -23,10 +22,11 @@ pub async fn run(job: Job, client: Client) -> Result<Outcome> {
 
 /// Reads a body to its end; returns its length in bytes.
 async fn fetch(client: &Client, url: &str) -> Result<u64> {
-    let mut response = http::get(client, url).await?;
+    let (connection, mut response) = client.get(url).await?;
     let mut bytes = 0;
-    while let Some(piece) = response.chunk().await? {
+    while let Some(piece) = response.piece().await? {
         bytes += piece.len() as u64;
     }
+    client.idle.keep(connection);
     Ok(bytes)
 }

@@ -1,25 +1,112 @@
-//! HTTP/1.1 for this model: reqwest, with the same decisions as its siblings:
-//! no proxy, no redirects, and only a 200 is an answer.
+//! HTTP/1.1 for this model: hyper over tokio's sockets, with the same decisions
+//! as its siblings: no proxy, and redirects are not followed here.
+//!
+//! hyper itself and not reqwest, which is made of it: a connection a worker and
+//! no more, no bytes of a head beyond a bound, and an answer that never came told
+//! from one that broke.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
-use suite::Setup;
+use http_hyper::{Connection, Idle, Response, handshake, host_and_port};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use transfer::{Request, Session, Trouble};
+use url::Url;
 
-/// A client that keeps a connection for each of a job's units.
-pub fn client(setup: &Setup) -> Result<Client> {
-    Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .pool_max_idle_per_host(setup.units)
-        .build()
-        .context("an HTTP client")
+/// Opens connections, and keeps them for the next request.
+#[derive(Clone)]
+pub struct Client {
+    /// Connections that wait for a request, whoever has opened them.
+    pub idle: Arc<Idle>,
+    /// How long to wait, and whom to trust: without one it waits, and has no TLS.
+    pub session: Option<Arc<Session>>,
 }
 
-/// A response whose status is 200.
-pub async fn get(client: &Client, url: &str) -> Result<Response> {
-    let response = client.get(url).send().await?;
-    let status = response.status();
-    ensure!(status == 200, "the server answered {status}");
-    Ok(response)
+impl Client {
+    /// The answer to a request: its head has come, its body is to be read.
+    pub async fn send(&self, request: &Request) -> Result<(Connection, Response), Trouble> {
+        let mut connection = match self.idle.take(&request.url).await {
+            Some(connection) => connection,
+            // In a box: it is large, and rare.
+            None => Box::pin(self.connect(&request.url)).await?,
+        };
+        let sent = connection.send(request);
+        let response = match &self.session {
+            Some(session) => within(session.options.idle_timeout, sent).await?,
+            None => sent.await?,
+        };
+        Ok((connection, response))
+    }
+
+    /// The same for a URL, if the status is 200.
+    pub async fn get(&self, url: &str) -> Result<(Connection, Response)> {
+        let request = Request {
+            url: url.parse().context("not a URL")?,
+            headers: Default::default(),
+        };
+        let (connection, response) = self.send(&request).await?;
+        let status = response.head.status;
+        ensure!(status == 200, "the server answered {status}");
+        Ok((connection, response))
+    }
+
+    /// A fresh connection.
+    async fn connect(&self, url: &Url) -> Result<Connection, Trouble> {
+        let Some(session) = &self.session else {
+            return match url.scheme() {
+                "http" => open(tcp(url).await?, url).await,
+                scheme => Err(Trouble::Connect(format!("no {scheme} outside a download"))),
+            };
+        };
+        let wait = session.options.connect_timeout;
+        let standing = async {
+            let stream = tcp(url).await?;
+            if url.scheme() != "https" {
+                return open(stream, url).await;
+            }
+            let (host, _) = host_and_port(url);
+            let name = ServerName::try_from(host.to_owned()).map_err(|why| cannot(&why))?;
+            let tls = TlsConnector::from(session.tls());
+            let stream = tls.connect(name, stream).await;
+            open(stream.map_err(|why| cannot(&why))?, url).await
+        };
+        let late = |_| Trouble::Connect(format!("it took longer than {wait:?}"));
+        timeout(wait, standing).await.map_err(late)?
+    }
+}
+
+/// What comes of I/O, unless nothing comes of it for so long.
+pub async fn within<T>(
+    wait: Duration,
+    io: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    timeout(wait, io).await.unwrap_or(Err(Trouble::Idle(wait)))
+}
+
+async fn tcp(url: &Url) -> Result<TcpStream, Trouble> {
+    let stream = TcpStream::connect(host_and_port(url)).await;
+    let stream = stream.map_err(|why| cannot(&why))?;
+    stream.set_nodelay(true).map_err(|why| cannot(&why))?;
+    Ok(stream)
+}
+
+/// HTTP over a stream that stands.
+async fn open<S>(stream: S, url: &Url) -> Result<Connection, Trouble>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (connection, driver) = handshake(TokioIo::new(stream), url).await?;
+    tokio::spawn(driver); // ends with the connection
+    Ok(connection)
+}
+
+fn cannot(why: &(dyn Error + 'static)) -> Trouble {
+    Trouble::of(why, Trouble::Connect)
 }

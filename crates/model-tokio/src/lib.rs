@@ -9,14 +9,21 @@ mod offload;
 mod pipeline;
 mod primes;
 
+use std::sync::Arc;
+
 use anyhow::Context;
+use http_hyper::Idle;
 use suite::{Model, Result, Setup};
 use tokio::runtime::{Builder, Runtime};
+use transfer::Session;
 
-/// A runtime, and the HTTP client that its tasks share.
+use crate::http::Client;
+
+/// A runtime, and what its tasks share.
 pub struct Tokio {
     runtime: Runtime,
-    client: reqwest::Client,
+    /// The connections that outlast a job.
+    idle: Arc<Idle>,
 }
 
 impl Tokio {
@@ -43,8 +50,10 @@ impl Model for Tokio {
             .enable_all()
             .build()
             .with_context(|| format!("a runtime of {} threads", setup.threads))?;
-        let client = http::client(setup)?;
-        Ok(Self { runtime, client })
+        Ok(Self {
+            runtime,
+            idle: Arc::new(Idle::new(setup.units)),
+        })
     }
 
     fn name(&self) -> &'static str {
@@ -68,14 +77,24 @@ impl Model for Tokio {
     }
 
     fn fetch(&self, job: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
-        self.run(fetch::run(job.clone(), self.client.clone()))
+        let client = Client {
+            idle: self.idle.clone(),
+            session: None,
+        };
+        self.run(fetch::run(job.clone(), client))
     }
 
     fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
         self.run(offload::run(job.clone()))
     }
 
-    fn download(&self, job: &suite::download::Job) -> Result<suite::download::Outcome> {
-        self.run(download::run(job.clone(), self.client.clone()))
+    fn download_session(&self, session: &Arc<Session>) -> Result<()> {
+        let client = Client {
+            idle: self.idle.clone(),
+            session: Some(session.clone()),
+        };
+        let done = self.run(download::run(session.clone(), client));
+        self.idle.clear_secure();
+        done
     }
 }

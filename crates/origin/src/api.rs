@@ -1,5 +1,7 @@
 //! What the origin and its clients say to each other, as JSON.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::images::{IMAGE_BYTES, MIXED_SET_BYTES};
@@ -105,4 +107,37 @@ pub struct Stats {
     /// Processor time of the whole origin process since it started, user and
     /// system, in nanoseconds. A reset does not zero it.
     pub cpu_ns: u64,
+}
+
+/// A request for a fault URL, as the origin saw it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct FaultRequest {
+    /// The fault's name.
+    pub fault: String,
+    /// "GET" or "HEAD".
+    pub method: String,
+    /// The path and the query, as they came.
+    pub path: String,
+    /// When its head had arrived, in milliseconds since the origin started.
+    pub at_ms: u64,
+    /// The number of the connection that it came over, counted from 1.
+    pub connection: u64,
+    /// Its `Range`, if it has one; and so on. One that comes several times is one
+    /// list, with commas.
+    pub range: Option<String>,
+    /// Its `If-Range`.
+    pub if_range: Option<String>,
+    /// Its `Authorization`.
+    pub authorization: Option<String>,
+    /// Its `Accept-Encoding`.
+    pub accept_encoding: Option<String>,
+    /// Its `User-Agent`.
+    pub user_agent: Option<String>,
+    /// All its other headers, by their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Bytes given to the kernel after the answer's head, with what frames chunks;
+    /// and those of a head without an end.
+    /// A piece (64 KiB, or up to twice that at the end) is counted before it is
+    /// given, so a client that has it finds it here.
+    pub body_bytes_sent: u64,
 }

@@ -1,7 +1,8 @@
 //! A small blocking HTTP/1.1 client, for the origin alone.
 //!
 //! It lives in the processes that are measured, so it brings no threads, pools or
-//! crates of its own.
+//! crates of its own. It speaks plain HTTP only, which an origin under TLS
+//! understands as well.
 
 use std::{
     io::{self, Read, Write},

@@ -3,11 +3,14 @@
 //! It is an instrument, so it stays out of what it measures: a process of its own,
 //! on standard threads, which favours none of the runtimes under study. It serves
 //! real JPEG images from memory with a delay a request and one link rate over all
-//! connections, and counts what it is asked for.
+//! connections, and counts what it is asked for. On request it speaks TLS, and it
+//! misbehaves on purpose.
 //!
 //! - [`serve()`] is the server; the `origin` program and every model's binary run it.
 //! - [`Origin`] starts such a process, and ends it when dropped.
 //! - [`Run`] is one run at an origin, with its own delay, link and counters.
+//! - [`FAULTS`] are the ways in which it misbehaves on request, to test clients
+//!   with; [`fault_log`] tells what those asked.
 //! - [`ceiling()`] measures the instrument itself.
 //!
 //! ```no_run
@@ -23,22 +26,31 @@
 //! # anyhow::Ok(())
 //! ```
 
+mod answer;
 mod api;
 mod ceiling;
 mod client;
+mod fault;
 mod images;
 mod link;
+mod log;
 mod process;
 mod request;
 mod response;
 mod run;
 mod runs;
 mod serve;
+mod tls;
+mod wire;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use api::{DELAY_BODY_BYTES, File, MAX_DELAY_MS, MAX_IMAGES, MAX_MBIT_PER_S, Shape, Stats};
+pub use api::{
+    DELAY_BODY_BYTES, FaultRequest, File, MAX_DELAY_MS, MAX_IMAGES, MAX_MBIT_PER_S, Shape, Stats,
+};
 pub use ceiling::ceiling;
+pub use fault::{FAULTS, Fault, fault_body};
+pub use log::fault_log;
 pub use process::Origin;
 pub use run::Run;
 pub use serve::{ServeArgs, serve};

@@ -24,7 +24,8 @@ pub struct Origin {
 impl Origin {
     /// Runs `program ARGS_BEFORE.. --until-stdin-closes` and waits for its address.
     /// The arguments are `["origin"]` for a model's binary and `[]` for the origin's
-    /// own. Its standard error is the caller's.
+    /// own; `--certificate FILE --key FILE` make it speak TLS. Its standard error is
+    /// the caller's.
     ///
     /// The process ends when this value is dropped, and also when this process
     /// dies: its standard input, which only this value holds open, closes then.
@@ -52,9 +53,16 @@ impl Origin {
         })
     }
 
-    /// Where it listens: `http://127.0.0.1:PORT`.
+    /// Where it listens: `http://127.0.0.1:PORT`, or `https://` if it speaks TLS.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it listens to plain HTTP: `http://127.0.0.1:PORT`. An origin that speaks
+    /// TLS does so on the same port, for [`Run`](crate::Run) and
+    /// [`fault_log`](crate::fault_log).
+    pub fn plain_url(&self) -> String {
+        self.url.replacen("https://", "http://", 1)
     }
 
     /// The number of the process.
@@ -82,10 +90,17 @@ fn address(child: &mut Child) -> anyhow::Result<String> {
         .with_context(|| format!("it printed no address in {PATIENCE:?}"))?
         .context("its standard output cannot be read")?;
     match line.strip_suffix('\n') {
-        Some(url) if url.starts_with("http://127.0.0.1:") => Ok(url.to_owned()),
+        Some(url) if is_address(url) => Ok(url.to_owned()),
         Some(other) => bail!("it printed {other:?} instead of its address"),
         None => bail!("it ended before it printed its address"),
     }
+}
+
+fn is_address(line: &str) -> bool {
+    let rest = line
+        .strip_prefix("http://")
+        .or(line.strip_prefix("https://"));
+    rest.is_some_and(|rest| rest.starts_with("127.0.0.1:"))
 }
 
 /// A child that is ended and waited for when dropped, however that comes about.

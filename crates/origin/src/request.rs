@@ -1,9 +1,6 @@
 //! Requests, as they are read from a connection.
 
-use std::{
-    io::{self, Read, Write},
-    net::TcpStream,
-};
+use std::io::{self, Read, Write};
 
 use crate::response::Refusal;
 
@@ -12,6 +9,9 @@ const MAX_HEAD: usize = 64 * 1024;
 /// The largest body, in bytes. A [`Shape`](crate::Shape) needs a hundred.
 const MAX_BODY: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
+
+/// How the path of every fault begins.
+pub const FAULT: &str = "/fault/";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -27,6 +27,11 @@ pub struct Request {
     pub method: Method,
     /// The path alone, without scheme, host and query.
     pub path: String,
+    /// What follows the path's `?`.
+    pub query: Option<String>,
+    /// All headers, the names lowercased, as they came; only where a fault is
+    /// asked for, as nothing else looks at them.
+    pub headers: Vec<(String, String)>,
     pub http_1_0: bool,
     /// The connection ends with this request's answer.
     pub close: bool,
@@ -56,29 +61,22 @@ fn malformed(reason: impl ToString) -> Failure {
 }
 
 /// Reads one request after another; what a client sends ahead waits in the buffer.
-pub struct Requests<'a> {
-    stream: &'a TcpStream,
+#[derive(Default)]
+pub struct Requests {
     buffer: Vec<u8>,
 }
 
-impl<'a> Requests<'a> {
-    pub fn new(stream: &'a TcpStream) -> Requests<'a> {
-        Requests {
-            stream,
-            buffer: Vec::new(),
-        }
-    }
-
+impl Requests {
     /// The next request; none when the client has no more.
-    pub fn next(&mut self) -> Result<Option<Request>, Failure> {
+    pub fn next(&mut self, stream: &mut (impl Read + Write)) -> Result<Option<Request>, Failure> {
         loop {
             if let Some((head, mut request)) = parse(&self.buffer)? {
                 self.buffer.drain(..head.bytes);
                 if head.expects_continue && self.buffer.len() < head.body {
-                    self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                    stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
                 }
                 while self.buffer.len() < head.body {
-                    if self.fill()? == 0 {
+                    if self.fill(stream)? == 0 {
                         return Err(malformed("the request ends in the middle of its body"));
                     }
                 }
@@ -88,7 +86,7 @@ impl<'a> Requests<'a> {
             if self.buffer.len() >= MAX_HEAD {
                 return Err(malformed(format!("the head is over {MAX_HEAD} bytes")));
             }
-            if self.fill()? == 0 {
+            if self.fill(stream)? == 0 {
                 return match self.buffer[..] {
                     [] => Ok(None),
                     _ => Err(malformed("the request ends in the middle of its head")),
@@ -97,11 +95,11 @@ impl<'a> Requests<'a> {
         }
     }
 
-    fn fill(&mut self) -> io::Result<usize> {
+    fn fill(&mut self, stream: &mut impl Read) -> io::Result<usize> {
         // On the stack, and so not held by the thousands of idle connections.
         let mut chunk = [0; 8 * 1024];
         loop {
-            match self.stream.read(&mut chunk) {
+            match stream.read(&mut chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
                 Ok(read) => {
@@ -142,7 +140,7 @@ fn parse(buffer: &[u8]) -> Result<Option<(Head, Request)>, Failure> {
         "DELETE" => Method::Delete,
         _ => Method::Other,
     };
-    let path = path(parsed.path.unwrap_or_default())
+    let (path, query) = path(parsed.path.unwrap_or_default())
         .ok_or_else(|| malformed("the target is neither a path nor an http URL"))?;
     let mut head = Head {
         bytes,
@@ -152,6 +150,8 @@ fn parse(buffer: &[u8]) -> Result<Option<(Head, Request)>, Failure> {
     let mut request = Request {
         method,
         path: path.to_owned(),
+        query: query.map(str::to_owned),
+        headers: Vec::new(),
         http_1_0,
         close: false,
         range: None,
@@ -164,6 +164,10 @@ fn parse(buffer: &[u8]) -> Result<Option<(Head, Request)>, Failure> {
     let (mut close, mut keep_alive) = (false, !http_1_0);
     for header in parsed.headers.iter() {
         let value = String::from_utf8_lossy(header.value);
+        if request.path.starts_with(FAULT) {
+            let name = header.name.to_ascii_lowercase();
+            request.headers.push((name, value.clone().into_owned()));
+        }
         let is = |name| header.name.eq_ignore_ascii_case(name);
         let lists = |token| {
             value
@@ -217,12 +221,19 @@ fn parse(buffer: &[u8]) -> Result<Option<(Head, Request)>, Failure> {
     Ok(Some((head, request)))
 }
 
-/// The path of a request target, which clients may also send as a whole URL.
-fn path(target: &str) -> Option<&str> {
-    let path = match target.strip_prefix("http://") {
+/// The path and the query of a request target, which clients may also send as a
+/// whole URL.
+fn path(target: &str) -> Option<(&str, Option<&str>)> {
+    let rest = target
+        .strip_prefix("http://")
+        .or_else(|| target.strip_prefix("https://"));
+    let path = match rest {
         Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
         None => target,
     };
-    let path = path.split(['?', '#']).next()?;
-    path.starts_with('/').then_some(path)
+    let path = path.split('#').next()?;
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(path, query)| (path, Some(query)));
+    path.starts_with('/').then_some((path, query))
 }

@@ -3,7 +3,6 @@
 use std::{
     fmt::Display,
     io::{self, IoSlice, Write},
-    net::TcpStream,
     ops::Range,
     sync::Arc,
     thread,
@@ -18,7 +17,7 @@ use crate::{
 };
 
 /// The date of every image: 1 January 2024. Fixed, because the images are.
-const LAST_MODIFIED: Duration = Duration::from_secs(1_704_067_200);
+pub const LAST_MODIFIED: Duration = Duration::from_secs(1_704_067_200);
 
 /// The last piece of an unshaped body, in bytes: so much is still to go to the
 /// kernel when a request stops being in flight.
@@ -104,15 +103,15 @@ impl Response {
     /// An image, or what the request's conditions and range leave of it.
     pub fn image(image: &Image, request: &Request) -> Response {
         let length = image.bytes.len();
-        let etag = format!("\"{}\"", image.sha256);
-        let (status, range) = if unmodified(request, &etag) {
-            (304, 0..0)
-        } else {
-            match wanted(request, &etag, length) {
-                Wanted::Whole => (200, 0..length),
-                Wanted::Part(range) => (206, range),
-                Wanted::Nothing => (416, 0..0),
-            }
+        let validators = Validators {
+            etag: Some(format!("\"{}\"", image.sha256)),
+            modified: Some(UNIX_EPOCH + LAST_MODIFIED),
+        };
+        let (status, range) = match wanted(request, &validators, length) {
+            Wanted::Unmodified => (304, 0..0),
+            Wanted::Whole => (200, 0..length),
+            Wanted::Part(range) => (206, range),
+            Wanted::Nothing => (416, 0..0),
         };
         let mut response = Response::new(status, Arc::clone(&image.bytes));
         match status {
@@ -129,8 +128,7 @@ impl Response {
         if status != 304 {
             response.header("Content-Type", "image/jpeg");
         }
-        response.header("ETag", etag);
-        response.header("Last-Modified", httpdate::fmt_http_date(last_modified()));
+        validators.write(&mut response.headers);
         response.header("Accept-Ranges", "bytes");
         response.range = range;
         response
@@ -150,7 +148,7 @@ impl Response {
     }
 
     /// Waits the delay and writes the answer, the body as the run's link lets it pass.
-    pub fn send(mut self, mut stream: &TcpStream, to: Addressee) -> io::Result<()> {
+    pub fn send(mut self, stream: &mut impl Write, to: Addressee) -> io::Result<()> {
         thread::sleep(self.delay);
         let head = self.head(to);
         let body = if to.head_only {
@@ -177,7 +175,7 @@ impl Response {
             if let Some(visit) = &mut self.visit {
                 visit.send(piece.len(), after.is_empty());
             }
-            write_both(&mut stream, head, piece)?;
+            write_both(stream, head, piece)?;
             if after.is_empty() {
                 return Ok(());
             }
@@ -186,30 +184,29 @@ impl Response {
     }
 
     fn head(&self, to: Addressee) -> Vec<u8> {
-        let mut head = Vec::with_capacity(512);
-        // Writing to a Vec cannot fail.
-        let _ = write!(
-            head,
-            "HTTP/1.1 {} {}\r\nServer: {SERVER}\r\nDate: {}\r\n",
-            self.status,
-            reason_phrase(self.status),
-            httpdate::HttpDate::from(SystemTime::now()),
-        );
+        let mut head = start_of_head("HTTP/1.1", self.status);
         head.extend_from_slice(&self.headers);
         // Neither has a body: 304 may not name a length but the image's.
         if self.status != 304 && self.status != 204 {
+            // Writing to a Vec cannot fail.
             let _ = write!(head, "Content-Length: {}\r\n", self.range.len());
         }
-        match to {
-            Addressee { close: true, .. } => head.extend_from_slice(b"Connection: close\r\n"),
-            Addressee { http_1_0: true, .. } => {
-                head.extend_from_slice(b"Connection: keep-alive\r\n");
-            }
-            _ => {}
-        }
-        head.extend_from_slice(b"\r\n");
+        to.end_head(&mut head);
         head
     }
+}
+
+/// The status line, and the headers that every answer has.
+pub fn start_of_head(protocol: &str, status: u16) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        head,
+        "{protocol} {status} {}\r\nServer: {SERVER}\r\nDate: {}\r\n",
+        reason_phrase(status),
+        httpdate::HttpDate::from(SystemTime::now()),
+    );
+    head
 }
 
 /// What an answer has to know of the request, beyond what is asked for.
@@ -236,10 +233,19 @@ impl Addressee {
             close: request.close,
         }
     }
+
+    /// Adds the header that says what becomes of the connection, and the head's end.
+    pub fn end_head(self, head: &mut Vec<u8>) {
+        head.extend_from_slice(match self {
+            Addressee { close: true, .. } => b"Connection: close\r\n\r\n",
+            Addressee { http_1_0: true, .. } => b"Connection: keep-alive\r\n\r\n",
+            _ => b"\r\n",
+        });
+    }
 }
 
 /// Writes both, in one system call where the kernel takes them so.
-fn write_both(stream: &mut impl Write, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
+pub fn write_both(stream: &mut impl Write, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
     while !head.is_empty() {
         match stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -255,40 +261,84 @@ fn write_both(stream: &mut impl Write, mut head: &[u8], mut body: &[u8]) -> io::
     stream.write_all(body)
 }
 
-fn last_modified() -> SystemTime {
-    UNIX_EPOCH + LAST_MODIFIED
+/// What tells one version of a file from another.
+#[derive(Default)]
+pub struct Validators {
+    /// With its quotes, and `W/` if it is weak.
+    pub etag: Option<String>,
+    /// In whole seconds.
+    pub modified: Option<SystemTime>,
 }
 
-/// Whether the client has the image already (RFC 9110, 13.2.2).
-fn unmodified(request: &Request, etag: &str) -> bool {
-    match (&request.if_none_match, &request.if_modified_since) {
-        (Some(known), _) => known
-            .split(',')
-            .map(|tag| tag.trim())
-            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag),
-        (None, Some(date)) => {
-            httpdate::parse_http_date(date).is_ok_and(|date| last_modified() <= date)
+impl Validators {
+    /// Adds their headers.
+    pub fn write(&self, headers: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail.
+        if let Some(etag) = &self.etag {
+            let _ = write!(headers, "ETag: {etag}\r\n");
         }
-        (None, None) => false,
+        if let Some(modified) = self.modified {
+            let date = httpdate::HttpDate::from(modified);
+            let _ = write!(headers, "Last-Modified: {date}\r\n");
+        }
+    }
+
+    /// Whether the client has this version already (RFC 9110, 13.2.2).
+    fn unmodified(&self, request: &Request) -> bool {
+        fn opaque(etag: &str) -> &str {
+            etag.strip_prefix("W/").unwrap_or(etag)
+        }
+        let etag = self.etag.as_deref().map(opaque);
+        match (&request.if_none_match, &request.if_modified_since) {
+            (Some(known), _) => known
+                .split(',')
+                .map(str::trim)
+                .any(|tag| tag == "*" || etag == Some(opaque(tag))),
+            (None, Some(date)) => self.modified.is_some_and(|modified| {
+                httpdate::parse_http_date(date).is_ok_and(|date| modified <= date)
+            }),
+            (None, None) => false,
+        }
+    }
+
+    /// Whether `If-Range` names this version, which a weak validator never does.
+    fn strong_match(&self, known: &str) -> bool {
+        let etag = self.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
+        etag == Some(known)
+            || self.modified.is_some_and(|modified| {
+                httpdate::parse_http_date(known).is_ok_and(|date| date == modified)
+            })
     }
 }
 
-/// What a request wants of an image.
+/// What a request wants of a file.
 #[derive(Debug, PartialEq)]
-enum Wanted {
+pub enum Wanted {
     Whole,
     Part(Range<usize>),
-    /// A range that the image does not have.
+    /// A range that the file does not have.
     Nothing,
+    /// The client has it already.
+    Unmodified,
 }
 
-fn wanted(request: &Request, etag: &str, length: usize) -> Wanted {
+/// What the request's conditions and range leave of a file of `length` bytes.
+pub fn wanted(request: &Request, validators: &Validators, length: usize) -> Wanted {
     // A part of another version would be no use, so If-Range then asks for all.
-    let current = request.if_range.as_ref().is_none_or(|known| {
-        known == etag || httpdate::parse_http_date(known).is_ok_and(|date| date == last_modified())
-    });
+    let known = request.if_range.as_deref();
+    if validators.unmodified(request) {
+        Wanted::Unmodified
+    } else if known.is_none_or(|known| validators.strong_match(known)) {
+        range(request, length)
+    } else {
+        Wanted::Whole
+    }
+}
+
+/// What the request's range leaves of a file, whatever its conditions say.
+pub fn range(request: &Request, length: usize) -> Wanted {
     match &request.range {
-        Some(range) if request.method == Method::Get && current => part(range, length),
+        Some(range) if request.method == Method::Get => part(range, length),
         _ => Wanted::Whole,
     }
 }
@@ -330,6 +380,7 @@ fn reason_phrase(status: u16) -> &'static str {
         201 => "Created",
         204 => "No Content",
         206 => "Partial Content",
+        302 => "Found",
         304 => "Not Modified",
         400 => "Bad Request",
         404 => "Not Found",
@@ -337,6 +388,8 @@ fn reason_phrase(status: u16) -> &'static str {
         411 => "Length Required",
         413 => "Content Too Large",
         416 => "Range Not Satisfiable",
+        429 => "Too Many Requests",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         _ => "Internal Server Error",
     }

@@ -23,6 +23,10 @@ const PATIENCE_TO_CLOSE: Duration = Duration::from_secs(1);
 /// Each call is a request on a connection of its own, which no figure counts; it
 /// fails rather than wait for an origin that is silent for ten seconds (thirty
 /// for [`open`](Run::open), when images may have to be made). Errors name the URL.
+/// An origin that speaks TLS is reached at its `http://` address
+/// ([`Origin::plain_url`](crate::Origin::plain_url)): these calls know no TLS. Its
+/// [`files`](Run::files) then still have `https://` URLs.
+///
 /// Dropping a run closes it at the origin, if that is still there.
 #[derive(Debug)]
 pub struct Run {

@@ -1,25 +1,31 @@
 //! The server: accepting, a thread a connection, and where each path leads.
 
 use std::{
-    io::{self, Read, Write},
-    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    io::{self, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::PathBuf,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{
+    answer::{After, Answer},
     api::{DELAY_BODY_BYTES, MAX_DELAY_MS, Opened},
+    fault::FAULTS,
+    log::Log,
     request::{
-        Failure,
+        FAULT, Failure,
         Method::{Delete, Get, Head, Post},
         Request, Requests,
     },
     response::{Addressee, Refusal, Response},
     runs::Runs,
+    tls::{self, Tls},
+    wire::{Wire, linger, reset},
 };
 
 /// Command line of the server.
@@ -32,7 +38,16 @@ pub struct ServeArgs {
     /// started it
     #[arg(long)]
     pub until_stdin_closes: bool,
+    /// Speak TLS, with this certificate (and those that lead to it): a PEM file
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key: a PEM file
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
 }
+
+/// What a tiny object is.
+const TINY: &[u8; 16] = b"sixteen bytes...";
 
 /// Stack of a connection's thread, in bytes. Thousands of threads have to fit.
 const STACK: usize = 256 * 1024;
@@ -44,25 +59,37 @@ const BACKLOG: i32 = 4096;
 /// Serves until stopped: until standard input closes, if `args` say so, else until
 /// the process is killed. Listens on the loopback interface only.
 ///
-/// Prints the address (`http://127.0.0.1:PORT`) as one line on standard output:
+/// Prints the address (`http://127.0.0.1:PORT`, or `https://` with a certificate) as one line on standard output:
 /// from then on connections are accepted. It is meant for a process of its own:
 /// the threads of connections end with the process, not with this call.
 ///
+/// With a certificate, plain HTTP is still understood on the same port: this
+/// crate's own client, which knows nothing of TLS, asks there.
+///
 /// # Errors
 ///
-/// When the port cannot be had, or the address or standard input is of no use.
+/// When the certificate or its key cannot be read or do not belong together, the port cannot be had, or the address or standard input is of no use.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     prepare_process();
+    let tls = match (&args.certificate, &args.key) {
+        (Some(certificate), Some(key)) => Some(tls::config(certificate, key)?),
+        (None, None) => None,
+        _ => bail!("--certificate and --key go together"),
+    };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
         .with_context(|| format!("cannot listen on 127.0.0.1:{}", args.port))?;
     rustix::net::listen(&listener, BACKLOG).context("cannot set the backlog")?;
     let url = format!(
-        "http://{}",
+        "{}://{}",
+        if tls.is_some() { "https" } else { "http" },
         listener.local_addr().context("cannot get the address")?
     );
     let server = Arc::new(Server {
         url: url.clone(),
+        tls,
         runs: Runs::default(),
+        faults: Log::new(),
+        tiny: Arc::new(TINY.to_vec()),
         delay_body: Arc::new(vec![b'.'; DELAY_BODY_BYTES as usize]),
     });
     let mut stdout = io::stdout().lock();
@@ -99,7 +126,10 @@ fn prepare_process() {
 
 struct Server {
     url: String,
+    tls: Option<Arc<rustls::ServerConfig>>,
     runs: Runs,
+    faults: Log,
+    tiny: Arc<Vec<u8>>,
     delay_body: Arc<Vec<u8>>,
 }
 
@@ -115,7 +145,7 @@ fn accept(listener: &TcpListener, server: &Arc<Server>) -> ! {
                 let _ = thread::Builder::new()
                     .name(format!("connection {connection}"))
                     .stack_size(STACK)
-                    .spawn(move || converse(&server, &stream, connection));
+                    .spawn(move || meet(&server, stream, connection));
             }
             // A connection may be gone before it is accepted; but out of
             // descriptors the error comes back at once, and asking for it again
@@ -125,44 +155,73 @@ fn accept(listener: &TcpListener, server: &Arc<Server>) -> ! {
     }
 }
 
-/// Answers the requests of one connection, in order, until either side is done.
-fn converse(server: &Server, stream: &TcpStream, connection: u64) {
+/// Finds out how a client speaks, and answers it so.
+fn meet(server: &Server, stream: TcpStream, connection: u64) {
     // What is written is complete: waiting for more would only delay it.
     let _ = stream.set_nodelay(true);
-    let mut requests = Requests::new(stream);
+    let Some(config) = &server.tls else {
+        return converse(server, stream, connection);
+    };
+    let mut first = [0];
+    match stream.peek(&mut first) {
+        Ok(1) if first == [tls::HANDSHAKE] => {
+            if let Ok(session) = rustls::ServerConnection::new(Arc::clone(config)) {
+                converse(server, Tls::new(session, stream), connection);
+            }
+        }
+        Ok(1..) => converse(server, stream, connection),
+        Ok(0) | Err(_) => {}
+    }
+}
+
+/// Answers the requests of one connection, in order, until either side is done.
+fn converse(server: &Server, mut wire: impl Wire, connection: u64) {
+    let mut requests = Requests::default();
     loop {
-        let (to, response) = match requests.next() {
+        let (to, reply) = match requests.next(&mut wire) {
             Ok(Some(request)) => {
-                let response = route(server, &request, connection);
+                let reply = if request.path.starts_with(FAULT) {
+                    let answer = server.faults.answer(&request, connection, &server.url);
+                    answer.map(Reply::Fault)
+                } else {
+                    route(server, &request, connection).map(Reply::Usual)
+                };
                 (
                     Addressee::of(&request),
-                    response.unwrap_or_else(Response::from),
+                    reply.unwrap_or_else(|refusal| Reply::Usual(refusal.into())),
                 )
             }
-            Err(Failure::Refused(refusal)) => (Addressee::UNKNOWN, Response::from(refusal)),
+            Err(Failure::Refused(refusal)) => (Addressee::UNKNOWN, Reply::Usual(refusal.into())),
             Ok(None) | Err(Failure::Lost) => return,
         };
-        if response.send(stream, to).is_err() {
-            return;
-        }
-        if to.close {
-            return linger(stream);
+        match reply.send(&mut wire, to) {
+            Ok(After::Open) => {}
+            Ok(After::Close) => return linger(wire),
+            Ok(After::Reset) => return reset(wire),
+            Ok(After::Gone) | Err(_) => return,
         }
     }
 }
 
-/// Lets the client read the last answer: closing while bytes of its are unread
-/// would reset the connection, and the answer could be lost.
-fn linger(mut stream: &TcpStream) {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    let since = Instant::now();
-    let _ = stream.shutdown(Shutdown::Write);
-    let _ = stream.set_read_timeout(Some(PATIENCE));
-    let mut unread = [0; 8 * 1024];
-    while since.elapsed() < PATIENCE && matches!(stream.read(&mut unread), Ok(1..)) {}
+/// An answer of either kind.
+enum Reply {
+    Usual(Response),
+    Fault(Answer),
 }
 
-/// Where each path leads. A path that exists, asked with a method that it does
+impl Reply {
+    fn send(self, wire: &mut impl Wire, to: Addressee) -> io::Result<After> {
+        match self {
+            Reply::Usual(response) => response.send(wire, to).map(|()| match to.close {
+                true => After::Close,
+                false => After::Open,
+            }),
+            Reply::Fault(answer) => answer.send(wire, to),
+        }
+    }
+}
+
+/// Where each path leads, but those of faults. A path that exists, asked with a method that it does
 /// not take, is told which it takes.
 fn route(server: &Server, request: &Request, connection: u64) -> Result<Response, Refusal> {
     let runs = &server.runs;
@@ -220,6 +279,19 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
         }
         (["runs", _, "delay", _], _) => Err(Refusal::method("GET, HEAD")),
 
+        (["faults"], Get | Head) => Response::json(200, &FAULTS),
+        (["faults"], _) => Err(Refusal::method("GET, HEAD")),
+
+        (["faults", token], Get | Head) => Response::json(200, &server.faults.of(token)),
+        (["faults", _], _) => Err(Refusal::method("GET, HEAD")),
+
+        (["tiny", ..], Get | Head) => {
+            let mut response = Response::new(200, Arc::clone(&server.tiny));
+            response.header("ETag", "\"tiny\"");
+            Ok(response)
+        }
+        (["tiny", ..], _) => Err(Refusal::method("GET, HEAD")),
+
         _ => Err(not_found(request)),
     }
 }
@@ -237,6 +309,7 @@ fn delay(ms: &str) -> Result<Duration, Refusal> {
 }
 
 fn about(url: &str) -> String {
+    let tiny = TINY.len();
     format!(
         "This is the origin of Paces: it serves images to the programs that are measured.
 
@@ -249,6 +322,13 @@ GET    {url}/runs/ID/delay/MS          {DELAY_BODY_BYTES} bytes after MS millise
 GET    {url}/runs/ID/stats             what the run has been asked for
 POST   {url}/runs/ID/reset             the same, and zeroes it
 DELETE {url}/runs/ID                   forgets the run
+
+It misbehaves on request. TOKEN and what follows it are yours to choose:
+GET    {url}/faults                    the ways to misbehave, by NAME
+GET    {url}/fault/NAME/TOKEN/FILE?bytes=100000
+GET    {url}/faults/TOKEN              what has been asked with this TOKEN
+
+GET    {url}/tiny/ANYTHING             {tiny} bytes, as cheap as can be
 "
     )
 }

@@ -1,11 +1,18 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::builder::RangedU64ValueParser;
+use http::{HeaderName, HeaderValue};
 use suite::fetch::check_url;
 use suite::{Invalid, Preset, Setup, Workload};
+use transfer::Options;
 
-/// One concurrency model of Paces: runs one workload and checks its answer.
+/// One concurrency model of Paces: runs one workload and checks its answer, or
+/// downloads files.
 ///
-/// Exit codes: 0 all right; 1 the run failed or its answer was wrong; 2 the
-/// command line was wrong; 4 this model does not do that job at that size.
+/// Exit codes: 0 all right; 1 the run failed or its answer was wrong, or a file
+/// could not be had; 2 the command line was wrong; 3 the disk refused; 4 this
+/// model does not do that job at that size; 130 interrupted.
 #[derive(clap::Parser, Debug)]
 #[command(version)]
 pub struct Args {
@@ -19,8 +26,40 @@ pub enum Command {
     List(ListArgs),
     /// Do one workload once, check the answer, and say what it took
     Run(RunArgs),
+    /// Download the files of a list, a limited number at once
+    Download(Box<DownloadArgs>),
     /// Be the HTTP server that `fetch` and `download` are measured against
     Origin(origin::ServeArgs),
+    /// Be the server that `echo` talks to, until standard input ends
+    #[command(hide = true)]
+    EchoServer(EchoServerArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub struct EchoServerArgs {
+    /// The most connections at once
+    #[arg(long)]
+    pub connections: usize,
+
+    /// Messages over each of them
+    #[arg(long)]
+    pub messages: u64,
+
+    /// Bytes of each message
+    #[arg(long)]
+    pub bytes: usize,
+
+    /// As for `run`
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: usize,
+
+    /// As for `run`
+    #[arg(
+        long,
+        value_parser = RangedU64ValueParser::<usize>::new()
+            .range(1..=Setup::MOST_BLOCKING_THREADS as u64)
+    )]
+    pub blocking_threads: usize,
 }
 
 #[derive(clap::Args, Debug)]
@@ -60,6 +99,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub origin: Option<String>,
 
+    /// Where the files are that `files` and `thumbnails` would make for the run.
+    ///
+    /// For whoever measures from outside, and would measure their making too.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub inputs: Option<PathBuf>,
+
     /// Print one line of JSON
     #[arg(long)]
     pub json: bool,
@@ -77,6 +122,188 @@ pub struct RunArgs {
     /// before that the answer is right: a check can cost more.
     #[arg(long, hide = true)]
     pub unchecked: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct DownloadArgs {
+    /// A file with one URL a line, or - for standard input
+    ///
+    /// After the URL, each after a tab, may follow a name and sha256=HEX.
+    /// Blank lines and those that begin with # are passed over.
+    pub urls: PathBuf,
+
+    /// The directory to download into; it is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub into: PathBuf,
+
+    /// The most requests in flight at once
+    #[arg(
+        long,
+        default_value_t = 20,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000)
+    )]
+    pub limit: usize,
+
+    /// The most of them to one host
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub per_host: Option<usize>,
+
+    /// The most bytes a second, over all files
+    #[arg(long, value_name = "BYTES", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    pub rate: Option<u64>,
+
+    /// How often a file is tried again
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub retries: u32,
+
+    /// The longest a connection may take to stand
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_time)]
+    pub connect_timeout: Duration,
+
+    /// The longest wait for a byte, the first one included
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = some_time)]
+    pub idle_timeout: Duration,
+
+    /// The fewest bytes a second of a file; 0 for no such minimum
+    #[arg(long, value_name = "BYTES", default_value_t = 500)]
+    pub min_rate: u64,
+
+    /// The time over which that is judged
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = some_time)]
+    pub min_rate_window: Duration,
+
+    /// The wait before a first retry; each further one is twice as long
+    #[arg(long, value_name = "SECONDS", default_value = "0.25", value_parser = any_time)]
+    pub backoff: Duration,
+
+    /// The longest such wait
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = any_time)]
+    pub max_backoff: Duration,
+
+    /// The longest wait that a server can ask for (Retry-After)
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = any_time)]
+    pub max_retry_after: Duration,
+
+    /// The most redirects of a file
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub max_redirects: u32,
+
+    /// The most bytes of a file
+    #[arg(long, value_name = "BYTES")]
+    pub max_size: Option<u64>,
+
+    /// A header to send, to the host of the listed URL alone; can be given again
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    pub header: Vec<(String, String)>,
+
+    /// What to call ourselves
+    #[arg(long, value_name = "TEXT", value_parser = header_value)]
+    pub user_agent: Option<String>,
+
+    /// Certificates (PEM) to trust instead of the built-in roots
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+
+    /// Print one line of JSON a file, and one at the end
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show no progress
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// Worker threads for tasks [default: one a core]
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: Option<usize>,
+
+    /// The most blocking calls under way at once
+    #[arg(
+        long,
+        default_value_t = Setup::BLOCKING_THREADS,
+        value_parser = RangedU64ValueParser::<usize>::new()
+            .range(1..=Setup::MOST_BLOCKING_THREADS as u64)
+    )]
+    pub blocking_threads: usize,
+}
+
+impl DownloadArgs {
+    /// How the download behaves.
+    pub fn options(&self) -> Options {
+        Options {
+            limit: self.limit,
+            per_host: self.per_host,
+            rate: self.rate,
+            retries: self.retries,
+            connect_timeout: self.connect_timeout,
+            idle_timeout: self.idle_timeout,
+            min_rate: self.min_rate,
+            min_rate_window: self.min_rate_window,
+            backoff: self.backoff,
+            backoff_most: self.max_backoff,
+            retry_after_most: self.max_retry_after,
+            max_redirects: self.max_redirects,
+            max_size: self.max_size,
+            headers: self.header.clone(),
+            user_agent: match &self.user_agent {
+                Some(name) => name.clone(),
+                None => Options::default().user_agent,
+            },
+            cacert: self.cacert.clone(),
+            // So that two of us who fail together do not come back together.
+            seed: u64::from(std::process::id()),
+        }
+    }
+}
+
+/// A number of seconds, fractions allowed.
+fn any_time(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|time| time.as_secs() <= 1_000_000)
+        .ok_or_else(|| "has to be seconds, from 0 to 1000000".to_owned())
+}
+
+/// The same, and some.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match any_time(text)? {
+        Duration::ZERO => Err("has to be more than 0 seconds".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// A header, but none that says how an answer is framed or which part is asked
+/// for: those are decided here.
+fn header(text: &str) -> Result<(String, String), String> {
+    const OURS: [&str; 9] = [
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "host",
+        "if-range",
+        "range",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let (name, value) = text
+        .split_once(':')
+        .ok_or_else(|| "has to be NAME: VALUE".to_owned())?;
+    let name: HeaderName = name
+        .trim()
+        .parse()
+        .map_err(|_| format!("{name:?} is no name of a header"))?;
+    if OURS.contains(&name.as_str()) {
+        return Err(format!("{name} cannot be set: downloads depend on it"));
+    }
+    Ok((name.to_string(), header_value(value.trim())?))
+}
+
+fn header_value(text: &str) -> Result<String, String> {
+    match HeaderValue::from_str(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!("{text:?} cannot stand in a header")),
+    }
 }
 
 /// One `--set key=value`, or `--set workload.key=value`.

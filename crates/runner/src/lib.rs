@@ -10,13 +10,19 @@
 //!
 //! - [`stage`] makes a job as asked into one that can be run, runs and verifies
 //!   it; the harness uses it too.
+//! - [`inputs`] makes the files that some jobs read, and [`echo`] has the server
+//!   that another one talks to.
 //! - [`tree`] measures a process and its children.
 //!
 //! **No runtime is linked here**: what is measured is the model's alone.
 
 mod cli;
+mod download;
+pub mod echo;
 mod findings;
+pub mod inputs;
 mod list;
+mod progress;
 mod run;
 pub mod scratch;
 pub mod stage;
@@ -34,6 +40,10 @@ use suite::{Invalid, Model, Unsupported};
 pub const FAILED: u8 = 1;
 /// How a run ends that was asked for something that makes no sense.
 pub const INVALID: u8 = 2;
+/// How a download ends that the disk refused.
+pub const DISK: u8 = 3;
+/// How a download ends that was interrupted: 128, and the number of `SIGINT`.
+pub const INTERRUPTED: u8 = 130;
 /// How a run ends whose model does not do that job at that size.
 pub const UNSUPPORTED: u8 = 4;
 
@@ -52,9 +62,11 @@ pub fn main<M: Model>() -> ExitCode {
         }
     };
     let done = match args.command {
+        cli::Command::Download(args) => return download::download::<M>(&args).into(),
         cli::Command::List(args) => list::list(&args),
         cli::Command::Run(args) => run::run::<M>(&args),
         cli::Command::Origin(args) => origin::serve(&args),
+        cli::Command::EchoServer(args) => echo::serve::<M>(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

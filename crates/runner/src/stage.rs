@@ -15,18 +15,21 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use origin::{Origin, Shape};
 use sha2::{Digest, Sha256};
-use suite::download::{self, Source};
-use suite::{Invalid, Job, Model, Outcome, Result, WrongAnswer};
+use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
+use suite::{download, files, thumbnails};
+use transfer::list::Lines;
 
+use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
+use crate::{inputs, tree};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
 /// then and serves all of them.
@@ -34,6 +37,9 @@ use crate::scratch::{self, Scratch};
 pub struct Stage {
     program: PathBuf,
     given_url: Option<String>,
+    given_inputs: Option<PathBuf>,
+    threads: usize,
+    blocking_threads: usize,
     own: Option<Arc<Origin>>,
 }
 
@@ -44,7 +50,28 @@ impl Stage {
         Self {
             program: program.into(),
             given_url: origin_url,
+            given_inputs: None,
+            threads: crate::cores(),
+            blocking_threads: Setup::BLOCKING_THREADS,
             own: None,
+        }
+    }
+
+    /// The same, with files that [`inputs::make`] has made there, or else files
+    /// that are made for each job.
+    pub fn with_inputs(self, inputs: Option<PathBuf>) -> Self {
+        Self {
+            given_inputs: inputs,
+            ..self
+        }
+    }
+
+    /// The same, with pools of these sizes in a server that is started for a job.
+    pub fn with_threads(self, threads: usize, blocking_threads: usize) -> Self {
+        Self {
+            threads,
+            blocking_threads,
+            ..self
         }
     }
 
@@ -53,14 +80,16 @@ impl Stage {
         self.own.as_ref().map(|origin| origin.pid())
     }
 
-    /// Makes a job as asked into one that can be run: addresses are filled in
-    /// and the directory stands.
+    /// Makes a job as asked into one that can be run: addresses and lists are
+    /// filled in, and the directory stands.
     pub fn prepare(&mut self, job: &Job) -> Result<Prepared> {
         let mut prepared = Prepared {
             job: job.clone(),
             run: None,
             files: Vec::new(),
             fresh: None,
+            server: None,
+            answered: OnceLock::new(),
             origin: None,
         };
         match &mut prepared.job {
@@ -73,7 +102,7 @@ impl Stage {
             Job::Fetch(job) => job.targets.clone_from(&job.urls),
             Job::Download(job) => {
                 match &job.urls {
-                    Some(list) => job.sources = listed(list)?,
+                    Some(list) => check_list(list)?,
                     None => {
                         let run = self.open(&Shape {
                             images: job.images,
@@ -82,7 +111,7 @@ impl Stage {
                             mbit_per_s: job.mbit_per_s,
                         })?;
                         prepared.files = run.files()?;
-                        job.sources = prepared.files.iter().map(source).collect();
+                        job.list = Some(list_of(&prepared.files));
                         prepared.run = Some(run);
                     }
                 }
@@ -95,10 +124,33 @@ impl Stage {
                     }
                 }
             }
+            Job::Echo(job) => {
+                echo::allow(job.connections)?;
+                let (threads, blocking_threads) = (self.threads, self.blocking_threads);
+                let server = Server::spawn(&self.program, job, threads, blocking_threads)?;
+                job.address = Some(server.address());
+                prepared.server = Some(server);
+            }
+            Job::Files(files::Job { paths, .. })
+            | Job::Thumbnails(thumbnails::Job { paths, .. }) => {
+                (*paths, prepared.fresh) = self.inputs(job)?;
+            }
             _ => {}
         }
         prepared.origin = self.own.clone();
         Ok(prepared)
+    }
+
+    /// The files of a job, and where they are if they were made for it alone.
+    fn inputs(&self, job: &Job) -> Result<(Arc<[PathBuf]>, Option<Scratch>)> {
+        if inputs::to_make(job) == 0 || self.given_inputs.is_some() {
+            return Ok((inputs::list(self.given_inputs.as_deref(), job)?, None));
+        }
+        let (fresh, _) = scratch::directory(inputs::room(job))?;
+        inputs::make(fresh.path(), job)?;
+        // That took memory, and was not the model's.
+        tree::forget_peak();
+        Ok((inputs::list(Some(fresh.path()), job)?, Some(fresh)))
     }
 
     fn open(&mut self, shape: &Shape) -> Result<origin::Run> {
@@ -123,8 +175,13 @@ pub struct Prepared {
     run: Option<origin::Run>,
     /// What the origin's images should be.
     files: Vec<origin::File>,
-    /// The directory of a download that was given none.
+    /// The directory of a job that was given none.
     fresh: Option<Scratch>,
+    /// Whom the clients of `echo` talk to.
+    server: Option<Server>,
+    /// The job with its right answer, from when it is first looked at: before,
+    /// it would be work and memory that nobody may count as the model's.
+    answered: OnceLock<Job>,
     /// Not read: the origin has to last as long as somebody may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -163,10 +220,20 @@ impl Prepared {
     /// Adds what only the origin knows to the outcome.
     pub fn verify(&self, outcome: &mut Outcome) -> Result<()> {
         if let (Job::Download(job), Outcome::Download(outcome)) = (&self.job, &mut *outcome) {
-            self.verify_files(job, outcome.bytes)?;
+            self.verify_files(job, outcome)?;
         }
         self.account(outcome)?;
-        Ok(self.job.check(outcome)?)
+        let job = self.answered.get_or_init(|| inputs::answered(&self.job));
+        Ok(job.check(outcome)?)
+    }
+
+    /// Ends what was started for the job.
+    ///
+    /// # Errors
+    ///
+    /// When that does not end as it should.
+    pub fn close(self) -> Result<()> {
+        self.server.map_or(Ok(()), Server::end)
     }
 
     /// Adds what only the origin knows to the outcome, and accepts no answer
@@ -176,9 +243,9 @@ impl Prepared {
             let stats = run.stats()?;
             // More would be retries; fewer, and some answer is made up.
             let least = match &self.job {
-                Job::Download(job) => job.sources.len(),
-                job => job.units(),
-            } as u64;
+                Job::Download(job) => job.images,
+                job => job.units() as u64,
+            };
             if stats.requests < least {
                 return Err(WrongAnswer {
                     what: "the origin's count of requests",
@@ -194,31 +261,29 @@ impl Prepared {
         Ok(())
     }
 
-    fn verify_files(&self, job: &download::Job, bytes: u64) -> Result<()> {
+    /// Every file is there, whole, under its name, and nothing else is.
+    fn verify_files(&self, job: &download::Job, outcome: &download::Outcome) -> Result<()> {
+        let directory = job.directory();
         let mut sum = 0;
-        // The manifest says what is right; a list of URLs does not.
-        let mut manifest = self.files.iter();
-        for source in &job.sources {
-            let (path, partial) = job.paths(source);
-            sum += verify_file(&path, manifest.next())?;
-            if partial.exists() {
-                return Err(wrong_file(&partial, "left behind", "a complete file alone").into());
-            }
+        // The manifest says what is right; of a list of URLs nobody knows it.
+        for right in &self.files {
+            sum += verify_file(&directory.join(&right.name), right)?;
         }
-        if let Some(fresh) = &self.fresh {
-            let entries = fs::read_dir(fresh.path())
-                .with_context(|| format!("{}", fresh.path().display()))?
-                .count();
-            let sources = job.sources.len();
-            if entries != sources {
-                let (got, right) = (format!("with {entries} entries"), format!("{sources}"));
-                return Err(wrong_file(fresh.path(), &got, &right).into());
-            }
+        if self.files.is_empty() {
+            sum = outcome.bytes;
         }
-        if sum != bytes {
+        if self.fresh.is_some() {
+            let (files, bytes) = holds(directory)?;
+            if files != outcome.files {
+                let (got, right) = (format!("with {files} files"), outcome.files.to_string());
+                return Err(wrong_file(directory, &got, &right).into());
+            }
+            sum = bytes;
+        }
+        if sum != outcome.bytes {
             return Err(WrongAnswer {
                 what: "bytes",
-                got: bytes.to_string(),
+                got: outcome.bytes.to_string(),
                 expected: format!("{sum}, the size of all files,"),
             }
             .into());
@@ -227,20 +292,41 @@ impl Prepared {
     }
 }
 
-/// The bytes of a file that is there and, where that is known, has the content
-/// it should have.
-fn verify_file(path: &Path, right: Option<&origin::File>) -> Result<u64> {
+/// How many files there are in a directory, and their bytes. What a download
+/// keeps beside them must hold no part of a file any more.
+fn holds(directory: &Path) -> Result<(u64, u64)> {
+    let named = |path: &Path| path.display().to_string();
+    let state = directory.join(transfer::STATE);
+    if let Ok(entries) = fs::read_dir(&state) {
+        for entry in entries {
+            let path = entry.with_context(|| named(&state))?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "part")
+            {
+                return Err(wrong_file(&path, "left behind", "a complete file alone").into());
+            }
+        }
+    }
+    let (mut files, mut bytes) = (0, 0);
+    for entry in fs::read_dir(directory).with_context(|| named(directory))? {
+        let entry = entry.with_context(|| named(directory))?;
+        if entry.file_name() != transfer::STATE {
+            let metadata = entry.metadata().with_context(|| named(&entry.path()))?;
+            files += 1;
+            bytes += metadata.len();
+        }
+    }
+    Ok((files, bytes))
+}
+
+/// The bytes of a file that is there, with the content it should have.
+fn verify_file(path: &Path, right: &origin::File) -> Result<u64> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(wrong_file(path, "missing", "a complete file").into());
         }
         opened => opened.with_context(|| format!("{}", path.display()))?,
-    };
-    let Some(right) = right else {
-        let metadata = file.metadata();
-        return Ok(metadata
-            .with_context(|| format!("{}", path.display()))?
-            .len());
     };
     let (bytes, sha256) = digest(file).with_context(|| format!("{}", path.display()))?;
     if (bytes, &sha256) != (right.bytes, &right.sha256) {
@@ -277,22 +363,28 @@ fn digest(mut file: File) -> io::Result<(u64, String)> {
     Ok((bytes, hasher.finalize().iter().map(hex).collect()))
 }
 
-fn source(file: &origin::File) -> Source {
-    Source {
-        url: file.url.clone(),
-        name: file.name.clone(),
-    }
+/// The origin's images, as a list that names them as the origin does.
+fn list_of(files: &[origin::File]) -> Arc<str> {
+    let line = |file: &origin::File| format!("{}\t{}\n", file.url, file.name);
+    files.iter().map(line).collect::<String>().into()
 }
 
-/// The URLs of a file. That it cannot be used is the fault of who named it.
-fn listed(list: &Path) -> std::result::Result<Vec<Source>, Invalid> {
+/// Refuses a file that is no list of URLs: its lines are read, and said, later,
+/// but that not one of them is good is the fault of who named it.
+fn check_list(list: &Path) -> std::result::Result<(), Invalid> {
     let refuse = |why: String| Invalid::new("download.urls", list.display(), why);
-    let text = fs::read_to_string(list).map_err(|e| refuse(format!("cannot be read: {e}")))?;
-    let sources = download::sources(&text)?;
-    if sources.is_empty() {
-        return Err(refuse("has to have a URL in it".to_owned()));
+    let unreadable = |error| refuse(format!("cannot be read: {error}"));
+    let file = File::open(list).map_err(unreadable)?;
+    let mut lines = Lines::new(BufReader::new(file));
+    let mut entries = 0;
+    while let Some(entry) = lines.next().map_err(unreadable)? {
+        entry.map_err(|bad| refuse(bad.to_string()))?;
+        entries += 1;
     }
-    Ok(sources)
+    match entries {
+        0 => Err(refuse("has to have a URL in it".to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// Creates a directory if need be, and tries whether files can be made in it:
@@ -355,6 +447,10 @@ mod tests {
             anyhow::bail!("it only downloads")
         }
 
+        fn download_session(&self, _: &Arc<transfer::Session>) -> Result<()> {
+            anyhow::bail!("it does not ask")
+        }
+
         fn download(&self, job: &download::Job) -> Result<download::Outcome> {
             (self.0)(job)?;
             Ok(download::Outcome {
@@ -367,9 +463,9 @@ mod tests {
 
     /// Two files of four bytes.
     fn write_both(job: &download::Job) -> io::Result<()> {
-        job.sources
+        ["a", "b"]
             .iter()
-            .try_for_each(|source| fs::write(job.paths(source).0, "four"))
+            .try_for_each(|name| fs::write(job.directory().join(name), "four"))
     }
 
     fn verified(write: fn(&download::Job) -> io::Result<()>) -> Result<()> {
@@ -395,7 +491,9 @@ mod tests {
         };
         let left_behind = |job: &download::Job| {
             write_both(job)?;
-            fs::write(job.directory().join(".a.part"), "")
+            let state = job.directory().join(transfer::STATE);
+            fs::create_dir(&state)?;
+            fs::write(state.join("a.part"), "")
         };
         let strange = |job: &download::Job| {
             write_both(job)?;
@@ -408,10 +506,10 @@ mod tests {
         for (write, says) in [
             (
                 missing as fn(&download::Job) -> io::Result<()>,
-                "/b missing",
+                "with 1 files",
             ),
-            (left_behind, "/.a.part left behind"),
-            (strange, "with 3 entries"),
+            (left_behind, "/a.part left behind"),
+            (strange, "with 3 files"),
             (shorter, "bytes is 8, and 5"),
         ] {
             let error = verified(write).expect_err(says);
@@ -432,9 +530,9 @@ mod tests {
             // FIPS 180-2, appendix B.1
             sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned(),
         };
-        assert_eq!(verify_file(&path, Some(&right)).expect("the content"), 3);
+        assert_eq!(verify_file(&path, &right).expect("the content"), 3);
         right.sha256 = right.sha256.replace('b', "c");
-        let error = verify_file(&path, Some(&right)).expect_err("another content");
+        let error = verify_file(&path, &right).expect_err("another content");
         assert!(
             error.to_string().contains("0000.jpg with 3 bytes"),
             "{error:#}"
@@ -449,7 +547,7 @@ mod tests {
             (list.path(), "has to have a URL"),
             (missing, "cannot be read"),
         ] {
-            let refused = listed(list).expect_err(says).to_string();
+            let refused = check_list(list).expect_err(says).to_string();
             assert!(refused.contains(says), "{refused}");
         }
     }

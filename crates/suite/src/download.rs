@@ -1,15 +1,19 @@
 //! `download`: files from an HTTP server into a directory, a limited number at
 //! once.
 //!
-//! The article's headline program: network, disk and a limit on both.
+//! The article's headline program: network, disk and a limit on both. What it
+//! decides is decided in the crate `transfer`, the same for every model, and it
+//! is the same code that `model-X download` runs.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use anyhow::bail;
 use serde::{Deserialize, Serialize};
+use transfer::{Failure, List, Observer, Options, Session};
 
-use crate::fetch::check_url;
-use crate::{Invalid, Preset, WrongAnswer};
+use crate::{Invalid, Preset, Result, WrongAnswer};
 
 /// What is downloaded, from where, to where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,19 +34,10 @@ pub struct Job {
     pub urls: Option<PathBuf>,
     /// The directory to download into; a temporary one if there is none.
     pub into: Option<PathBuf>,
-    /// What to download: the origin's images, or the lines of `urls`. Filled in
-    /// by whoever runs the job.
+    /// The list of URLs: the origin's images, unless it is the file `urls`.
+    /// Filled in by whoever runs the job.
     #[serde(skip)]
-    pub sources: Vec<Source>,
-}
-
-/// One file to download.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// Where it is.
-    pub url: String,
-    /// What it will be called in the directory.
-    pub name: String,
+    pub list: Option<Arc<str>>,
 }
 
 /// What was downloaded.
@@ -57,20 +52,6 @@ pub struct Outcome {
     pub peak_in_flight: Option<u64>,
 }
 
-impl Outcome {
-    /// One more file is complete.
-    pub fn add(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes += bytes;
-    }
-
-    /// What another worker has completed.
-    pub fn merge(&mut self, other: Outcome) {
-        self.files += other.files;
-        self.bytes += other.bytes;
-    }
-}
-
 impl Job {
     pub(crate) fn preset(preset: Preset) -> Self {
         let common = Self {
@@ -81,7 +62,7 @@ impl Job {
             image_bytes: 0,
             urls: None,
             into: None,
-            sources: Vec::new(),
+            list: None,
         };
         match preset {
             Preset::Article => common,
@@ -107,34 +88,58 @@ impl Job {
             .expect("whoever runs a download gives it a directory")
     }
 
-    /// The path of a complete file, and that of the same file until then.
-    pub fn paths(&self, source: &Source) -> (PathBuf, PathBuf) {
-        let directory = self.directory();
-        (
-            directory.join(&source.name),
-            directory.join(format!(".{}.part", source.name)),
-        )
+    /// Opens the directory and the list, as every model downloads them.
+    ///
+    /// A failure is not tried again: a comparison that hid one would measure
+    /// something else.
+    fn open(&self, failures: Arc<FirstFailure>) -> Result<Arc<Session>> {
+        let options = Options {
+            limit: self.limit,
+            retries: 0,
+            idle_timeout: Duration::from_millis(self.delay_ms) + Duration::from_secs(30),
+            // Many requests at once on a slow link are slow, and no fault.
+            min_rate: 0,
+            ..Options::default()
+        };
+        let list = match (&self.urls, &self.list) {
+            (Some(urls), _) => List::File(urls.clone()),
+            (None, list) => List::Text(list.clone().unwrap_or_default()),
+        };
+        Ok(Session::open(self.directory(), list, options, failures)?)
+    }
+
+    /// Has `run` download everything.
+    pub(crate) fn run(&self, run: impl FnOnce(&Arc<Session>) -> Result<()>) -> Result<Outcome> {
+        let failures = Arc::new(FirstFailure::default());
+        let session = self.open(failures.clone())?;
+        run(&session)?;
+        let tally = session.close()?;
+        if let Some(first) = failures.take() {
+            bail!("{} of {} files: {first}", tally.failed, tally.listed);
+        }
+        Ok(Outcome {
+            files: tally.complete,
+            bytes: tally.bytes,
+            peak_in_flight: None,
+        })
     }
 
     pub(crate) fn units(&self) -> usize {
         // More workers than files would only stand about.
-        let files = match self.sources.len() {
-            0 => usize::try_from(self.images).unwrap_or(usize::MAX),
-            listed => listed,
+        let files = match self.urls {
+            None => usize::try_from(self.images).unwrap_or(usize::MAX),
+            Some(_) => usize::MAX,
         };
         self.limit.min(files.max(1))
     }
 
-    pub(crate) fn validate(&self) -> Result<(), Invalid> {
+    pub(crate) fn validate(&self) -> std::result::Result<(), Invalid> {
         Invalid::unless_within("images", self.images, 1, 1_000_000)?;
         Invalid::unless_within("limit", self.limit as u64, 1, 10_000)?;
         Invalid::unless_within("delay_ms", self.delay_ms, 0, 3_600_000)?;
         Invalid::unless_within("mbit_per_s", self.mbit_per_s, 0, 100_000)?;
         if self.image_bytes > 0 {
             Invalid::unless_within("image_bytes", self.image_bytes, 2_048, 64 * 1024 * 1024)?;
-        }
-        for source in &self.sources {
-            check_url("urls", &source.url)?;
         }
         Ok(())
     }
@@ -148,12 +153,11 @@ impl Job {
 
     /// All files, and never more requests in flight than the limit. That each
     /// file has the right bytes is for whoever can read them to check first.
-    pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
-        let files = match self.sources.len() {
-            0 => self.images,
-            listed => listed as u64,
-        };
-        WrongAnswer::unless(outcome.files == files, "files", outcome.files, files)?;
+    pub fn check(&self, outcome: &Outcome) -> std::result::Result<(), WrongAnswer> {
+        if self.urls.is_none() {
+            let files = self.images;
+            WrongAnswer::unless(outcome.files == files, "files", outcome.files, files)?;
+        }
         let Some(peak) = outcome.peak_in_flight else {
             return Ok(());
         };
@@ -166,94 +170,28 @@ impl Job {
     }
 }
 
-/// A list of URLs, one a line; blank lines and `#` comments are passed over.
-///
-/// Each file is named after the last segment of its URL's path, reduced to
-/// characters that are safe in a file name everywhere; the second file of a
-/// name gets a number, so the same list always gives the same names.
-pub fn sources(list: &str) -> Result<Vec<Source>, Invalid> {
-    let mut taken = HashSet::new();
-    let mut sources = Vec::new();
-    for (number, line) in list.lines().enumerate() {
-        let url = line.trim();
-        if url.is_empty() || url.starts_with('#') {
-            continue;
-        }
-        check_url(&format!("urls (line {})", number + 1), url)?;
-        let name = safe_name(url);
-        let unique = (1u32..)
-            .map(|copy| match copy {
-                1 => name.clone(),
-                _ => format!("{copy}-{name}"),
-            })
-            // Some disks fold case: there, B.JPG would overwrite b.jpg.
-            .find(|name| taken.insert(name.to_lowercase()))
-            .expect("there are more numbers than lines");
-        sources.push(Source {
-            url: url.to_owned(),
-            name: unique,
-        });
-    }
-    Ok(sources)
-}
+/// Keeps what went wrong first.
+#[derive(Debug, Default)]
+struct FirstFailure(Mutex<Option<String>>);
 
-fn safe_name(url: &str) -> String {
-    const LONGEST: usize = 200;
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    let path = path.strip_prefix("http://").unwrap_or(path);
-    let segment = match path.rsplit_once('/') {
-        Some((_, segment)) => segment,
-        None => "", // a host alone
-    };
-    let name: String = segment
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
-                c
-            } else {
-                '_'
-            }
-        })
-        .take(LONGEST)
-        .collect();
-    // A leading dot would hide the file, and `..` would leave the directory.
-    match name.trim_start_matches('.') {
-        "" => "index".to_owned(),
-        name => name.to_owned(),
+impl FirstFailure {
+    fn keep(&self, text: impl FnOnce() -> String) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(text);
+    }
+
+    fn take(&self) -> Option<String> {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.take()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(list: &str) -> Vec<String> {
-        let sources = sources(list).expect("a good list");
-        sources.into_iter().map(|source| source.name).collect()
+impl Observer for FirstFailure {
+    fn bad_line(&self, bad: &transfer::list::BadLine) {
+        self.keep(|| bad.to_string());
     }
 
-    #[test]
-    fn names_stay_in_the_directory_and_apart() {
-        let list = "# images\n\nhttp://h/a/b.jpg\r\nhttp://h/c/b.jpg?x=/../y\nhttp://h/B.JPG\n\
-                    http://h/..\nhttp://h\nhttp://h/%2e%2e%2fetc\n";
-        assert_eq!(
-            names(list),
-            [
-                "b.jpg",
-                "2-b.jpg",
-                "3-B.JPG",
-                "index",
-                "2-index",
-                "_2e_2e_2fetc"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_bad_line_is_named() {
-        for bad in ["ftp://h/x", "http://", "no url", "http://h/a b"] {
-            let refused = sources(&format!("http://h/a\n{bad}\n")).expect_err(bad);
-            assert!(refused.to_string().contains("line 2"), "{refused}");
-        }
+    fn failed(&self, failure: &Failure) {
+        self.keep(|| format!("{} ({}): {}", failure.name, failure.url, failure.reason));
     }
 }

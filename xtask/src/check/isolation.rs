@@ -34,7 +34,12 @@ const RULES: &[Rule] = &[
     rule("async-global-executor", &["async-std"]),
     rule("surf", &["async-std"]),
     rule("smol", &["smol"]),
-    rule("smol-hyper", &["smol"]),
+    // An adapter for any stream of futures-io; only with this feature it is more.
+    Rule {
+        package: "smol-hyper",
+        features: &["smol"],
+        models: &["smol"],
+    },
     // Two APIs over one engine.
     rule("async-executor", &["async-std", "smol"]),
     rule("async-io", &["async-std", "smol"]),

@@ -47,15 +47,20 @@ const COMMON: &[&str] = &[
 const EXTRA: &[(&str, &[&str])] = &[
     // Clients that are set up once, for fetch and download.
     ("src/http.rs", &MODELS),
+    // What surf sends with, in place of its own.
+    ("src/back_end.rs", &["async-std"]),
     // What the operating system gives the other models for nothing.
+    ("src/attempts.rs", &["process"]),
     ("src/child.rs", &["process"]),
     ("src/children.rs", &["process"]),
     ("src/credits.rs", &["process"]),
     ("src/futex.rs", &["process"]),
     ("src/lock.rs", &["process"]),
+    ("src/meters.rs", &["process"]),
     ("src/shared.rs", &["process"]),
     ("src/shares.rs", &["process"]),
     ("src/worker.rs", &["process"]),
+    ("build.rs", &["process"]),
     ("tests/deaths.rs", &["process"]),
 ];
 

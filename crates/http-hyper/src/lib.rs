@@ -1,0 +1,27 @@
+//! hyper, as the downloads of the asynchronous models speak it: HTTP/1.1, one
+//! request at a time, in the terms of the crate `transfer`.
+//!
+//! **No runtime is linked here.** A model connects, makes hyper's I/O traits of
+//! its stream, and spawns the future that drives the connection; timers are its
+//! own, too.
+//!
+//! A connection is closed by dropping its [`Connection`]. It is to be kept for
+//! another request by [`Idle::keep`], which drops those that are not fit for one.
+
+mod connection;
+mod idle;
+mod trouble;
+
+pub use connection::{Connection, Response, handshake};
+pub use hyper::body::Bytes;
+pub use idle::Idle;
+
+use url::Url;
+
+/// Where to connect to. The host is also the name that a certificate has to be
+/// for; of an IPv6 address it is without the brackets.
+pub fn host_and_port(url: &Url) -> (&str, u16) {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or(80);
+    (host.trim_matches(['[', ']']), port)
+}

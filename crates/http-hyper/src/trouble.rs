@@ -1,0 +1,48 @@
+//! What hyper's errors come to.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+use transfer::Trouble;
+
+/// Before the head of an answer has come.
+pub(crate) fn before_head(error: hyper::Error) -> Trouble {
+    let closed = error.is_canceled()
+        || error.is_incomplete_message()
+        || matches!(
+            io_kind(&error),
+            Some(
+                ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+                    | ErrorKind::NotConnected
+                    | ErrorKind::UnexpectedEof
+            )
+        );
+    match error.is_parse() {
+        _ if closed => Trouble::of(&error, |_| Trouble::NoAnswer),
+        true => Trouble::of(&error, Trouble::Protocol),
+        false => Trouble::of(&error, Trouble::Broken),
+    }
+}
+
+/// In the middle of a body.
+pub(crate) fn in_body(error: hyper::Error) -> Trouble {
+    let closed = |_| Trouble::Broken("it was closed in the middle of the body".to_owned());
+    match io_kind(&error) {
+        _ if error.is_incomplete_message() => Trouble::of(&error, closed),
+        Some(ErrorKind::UnexpectedEof) => Trouble::of(&error, closed),
+        // hyper's words for chunks that are none.
+        Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+            Trouble::of(&error, Trouble::Protocol)
+        }
+        _ => Trouble::of(&error, Trouble::Broken),
+    }
+}
+
+/// The kind of the I/O error that lies beneath, if one does.
+fn io_kind(error: &hyper::Error) -> Option<ErrorKind> {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let mut io = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io.next().map(io::Error::kind)
+}

@@ -1,0 +1,202 @@
+//! ureq, as the downloads of the blocking models speak it: HTTP/1.1, in the
+//! terms of the crate `transfer`.
+//!
+//! ureq frames requests and answers and keeps connections; the connections are
+//! ours ([`wire`]). They wait for a byte no longer than the idle timeout, and
+//! [`Client::interrupt`] ends every wait there is: for a connection, for a
+//! handshake, for a byte.
+//!
+//! A connection is kept for another request when a body has been read to its
+//! end, and closed when a [`Response`] is dropped before.
+
+mod trouble;
+mod wire;
+
+use std::io::{self, Read};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::ClientConfig;
+use transfer::{Head, Options, Request, Trouble};
+use ureq::http::{self, HeaderMap, Version, header::TRANSFER_ENCODING};
+use ureq::{Agent, BodyReader};
+
+use crate::wire::{Connects, Unresolved, Wire};
+
+/// The most bytes that the head of an answer may have.
+const HEAD_BYTES: usize = 64 * 1024;
+/// More than a line of a request has beside a URL, or a header's name and value.
+const LINE_BYTES: usize = 64;
+
+/// Sends requests, and keeps connections. One run at a time.
+#[derive(Debug)]
+pub struct Client {
+    /// With the connections that it keeps.
+    agent: RwLock<Agent>,
+    wire: Arc<Wire>,
+    units: usize,
+}
+
+impl Client {
+    /// A client that keeps a connection for each of so many units. (ureq keeps
+    /// 3 a host unless told.)
+    pub fn new(units: usize) -> Self {
+        let wire = Arc::new(Wire::default());
+        Self {
+            agent: RwLock::new(agent(units, &wire)),
+            wire,
+            units,
+        }
+    }
+
+    /// A run begins: takes an [`interrupt`](Self::interrupt) of an earlier one
+    /// back.
+    pub fn begin(&self) {
+        self.wire.begin();
+    }
+
+    /// Closes all connections: whoever waits for one, or for something to come
+    /// over one, is told so at once. None is made until the next
+    /// [`begin`](Self::begin).
+    pub fn interrupt(&self) {
+        self.wire.interrupt();
+    }
+
+    /// Closes the connections that wait for another request: others may need
+    /// what this process may have open.
+    pub fn close_idle(&self) {
+        // ureq closes them with their agent, and with nothing less; those that are
+        // in use are not known to it, and are closed when they are put away.
+        let fresh = agent(self.units, &self.wire);
+        let mut agent = self.agent.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *agent, fresh).shutdown();
+    }
+
+    /// Sends a request, and waits for the head of its answer. `tls` says whom
+    /// to trust, if that matters.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::NoAnswer`] if the connection was closed, which a server may do
+    /// at any time with one that waits; else what was wrong.
+    pub fn send(
+        &self,
+        request: &Request,
+        options: &Options,
+        tls: impl FnOnce() -> Arc<ClientConfig>,
+    ) -> Result<Response, Trouble> {
+        let url = request.url.as_str();
+        if request.url.scheme() == "https" {
+            self.wire.trust(tls());
+        }
+        let headers = request.headers.iter();
+        let lines = headers.map(|(name, value)| name.as_str().len() + value.len());
+        let longest = lines.fold(url.len(), usize::max);
+        self.wire.expect_line(longest + LINE_BYTES);
+        let mut message = message(url)?;
+        message.headers_mut().clone_from(&request.headers);
+        let agent = self.agent();
+        let message = agent
+            .configure_request(message)
+            .timeout_connect(Some(options.connect_timeout))
+            .timeout_per_read(Some(options.idle_timeout))
+            .timeout_per_write(Some(options.idle_timeout))
+            .build();
+        run(&agent, message)
+    }
+
+    /// The same with nothing but a URL, and with all the patience in the world.
+    pub fn get(&self, url: &str) -> Result<Response, Trouble> {
+        self.wire.expect_line(url.len() + LINE_BYTES);
+        run(&self.agent(), message(url)?)
+    }
+
+    fn agent(&self) -> Agent {
+        let agent = self.agent.read().unwrap_or_else(PoisonError::into_inner);
+        agent.clone()
+    }
+}
+
+fn agent(units: usize, wire: &Arc<Wire>) -> Agent {
+    let config = Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .max_response_header_size(HEAD_BYTES)
+        .max_idle_connections(units)
+        .max_idle_connections_per_host(units)
+        .build();
+    Agent::with_parts(config, Connects(wire.clone()), Unresolved)
+}
+
+fn run(agent: &Agent, message: http::Request<()>) -> Result<Response, Trouble> {
+    let response = agent.run(message).map_err(trouble::before_head)?;
+    let (head, body) = response.into_parts();
+    check_framing(head.version, &head.headers)?;
+    Ok(Response {
+        head: Head {
+            status: head.status.as_u16(),
+            headers: head.headers,
+        },
+        body: body.into_reader(),
+    })
+}
+
+fn message(url: &str) -> Result<http::Request<()>, Trouble> {
+    let message = http::Request::get(url).body(());
+    message.map_err(|why| Trouble::Connect(format!("{url} is no URL for HTTP: {why}")))
+}
+
+/// Refuses what ureq would take for a body of another kind: it knows chunks, in
+/// HTTP/1.1, and passes over all else that is said about the transfer.
+fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Trouble> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+    match chunked && version == Version::HTTP_11 {
+        true => Ok(()),
+        false => Err(Trouble::Protocol(format!(
+            "Transfer-Encoding: {} in {version:?}",
+            String::from_utf8_lossy(coding.as_bytes())
+        ))),
+    }
+}
+
+/// An answer: its head, and its body, to be read piece by piece.
+pub struct Response {
+    /// The head.
+    pub head: Head,
+    body: BodyReader<'static>,
+}
+
+impl Response {
+    /// Reads a piece of the body; 0 bytes at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Broken`] if the connection ends in the middle,
+    /// [`Trouble::Idle`] if nothing comes, and [`Trouble::Protocol`] if the
+    /// server's chunks are none.
+    pub fn piece(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
+        self.body.read(buffer).map_err(trouble::in_body)
+    }
+
+    /// Reads a body that nobody wants to its end, so that the connection can be
+    /// kept; gives up, and the connection with it, if that is more than so many
+    /// bytes.
+    pub fn drain(mut self, most: usize) {
+        let (mut buffer, mut read) = ([0; 1024], 0);
+        while read <= most
+            && let Ok(piece @ 1..) = self.piece(&mut buffer)
+        {
+            read += piece;
+        }
+    }
+}
+
+impl Read for Response {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.piece(buffer).map_err(io::Error::other)
+    }
+}

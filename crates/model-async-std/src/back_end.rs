@@ -1,0 +1,187 @@
+//! What surf sends with: hyper, over async-std's sockets, timers and tasks.
+//!
+//! surf is an API whose back ends can be exchanged, and its own are years old.
+//! async-h1 takes a connection that closes for the end of a body, reads neither a
+//! body that only this ends nor an interim answer, puts no bounds on a head, and
+//! has the TLS of 2020. hyper's engine brings no runtime of its own.
+
+use std::fmt;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_std::future::timeout;
+use async_std::net::TcpStream;
+use async_std::task;
+use async_trait::async_trait;
+use futures_lite::{AsyncBufRead, AsyncRead, AsyncWrite};
+use futures_rustls::TlsConnector;
+use futures_rustls::pki_types::ServerName;
+use http::HeaderName;
+use http_hyper::{Bytes, Connection, Idle, handshake, host_and_port};
+use smol_hyper::rt::FuturesIo;
+use surf::http::{Body, Method, Request, Response, StatusCode, ensure_eq};
+use surf::{HttpClient, Url};
+use transfer::{Session, Trouble};
+
+use crate::http::within;
+
+/// Sends with hyper.
+pub struct BackEnd {
+    /// Connections that wait for a request, whoever has opened them.
+    pub idle: Arc<Idle>,
+    /// How long to wait, and whom to trust: none has no TLS, and waits.
+    pub session: Option<Arc<Session>>,
+}
+
+impl fmt::Debug for BackEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BackEnd").field(&self.session).finish()
+    }
+}
+
+#[async_trait]
+impl HttpClient for BackEnd {
+    /// The answer's head is in its extensions, as a [`transfer::Head`]: surf
+    /// knows no status that is not on its list, and no value beyond ASCII.
+    async fn send(&self, request: Request) -> surf::Result<Response> {
+        ensure_eq!(request.method(), Method::Get, "only GET is sent");
+        let request = translate(&request);
+        let mut connection = match self.idle.take(&request.url).await {
+            Some(connection) => connection,
+            None => self.connect(&request.url).await?,
+        };
+        let sent = connection.send(&request);
+        let mut answer = match self.session.as_deref() {
+            Some(session) => within(session.options.idle_timeout, sent).await?,
+            None => sent.await?,
+        };
+        let status = StatusCode::try_from(answer.head.status);
+        let mut response = Response::new(status.unwrap_or(StatusCode::InternalServerError));
+        response.ext_mut().insert(transfer::Head {
+            status: answer.head.status,
+            headers: std::mem::take(&mut answer.head.headers),
+        });
+        let reader = Reader {
+            answer,
+            connection: Some(connection),
+            idle: self.idle.clone(),
+            piece: Bytes::new(),
+        };
+        response.set_body(Body::from_reader(reader, None));
+        Ok(response)
+    }
+}
+
+impl BackEnd {
+    /// A fresh connection.
+    async fn connect(&self, url: &Url) -> Result<Connection, Trouble> {
+        let Some(session) = &self.session else {
+            return match url.scheme() {
+                "http" => open(tcp(url).await?, url).await,
+                scheme => Err(Trouble::Connect(format!("no {scheme} outside a download"))),
+            };
+        };
+        let wait = session.options.connect_timeout;
+        let standing = async {
+            let stream = tcp(url).await?;
+            if url.scheme() != "https" {
+                return open(stream, url).await;
+            }
+            let (host, _) = host_and_port(url);
+            let name = ServerName::try_from(host.to_owned()).map_err(|why| cannot(&why))?;
+            let tls = TlsConnector::from(session.tls());
+            let stream = tls
+                .connect(name, stream)
+                .await
+                .map_err(|why| cannot(&why))?;
+            open(stream, url).await
+        };
+        let late = |_| Trouble::Connect(format!("it took longer than {wait:?}"));
+        timeout(wait, standing).await.map_err(late)?
+    }
+}
+
+async fn tcp(url: &Url) -> Result<TcpStream, Trouble> {
+    let stream = TcpStream::connect(host_and_port(url)).await;
+    let stream = stream.map_err(|why| cannot(&why))?;
+    stream.set_nodelay(true).map_err(|why| cannot(&why))?;
+    Ok(stream)
+}
+
+/// HTTP over a stream that stands.
+async fn open<S>(stream: S, url: &Url) -> Result<Connection, Trouble>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (connection, driver) = handshake(FuturesIo::new(stream), url).await?;
+    task::spawn(driver); // ends with the connection
+    Ok(connection)
+}
+
+fn cannot(why: &(dyn std::error::Error + 'static)) -> Trouble {
+    Trouble::of(why, Trouble::Connect)
+}
+
+/// What was asked of surf, in the terms that hyper is asked in.
+fn translate(request: &Request) -> transfer::Request {
+    let values = request.iter().flat_map(|(name, values)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok();
+        let values = values.iter();
+        values.filter_map(move |value| Some((name.clone()?, value.as_str().parse().ok()?)))
+    });
+    transfer::Request {
+        url: request.url().clone(),
+        headers: values.collect(),
+    }
+}
+
+/// A body, for surf to read.
+struct Reader {
+    answer: http_hyper::Response,
+    /// Until the end of the body: to be kept then, and closed if that never
+    /// comes.
+    connection: Option<Connection>,
+    idle: Arc<Idle>,
+    /// What has come and has not been read.
+    piece: Bytes,
+}
+
+impl AsyncBufRead for Reader {
+    fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        while this.piece.is_empty() && this.connection.is_some() {
+            // What waits for a piece is nothing but a reference: it can be made
+            // anew for each look.
+            let piece = ready!(pin!(this.answer.piece()).poll(context));
+            match piece.map_err(io::Error::other)? {
+                Some(piece) => this.piece = piece,
+                None => this
+                    .connection
+                    .take()
+                    .into_iter()
+                    .for_each(|whole| this.idle.keep(whole)),
+            }
+        }
+        Poll::Ready(Ok(&this.piece))
+    }
+
+    fn consume(self: Pin<&mut Self>, bytes: usize) {
+        drop(self.get_mut().piece.split_to(bytes));
+    }
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let piece = ready!(self.as_mut().poll_fill_buf(context))?;
+        let read = piece.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&piece[..read]);
+        self.consume(read);
+        Poll::Ready(Ok(read))
+    }
+}

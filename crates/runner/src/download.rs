@@ -1,0 +1,167 @@
+//! `download`: the files of a list, into a directory, to the exit code.
+
+use std::io;
+use std::process;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use suite::{Model, Setup, Workload};
+use transfer::{Fatal, List, OpenError, Session};
+
+use crate::cli::DownloadArgs;
+use crate::progress::Progress;
+use crate::{DISK, FAILED, INTERRUPTED, INVALID, complain, exit_code};
+
+/// How long a model has to end once it was told to. What is on the disk is
+/// valid at all times, so that whatever still waits for a name server, a disk
+/// or a line of standard input can be left behind.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Downloads, and returns the exit code.
+pub fn download<M: Model>(args: &DownloadArgs) -> u8 {
+    raise_open_files();
+    let progress = Arc::new(Progress::new(args.json, args.quiet));
+    let list = match args.urls.to_str() {
+        Some("-") => List::Stdin,
+        _ => List::File(args.urls.clone()),
+    };
+    let session = match Session::open(&args.into, list, args.options(), progress.clone()) {
+        Ok(session) => session,
+        Err(fatal) => return fail(fatal),
+    };
+    match attended::<M>(args, &session, &progress) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error);
+            exit_code(&error)
+        }
+    }
+}
+
+fn attended<M: Model>(
+    args: &DownloadArgs,
+    session: &Arc<Session>,
+    progress: &Arc<Progress>,
+) -> anyhow::Result<u8> {
+    let program = process_path()?;
+    let model = M::start(&Setup {
+        threads: args.threads.unwrap_or_else(crate::cores),
+        blocking_threads: args.blocking_threads,
+        workload: Workload::Download,
+        units: args.limit,
+        program,
+    })
+    .context("the model does not start")?;
+    let ending = Ending::watch(session)?;
+    let started = Instant::now();
+    let shown = progress.show(session.clone(), started);
+    let done = model.download_session(session);
+    let closed = session.close();
+    shown.end();
+    ending.over();
+    drop(model);
+    done?;
+    let tally = match closed {
+        Ok(tally) => tally,
+        Err(fatal) => return Ok(fail(fatal)),
+    };
+    progress.sum_up(&tally, started.elapsed(), session.is_stopped());
+    Ok(match (session.is_stopped(), tally.failed) {
+        (true, _) => INTERRUPTED,
+        (false, 0) => 0,
+        (false, _) => FAILED,
+    })
+}
+
+fn process_path() -> anyhow::Result<std::path::PathBuf> {
+    std::env::current_exe().context("this program's own path")
+}
+
+fn fail(fatal: Fatal) -> u8 {
+    let code = code_of(&fatal);
+    complain(&fatal.into());
+    code
+}
+
+fn code_of(fatal: &Fatal) -> u8 {
+    match fatal {
+        Fatal::Disk(_) | Fatal::Open(OpenError::Disk(_)) => DISK,
+        Fatal::Open(OpenError::Busy { .. }) => FAILED,
+        Fatal::List { source, .. } if source.kind() == io::ErrorKind::NotFound => INVALID,
+        Fatal::List { .. } => FAILED,
+        Fatal::Certificates(_) => INVALID,
+    }
+}
+
+/// Sees to it that a download ends when it is to: on a signal, or because it
+/// cannot go on.
+struct Ending {
+    signals: signal_hook::iterator::Handle,
+    /// Dropped when the download has ended by itself.
+    ended: mpsc::Sender<()>,
+}
+
+impl Ending {
+    fn watch(session: &Arc<Session>) -> io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let handle = signals.handle();
+        let (stopping, stopped) = mpsc::channel::<u8>();
+        let (ended, end) = mpsc::channel();
+        let interrupted = Arc::new(AtomicU8::new(0));
+        let by_signal = interrupted.clone();
+        let of_signals = session.clone();
+        thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                for _ in signals.forever() {
+                    // Who asks twice does not want to wait.
+                    if by_signal.swap(INTERRUPTED, Ordering::SeqCst) > 0 {
+                        process::exit(INTERRUPTED.into());
+                    }
+                    of_signals.stop();
+                }
+            })?;
+        session.on_stop(move || {
+            let _ = stopping.send(interrupted.load(Ordering::SeqCst));
+        });
+        let of_watchdog = session.clone();
+        thread::Builder::new()
+            .name("watchdog".to_owned())
+            .spawn(move || {
+                let Ok(code) = stopped.recv() else { return };
+                if end.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    let code = match code {
+                        0 => of_watchdog.fatal().map_or(FAILED, fail),
+                        code => code,
+                    };
+                    process::exit(code.into());
+                }
+            })?;
+        Ok(Self {
+            signals: handle,
+            ended,
+        })
+    }
+
+    fn over(self) {
+        self.signals.close();
+        drop(self.ended);
+    }
+}
+
+/// As many open files as this user may have: each request is one, and so is
+/// the file that it goes to. Best effort: without, fewer are taken at once.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
+}

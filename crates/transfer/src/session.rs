@@ -1,0 +1,466 @@
+//! One run of a download: the list, the directory, and what has come of it.
+//!
+//! What is left to a model is its own: the queue's lock and who sleeps on it,
+//! the units, the timers, the HTTP library, where blocking calls go.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::list::{BadLine, Lines};
+use crate::parts::{DiskError, Finished, Parts};
+use crate::rate::Rate;
+use crate::store::{Known, OpenError, Store};
+use crate::transfer::Transfer;
+use crate::{Options, tls};
+
+/// Where the list comes from.
+#[derive(Debug, Clone)]
+pub enum List {
+    /// From memory.
+    Text(Arc<str>),
+    /// From a file.
+    File(PathBuf),
+    /// From standard input.
+    Stdin,
+}
+
+/// Why a run has to end before its list does.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The directory cannot be had.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The list cannot be read.
+    #[error("{list}: {source}")]
+    List {
+        /// Which.
+        list: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificates to trust are of no use.
+    #[error("{0}")]
+    Certificates(String),
+}
+
+/// Is told what happens. All of it may be called by any thread at any time.
+pub trait Observer: Send + Sync {
+    /// A line of the list asks for nothing that can be had.
+    fn bad_line(&self, _bad: &BadLine) {}
+    /// Something that whoever started it should know, and that is no failure.
+    fn note(&self, _text: &str) {}
+    /// A file has begun, or has been taken up again.
+    fn begun(&self, _gauge: &Arc<Gauge>) {}
+    /// It has ended, one way or another, or waits.
+    fn ended(&self, _gauge: &Arc<Gauge>) {}
+    /// A file is complete, under its name; `before` says that it was already.
+    fn complete(&self, _file: &Finished, _before: bool) {}
+    /// A file has failed.
+    fn failed(&self, _failure: &Failure) {}
+}
+
+/// Is told, and tells nobody.
+#[derive(Debug)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// A file that could not be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Where it was to come from.
+    pub url: String,
+    /// What it would have been called.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+    /// How often it was tried again.
+    pub retries: u32,
+}
+
+/// How far a file is that is running.
+#[derive(Debug)]
+pub struct Gauge {
+    /// Its name.
+    pub name: String,
+    /// Bytes of it that are there.
+    pub bytes: AtomicU64,
+    /// Bytes that it has; 0 if nobody has said.
+    pub total: AtomicU64,
+}
+
+/// What has come of a run so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Files that are complete, under their names.
+    pub complete: u64,
+    /// Those of them that were so before.
+    pub before: u64,
+    /// Files, and lines of the list, that have failed.
+    pub failed: u64,
+    /// Lines that named a URL of an earlier line.
+    pub repeated: u64,
+    /// Bytes of the files that are complete.
+    pub bytes: u64,
+    /// Bytes of bodies that were received.
+    pub received: u64,
+    /// Files that the list has asked for so far, failed and repeated ones
+    /// included.
+    pub listed: u64,
+    /// Whether the list has ended.
+    pub list_ended: bool,
+}
+
+/// One run of a download.
+pub struct Session {
+    /// How it behaves.
+    pub options: Options,
+    /// The rate that all files share.
+    pub rate: Rate,
+    store: Store,
+    tls: OnceLock<Arc<rustls::ClientConfig>>,
+    list: Mutex<Lines<BufReader<Box<dyn Read + Send>>>>,
+    list_name: String,
+    observer: Arc<dyn Observer>,
+    counts: Counts,
+    stopped: AtomicBool,
+    on_stop: Mutex<Vec<Box<dyn Fn() + Send>>>,
+    on_tally: OnceLock<OnTally>,
+    fatal: Mutex<Option<Fatal>>,
+}
+
+type OnTally = Box<dyn Fn(&Session) + Send + Sync>;
+
+#[derive(Debug, Default)]
+struct Counts {
+    complete: AtomicU64,
+    before: AtomicU64,
+    failed: AtomicU64,
+    repeated: AtomicU64,
+    bytes: AtomicU64,
+    received: AtomicU64,
+    listed: AtomicU64,
+    list_ended: AtomicBool,
+}
+
+impl Session {
+    /// Opens the directory, which is made if it is not there, and the list.
+    pub fn open(
+        directory: &Path,
+        list: List,
+        options: Options,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Self>, Fatal> {
+        let (list_name, list) = open_list(list)?;
+        // A file that cannot be read is better said now than at the first URL.
+        let tls = OnceLock::new();
+        if options.cacert.is_some() {
+            let _ = tls.set(tls::config(&options).map_err(Fatal::Certificates)?);
+        }
+        let store = Store::open(directory)?;
+        if store.damaged() > 0 {
+            observer.note(&format!(
+                "the journal was damaged: {} of its lines are dropped, and their files are \
+                 fetched again where nothing else tells that they are there",
+                store.damaged()
+            ));
+        }
+        Ok(Arc::new(Self {
+            rate: Rate::default(),
+            store,
+            tls,
+            list: Mutex::new(Lines::new(BufReader::with_capacity(64 * 1024, list))),
+            list_name,
+            observer,
+            counts: Counts::default(),
+            stopped: AtomicBool::new(false),
+            on_stop: Mutex::default(),
+            on_tally: OnceLock::new(),
+            fatal: Mutex::default(),
+            options,
+        }))
+    }
+
+    /// The directory, for those who write to it.
+    pub fn parts(&self) -> &Arc<Parts> {
+        self.store.parts()
+    }
+
+    /// Whom to trust.
+    pub fn tls(&self) -> Arc<rustls::ClientConfig> {
+        let config = || tls::config(&self.options).expect("without a file nothing can be wrong");
+        self.tls.get_or_init(config).clone()
+    }
+
+    /// Reads on in the list: at most `most` files to download, and fewer when
+    /// more would have to be waited for. None at its end. Blocks.
+    pub fn read_list(&self, most: usize) -> Result<Option<Vec<Transfer>>, Fatal> {
+        let mut list = lock(&self.list);
+        let mut transfers = Vec::new();
+        // A terminal would be asked again after its end.
+        if self.counts.list_ended.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        while !self.is_stopped() && transfers.len() < most.max(1) {
+            if !transfers.is_empty() && !list.has_line() {
+                return Ok(Some(transfers));
+            }
+            let next = list.next().map_err(|source| Fatal::List {
+                list: self.list_name.clone(),
+                source,
+            })?;
+            let Some(entry) = next else {
+                self.counts.list_ended.store(true, Ordering::Relaxed);
+                return Ok((!transfers.is_empty()).then_some(transfers));
+            };
+            add(&self.counts.listed, 1);
+            match entry {
+                Ok(mut entry) => match self.store.look_up(&mut entry)? {
+                    Known::There(file) => self.completed(&file, true),
+                    Known::Finished(file) => {
+                        if self.store.add(file) {
+                            self.commit()?;
+                        }
+                    }
+                    Known::Repeated => add(&self.counts.repeated, 1),
+                    Known::Other(reason) => {
+                        let part = crate::Part::default();
+                        self.fail(&Transfer::new(entry, part), reason);
+                    }
+                    Known::Wanted(part) => {
+                        let transfer = Transfer::new(entry, part);
+                        transfers.push(transfer);
+                    }
+                },
+                Err(bad) => {
+                    add(&self.counts.failed, 1);
+                    self.observer.bad_line(&bad);
+                }
+            }
+        }
+        Ok((!transfers.is_empty()).then_some(transfers))
+    }
+
+    /// A file has begun, or has been taken up again. To be ended by
+    /// [`rest`](Self::rest).
+    pub fn begin(&self, transfer: &Transfer) -> Arc<Gauge> {
+        let gauge = Arc::new(Gauge {
+            name: transfer.name.clone(),
+            bytes: AtomicU64::new(transfer.part.bytes),
+            total: AtomicU64::new(transfer.part.total.unwrap_or(0)),
+        });
+        self.observer.begun(&gauge);
+        gauge
+    }
+
+    /// A file rests: it is done, or waits for its next attempt.
+    pub fn rest(&self, gauge: &Arc<Gauge>) {
+        self.observer.ended(gauge);
+    }
+
+    /// Bytes of a body have come, up to a place in its file.
+    pub fn received(&self, gauge: &Gauge, bytes: u64, position: u64, total: Option<u64>) {
+        add(&self.counts.received, bytes);
+        gauge.bytes.store(position, Ordering::Relaxed);
+        gauge.total.store(total.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// A file has every byte. True says that it is time for a
+    /// [`commit`](Self::commit), which blocks.
+    pub fn finished(&self, file: Finished) -> bool {
+        self.store.add(file)
+    }
+
+    /// Whether files have waited for a [`commit`](Self::commit) long enough: to
+    /// be asked where something blocks anyway, as when a long file is flushed.
+    pub fn is_due(&self) -> bool {
+        self.store.is_due()
+    }
+
+    /// Syncs and names the files that have every byte. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// What the disk has refused. That too much is open is no error: the files
+    /// get their names next time, and [`close`](Self::close) is the last.
+    pub fn commit(&self) -> Result<(), DiskError> {
+        match self.commit_now() {
+            Err(error) if error.is_crowded() => Ok(()),
+            result => result,
+        }
+    }
+
+    fn commit_now(&self) -> Result<(), DiskError> {
+        for named in self.store.commit()? {
+            match named {
+                Ok(file) => self.completed(&file, false),
+                Err((file, reason)) => {
+                    add(&self.counts.failed, 1);
+                    self.observer.failed(&Failure {
+                        url: file.url,
+                        name: file.name,
+                        reason,
+                        retries: file.retries,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A file has failed for good.
+    pub fn fail(&self, transfer: &Transfer, reason: String) {
+        if transfer.part.validator.strong().is_none() {
+            self.parts().discard(transfer.key);
+        }
+        add(&self.counts.failed, 1);
+        self.observer.failed(&Failure {
+            url: transfer.url.to_string(),
+            name: transfer.name.clone(),
+            reason,
+            retries: transfer.retries(),
+        });
+    }
+
+    /// Something that whoever started it should know.
+    pub fn note(&self, text: &str) {
+        self.observer.note(text);
+    }
+
+    /// What there is of a file, for whoever goes on with what a process that
+    /// died had begun.
+    pub fn part_of(&self, transfer: &Transfer) -> Result<crate::Part, DiskError> {
+        self.store.part(transfer.key)
+    }
+
+    /// Ends the run: everything that is complete gets its name and is on the
+    /// disk. To be called when all units have ended.
+    ///
+    /// # Errors
+    ///
+    /// What has stopped the run, if something has; or the disk's refusal.
+    pub fn close(&self) -> Result<Tally, Fatal> {
+        if let Some(fatal) = self.fatal() {
+            return Err(fatal);
+        }
+        self.commit_now()?;
+        let tally = self.tally();
+        self.store
+            .close(tally.list_ended && tally.failed == 0 && !self.is_stopped())?;
+        Ok(tally)
+    }
+
+    /// What has come of it so far.
+    pub fn tally(&self) -> Tally {
+        if let Some(act) = self.on_tally.get() {
+            act(self);
+        }
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let counts = &self.counts;
+        Tally {
+            complete: load(&counts.complete),
+            before: load(&counts.before),
+            failed: load(&counts.failed),
+            repeated: load(&counts.repeated),
+            bytes: load(&counts.bytes),
+            received: load(&counts.received),
+            listed: load(&counts.listed),
+            list_ended: counts.list_ended.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Stops the run: nothing more begins, and what runs is left as it is.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        for act in lock(&self.on_stop).iter() {
+            act();
+        }
+    }
+
+    /// Stops the run, because it cannot go on.
+    pub fn stop_for(&self, fatal: impl Into<Fatal>) {
+        lock(&self.fatal).get_or_insert(fatal.into());
+        self.stop();
+    }
+
+    /// What has stopped the run, if something has; it is given out once.
+    pub fn fatal(&self) -> Option<Fatal> {
+        lock(&self.fatal).take()
+    }
+
+    /// Whether the run has been stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Has something done when the run is stopped, or at once if it is. It may
+    /// be done more than once.
+    pub fn on_stop(&self, act: impl Fn() + Send + 'static) {
+        let mut acts = lock(&self.on_stop);
+        if self.is_stopped() {
+            act();
+        }
+        acts.push(Box::new(act));
+    }
+
+    /// Has something done whenever somebody looks how far it is: for units that
+    /// cannot call [`received`](Self::received) themselves. The first one counts.
+    pub fn on_tally(&self, act: impl Fn(&Self) + Send + Sync + 'static) {
+        let _ = self.on_tally.set(Box::new(act));
+    }
+
+    fn completed(&self, file: &Finished, before: bool) {
+        add(&self.counts.complete, 1);
+        add(&self.counts.before, u64::from(before));
+        add(&self.counts.bytes, file.bytes);
+        self.observer.complete(file, before);
+    }
+}
+
+fn open_list(list: List) -> Result<(String, Box<dyn Read + Send>), Fatal> {
+    Ok(match list {
+        List::Text(text) => ("the list".to_owned(), Box::new(Text(text, 0))),
+        List::Stdin => ("standard input".to_owned(), Box::new(io::stdin())),
+        List::File(path) => {
+            let list = path.display().to_string();
+            match File::open(&path) {
+                Ok(file) => (list, Box::new(file)),
+                Err(source) => return Err(Fatal::List { list, source }),
+            }
+        }
+    })
+}
+
+/// Reads a shared text.
+struct Text(Arc<str>, usize);
+
+impl Read for Text {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut rest = &self.0.as_bytes()[self.1..];
+        let read = rest.read(buffer)?;
+        self.1 += read;
+        Ok(read)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session").field(&self.store).finish()
+    }
+}
+
+fn add(count: &AtomicU64, amount: u64) {
+    count.fetch_add(amount, Ordering::Relaxed);
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,540 @@
+//! One file on its way: what to ask, what an answer means, where its bytes go,
+//! whether and when to try again.
+//!
+//! A [`Transfer`] does no I/O and looks at no clock. Whoever drives it goes
+//! round: send [`Transfer::request`], tell it the head ([`Transfer::answered`]);
+//! while it wants a body, tell it each piece ([`Transfer::received`]) and write
+//! what it says; tell it the end ([`Transfer::ended`]) or what went wrong
+//! ([`Transfer::failed`]); and do what the [`Next`] says.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LOCATION,
+    RANGE, USER_AGENT,
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::answer::{Agreement, ContentRange, Head, Validator};
+use crate::list::Entry;
+use crate::{Key, Options, Sha, Trouble};
+
+/// An attempt that brings a file so much further gives a spent retry back: a
+/// long file over a bad line is not given up while it grows.
+const PROGRESS_BYTES: u64 = 256 * 1024;
+
+/// One file to download, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The URL as listed.
+    pub url: Url,
+    /// What it is known by on the disk.
+    pub key: Key,
+    /// The name it shall have.
+    pub name: String,
+    /// What its bytes have to be.
+    pub sha256: Option<Sha>,
+    /// What is on the disk of it.
+    pub part: Part,
+    /// Where the next request goes: elsewhere after a redirect.
+    target: Url,
+    redirects: u32,
+    /// Retries that are used up; progress gives them back.
+    failures: u32,
+    /// Retries in all.
+    retried: u32,
+    /// The last attempt ended without an answer, which was forgiven.
+    forgiven: bool,
+    /// The server has answered a range wrongly: it is not asked for one again.
+    whole_only: bool,
+    /// The most bytes that were ever on the disk.
+    furthest: u64,
+}
+
+/// The part of a file that is on the disk, and what it is part of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Bytes on the disk, from the first on.
+    pub bytes: u64,
+    /// Bytes of the whole file, if the server has said.
+    pub total: Option<u64>,
+    /// The state of the file that they belong to.
+    pub validator: Validator,
+}
+
+/// A `GET` to send.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where to: without credentials and fragment.
+    pub url: Url,
+    /// All headers but `Host` and those of the connection.
+    pub headers: HeaderMap,
+}
+
+/// What a head means.
+#[derive(Debug, PartialEq)]
+pub enum Answer {
+    /// The body belongs into the file, from [`Body::offset`] on.
+    Body(Body),
+    /// The body is of no use.
+    Next(Next),
+}
+
+/// A body that is being received.
+#[derive(Debug, PartialEq)]
+pub struct Body {
+    /// Where in the file its first byte belongs. What is on the disk from there
+    /// on is to be dropped.
+    pub offset: u64,
+    /// Where the next byte belongs.
+    position: u64,
+    /// Where it ends, if that was announced.
+    end: Option<u64>,
+    /// When the window began over which the rate is judged, and its bytes.
+    window: (Instant, u64),
+}
+
+/// What to do with a piece of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// All of it belongs into the file, and more follows.
+    All,
+    /// So many bytes belong into the file, and that was the last of it: the
+    /// connection sends more than it said, and is not to be used again.
+    Last(usize),
+}
+
+/// How it goes on with a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Next {
+    /// The next request can be sent at once.
+    Now,
+    /// It can be sent after so long.
+    After(Duration),
+    /// The whole host is to be left alone for so long, this file included.
+    HostAfter(Duration),
+    /// It can be sent when others have closed what they have open.
+    Crowded,
+    /// Every byte is there.
+    Complete,
+    /// It has failed, for this reason, for good.
+    Failed(String),
+}
+
+impl Transfer {
+    /// A file of the list, of which `part` is on the disk.
+    pub fn new(entry: Entry, part: Part) -> Self {
+        Self {
+            target: entry.url.clone(),
+            url: entry.url,
+            key: entry.key,
+            name: entry.name,
+            sha256: entry.sha256,
+            furthest: part.bytes,
+            part,
+            redirects: 0,
+            failures: 0,
+            retried: 0,
+            forgiven: false,
+            whole_only: false,
+        }
+    }
+
+    /// Whether nothing is left to ask for: an earlier run had every byte.
+    pub fn is_whole(&self) -> bool {
+        self.part.bytes > 0 && self.part.total == Some(self.part.bytes)
+    }
+
+    /// Which host the next request goes to, for limits that are a host's.
+    pub fn host(&self) -> &str {
+        self.target.host_str().unwrap_or_default()
+    }
+
+    /// How often it has been tried again.
+    pub fn retries(&self) -> u32 {
+        self.retried
+    }
+
+    /// What the rest can be asked for with, if only the rest is wanted: without
+    /// a strong validator, nobody could tell that it belongs to the same file.
+    fn condition(&self) -> Option<HeaderValue> {
+        let strong = self.part.validator.strong();
+        strong
+            .filter(|_| self.part.bytes > 0 && !self.whole_only)
+            .and_then(|strong| HeaderValue::from_str(strong).ok())
+    }
+
+    /// Bytes of its texts, for whoever sends it in messages that have an end.
+    pub fn text_bytes(&self) -> usize {
+        let validator = &self.part.validator;
+        let headers = [&validator.etag, &validator.last_modified];
+        let headers = headers.into_iter().flatten().map(String::len);
+        self.url.as_str().len()
+            + self.target.as_str().len()
+            + self.name.len()
+            + headers.sum::<usize>()
+    }
+
+    /// What to ask for next.
+    pub fn request(&self, options: &Options) -> Request {
+        let mut headers = HeaderMap::new();
+        let mut set = |name: HeaderName, value: &str| {
+            // Everything here was checked when it came in; a value that is no
+            // header's is left out rather than sent in pieces.
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        set(ACCEPT, "*/*");
+        // A compressed answer has other bytes, other ranges, another digest.
+        set(ACCEPT_ENCODING, "identity");
+        set(USER_AGENT, &options.user_agent);
+        // What is meant for the listed host is for no other.
+        if same_origin(&self.url, &self.target) {
+            if let Some(credentials) = basic(&self.url) {
+                set(AUTHORIZATION, &credentials);
+            }
+            for (name, value) in &options.headers {
+                if let Ok(name) = name.parse() {
+                    set(name, value);
+                }
+            }
+        }
+        // Last: where the bytes belong is not for anybody's own headers to say.
+        headers.remove(RANGE);
+        headers.remove(IF_RANGE);
+        if let Some(condition) = self.condition() {
+            headers.insert(
+                RANGE,
+                format!("bytes={}-", self.part.bytes)
+                    .parse()
+                    .expect("digits"),
+            );
+            headers.insert(IF_RANGE, condition);
+        }
+        let mut url = self.target.clone();
+        // These fail for URLs without a host, which the list refuses.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Request { url, headers }
+    }
+
+    /// What the head of the answer means.
+    pub fn answered(
+        &mut self,
+        head: &Head,
+        options: &Options,
+        now: Instant,
+        date: SystemTime,
+    ) -> Answer {
+        // Those in a row are forgiven once; this is the end of the row.
+        self.forgiven = false;
+        let meaning = match head.status {
+            200 => self.whole(head, options, now),
+            206 => self.partial(head, options, now),
+            416 => Err(self.outside(head, options)),
+            301 | 302 | 303 | 307 | 308 => Err(self.redirected(head, options)),
+            408 | 425 | 429 | 500 | 502 | 503 | 504 => Err(self.put_off(head, options, date)),
+            status => Err(Next::Failed(format!("the server answered {status}"))),
+        };
+        match meaning {
+            Ok(body) => Answer::Body(body),
+            Err(next) => Answer::Next(next),
+        }
+    }
+
+    /// 200: the whole file, whatever was asked for.
+    fn whole(&mut self, head: &Head, options: &Options, now: Instant) -> Result<Body, Next> {
+        check_encoding(head)?;
+        let total = match head.length() {
+            Ok(total) => total,
+            Err(why) => return Err(self.failed(Trouble::Protocol(why), options)),
+        };
+        check_size(total, options)?;
+        self.part = Part {
+            bytes: 0,
+            total,
+            validator: head.validator(),
+        };
+        Ok(Body::new(0, total, now))
+    }
+
+    /// 206: the rest, if it is just what was asked for, of just that file.
+    fn partial(&mut self, head: &Head, options: &Options, now: Instant) -> Result<Body, Next> {
+        check_encoding(head)?;
+        let (asked, known) = (self.part.bytes, self.part.total);
+        let wrong = match head.content_range() {
+            _ if self.condition().is_none() => {
+                "a part of the file came, which nobody asked for".to_owned()
+            }
+            Some(ContentRange::Bytes { first, last, total }) => {
+                let fits = head
+                    .length()
+                    .is_ok_and(|length| length.is_none_or(|length| length == last - first + 1));
+                let changed = !self.part.validator.continues(&head.validator())
+                    || total.is_some() && known.is_some() && total != known
+                    || known.is_some_and(|known| last >= known);
+                match total.or(known) {
+                    _ if first != asked => {
+                        format!("bytes from {first} on came, not from {asked} on")
+                    }
+                    _ if !fits => "the range and the length of the answer differ".to_owned(),
+                    _ if changed => "the file has changed between two attempts".to_owned(),
+                    // Its end need not be the file's.
+                    None => "a part of the file came that does not say of how much".to_owned(),
+                    Some(total) => {
+                        self.part.total = Some(total);
+                        check_size(self.part.total, options)?;
+                        return Ok(Body::new(first, Some(last + 1), now));
+                    }
+                }
+            }
+            _ => "a part of the file came that does not say which".to_owned(),
+        };
+        self.begin_again();
+        Err(self.failed(Trouble::WrongRange(wrong), options))
+    }
+
+    /// 416: there is nothing from there on. Complete only if it is the same file.
+    fn outside(&mut self, head: &Head, options: &Options) -> Next {
+        let all = Some(ContentRange::Outside(self.part.bytes));
+        let ends_here = head.content_range() == all
+            && self.part.total.is_none_or(|total| total == self.part.bytes);
+        let same = match self.part.validator.agrees(&head.validator()) {
+            Agreement::Same => true,
+            // Many servers leave everything out here. They were asked on the
+            // condition that it is the same file, and every byte that was ever
+            // announced of it is there.
+            Agreement::Unknown => self.is_whole(),
+            Agreement::Contradicted => false,
+        };
+        if self.condition().is_some() && ends_here && same {
+            self.part.total = Some(self.part.bytes);
+            return Next::Complete;
+        }
+        self.begin_again();
+        let why = "the server has nothing from there on, so the file has changed";
+        self.failed(Trouble::WrongRange(why.to_owned()), options)
+    }
+
+    /// 3xx: elsewhere, by the same means, and not for ever.
+    fn redirected(&mut self, head: &Head, options: &Options) -> Next {
+        if self.redirects >= options.max_redirects {
+            return Next::Failed(format!("more than {} redirects", options.max_redirects));
+        }
+        let location = head.headers.get(LOCATION);
+        // Not `to_str`: some send what is to be percent-encoded as it is.
+        let Some(location) = location.and_then(|at| std::str::from_utf8(at.as_bytes()).ok()) else {
+            return Next::Failed(format!(
+                "the server answered {}, and not where",
+                head.status
+            ));
+        };
+        let target = match self.target.join(location) {
+            Ok(target) => target,
+            Err(wrong) => return Next::Failed(format!("redirected to {location:?}: {wrong}")),
+        };
+        if target.scheme() != self.url.scheme() {
+            return Next::Failed(format!(
+                "redirected from {} to {}, which is refused",
+                self.url.scheme(),
+                target.scheme()
+            ));
+        }
+        self.redirects += 1;
+        self.target = target;
+        self.target.set_fragment(None);
+        Next::Now
+    }
+
+    /// 429, 5xx and the like: not now.
+    fn put_off(&mut self, head: &Head, options: &Options, date: SystemTime) -> Next {
+        let asked = match head.status {
+            429 | 503 => head.retry_after(date),
+            _ => None,
+        };
+        match (self.failed(Trouble::Status(head.status), options), asked) {
+            (Next::After(backoff), Some(asked)) => {
+                Next::HostAfter(asked.min(options.retry_after_most).max(backoff))
+            }
+            (next, _) => next,
+        }
+    }
+
+    /// A piece of the body has come, of so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::TooLarge`] and [`Trouble::TooSlow`], to be told to
+    /// [`failed`](Self::failed) when what came before has been written.
+    pub fn received(
+        &mut self,
+        body: &mut Body,
+        bytes: usize,
+        options: &Options,
+        now: Instant,
+    ) -> Result<Take, Trouble> {
+        let room = body.end.map_or(u64::MAX, |end| end - body.position);
+        let taken = room.min(bytes as u64);
+        body.position = body.position.saturating_add(taken);
+        if taken < bytes as u64 {
+            return Ok(Take::Last(taken as usize));
+        }
+        if let Some(most) = options.max_size.filter(|most| body.position > *most) {
+            return Err(Trouble::TooLarge(most));
+        }
+        let (began, so_far) = body.window;
+        let so_far = so_far.saturating_add(taken);
+        body.window.1 = so_far;
+        let passed = now.saturating_duration_since(began);
+        if passed >= options.min_rate_window.max(Duration::from_secs(1)) {
+            body.window = (now, 0);
+            let least = u128::from(options.min_rate) * passed.as_millis() / 1000;
+            // What we held back ourselves is not the server's slowness.
+            if u128::from(so_far) < least && options.rate.is_none() {
+                return Err(Trouble::TooSlow {
+                    bytes: so_far,
+                    seconds: passed.as_secs(),
+                });
+            }
+        }
+        Ok(Take::All)
+    }
+
+    /// The body has ended as HTTP ends one. If that is not the end of the file,
+    /// what was received is to be written, and told to [`written`](Self::written),
+    /// as after a failure: only what that was told of counts as being there.
+    pub fn ended(&mut self, body: &Body, options: &Options) -> Next {
+        self.progress(body.position);
+        let announced = match (body.end, self.part.total) {
+            (Some(end), total) => total.map_or(end, |total| total.max(end)),
+            (None, _) => body.position,
+        };
+        if body.position == announced {
+            self.part.total = Some(announced);
+            return Next::Complete;
+        }
+        let got = body.position;
+        self.failed(Trouble::Short { got, announced }, options)
+    }
+
+    /// So many bytes of the file are on the disk now.
+    pub fn written(&mut self, bytes: u64) {
+        self.part.bytes = bytes;
+        self.progress(bytes);
+    }
+
+    /// It was never so far before: that gives spent retries back.
+    fn progress(&mut self, bytes: u64) {
+        let steps = bytes.saturating_sub(self.furthest) / PROGRESS_BYTES;
+        if steps > 0 {
+            self.furthest = bytes;
+            let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+            self.failures = self.failures.saturating_sub(steps);
+        }
+    }
+
+    /// An attempt has failed.
+    pub fn failed(&mut self, trouble: Trouble, options: &Options) -> Next {
+        let forgiven = trouble == Trouble::NoAnswer && !self.forgiven;
+        self.forgiven = trouble == Trouble::NoAnswer;
+        match &trouble {
+            _ if forgiven => return Next::Now,
+            Trouble::Descriptors => return Next::Crowded,
+            Trouble::Certificate(_) | Trouble::TooLarge(_) => {
+                return Next::Failed(trouble.to_string());
+            }
+            _ => {}
+        }
+        // Bytes that nothing can be joined to are not worth keeping.
+        if self.condition().is_none() && !self.is_whole() {
+            self.part.bytes = 0;
+        }
+        // Redirects may lead elsewhere by now.
+        self.target = self.url.clone();
+        self.redirects = 0;
+        if self.failures >= options.retries {
+            let tries = match self.retried {
+                0 => String::new(),
+                retries => format!(" ({} attempts)", u64::from(retries) + 1),
+            };
+            return Next::Failed(format!("{trouble}{tries}"));
+        }
+        self.failures += 1;
+        self.retried = self.retried.saturating_add(1);
+        Next::After(self.backoff(options))
+    }
+
+    /// How long to wait: doubling, with a jitter that keeps files which failed
+    /// together from coming back together.
+    fn backoff(&self, options: &Options) -> Duration {
+        let doublings = (self.failures - 1).min(16);
+        let wait = options.backoff.saturating_mul(1 << doublings);
+        let half = wait.min(options.backoff_most) / 2;
+        let seed = options.seed ^ self.key.0 as u64 ^ u64::from(self.retried);
+        half + half.mul_f64(fastrand::Rng::with_seed(seed).f64())
+    }
+
+    /// Nothing of what is on the disk is to be used.
+    fn begin_again(&mut self) {
+        self.whole_only = true;
+        self.part = Part::default();
+    }
+}
+
+impl Body {
+    fn new(offset: u64, end: Option<u64>, now: Instant) -> Self {
+        Self {
+            offset,
+            position: offset,
+            end,
+            window: (now, 0),
+        }
+    }
+
+    /// Where in the file the next byte belongs.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+}
+
+/// Refuses a body that is not the file's own bytes.
+fn check_encoding(head: &Head) -> Result<(), Next> {
+    match head.encoding() {
+        None => Ok(()),
+        Some(encoding) => Err(Next::Failed(format!(
+            "the server encoded the file as {encoding:?}, which nobody asked for"
+        ))),
+    }
+}
+
+/// Refuses a file that is larger than any may be.
+fn check_size(bytes: Option<u64>, options: &Options) -> Result<(), Next> {
+    match (bytes, options.max_size) {
+        (Some(bytes), Some(most)) if bytes > most => {
+            Err(Next::Failed(Trouble::TooLarge(most).to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn same_origin(one: &Url, other: &Url) -> bool {
+    one.scheme() == other.scheme()
+        && one.host_str() == other.host_str()
+        && one.port_or_known_default() == other.port_or_known_default()
+}
+
+/// The credentials of a URL, as `Authorization` sends them.
+fn basic(url: &Url) -> Option<String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decode = |text: &str| crate::name::percent_decode(text);
+    let mut pair = decode(url.username());
+    pair.push(b':');
+    pair.extend(decode(url.password().unwrap_or_default()));
+    Some(format!("Basic {}", STANDARD.encode(pair)))
+}

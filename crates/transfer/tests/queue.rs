@@ -1,0 +1,288 @@
+//! `Queue`: whatever happens in whatever order, each file is run to its end, by
+//! one unit at a time, and the run ends when all have been.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use transfer::list::Lines;
+use transfer::{Options, Part, Queue, Transfer, Turn};
+
+#[derive(Debug, Clone)]
+enum Event {
+    Add(Vec<u8>),
+    Turn,
+    /// One that runs is done.
+    Done(Index),
+    /// One is to be tried again after so many milliseconds, said before or after
+    /// it is said to have ended.
+    Again(Index, u64, bool),
+    /// So, and its host is to be left alone.
+    LeaveAlone(Index, u64),
+    Pass(u64),
+    Stop,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let index = any::<Index>;
+    prop_oneof![
+        3 => prop::collection::vec(0..4u8, 0..5).prop_map(Event::Add),
+        8 => Just(Event::Turn),
+        4 => index().prop_map(Event::Done),
+        3 => (index(), 0..50u64, any::<bool>()).prop_map(|(at, wait, order)| Event::Again(at, wait, order)),
+        2 => (index(), 0..50u64).prop_map(|(at, wait)| Event::LeaveAlone(at, wait)),
+        4 => (0..60u64).prop_map(Event::Pass),
+    ]
+}
+
+fn file(host: u8, number: usize) -> Transfer {
+    let line = format!("http://h{host}/{number}");
+    let entry = Lines::new(line.as_bytes()).next();
+    let entry = entry.expect("memory").expect("a line").expect("a URL");
+    Transfer::new(entry, Part::default())
+}
+
+/// What is to be true, kept beside the queue.
+struct Model {
+    queue: Queue,
+    now: Instant,
+    per_host: usize,
+    running: Vec<(String, Transfer)>,
+    /// When each that waits may begin.
+    waiting: HashMap<String, Instant>,
+    alone: HashMap<String, Instant>,
+    done: HashSet<String>,
+    added: usize,
+    closed: bool,
+}
+
+impl Model {
+    fn turn(&mut self) -> Result<Option<Turn>, TestCaseError> {
+        let may = |(name, when): (&String, &Instant)| {
+            let host = &name[..2];
+            let running = self.running.iter().filter(|(of, _)| of == host).count();
+            let left_alone = self.alone.get(host).is_some_and(|until| *until > self.now);
+            *when <= self.now && !left_alone && running < self.per_host
+        };
+        let some_may = self.waiting.iter().any(may);
+        match self.queue.turn(self.now) {
+            Turn::Begin(transfer) => {
+                let name = name(&transfer);
+                let when = self.waiting.get(&name);
+                prop_assert!(when.is_some(), "{name} began, and did not wait");
+                prop_assert!(may((&name, when.unwrap())), "{name} began too early");
+                self.waiting.remove(&name);
+                self.running.push((transfer.host().to_owned(), *transfer));
+                Ok(None)
+            }
+            Turn::Wait(when) => {
+                prop_assert!(!some_may, "one could begin");
+                let over = self.closed && self.running.is_empty() && self.waiting.is_empty();
+                prop_assert!(!over, "all is done");
+                prop_assert!(when.is_none_or(|when| when > self.now));
+                if self.running.is_empty() && !self.waiting.is_empty() {
+                    prop_assert!(when.is_some(), "nobody would ever wake");
+                }
+                if let Some(next) = self.waiting.values().filter(|at| **at > self.now).min() {
+                    prop_assert!(
+                        when.is_some_and(|when| when <= *next),
+                        "it would sleep too long"
+                    );
+                }
+                Ok(Some(Turn::Wait(when)))
+            }
+            Turn::End => {
+                prop_assert!(self.closed, "more may come");
+                prop_assert!(
+                    self.running.is_empty() && self.waiting.is_empty(),
+                    "not all is done"
+                );
+                Ok(Some(Turn::End))
+            }
+        }
+    }
+
+    fn end(&mut self, at: &Index) -> Option<(String, Transfer)> {
+        match self.running.is_empty() {
+            true => None,
+            false => Some(self.running.swap_remove(at.index(self.running.len()))),
+        }
+    }
+
+    fn wait_for(&mut self, transfer: &Transfer, when: Instant) {
+        self.waiting.insert(name(transfer), when);
+    }
+}
+
+/// Its host, then its number.
+fn name(transfer: &Transfer) -> String {
+    format!("{}{}", transfer.host(), transfer.name)
+}
+
+fn run(per_host: Option<usize>, events: &[Event]) -> Result<(), TestCaseError> {
+    let options = Options {
+        per_host,
+        ..Options::default()
+    };
+    let mut model = Model {
+        queue: Queue::new(&options),
+        now: Instant::now(),
+        per_host: per_host.unwrap_or(usize::MAX),
+        running: Vec::new(),
+        waiting: HashMap::new(),
+        alone: HashMap::new(),
+        done: HashSet::new(),
+        added: 0,
+        closed: false,
+    };
+    let mut stopped = false;
+    for event in events {
+        let room = model.queue.room();
+        match event {
+            Event::Add(hosts) => {
+                let hosts = &hosts[..hosts.len().min(room)];
+                let from = model.added;
+                let files: Vec<_> = (from..)
+                    .zip(hosts)
+                    .map(|(at, host)| file(*host, at))
+                    .collect();
+                if !stopped {
+                    model.added += files.len();
+                    for file in &files {
+                        model.wait_for(file, model.now);
+                    }
+                }
+                model.queue.add(files);
+            }
+            Event::Turn => drop(model.turn()?),
+            Event::Done(at) => {
+                if let Some((host, transfer)) = model.end(at) {
+                    model.queue.ended(&host, model.now);
+                    model.done.insert(name(&transfer));
+                }
+            }
+            Event::Again(at, wait, first) => {
+                if let Some((host, transfer)) = model.end(at) {
+                    let when = model.now + Duration::from_millis(*wait);
+                    if !stopped {
+                        model.wait_for(&transfer, when);
+                    }
+                    if *first {
+                        model.queue.again(transfer, when);
+                        model.queue.ended(&host, model.now);
+                    } else {
+                        model.queue.ended(&host, model.now);
+                        model.queue.again(transfer, when);
+                    }
+                }
+            }
+            Event::LeaveAlone(at, wait) => {
+                if let Some((host, transfer)) = model.end(at) {
+                    let wait = Duration::from_millis(*wait);
+                    let when = model.now + wait;
+                    model.queue.ended(&host, model.now);
+                    model.queue.leave_alone(&host, wait, model.now);
+                    let until = model.alone.entry(host).or_insert(when);
+                    *until = (*until).max(when);
+                    if !stopped {
+                        model.wait_for(&transfer, when);
+                    }
+                    model.queue.again(transfer, when);
+                }
+            }
+            Event::Pass(time) => model.now += Duration::from_millis(*time),
+            Event::Stop => {
+                model.queue.stop();
+                model.waiting.clear();
+                stopped = true;
+                model.closed = true;
+            }
+        }
+        prop_assert_eq!(model.queue.running(), model.running.len());
+    }
+    // The list ends, and all that is left is done.
+    model.queue.close();
+    model.closed = true;
+    for _ in 0..10_000 {
+        match model.turn()? {
+            None => {}
+            Some(Turn::End) => {
+                prop_assert!(stopped || model.done.len() == model.added, "one was lost");
+                prop_assert!(
+                    matches!(model.queue.turn(model.now), Turn::End),
+                    "it ends for all"
+                );
+                return Ok(());
+            }
+            Some(Turn::Wait(when)) => match model.running.pop() {
+                Some((host, transfer)) => {
+                    model.queue.ended(&host, model.now);
+                    model.done.insert(name(&transfer));
+                }
+                None => model.now = when.expect("nobody would ever wake"),
+            },
+            Some(Turn::Begin(_)) => unreachable!("it is told by none"),
+        }
+    }
+    Err(TestCaseError::fail("it does not end"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_file_runs_to_its_end(
+        per_host in prop::option::of(1..4usize),
+        events in prop::collection::vec(event(), 0..80),
+    ) {
+        run(per_host, &events)?;
+    }
+
+    #[test]
+    fn after_a_stop_all_that_runs_ends_and_nothing_begins(
+        per_host in prop::option::of(1..4usize),
+        mut events in prop::collection::vec(event(), 0..60),
+        at in any::<Index>(),
+    ) {
+        let at = at.index(events.len() + 1);
+        events.insert(at, Event::Stop);
+        run(per_host, &events)?;
+    }
+}
+
+#[test]
+fn what_waits_for_a_retry_holds_back_no_others_but_not_without_end() {
+    let mut queue = Queue::new(&Options::default());
+    let now = Instant::now();
+    let later = now + Duration::from_secs(5);
+    let mut failed = 0;
+    while queue.room() > 0 {
+        queue.add([file(0, failed)]);
+        let Turn::Begin(transfer) = queue.turn(now) else {
+            panic!("it did not begin")
+        };
+        queue.ended(transfer.host(), now);
+        queue.again(*transfer, later);
+        failed += 1;
+    }
+    assert!((1000..2000).contains(&failed), "{failed}");
+}
+
+#[test]
+fn calls_that_make_no_sense_break_nothing() {
+    let options = Options {
+        per_host: Some(1),
+        limit: usize::MAX,
+        ..Options::default()
+    };
+    let (mut queue, now) = (Queue::new(&options), Instant::now());
+    queue.ended("h0", now);
+    queue.leave_alone("h0", Duration::MAX, now);
+    queue.leave_alone("h1", Duration::ZERO, now);
+    queue.ended("h1", now);
+    queue.add([file(1, 0), file(1, 1)]);
+    assert!(matches!(queue.turn(now), Turn::Begin(_)));
+    assert!(matches!(queue.turn(now), Turn::Wait(None)));
+    assert_eq!(queue.running(), 1);
+}

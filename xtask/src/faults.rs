@@ -1,0 +1,287 @@
+//! `cargo xtask faults`: the downloaders, put to the test.
+//!
+//! - A [`case`] tells in data what is downloaded, what happens meanwhile, and what
+//!   is right; [`cases`] has all of them, under the 28 faults.
+//! - A [`trial`] puts one to a model's [`program`], in a [`place`] of its own,
+//!   with the [`origins`] as servers, and [`judge`] says what is wrong.
+//! - The [`matrix`] does all of that for all models, and [`table`] shows it.
+//! - [`kills`] and [`million`] are what does not fit into a case.
+
+pub mod case;
+pub mod cases;
+pub mod judge;
+pub mod kills;
+pub mod matrix;
+pub mod million;
+pub mod origins;
+pub mod place;
+pub mod program;
+pub mod table;
+pub mod trial;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use origin::Origin;
+use runner::scratch;
+use suite::Invalid;
+
+use crate::child::{self, Stopped};
+use crate::contestants::{self, Profile};
+use crate::interrupt::Interrupt;
+use crate::plan::MODELS;
+use crate::progress::Progress;
+use crate::session::End;
+use crate::units::memory;
+use crate::{readme, workspace};
+use case::Case;
+use matrix::Model;
+use origins::Origins;
+use trial::Bench;
+
+/// What the README's table stands between.
+const MARKS: [&str; 2] = [
+    "<!-- faults: written by `cargo xtask faults --readme` -->",
+    "<!-- /faults -->",
+];
+/// Room for the files of all cases, or of some downloads.
+const ROOM: u64 = 2 << 30;
+/// Room for a tiny file.
+const ROOM_A_FILE: u64 = 8 * 1024;
+/// The most that the memory of a long list may be above that of a short one.
+const FLAT: f64 = 1.1;
+
+/// Puts every model's downloader to the test: a server that does everything wrong
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Which models, with commas; all, if none is named
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(MODELS))]
+    models: Vec<String>,
+    /// Only this case, or all of the fault with this number; can be given again
+    #[arg(long, value_name = "NAME|NUMBER")]
+    only: Vec<String>,
+    /// Puts the table into README.md as well
+    #[arg(long, conflicts_with_all = ["only", "models"])]
+    readme: bool,
+    /// Instead, kills each model so often while it downloads
+    #[arg(long, value_name = "N", conflicts_with_all = ["only", "readme"])]
+    kills: Option<u64>,
+    /// What the times of the kills are drawn from; random, if not given
+    #[arg(long, requires = "kills")]
+    seed: Option<u64>,
+    /// Instead, downloads a list of a million URLs, or of so many
+    #[arg(
+        long,
+        value_name = "URLS",
+        num_args = 0..=1,
+        default_missing_value = "1000000",
+        conflicts_with_all = ["only", "readme", "kills"]
+    )]
+    million: Option<u64>,
+    /// How many cases at once: most of them wait
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u8).range(1..))]
+    at_once: u8,
+    /// Builds sooner what runs slower
+    #[arg(long)]
+    debug: bool,
+    /// Tries what stands in this directory instead of building
+    #[arg(long, hide = true)]
+    prebuilt: Option<PathBuf>,
+}
+
+/// Puts the downloaders to the test.
+///
+/// # Errors
+///
+/// When that cannot be done. That some fail is no error.
+pub fn faults(options: &Options) -> anyhow::Result<End> {
+    child::adopt_orphans()?;
+    let interrupt = Interrupt::install().context("cannot take signals")?;
+    let progress = Progress::new();
+    let cases = options.cases()?;
+    let (models, origin) = match options.build(&interrupt, &progress) {
+        Ok(built) => built,
+        Err(Stopped::Failed(error)) => return Err(error),
+        Err(Stopped::Interrupted | Stopped::Overtime(_)) => return Ok(End::Interrupted),
+    };
+    let room = ROOM + options.million.unwrap_or_default() * ROOM_A_FILE;
+    let (scratch, _) = scratch::directory(room)?;
+    let parent = scratch.path();
+    let well = if let Some(kills) = options.kills {
+        let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+        progress.stage(&format!("{kills} kills of each model, seed {seed}"));
+        let origin = Origin::spawn(&origin, &[])?;
+        let reports = kills::run(&models, kills, seed, origin.url(), parent, &interrupt);
+        reports
+            .iter()
+            .for_each(|report| progress.print(&said(report)));
+        reports.iter().all(|report| report.wrong.is_empty())
+    } else if let Some(urls) = options.million {
+        let mut well = true;
+        for model in &models {
+            let figures = million::run(model, urls, &origin, parent, &interrupt, &progress);
+            let [short, long] = match figures {
+                Err(_) if interrupt.came() => return Ok(End::Interrupted),
+                figures => figures.with_context(|| model.name.clone())?,
+            };
+            for figures in [&short, &long] {
+                progress.print(&of_a_list(&model.name, figures));
+            }
+            let above = long.peak as f64 / short.peak as f64;
+            progress.print(&format!(
+                "  memory of the long list: {above:.2} times that of the short one"
+            ));
+            well &= above <= FLAT;
+        }
+        well
+    } else {
+        options.put_to_the_test(cases, &models, &origin, parent, &interrupt, &progress)?
+    };
+    Ok(match well {
+        _ if interrupt.came() => End::Interrupted,
+        true => End::Well,
+        false => End::WithFailures,
+    })
+}
+
+impl Options {
+    /// In the order of the tables, and each once, however they were named.
+    fn models(&self) -> Vec<&'static str> {
+        let default = match self.million {
+            Some(_) => &["tokio"][..],
+            None => &MODELS,
+        };
+        let named = |model: &&str| self.models.iter().any(|name| name == model);
+        match self.models.is_empty() {
+            true => default.to_vec(),
+            false => MODELS.into_iter().filter(named).collect(),
+        }
+    }
+
+    /// Those that are asked for.
+    fn cases(&self) -> anyhow::Result<Vec<Case>> {
+        let is = |case: &Case, only: &str| case.name == only || case.fault.to_string() == only;
+        let mut cases = cases::all();
+        for only in &self.only {
+            if !cases.iter().any(|case| is(case, only)) {
+                let allowed = "a case's name, or a fault's number from 1 to 28";
+                return Err(Invalid::new("--only", only, allowed).into());
+            }
+        }
+        let wanted = |case: &Case| self.only.iter().any(|only| is(case, only));
+        cases.retain(|case| self.only.is_empty() || wanted(case));
+        Ok(cases)
+    }
+
+    /// The models' programs, and the origin's.
+    fn build(
+        &self,
+        interrupt: &Interrupt,
+        progress: &Progress,
+    ) -> Result<(Vec<Model>, PathBuf), Stopped> {
+        let profile = match self.debug {
+            true => Profile::Debug,
+            false => Profile::Release,
+        };
+        let root = workspace::root();
+        let program = |package: &str| match &self.prebuilt {
+            Some(directory) => Ok(Some(directory.join(package))),
+            None => contestants::program(&root, package, profile, interrupt, progress),
+        };
+        let origin = program("origin")?
+            .context("the origin does not build")
+            .map_err(Stopped::Failed)?;
+        let models = self.models().into_iter().map(|name| {
+            Ok(Model {
+                name: name.to_owned(),
+                program: program(&workspace::package(name))?,
+            })
+        });
+        Ok((models.collect::<Result<_, _>>()?, origin))
+    }
+
+    /// The matrix. True if nothing is wrong and everything could be tried.
+    fn put_to_the_test(
+        &self,
+        cases: Vec<Case>,
+        models: &[Model],
+        origin: &Path,
+        parent: &Path,
+        interrupt: &Interrupt,
+        progress: &Progress,
+    ) -> anyhow::Result<bool> {
+        progress.stage(&format!("{} cases, {} models", cases.len(), models.len()));
+        let origins = Origins::start(origin, parent)?;
+        let bench = Bench {
+            origins: &origins,
+            parent,
+            name_spaces: name_spaces(parent),
+            interrupt,
+        };
+        let matrix = matrix::run(cases, models, self.at_once.into(), &bench, progress);
+        progress.print(&table::terminal(&matrix));
+        let [_, failed, _] = matrix.counts();
+        let unbuilt = models.iter().any(|model| model.program.is_none());
+        let well = failed == 0 && !unbuilt;
+        if self.readme && !interrupt.came() {
+            let path = workspace::root().join("README.md");
+            readme::replace(&path, MARKS, &table::markdown(&matrix))?;
+        }
+        Ok(well)
+    }
+}
+
+/// How to get name spaces to mount in, if there is a way: as whoever may, or as
+/// root of a name space of one's own.
+fn name_spaces(directory: &Path) -> Option<&'static [&'static str]> {
+    let ways: [&[&str]; 2] = [&["unshare", "-m"], &["unshare", "-rm"]];
+    ways.into_iter().find(|way| {
+        let mut command = Command::new(way[0]);
+        command.args(&way[1..]);
+        command
+            .args(["mount", "-t", "tmpfs", "-o", "size=200k", "none"])
+            .arg(directory);
+        command.output().is_ok_and(|done| done.status.success())
+    })
+}
+
+/// What came of kills, in a line; and what is wrong.
+fn said(report: &kills::Report) -> String {
+    let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
+    let mut text = format!(
+        "{:9} {}  {} kills ({} of a child alone), {} downloads of {:.1} MiB, {:.2} MiB more sent \
+         ({:.1} allowed), {:.0} s",
+        report.model,
+        if report.wrong.is_empty() {
+            "pass"
+        } else {
+            "FAIL"
+        },
+        report.kills,
+        report.children,
+        report.downloads,
+        mib(report.payload / report.downloads.max(1)),
+        mib(report.sent) - mib(report.payload),
+        mib(report.allowance),
+        report.took.as_secs_f64()
+    );
+    for wrong in &report.wrong {
+        text += &format!("\n    {wrong}");
+    }
+    text
+}
+
+/// What a list took, in a line.
+fn of_a_list(model: &str, figures: &million::Figures) -> String {
+    format!(
+        "{model}: {} URLs: {:.1} s, {} at most; again with all of them there: {:.1} s, {} at most",
+        figures.urls,
+        figures.took.as_secs_f64(),
+        memory(figures.peak),
+        figures.resumed.as_secs_f64(),
+        memory(figures.resumed_peak)
+    )
+}

@@ -1,0 +1,45 @@
+//! Every model's downloader, put to the test through its own program.
+
+use std::process::Command;
+
+/// Runs the real command. It tells what was wrong.
+#[track_caller]
+fn faults(arguments: &[&str]) -> String {
+    let done = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["faults", "--debug"])
+        .args(arguments)
+        .output()
+        .expect("it starts");
+    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{printed}\n{said}");
+    printed
+}
+
+// One after the other: several at once would only wait for each other, and be
+// late for what has to be in time.
+#[test]
+fn the_downloaders_stand_every_test() {
+    let printed = faults(&[]);
+    for words in ["what is right", "async-std", "28", " 0 failed"] {
+        assert!(printed.contains(words), "no {words} in {printed}");
+    }
+
+    let printed = faults(&["--kills", "6", "--seed", "3"]);
+    assert_eq!(printed.matches("pass").count(), 6, "{printed}");
+    assert_eq!(printed.matches(" 6 kills").count(), 6, "{printed}");
+
+    let printed = faults(&["--million", "20000"]);
+    assert!(printed.contains("20000 URLs"), "{printed}");
+}
+
+#[test]
+fn what_is_not_there_is_not_tried() {
+    let done = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["faults", "--only", "29"])
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.contains("29"), "{said}");
+}
