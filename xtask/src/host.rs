@@ -51,7 +51,8 @@ pub fn revision(root: &Path) -> String {
     output(Command::new("git").args(git).current_dir(root))
 }
 
-/// The compiler, and each library that a model itself depends on.
+/// The compiler, and each library that a model itself depends on, or what the
+/// models share of an HTTP library.
 ///
 /// # Errors
 ///
@@ -63,7 +64,11 @@ pub fn versions(root: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     versions.insert("rustc".to_owned(), rustc);
     let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
     for node in nodes {
-        if !metadata[&node.id].name.starts_with("model-") {
+        let owner = metadata[&node.id].name.as_str();
+        if !["model-", "http-"]
+            .iter()
+            .any(|kind| owner.starts_with(kind))
+        {
             continue;
         }
         for dependency in &node.deps {
@@ -102,6 +107,6 @@ mod tests {
         let versions = versions(&crate::workspace::root()).expect("cargo tells");
         assert!(versions["rustc"].starts_with("rustc 1."));
         assert_eq!(versions["async-std"], "1.13.2");
-        assert!(versions.contains_key("tokio") && !versions.contains_key("suite"));
+        assert!(versions.contains_key("hyper") && !versions.contains_key("suite"));
     }
 }

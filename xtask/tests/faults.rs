@@ -1,6 +1,13 @@
 //! Every model's downloader, put to the test through its own program.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
+
+use xtask::contestants::{self, Profile};
+use xtask::interrupt::Interrupt;
+use xtask::progress::Progress;
+use xtask::workspace;
 
 /// Runs the real command. It tells what was wrong.
 #[track_caller]
@@ -31,6 +38,30 @@ fn the_downloaders_stand_every_test() {
 
     let printed = faults(&["--million", "20000"]);
     assert!(printed.contains("20000 URLs"), "{printed}");
+}
+
+#[test]
+fn a_program_that_does_nothing_fails_every_test() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (interrupt, progress) = (Interrupt::default(), Progress::new());
+    let root = workspace::root();
+    let origin = contestants::program(&root, "origin", Profile::Debug, &interrupt, &progress);
+    let origin = origin.expect("nobody interrupts").expect("it builds");
+    symlink(origin, directory.path().join("origin")).expect("a link");
+    let idle = directory.path().join("model-serial");
+    fs::write(&idle, "#!/bin/sh\nexit $EXIT\n").expect("a program");
+    fs::set_permissions(&idle, Permissions::from_mode(0o755)).expect("a program");
+    for exit in ["0", "1"] {
+        let done = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(["faults", "--models", "serial", "--prebuilt"])
+            .arg(directory.path())
+            .env("EXIT", exit)
+            .output()
+            .expect("it starts");
+        let printed = String::from_utf8_lossy(&done.stdout);
+        assert_eq!(done.status.code(), Some(1), "{printed}");
+        assert!(printed.contains(" models: 0 passed"), "{printed}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use hyper::{Request, Uri, Version};
 use transfer::{Head, Trouble};
 use url::{Position, Url};
 
+use crate::bounded::{Bounded, Reads};
 use crate::trouble;
 
 /// The most bytes that are read at once, and that a head may have (as in Node).
@@ -32,6 +33,7 @@ pub struct Connection {
     /// Whether the last answer has been read to its end, and the connection
     /// outlasts it.
     reusable: Arc<AtomicBool>,
+    reads: Reads,
     /// Nothing is ever sent here: its end is the driver's.
     _alive: oneshot::Sender<Infallible>,
 }
@@ -52,6 +54,11 @@ pub async fn handshake<I>(
 where
     I: Read + Write + Send + Unpin + 'static,
 {
+    let reads = Reads::new();
+    let io = Bounded {
+        io,
+        reads: reads.clone(),
+    };
     let (requests, connection) = Builder::new()
         .max_buf_size(BUFFER_BYTES)
         .max_headers(MOST_HEADERS)
@@ -78,6 +85,7 @@ where
         requests,
         origin: Origin::of(url),
         reusable: Arc::default(),
+        reads,
         _alive: alive,
     };
     Ok((connection, driver))
@@ -96,7 +104,9 @@ impl Connection {
     pub async fn send(&mut self, request: &transfer::Request) -> Result<Response, Trouble> {
         self.reusable = Arc::default();
         let request = hyper_request(request)?;
+        self.reads.bound();
         let response = self.requests.send_request(request).await;
+        self.reads.unbound();
         let (head, body) = response.map_err(trouble::before_head)?.into_parts();
         let response = Response {
             reusable: outlasts(head.version, &head.headers).then(|| self.reusable.clone()),

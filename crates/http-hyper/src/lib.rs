@@ -8,6 +8,7 @@
 //! A connection is closed by dropping its [`Connection`]. It is to be kept for
 //! another request by [`Idle::keep`], which drops those that are not fit for one.
 
+mod bounded;
 mod connection;
 mod idle;
 mod trouble;

@@ -7,6 +7,9 @@ use transfer::Trouble;
 
 /// Before the head of an answer has come.
 pub(crate) fn before_head(error: hyper::Error) -> Trouble {
+    if let Some(ours) = io_error(&error).and_then(|io| io.get_ref()?.downcast_ref::<Trouble>()) {
+        return ours.clone();
+    }
     let closed = error.is_canceled()
         || error.is_incomplete_message()
         || matches!(
@@ -42,7 +45,11 @@ pub(crate) fn in_body(error: hyper::Error) -> Trouble {
 
 /// The kind of the I/O error that lies beneath, if one does.
 fn io_kind(error: &hyper::Error) -> Option<ErrorKind> {
+    io_error(error).map(io::Error::kind)
+}
+
+fn io_error(error: &hyper::Error) -> Option<&io::Error> {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    let mut io = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
-    io.next().map(io::Error::kind)
+    let mut io = causes.filter_map(|cause| cause.downcast_ref());
+    io.next()
 }

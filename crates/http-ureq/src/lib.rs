@@ -2,9 +2,9 @@
 //! terms of the crate `transfer`.
 //!
 //! ureq frames requests and answers and keeps connections; the connections are
-//! ours ([`wire`]). They wait for a byte no longer than the idle timeout, and
-//! [`Client::interrupt`] ends every wait there is: for a connection, for a
-//! handshake, for a byte.
+//! ours (`wire.rs`). They wait for a byte no longer than the idle timeout, and
+//! [`Client::interrupt`] ends every wait for a connection, a handshake or a byte.
+//! Only for a name server it has to wait: nothing in std can be told not to.
 //!
 //! A connection is kept for another request when a body has been read to its
 //! end, and closed when a [`Response`] is dropped before.

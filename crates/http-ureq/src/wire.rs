@@ -217,6 +217,7 @@ impl Connector for Connects {
                 read_timeout: limits,
                 write_timeout: limits,
                 phase: Phase::Idle,
+                asked: Instant::now(),
                 informational: 0,
             })
         });
@@ -282,6 +283,8 @@ pub(crate) struct Connection {
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
     phase: Phase,
+    /// When the last request was sent.
+    asked: Instant,
     /// Bytes of informational answers that came before the answer.
     informational: usize,
 }
@@ -443,6 +446,7 @@ impl Transport for Connection {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.phase = Phase::Head;
+        self.asked = Instant::now();
         self.informational = 0;
         let timeout = timeout.for_write().not_zero().map(|timeout| *timeout);
         let told = match timeout == self.write_timeout {
@@ -475,7 +479,12 @@ impl Transport for Connection {
                 if self.phase == Phase::Head {
                     self.skip_informational().map_err(carried)?;
                 }
-                Ok(true)
+                // A head has as long as its first byte: one that comes byte by
+                // byte could go on for ever.
+                match timeout.filter(|_| self.phase == Phase::Head) {
+                    Some(most) if self.asked.elapsed() >= most => Err(carried(Trouble::Idle(most))),
+                    _ => Ok(true),
+                }
             }
             Err(error) => Err(carried(self.trouble(error, timeout))),
         }

@@ -31,7 +31,7 @@ use crate::http::within;
 pub struct BackEnd {
     /// Connections that wait for a request, whoever has opened them.
     pub idle: Arc<Idle>,
-    /// How long to wait, and whom to trust: none has no TLS, and waits.
+    /// How long to wait, and whom to trust: without one it waits, and has no TLS.
     pub session: Option<Arc<Session>>,
 }
 
@@ -50,7 +50,8 @@ impl HttpClient for BackEnd {
         let request = translate(&request);
         let mut connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
-            None => self.connect(&request.url).await?,
+            // In a box: it is large, and rare.
+            None => Box::pin(self.connect(&request.url)).await?,
         };
         let sent = connection.send(&request);
         let mut answer = match self.session.as_deref() {

@@ -81,6 +81,25 @@ impl Files {
         self.changed.notify(usize::MAX);
     }
 
+    /// A file that has begun has ended, or goes on when `next` says. Both under
+    /// one lock: between the two, others would take the run to be over.
+    fn rests(&self, host: &str, transfer: Transfer, next: Option<Next>) {
+        let (mut queue, now) = (self.queue(), Instant::now());
+        queue.ended(host, now);
+        match next {
+            Some(Next::Crowded) => queue.again(transfer, now),
+            Some(Next::After(wait)) => queue.again(transfer, now + wait),
+            Some(Next::HostAfter(wait)) => {
+                queue.leave_alone(host, wait, now);
+                queue.again(transfer, now + wait);
+            }
+            // This worker is the one to have what this leaves room for.
+            _ => return,
+        }
+        drop(queue);
+        self.changed.notify(usize::MAX);
+    }
+
     fn stop(&self) {
         self.change(Queue::stop);
         self.room.notify(1);
@@ -176,21 +195,11 @@ impl Unit {
             let alone = Trouble::Connect("too many files are open".to_owned());
             next = Some(transfer.failed(alone, &session.options));
         }
-        let now = Instant::now();
-        files.queue().ended(&host, now);
-        match next {
-            None | Some(Next::Now | Next::Complete) => {}
-            Some(Next::Crowded) => files.change(|queue| queue.again(transfer, now)),
-            Some(Next::After(wait)) => files.change(|queue| queue.again(transfer, now + wait)),
-            Some(Next::HostAfter(wait)) => files.change(|queue| {
-                queue.leave_alone(&host, wait, now);
-                queue.again(transfer, now + wait);
-            }),
-            Some(Next::Failed(why)) => {
-                let session = session.clone();
-                unblock(&self.pool, move || session.fail(&transfer, why)).await;
-            }
+        if let Some(Next::Failed(why)) = &next {
+            let (session, transfer, why) = (session.clone(), transfer.clone(), why.clone());
+            unblock(&self.pool, move || session.fail(&transfer, why)).await;
         }
+        files.rests(&host, transfer, next);
         !gives_up
     }
 
@@ -293,13 +302,21 @@ impl Unit {
         }
     }
 
-    /// Writes what has come so far; else how it goes on.
+    /// Writes what has come so far, and names what has waited for it; else how it
+    /// goes on.
     async fn flush(
         &self,
         transfer: &mut Transfer,
         mut partial: Partial,
     ) -> std::result::Result<Partial, Option<Next>> {
-        let flushed = unblock(&self.pool, move || (partial.flush(), partial));
+        let session = self.session.clone();
+        let flushed = unblock(&self.pool, move || {
+            let due = |()| match session.is_due() {
+                true => session.commit(),
+                false => Ok(()),
+            };
+            (partial.flush().and_then(due), partial)
+        });
         let (flushed, partial) = flushed.await;
         transfer.written(partial.bytes());
         match flushed {

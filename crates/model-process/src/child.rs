@@ -162,6 +162,7 @@ fn watch(
     mailbox: &IpcSender<Mail>,
 ) -> io::Result<ExitStatus> {
     let mut child = command.spawn()?;
+    drop(command); // and with it what has become the child's standard input
     let pid = Pid::from_child(&child);
     match pidfd_open(pid, PidfdFlags::empty()) {
         // Whoever asked for this child waits for it.

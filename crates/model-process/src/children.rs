@@ -33,6 +33,9 @@ pub const MOST_CHILDREN: usize = 256;
 /// start, or while a pipeline is laid), and for everything else.
 const DESCRIPTORS_A_CHILD: u64 = 3;
 const DESCRIPTORS_BESIDE: u64 = 64;
+/// The same for a download, which can do with fewer children than there are
+/// requests wanted, and so counts closely.
+const DESCRIPTORS_BESIDE_DOWNLOAD: u64 = 24;
 
 /// How often the same work may cost a child before it is given up.
 pub const MOST_DEATHS: u32 = 5;
@@ -127,24 +130,34 @@ impl Children {
 
     /// Makes sure that the first `units` places are filled.
     pub fn stand(&mut self, units: usize) -> Result<()> {
-        self.make_places(units)?;
+        supported(units)?;
+        self.make_places(units);
         self.fill(0..units)
     }
 
-    /// Makes sure that there are so many places, and that none of them is empty
-    /// that was filled once: more children are started when there is work.
-    pub fn replace(&mut self, units: usize) -> Result<()> {
-        let before = self.places.len().min(units);
-        self.make_places(units)?;
-        self.fill(0..before)
+    /// Makes sure that the first places are filled: so many, or as many as can
+    /// be had with the files that this process may open.
+    pub fn stand_at_most(&mut self, units: usize) -> Result<()> {
+        let units = at_most(units)?;
+        self.make_places(units);
+        self.fill(0..units)
     }
 
-    fn make_places(&mut self, units: usize) -> Result<()> {
-        supported(units)?;
+    /// Makes sure that there are places for so many, or as many as there can be,
+    /// and that none of them is empty that was filled once: more children are
+    /// started when there is work. Returns how many there are.
+    pub fn replace_at_most(&mut self, units: usize) -> Result<usize> {
+        let units = at_most(units)?;
+        let before = self.places.len().min(units);
+        self.make_places(units);
+        self.fill(0..before)?;
+        Ok(units)
+    }
+
+    fn make_places(&mut self, units: usize) {
         if self.places.len() < units {
             self.places.resize_with(units, || None);
         }
-        Ok(())
     }
 
     /// Makes sure that these places are filled.
@@ -390,11 +403,7 @@ fn check_temporary_directory() -> Result<()> {
 
 /// Refuses more children than there can be.
 fn supported(units: usize) -> Result<()> {
-    if units > MOST_CHILDREN {
-        bail!(Unsupported(format!(
-            "{units} units would be {units} child processes, and at most {MOST_CHILDREN} are started"
-        )));
-    }
+    check_most(units)?;
     let needed = units as u64 * DESCRIPTORS_A_CHILD + DESCRIPTORS_BESIDE;
     match getrlimit(Resource::Nofile).current {
         Some(limit) if limit < needed => bail!(Unsupported(format!(
@@ -402,6 +411,24 @@ fn supported(units: usize) -> Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// So many children, or as many as there can be with the files that this process
+/// may open, and one in any case.
+fn at_most(units: usize) -> Result<usize> {
+    check_most(units)?;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let can_be = limit.saturating_sub(DESCRIPTORS_BESIDE_DOWNLOAD) / DESCRIPTORS_A_CHILD;
+    Ok(units.min(usize::try_from(can_be).unwrap_or(usize::MAX).max(1)))
+}
+
+fn check_most(units: usize) -> Result<()> {
+    if units > MOST_CHILDREN {
+        bail!(Unsupported(format!(
+            "{units} units would be {units} child processes, and at most {MOST_CHILDREN} are started"
+        )));
+    }
+    Ok(())
 }
 
 /// ipc-channel cuts a wait down to milliseconds, and one that is cut down to

@@ -22,10 +22,12 @@ use crate::worker::{self, LONGEST_TEXT};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
-    let limit = session.options.limit;
     let terms = Box::new(Terms::of(session)?);
     children.look();
-    children.replace(limit)?;
+    let limit = children.replace_at_most(session.options.limit)?;
+    if limit < session.options.limit {
+        session.note(&format!("too many files are open: {limit} at once"));
+    }
     children.shared().rate.store(0, Relaxed);
     let meters = Arc::new(Meters::new(children.memory(), limit));
     let looked_at = Arc::clone(&meters);

@@ -37,7 +37,7 @@ mod worker;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use suite::{Model, Result, Setup};
+use suite::{Model, Result, Setup, Workload};
 use transfer::Session;
 
 use crate::children::Children;
@@ -61,7 +61,10 @@ impl Process {
 impl Model for Process {
     fn start(setup: &Setup) -> Result<Self> {
         let mut children = Children::new(&setup.program)?;
-        children.stand(setup.units)?;
+        match setup.workload {
+            Workload::Download => children.stand_at_most(setup.units)?,
+            _ => children.stand(setup.units)?,
+        }
         Ok(Self {
             children: Mutex::new(children),
             blocking_children: setup.blocking_threads,

@@ -32,7 +32,8 @@ impl Client {
     pub async fn send(&self, request: &Request) -> Result<(Connection, Response), Trouble> {
         let mut connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
-            None => self.connect(&request.url).await?,
+            // In a box: it is large, and rare.
+            None => Box::pin(self.connect(&request.url)).await?,
         };
         let sent = connection.send(request);
         let response = match &self.session {

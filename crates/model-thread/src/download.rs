@@ -82,6 +82,25 @@ impl Files {
         self.changed.notify_all();
     }
 
+    /// A file that has begun has ended, or goes on when `next` says. Both under
+    /// one lock: between the two, others would take the run to be over.
+    fn rests(&self, host: &str, transfer: Transfer, next: Option<Next>) {
+        let (mut queue, now) = (self.queue(), Instant::now());
+        queue.ended(host, now);
+        match next {
+            Some(Next::Crowded) => queue.again(transfer, now),
+            Some(Next::After(wait)) => queue.again(transfer, now + wait),
+            Some(Next::HostAfter(wait)) => {
+                queue.leave_alone(host, wait, now);
+                queue.again(transfer, now + wait);
+            }
+            // This worker is the one to have what this leaves room for.
+            _ => return,
+        }
+        drop(queue);
+        self.changed.notify_all();
+    }
+
     fn stop(&self) {
         self.change(Queue::stop);
         self.room.notify_all();
@@ -177,18 +196,10 @@ impl Unit<'_> {
             let alone = Trouble::Connect("too many files are open".to_owned());
             next = Some(transfer.failed(alone, &session.options));
         }
-        let now = Instant::now();
-        files.queue().ended(&host, now);
-        match next {
-            None | Some(Next::Now | Next::Complete) => {}
-            Some(Next::Crowded) => files.change(|queue| queue.again(transfer, now)),
-            Some(Next::After(wait)) => files.change(|queue| queue.again(transfer, now + wait)),
-            Some(Next::HostAfter(wait)) => files.change(|queue| {
-                queue.leave_alone(&host, wait, now);
-                queue.again(transfer, now + wait);
-            }),
-            Some(Next::Failed(why)) => session.fail(&transfer, why),
+        if let Some(Next::Failed(why)) = &next {
+            session.fail(&transfer, why.clone());
         }
+        files.rests(&host, transfer, next);
         !gives_up
     }
 

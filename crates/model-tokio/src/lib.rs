@@ -10,6 +10,7 @@ mod pipeline;
 mod primes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use http_hyper::Idle;
@@ -19,9 +20,14 @@ use transfer::Session;
 
 use crate::http::Client;
 
+/// How long a blocking call has to end that nobody waits for any more: one that
+/// reads a list from a terminal may never do so.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// A runtime, and what its tasks share.
 pub struct Tokio {
-    runtime: Runtime,
+    /// There until the model is dropped.
+    runtime: Option<Runtime>,
     /// The connections that outlast a job.
     idle: Arc<Idle>,
 }
@@ -35,8 +41,9 @@ impl Tokio {
         &self,
         root: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let root = self.runtime.spawn(root);
-        self.runtime
+        let runtime = self.runtime.as_ref().context("the runtime has ended")?;
+        let root = runtime.spawn(root);
+        runtime
             .block_on(root)
             .context("the root task has ended early")?
     }
@@ -51,7 +58,7 @@ impl Model for Tokio {
             .build()
             .with_context(|| format!("a runtime of {} threads", setup.threads))?;
         Ok(Self {
-            runtime,
+            runtime: Some(runtime),
             idle: Arc::new(Idle::new(setup.units)),
         })
     }
@@ -96,5 +103,13 @@ impl Model for Tokio {
         let done = self.run(download::run(session.clone(), client));
         self.idle.clear_secure();
         done
+    }
+}
+
+impl Drop for Tokio {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(PATIENCE);
+        }
     }
 }

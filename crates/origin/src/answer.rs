@@ -81,6 +81,8 @@ pub enum Then {
     Close,
     /// The connection's end, of which TLS is not told: in the clear, the same.
     Leave,
+    /// This, when the answer is over, and then the next request.
+    Late(&'static [u8]),
     Reset,
     /// Nothing, until the client leaves.
     Hold,
@@ -211,6 +213,11 @@ impl Answer {
             Then::Next => Ok(After::Open),
             Then::Close => Ok(After::Close),
             Then::Leave => Ok(After::Gone),
+            Then::Late(piece) => {
+                thread::sleep(TICK);
+                wire.write_all(piece)?;
+                Ok(After::Open)
+            }
             Then::Reset => Ok(After::Reset),
             Then::Hold => {
                 wire.drain();

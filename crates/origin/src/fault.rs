@@ -21,6 +21,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const INFORMATION: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
 const HEADER_LINE: &[u8] = b"X-More: of the same, and then some more of the very same\r\n";
 const POISON: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npoisoned\n";
+const SWITCHING: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: something\r\n\r\n";
 const GARBAGE: &[u8] = b"HTP/9.9 huh\r\n\r\n";
 const BOUNDARY: &str = "a-part-of-it";
 
@@ -68,6 +70,10 @@ pub const FAULTS: &[Fault] = &[
         |asked| asked.version(1).whole().half().then(Then::Close)),
     fault("longer-than-announced", "sends another whole answer right after the body",
         |asked| asked.right().excess(POISON)),
+    fault("longer-than-chunked", "the same after a chunked body",
+        |asked| asked.right().framing(Framing::Chunked).excess(POISON)),
+    fault("late-excess", "the same 100 ms after the body",
+        |asked| asked.right().then(Then::Late(POISON))),
     fault("conflicting-lengths", "two lengths: half, and the body's own",
         |asked| asked.version(1).whole().framing(Framing::Own)
             .header("Content-Length", asked.bytes / 2)
@@ -84,6 +90,8 @@ pub const FAULTS: &[Fault] = &[
     fault("empty-chunked", "a chunked body of no bytes",
         |_| Version::new(1, 0).whole().framing(Framing::Chunked)),
     fault("chunked", "chunked, right", |asked| asked.right().framing(Framing::Chunked)),
+    fault("chunked-with-length", "chunked, right, and with a length of half, which then means nothing",
+        |asked| asked.right().framing(Framing::Chunked).header("Content-Length", asked.bytes / 2)),
     fault("until-close", "no length: the body ends with the connection",
         |asked| asked.right().framing(Framing::Close).then(Then::Close)),
     fault("until-close-1-0", "the same by HTTP/1.0",
@@ -247,6 +255,8 @@ pub const FAULTS: &[Fault] = &[
     fault("content-disposition", "right, with a file name of ../../evil",
         |asked| asked.right()
             .header("Content-Disposition", "attachment; filename=\"../../evil\"")),
+    fault("switching-protocols", "101, and no more",
+        |_| Answer::raw(SWITCHING.to_vec(), Then::Hold)),
     fault("garbage-status", "no status line but \"HTP/9.9 huh\", and closes", |_| garbage()),
     fault("garbage-once", "first that; then right",
         |asked| asked.first(|_| garbage()).unwrap_or_else(|| asked.right())),

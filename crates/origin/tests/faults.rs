@@ -244,6 +244,31 @@ fn bodies_that_are_too_short_or_too_long() {
     let got = get(&origin, "longer-than-announced/t", &[]);
     got.has(&format!("Content-Length: {BYTES}\r\n"));
     got.is(200, &poisoned);
+    // Later, and only because the client is still there.
+    let mut stream = connect(origin.url());
+    let asks = request("GET", "late-excess/t", &[]);
+    stream.write_all(&asks).expect("sent");
+    let poison = b"\r\n\r\npoisoned\n";
+    let mut all = Vec::new();
+    while !all.ends_with(poison) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("more");
+        all.push(byte[0]);
+    }
+    assert_eq!(
+        all.windows(15)
+            .filter(|it| it == b"HTTP/1.1 200 OK")
+            .count(),
+        2
+    );
+    let got = get(&origin, "longer-than-chunked/t", &[]);
+    assert!(got.body.ends_with(poison));
+    assert!(got.body.windows(5).any(|it| it == b"0\r\n\r\n"));
+    let got = get(&origin, "chunked-with-length/t", &[]);
+    got.has("Transfer-Encoding: chunked\r\n");
+    got.has(&format!("Content-Length: {HALF}\r\n"));
+    let got = get(&origin, "switching-protocols/t", &[]);
+    assert_eq!((got.status(), got.body.len()), (101, 0));
 
     let got = get(&origin, "conflicting-lengths/t", &[]);
     got.has(&format!(

@@ -143,7 +143,10 @@ fn faults_are_the_same_under_tls() {
     assert_eq!(end, Err(ErrorKind::UnexpectedEof));
     let (answer, _) = secure.get("/fault/redirect-to-http/t/x", "Connection: close");
     let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.contains("\r\nLocation: http://127.0.0.1:"), "{answer}");
+    assert!(
+        answer.contains("\r\nLocation: http://127.0.0.1:"),
+        "{answer}"
+    );
 }
 
 #[test]

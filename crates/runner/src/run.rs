@@ -29,11 +29,9 @@ struct Report<'a> {
 pub fn run<M: Model>(args: &RunArgs) -> anyhow::Result<()> {
     let job = args.job()?;
     let program = std::env::current_exe().context("this program's own path")?;
-    let threads = args.threads.unwrap_or_else(crate::cores);
-    let mut stage = Stage::new(&program, args.origin.clone())
-        .with_inputs(args.inputs.clone())
-        .with_threads(threads, args.blocking_threads);
+    let mut stage = Stage::new(&program, args.origin.clone());
     let mut prepared = stage.prepare(&job)?;
+    let threads = args.threads.unwrap_or_else(crate::cores);
     let setup = Setup::sized(prepared.job(), &program, threads, args.blocking_threads);
     let model = M::start(&setup).context("the model does not start")?;
 
@@ -65,8 +63,7 @@ pub fn run<M: Model>(args: &RunArgs) -> anyhow::Result<()> {
     if args.hold {
         io::copy(&mut io::stdin().lock(), &mut io::sink()).context("standard input")?;
     }
-    drop(model);
-    prepared.close()
+    Ok(())
 }
 
 fn nanoseconds(elapsed: Duration) -> u64 {

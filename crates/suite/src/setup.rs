@@ -46,8 +46,6 @@ impl Setup {
         let workload = job.workload();
         let units = match workload {
             Workload::Offload => job.units().min(blocking_threads),
-            // Work for cores: more units than threads would only take turns.
-            Workload::Files | Workload::Thumbnails => job.units().min(threads),
             _ => job.units(),
         };
         Self {

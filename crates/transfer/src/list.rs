@@ -123,6 +123,17 @@ fn entry(text: &str) -> Result<Entry, String> {
     })
 }
 
+/// A URL as it may be shown: a password stays out of logs.
+pub fn shown(url: &Url) -> String {
+    if url.password().is_none() {
+        return url.to_string();
+    }
+    let mut shown = url.clone();
+    // It cannot fail where there is a password already.
+    let _ = shown.set_password(Some("***"));
+    shown.to_string()
+}
+
 /// Reads a URL that can be downloaded.
 pub fn url(text: &str) -> Result<Url, String> {
     if text.contains(char::is_whitespace) {
@@ -142,6 +153,12 @@ pub fn url(text: &str) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let url = url("http://me:secret@h/a").expect("a URL");
+        assert_eq!(shown(&url), "http://me:***@h/a");
+    }
 
     fn read(list: &str) -> Vec<Result<Entry, BadLine>> {
         let mut lines = Lines::new(list.as_bytes());

@@ -148,7 +148,7 @@ impl Parts {
         let piece = Vec::with_capacity(rest.min(PIECE_BYTES as u64) as usize);
         Partial {
             parts: self.clone(),
-            url: transfer.url.to_string(),
+            url: crate::list::shown(&transfer.url),
             key: transfer.key,
             name: transfer.name.clone(),
             wanted: transfer.sha256,

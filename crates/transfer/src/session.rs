@@ -323,7 +323,7 @@ impl Session {
         }
         add(&self.counts.failed, 1);
         self.observer.failed(&Failure {
-            url: transfer.url.to_string(),
+            url: crate::list::shown(&transfer.url),
             name: transfer.name.clone(),
             reason,
             retries: transfer.retries(),

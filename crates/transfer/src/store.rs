@@ -195,7 +195,7 @@ impl Store {
                 ..
             }) => {
                 let mut whole = Finished {
-                    url: entry.url.to_string(),
+                    url: crate::list::shown(&entry.url),
                     key: entry.key,
                     name,
                     bytes,

@@ -123,7 +123,7 @@ fn states_of_a_file_are_not_joined_however_often_it_changes() {
     let (old, new) = (bytes(1, 100_000), bytes(2, 100_000));
     let (old_tag, new_tag) = (tag(&old), tag(&new));
     for new_tag in [Some(new_tag.as_str()), Some("W/\"weak\""), None] {
-        for most in [0, 1, 39_999, 40_000, 70_000] {
+        for most in [0, 1, 39_999, 40_000, 70_000, 70_001] {
             let at = directory();
             let begun = |content: &[u8], tag, most| {
                 let run = run(at.path(), A);
@@ -131,6 +131,10 @@ fn states_of_a_file_are_not_joined_however_often_it_changes() {
                     .unwrap();
             };
             begun(&old, Some(old_tag.as_str()), 40_000);
+            // The record of it alone is left.
+            if most % 10_000 == 0 {
+                fs::remove_file(part_path(at.path(), A)).unwrap();
+            }
             begun(&new, new_tag, most);
             let last = run(at.path(), A);
             last.finish(&last.wanted[0], &old, Some(&old_tag));

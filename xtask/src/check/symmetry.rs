@@ -60,7 +60,6 @@ const EXTRA: &[(&str, &[&str])] = &[
     ("src/shared.rs", &["process"]),
     ("src/shares.rs", &["process"]),
     ("src/worker.rs", &["process"]),
-    ("build.rs", &["process"]),
     ("tests/deaths.rs", &["process"]),
 ];
 

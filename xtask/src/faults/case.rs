@@ -86,6 +86,8 @@ pub struct Run {
     pub exit: i32,
     /// What is in the directory then: this, and nothing else but bookkeeping.
     pub files: Vec<(String, Content)>,
+    /// Whether some of these may be missing.
+    pub some_missing: bool,
     /// What else is right.
     pub expect: Vec<Expect>,
 }
@@ -253,6 +255,12 @@ impl Run {
         names
             .iter()
             .fold(self, |run, &name| run.file(name, content))
+    }
+
+    /// Some of these files may be missing.
+    pub fn at_most(mut self) -> Self {
+        self.some_missing = true;
+        self
     }
 
     /// With an argument that other runs of the case have not.

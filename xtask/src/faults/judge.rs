@@ -6,7 +6,7 @@ use std::time::Duration;
 use origin::FaultRequest;
 use serde_json::Value;
 
-use super::case::{Content, Expect, Run, SOME_OTHER_NAME};
+use super::case::{Expect, Run, SOME_OTHER_NAME};
 use super::place::{Found, Place, partial_files};
 use super::program::End;
 
@@ -58,7 +58,7 @@ pub fn judge(
         all.push(wrong("no panic", "one, on standard error"));
     }
     let found = place.found()?;
-    all.extend(misplaced(&run.files, &found));
+    all.extend(misplaced(run, &found));
     if let Some(trespass) = place.trespassed()? {
         all.push(wrong("nothing written elsewhere", trespass));
     }
@@ -98,7 +98,8 @@ fn exit(code: i32) -> String {
 }
 
 /// What is wrong with what is in the directory.
-fn misplaced(expected: &[(String, Content)], found: &[Found]) -> Option<Wrong> {
+fn misplaced(run: &Run, found: &[Found]) -> Option<Wrong> {
+    let expected = &run.files;
     let mut rest: Vec<&Found> = found.iter().collect();
     // The named ones first, so that what is left can be any of the others.
     let (others, named): (Vec<_>, Vec<_>) = expected
@@ -113,7 +114,7 @@ fn misplaced(expected: &[(String, Content)], found: &[Found]) -> Option<Wrong> {
             None => all_there = false,
         }
     }
-    if all_there && rest.is_empty() {
+    if (all_there || run.some_missing) && rest.is_empty() {
         return None;
     }
     let expected = expected

@@ -30,6 +30,16 @@ const GROWING_DISK: Around = Around {
         rm -r "$DIR.kept"; exit $code
     "#,
 };
+/// A disk that has room for some more files, however small.
+const FEW_FILES: Around = Around {
+    mounts: true,
+    script: r#"
+        mkdir "$DIR" "$DIR.kept" && mount -t tmpfs -o nr_inodes=12 none "$DIR" || exit 99
+        "$@"; code=$?
+        cp -a "$DIR/." "$DIR.kept" && umount "$DIR" && cp -a "$DIR.kept/." "$DIR"
+        rm -r "$DIR.kept"; exit $code
+    "#,
+};
 const READ_ONLY_DISK: Around = Around {
     mounts: true,
     script: r#"mkdir "$DIR" && mount -t tmpfs -o ro none "$DIR" || exit 99; "$@""#,
@@ -37,6 +47,18 @@ const READ_ONLY_DISK: Around = Around {
 const A_FILE_IN_ITS_PLACE: Around = Around {
     mounts: false,
     script: r#": > "$DIR"; exec "$@""#,
+};
+const A_FIFO_FOR_A_JOURNAL: Around = Around {
+    mounts: false,
+    script: r#"mkdir -p "$DIR/.paces-download"; mkfifo "$DIR/.paces-download/journal"; exec "$@""#,
+};
+/// Every partial file is a file outside, too.
+const HARD_LINKS: Around = Around {
+    mounts: false,
+    script: r#"
+        for part in "$DIR"/.paces-download/*.part; do ln -f "$DIR/../outside/file" "$part"; done
+        exec "$@"
+    "#,
 };
 const FEW_DESCRIPTORS: Around = Around {
     mounts: false,
@@ -115,6 +137,20 @@ pub fn cases() -> Vec<Case> {
                     .file("a.bin", Body(1, 1_000_000))
                     .file("b.bin", Body(1, 500_000)),
             ),
+        case(23, "disk-full-among-many", "exit 3, and what is there is whole")
+            .list(numbered("{right}", 40, 16_000))
+            .run(
+                some(exits(3).around(SMALL_DISK), 40, 16_000)
+                    .at_most()
+                    .and(Says("No space left")),
+            ),
+        case(23, "disk-out-of-files", "exit 3, and what is there is whole")
+            .list(numbered("{right}", 40, 100))
+            .run(
+                some(exits(3).around(FEW_FILES), 40, 100)
+                    .at_most()
+                    .and(Says("No space left")),
+            ),
         case(23, "disk-read-only", "exit 3")
             .list("{right}/a.bin")
             .run(exits(3).around(READ_ONLY_DISK).and(Says("Read-only")).and(Asked(0))),
@@ -138,6 +174,14 @@ pub fn cases() -> Vec<Case> {
             .plant(Plant::Directory(".paces-download"))
             .plant(Plant::Link(".paces-download/journal", "../../outside/file"))
             .run(exits(3).and(Asked(0))),
+        case(24, "journal-is-a-fifo", "exit 3: nobody waits for its other end")
+            .list("{right}/a.bin")
+            .run(exits(3).around(A_FIFO_FOR_A_JOURNAL).and(Asked(0)).and(Within(5.0))),
+        case(24, "partial-file-has-another-name", "exit 3: what is outside stays as it is")
+            .list("{close-midway}/a.bin")
+            .with("--retries", 0)
+            .run(exits(1))
+            .run(exits(3).around(HARD_LINKS)),
         case(24, "partial-file-is-a-link", "exit 3: nothing is written through it")
             .list("{close-midway}/a.bin")
             .with("--retries", 0)
