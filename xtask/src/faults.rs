@@ -51,7 +51,8 @@ const MARKS: [&str; 2] = [
 const ROOM: u64 = 2 << 30;
 /// Room for a tiny file.
 const ROOM_A_FILE: u64 = 8 * 1024;
-/// The most that the memory of a long list may be above that of a short one.
+/// The most that the memory of a list may be above that of one with a hundredth
+/// of its URLs.
 const FLAT: f64 = 1.1;
 
 /// Puts every model's downloader to the test: a server that does everything wrong
@@ -134,7 +135,8 @@ pub fn faults(options: &Options) -> anyhow::Result<End> {
             progress.print(&format!(
                 "  memory of the long list: {above:.2} times that of the short one"
             ));
-            well &= above <= FLAT;
+            // A shorter one has not had the time to show what it takes.
+            well &= above <= FLAT || long.urls < 100 * short.urls;
         }
         well
     } else {

@@ -29,7 +29,6 @@ const RULES: &[Rule] = &[
         features: &["rt", "rt-multi-thread", "net"],
         models: &["tokio"],
     },
-    rule("reqwest", &["tokio"]),
     rule("async-std", &["async-std"]),
     rule("async-global-executor", &["async-std"]),
     rule("surf", &["async-std"]),
