@@ -180,10 +180,11 @@ pub struct DownloadArgs {
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub threads: Option<usize>,
 
-    /// The most blocking calls under way at once
+    /// The most calls to the disk under way at once, in models that hand them
+    /// over: more threads than these cost more than they bring
     #[arg(
         long,
-        default_value_t = Setup::BLOCKING_THREADS,
+        default_value_t = 4,
         value_parser = RangedU64ValueParser::<usize>::new()
             .range(1..=Setup::MOST_BLOCKING_THREADS as u64)
     )]

@@ -158,10 +158,10 @@ pub fn cases() -> Vec<Case> {
             .list("{right}/a.bin")
             .run(exits(3).around(A_FILE_IN_ITS_PLACE).and(Asked(0))),
         case(23, "few-descriptors", "fewer at once, with a note")
-            .list(numbered("{slow}", 80, 20_000))
+            .list(numbered("{slow}", 60, 15_000))
             .with("--limit", 60)
             .run(
-                some(exits(0).around(FEW_DESCRIPTORS), 80, 20_000)
+                some(exits(0).around(FEW_DESCRIPTORS), 60, 15_000)
                     .and(SaysIfConcurrent("too many files are open")),
             ),
         //
