@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use origin::Origin;
-use runner::scratch;
+use runner::{inputs, scratch};
 use suite::{Setup, Workload};
 
 use crate::child::{self, Stopped};
@@ -112,9 +112,15 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
         .transpose()?;
     let (temporary, scratch) = scratch::directory(plan::room_needed(&groups))?;
     comparison.run.scratch = scratch;
+    let files = temporary.path().join("inputs");
+    for group in plan::inputs_needed(&groups) {
+        progress.doing(&format!("making the files of {}", group.title()));
+        inputs::make(&files, &group.full)?;
+    }
     let session = Session {
         lab: Lab {
             origin: origin.as_ref().map(|origin| origin.url().to_owned()),
+            inputs: files,
             threads: comparison.run.threads,
             blocking_threads: comparison.run.blocking_threads,
             temporary,

@@ -51,8 +51,11 @@ pub fn revision(root: &Path) -> String {
     output(Command::new("git").args(git).current_dir(root))
 }
 
-/// The compiler, and each library that a model itself depends on, or what the
-/// models share of an HTTP library.
+/// Libraries that do a part of the work in every model.
+const OF_THE_SUITE: [&str; 2] = ["blake3", "image"];
+
+/// The compiler, each library that a model itself depends on, and those that do
+/// a part of the work for all of them.
 ///
 /// # Errors
 ///
@@ -65,14 +68,15 @@ pub fn versions(root: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
     for node in nodes {
         let owner = metadata[&node.id].name.as_str();
-        if !["model-", "http-"]
-            .iter()
-            .any(|kind| owner.starts_with(kind))
-        {
-            continue;
-        }
+        let measured = |library: &str| match owner {
+            "suite" => OF_THE_SUITE.contains(&library),
+            owner => owner.starts_with("model-"),
+        };
         for dependency in &node.deps {
             let package = &metadata[&dependency.pkg];
+            if !measured(&package.name) {
+                continue;
+            }
             let normal = |kind: &cargo_metadata::DepKindInfo| kind.kind == DependencyKind::Normal;
             // A package without a source is one of the workspace.
             if package.source.is_some() && dependency.dep_kinds.iter().any(normal) {
@@ -107,6 +111,7 @@ mod tests {
         let versions = versions(&crate::workspace::root()).expect("cargo tells");
         assert!(versions["rustc"].starts_with("rustc 1."));
         assert_eq!(versions["async-std"], "1.13.2");
-        assert!(versions.contains_key("hyper") && !versions.contains_key("suite"));
+        assert!(versions.contains_key("tokio") && !versions.contains_key("suite"));
+        assert!(versions.contains_key("blake3") && !versions.contains_key("proptest"));
     }
 }

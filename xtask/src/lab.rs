@@ -1,12 +1,12 @@
 //! Runs one program once and makes a figure, or a reason, of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use runner::scratch::Scratch;
-use runner::tree;
+use runner::{inputs, tree};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -23,6 +23,9 @@ use crate::samples;
 pub struct Lab {
     /// Where the origin listens, if any group needs it.
     pub origin: Option<String>,
+    /// Where the files are that some jobs read: made once, as the making of them
+    /// would be measured with each run.
+    pub inputs: PathBuf,
     /// Worker threads of each model.
     pub threads: usize,
     /// Blocking calls at once of each model.
@@ -189,6 +192,7 @@ impl Lab {
             .env("CRITERION_HOME", &home)
             .env("TMPDIR", directory.path())
             .env("PACES_CELLS", cell.to_string())
+            .env("PACES_INPUTS", &self.inputs)
             .env("PACES_THREADS", self.threads.to_string())
             .env("PACES_BLOCKING_THREADS", self.blocking_threads.to_string())
             .args(["--bench", "--noplot", "--nresamples", "1001"])
@@ -224,6 +228,9 @@ impl Lab {
             && let Some(origin) = &self.origin
         {
             command.args(["--origin", origin]);
+        }
+        if inputs::to_make(&group.full) > 0 {
+            command.arg("--inputs").arg(&self.inputs);
         }
         for setting in group.settings() {
             command.args(["--set", &setting]);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use runner::inputs;
 use serde_json::Value;
-use suite::{Invalid, Job, Preset, Variant, Workload};
+use suite::{Invalid, Job, Preset, Variant, Workload, files, thumbnails};
 
 /// Every model, as named on the command line; `model-NAME` is its package.
 pub const MODELS: [&str; 6] = ["serial", "thread", "process", "tokio", "async-std", "smol"];
@@ -197,6 +198,13 @@ pub fn groups(
                 let allowed = "has to be a file with a URL on each line";
                 return Err(Invalid::new("download.urls", list.display(), allowed));
             }
+            if let Job::Files(files::Job { dir, .. }) | Job::Thumbnails(thumbnails::Job { dir, .. }) =
+                &full
+                && let Some(dir) = dir.as_ref().filter(|dir| !dir.is_dir())
+            {
+                let key = format!("{workload}.dir");
+                return Err(Invalid::new(key, dir.display(), "has to be a directory"));
+            }
             let group = |variant, full| Group {
                 workload,
                 preset,
@@ -223,7 +231,7 @@ pub fn groups(
 const MIXED_IMAGE: u64 = 125_000;
 
 /// The bytes of the largest download, twice: it is written again before the one
-/// before is gone.
+/// before is gone. And those of all files that are made for jobs.
 pub fn room_needed(groups: &[Group]) -> u64 {
     let bytes = |group: &Group| match &group.full {
         Job::Download(job) if job.image_bytes > 0 => job.images.saturating_mul(job.image_bytes),
@@ -231,7 +239,25 @@ pub fn room_needed(groups: &[Group]) -> u64 {
         _ => 0,
     };
     let largest = groups.iter().map(bytes).max().unwrap_or(0);
-    largest.saturating_mul(2)
+    let inputs = inputs_needed(groups);
+    let inputs = inputs.iter().map(|group| inputs::room(&group.full));
+    largest.saturating_mul(2).saturating_add(inputs.sum())
+}
+
+/// The groups whose files have to be made, the largest of each workload: those of
+/// the others are among them.
+pub fn inputs_needed(groups: &[Group]) -> Vec<&Group> {
+    let size = |group: &Group| inputs::to_make(&group.full);
+    let mut largest: Vec<&Group> = Vec::new();
+    for group in groups.iter().filter(|group| size(group) > 0) {
+        let mut known = largest.iter_mut();
+        match known.find(|known| known.workload == group.workload) {
+            Some(known) if size(known) >= size(group) => {}
+            Some(known) => *known = group,
+            None => largest.push(group),
+        }
+    }
+    largest
 }
 
 #[cfg(test)]
@@ -283,6 +309,18 @@ mod tests {
     }
 
     #[test]
+    fn files_are_made_once_for_the_largest_job() {
+        let all = groups(&[], &Preset::ALL, &[]).expect("presets make sense");
+        let titles = inputs_needed(&all).into_iter().map(Group::title);
+        let titles: Vec<_> = titles.collect();
+        assert_eq!(titles, ["files heavy", "thumbnails heavy"]);
+        let own = settings(&["files.dir=/", "thumbnails.dir=/"]);
+        let all = groups(&[Workload::Files, Workload::Thumbnails], &Preset::ALL, &own);
+        let all = all.expect("there is such a directory");
+        assert!(inputs_needed(&all).is_empty() && room_needed(&all) == 0);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for (text, says) in [
             ("workers=1", "workload.key=value"),
@@ -291,6 +329,7 @@ mod tests {
             ("counter.wrkers=1", "workers, increments, guard"),
             ("counter.guard=luck", "lock"),
             ("download.into=/tmp", "of its own"),
+            ("ping-pong.units=many", "whole number"),
         ] {
             let refused = text.parse::<Setting>().expect_err(text).to_string();
             assert!(refused.contains(says), "{refused}");
@@ -298,6 +337,9 @@ mod tests {
         let set = settings(&["counter.workers=0"]);
         let refused = groups(&[], &[Preset::Heavy], &set).expect_err("0 workers");
         assert!(refused.to_string().contains("from 1"), "{refused}");
+        let nowhere = settings(&["files.dir=/no/such"]);
+        let refused = groups(&[], &[Preset::Heavy], &nowhere).expect_err("no directory");
+        assert!(refused.to_string().contains("/no/such: has"), "{refused}");
         let refused = groups(&[Workload::Primes], &[Preset::Heavy], &set).expect_err("no counter");
         assert!(refused.to_string().contains("only primes"), "{refused}");
     }

@@ -287,6 +287,26 @@ fn notes(cell: &Cell) -> String {
     if let Some(peak) = number("peak_in_flight") {
         notes.push(format!("{} in flight", count(peak)));
     }
+    if let Some(late) = number("latest_ns") {
+        notes.push(format!("latest {} late", time(late as f64)));
+    }
+    // What one of many costs is what people know by heart.
+    let each = match &*cell.workload {
+        "ping-pong" => number("passes").map(|passes| (passes, "a pass")),
+        "echo" => number("messages").map(|messages| (messages, "a message")),
+        _ => None,
+    };
+    if let (Some((all @ 1.., of_what)), Some(median)) = (each, median(cell)) {
+        notes.push(format!("{} {of_what}", time(median / all as f64)));
+    }
+    for spoiled in ["unreadable", "broken"] {
+        let outcome = cell.outcome.as_ref();
+        let files = outcome.and_then(|outcome| outcome.get(spoiled)?.as_array());
+        match files.map_or(0, Vec::len) {
+            0 => {}
+            files => notes.push(format!("{files} {spoiled}")),
+        }
+    }
     if cell.resources.peak_memory_bytes.is_none()
         && let Some(why) = &cell.resources.memory_method
     {

@@ -7,6 +7,8 @@
 //!   `{"workload": "counter", "label": "heavy-racy", "job": {..}}`, with whatever
 //!   other keys;
 //! - `PACES_ORIGIN`: the URL of a running origin;
+//! - `PACES_INPUTS`: where the files are that some jobs would make for
+//!   themselves;
 //! - `PACES_THREADS`, `PACES_BLOCKING_THREADS`: what `run` has as options.
 //!
 //! How long and how often is for Criterion's own command line to say.
@@ -17,6 +19,7 @@
 
 use std::env::{self, VarError};
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -62,6 +65,7 @@ struct Cell {
 struct Orders {
     cells: Vec<Cell>,
     origin: Option<String>,
+    inputs: Option<PathBuf>,
     threads: usize,
     blocking_threads: usize,
 }
@@ -74,6 +78,7 @@ impl Orders {
                 None => Cell::heavy(),
             },
             origin: variable("PACES_ORIGIN")?,
+            inputs: variable("PACES_INPUTS")?.map(PathBuf::from),
             threads: number("PACES_THREADS")?.unwrap_or_else(runner::cores),
             blocking_threads: number("PACES_BLOCKING_THREADS")?.unwrap_or(Setup::BLOCKING_THREADS),
         })
@@ -188,9 +193,11 @@ struct Trial<M> {
 impl<M: Model> Trial<M> {
     /// Starts the model and checks its answer before anything is timed.
     fn start(program: &str, orders: &Orders, job: &Job) -> Result<Self> {
-        let mut stage = Stage::new(program, orders.origin.clone());
-        let mut prepared = stage.prepare(job)?;
         let (threads, blocking_threads) = (orders.threads, orders.blocking_threads);
+        let mut stage = Stage::new(program, orders.origin.clone())
+            .with_inputs(orders.inputs.clone())
+            .with_threads(threads, blocking_threads);
+        let mut prepared = stage.prepare(job)?;
         let setup = Setup::sized(prepared.job(), program, threads, blocking_threads);
         let model = M::start(&setup).context("the model does not start")?;
         let (_, mut last) = prepared.run(&model)?;
@@ -218,6 +225,8 @@ impl<M: Model> Trial<M> {
     fn finish(mut self) -> Result<()> {
         self.prepared
             .verify(&mut self.last)
-            .context("after sampling")
+            .context("after sampling")?;
+        drop(self.model);
+        self.prepared.close()
     }
 }

@@ -71,6 +71,11 @@ fn reply(client: TcpStream, answer: &str) -> io::Result<()> {
 
 /// A URL where nobody listens.
 pub fn nobody() -> Result<String> {
+    Ok(format!("http://{}/nobody", nobody_at()?))
+}
+
+/// An address where nobody listens.
+pub fn nobody_at() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
-    Ok(format!("http://{}/nobody", listener.local_addr()?))
+    Ok(listener.local_addr()?)
 }

@@ -187,6 +187,52 @@ pub fn download(program: &'static str) -> Result<()> {
     Ok(())
 }
 
+/// Ten thousand passes.
+pub fn ping_pong(program: &'static str) -> Result<()> {
+    let answers = json!({ "passes": 10_000, "out_of_order": 0 });
+    article(program, Workload::PingPong, &answers)?;
+    Ok(())
+}
+
+/// A hundred at once; or the reason why not, with exit code 4.
+pub fn sleepers(program: &'static str) -> Result<()> {
+    // Not the article's 50 ms: time for all to begin, on cores that are busy.
+    let args = ["run", "sleepers", "--set", "wait_ms=500", "--json"];
+    let ended = paces(program, &args)?;
+    if ended.code == Some(runner::UNSUPPORTED.into()) {
+        println!("{}", ended.stderr);
+        return ended.says("at once");
+    }
+    let report = ended.with(0)?.report()?;
+    for (key, right) in [("woken", 100), ("early", 0), ("alive", 100)] {
+        ensure!(report["outcome"][key] == right, "{key}: {report}");
+    }
+    let elapsed_ms = report["elapsed_ns"].as_u64().map(|ns| ns / 1_000_000);
+    ensure!(elapsed_ms >= Some(500), "woken too early: {report}");
+    Ok(())
+}
+
+/// A thousand messages over ten connections.
+pub fn echo(program: &'static str) -> Result<()> {
+    let answers = json!({ "connections": 10, "messages": 1_000, "bytes": 64_000, "wrong": 0 });
+    article(program, Workload::Echo, &answers)?;
+    Ok(())
+}
+
+/// Two hundred files, always the same.
+pub fn files(program: &'static str) -> Result<()> {
+    let answers = json!({ "files": 200, "bytes": 8_687_701, "lines": 144_431, "unreadable": [] });
+    article(program, Workload::Files, &answers)?;
+    Ok(())
+}
+
+/// Twenty images.
+pub fn thumbnails(program: &'static str) -> Result<()> {
+    let answers = json!({ "images": 20, "broken": [] });
+    article(program, Workload::Thumbnails, &answers)?;
+    Ok(())
+}
+
 /// Every workload with every key that can be set.
 pub fn the_list_is_complete(program: &'static str) -> Result<()> {
     let list = paces(program, &["list"])?.with(0)?.stdout;
@@ -225,6 +271,16 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["run", "pipeline", "--set", "capacity=0"], "from 1"),
         (&["run", "fetch", "--set", "urls=ftp://host/"], "http://"),
         (&["run", "download", "--set", "urls=/no/such"], "/no/such"),
+        (&["run", "ping-pong", "--set", "units=0"], "from 1"),
+        (&["run", "sleepers", "--set", "wait_ms=-1"], "whole number"),
+        (&["run", "echo", "--set", "connections=10001"], "to 10000"),
+        (&["run", "files", "--set", "dir=/no/such"], "/no/such"),
+        (&["run", "files", "--set", "count=0"], "from 1"),
+        (
+            &["run", "thumbnails", "--set", "dir=/proc/self/task"],
+            "file in it",
+        ),
+        (&["run", "thumbnails", "--set", "edge=0"], "from 1"),
         (&["run", "primes", "--threads", "0"], "1..=1024"),
         (&["run", "primes", "--threads", "1025"], "1..=1024"),
         (&["run", "primes", "--blocking-threads", "501"], "1..=500"),
@@ -262,14 +318,23 @@ pub fn failures_are_named(program: &'static str) -> Result<()> {
     paces(program, &args)?.with(runner::FAILED)?.says(&below)
 }
 
-/// Its own origin and its children end with a run, and not before.
+/// Its own origin or server and its children end with a run, and not before.
 pub fn no_process_is_left(program: &'static str) -> Result<()> {
+    let fetch = ["fetch", "--set", "delays_ms=1,1"];
+    nothing_is_left(program, &fetch, |outcome| outcome["bodies"] == 2)?;
+    let echo = ["echo", "--set", "connections=2"];
+    nothing_is_left(program, &echo, |outcome| outcome["messages"] == 200)
+}
+
+fn nothing_is_left(program: &str, job: &[&str], right: fn(&Value) -> bool) -> Result<()> {
     let mut run = Command::new(program)
-        .args(["run", "fetch", "--set", "delays_ms=1,1", "--json", "--hold"])
+        .arg("run")
+        .args(job)
+        .args(["--json", "--hold"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .context(program)?;
+        .context(program.to_owned())?;
     let stdout = run.stdout.take().context("a pipe")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
@@ -279,9 +344,9 @@ pub fn no_process_is_left(program: &'static str) -> Result<()> {
 
     ensure!(status.success(), "it ended with {status}");
     let report: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
-    ensure!(report["outcome"]["bodies"] == 2, "{report}");
+    ensure!(right(&report["outcome"]), "{report}");
     if cfg!(target_os = "linux") {
-        ensure!(!below.is_empty(), "no origin while the run was held");
+        ensure!(!below.is_empty(), "no server while the run was held");
     }
     for process in &below {
         let threads = tree::threads(slice::from_ref(process));

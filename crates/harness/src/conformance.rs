@@ -3,7 +3,11 @@
 //! A shape is written as the command line would set it. Each is done by a model
 //! that was started for it, twice, as the second job finds what the first left.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -12,10 +16,15 @@ use anyhow::{Context, bail, ensure};
 use origin::Origin;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use runner::echo::Server;
+use runner::inputs;
 use runner::stage::{Prepared, Stage};
-use suite::{Job, Model, Preset, Result, Setup, Unsupported, Workload, pipeline, primes};
+use suite::echo::{Open, Talk};
+use suite::{Job, Model, Preset, Result, Setup, Unsupported, Workload};
+use suite::{echo, pipeline, primes, thumbnails};
 
 use crate::canned::{self, Canned};
+use crate::mimic::{Manner, Mimic};
 use crate::reference;
 
 /// The same in every test: some executors are built once in a process, and the
@@ -25,12 +34,17 @@ const THREADS: usize = 2;
 /// Fewer than some shapes have calls.
 const BLOCKING_THREADS: usize = 8;
 
-/// Both presets, scaled down, and their variants: these nobody may refuse.
+/// Both presets, scaled down, and their variants: these nobody may refuse, but
+/// for what only units can do at once.
 pub fn presets_are_all_supported<M: Model>(program: &'static str) -> Result<()> {
-    let mut stage = Stage::new(program, None);
+    let mut stage = set_stage(program);
     for &workload in Workload::ALL {
         for preset in Preset::ALL {
-            let job = workload.job(preset).scaled(50);
+            let mut job = workload.job(preset).scaled(50);
+            if workload == Workload::Sleepers {
+                // Time for all to begin, while other tests keep the cores busy.
+                job.set("wait_ms", "500")?;
+            }
             let mut jobs = vec![job.clone()];
             for variant in workload.variants() {
                 let mut varied = job.clone();
@@ -39,7 +53,12 @@ pub fn presets_are_all_supported<M: Model>(program: &'static str) -> Result<()> 
             }
             for job in jobs {
                 let named = || format!("{workload} {preset}: {}", job.to_json());
-                right::<M>(&mut stage, program, &job).with_context(named)?;
+                match right::<M>(&mut stage, program, &job) {
+                    Err(error) if error.is::<Unsupported>() && beyond(program, &job) => {
+                        println!("{}: unsupported: {error:#}", named());
+                    }
+                    done => done.with_context(named)?,
+                }
             }
         }
     }
@@ -183,7 +202,7 @@ pub fn fetch_shapes<M: Model>(program: &'static str) -> Result<()> {
 
 /// A bad URL among good ones is named, and the next job is none the worse.
 pub fn fetch_survives_what_servers_do<M: Model>(program: &'static str) -> Result<()> {
-    let mut stage = Stage::new(program, None);
+    let mut stage = set_stage(program);
     let mut good = stage.prepare(&job(Workload::Fetch, "delays_ms=1,2,3")?)?;
     let model = start::<M>(program, good.job())?;
     for bad in Bad::all()? {
@@ -250,7 +269,7 @@ pub fn download_shapes<M: Model>(program: &'static str) -> Result<()> {
 /// A bad file among good ones is named, leaves nothing, and the next job is
 /// none the worse.
 pub fn download_survives_what_servers_do<M: Model>(program: &'static str) -> Result<()> {
-    let mut stage = Stage::new(program, None);
+    let mut stage = set_stage(program);
     let mut good = stage.prepare(&small_download()?)?;
     let model = start::<M>(program, good.job())?;
     for bad in Bad::all()? {
@@ -286,7 +305,7 @@ pub fn download_survives_a_dying_origin<M: Model>(program: &'static str) -> Resu
 
 /// A directory that cannot be is named.
 pub fn download_survives_a_bad_directory<M: Model>(program: &'static str) -> Result<()> {
-    let mut stage = Stage::new(program, None);
+    let mut stage = set_stage(program);
     let mut good = stage.prepare(&small_download()?)?;
     let model = start::<M>(program, good.job())?;
     let directory = tempfile::tempdir().context("a temporary directory")?;
@@ -302,6 +321,229 @@ pub fn download_survives_a_bad_directory<M: Model>(program: &'static str) -> Res
     download.into = Some(bad);
     fails_naming(&model, &job, &[&path])?;
     is_right(&model, &mut good).with_context(|| format!("after {path}"))
+}
+
+/// Rings of every size, and no token, one, and one that goes far.
+pub fn ping_pong_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::PingPong,
+        &[
+            "units=2 passes=1000",
+            "units=1 passes=7",
+            "units=1 passes=0",
+            "units=2 passes=0",
+            "units=2 passes=1",
+            "units=3 passes=1",
+            "units=3 passes=1000",
+            "units=10 passes=7",
+            "units=10 passes=1001",
+        ],
+    )
+}
+
+/// One and many, with a wait and without.
+pub fn sleepers_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Sleepers,
+        &[
+            "units=1 wait_ms=0",
+            "units=1 wait_ms=30",
+            "units=10 wait_ms=0",
+            "units=100 wait_ms=0",
+            // Time for all to begin, while other tests keep the cores busy.
+            "units=10 wait_ms=500",
+            "units=100 wait_ms=500",
+        ],
+    )
+}
+
+/// Messages smaller and larger than what the buffers of sockets hold.
+pub fn echo_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Echo,
+        &[
+            "connections=1 messages=1 bytes=1",
+            "connections=3 messages=5 bytes=100000",
+            "connections=20 messages=10 bytes=64",
+            "connections=50 messages=1 bytes=16385",
+            "connections=1 messages=1 bytes=33554432",
+        ],
+    )
+}
+
+/// A server that is not there or hangs up fails the job; one that says something
+/// else is found out; and the next job is none the worse.
+pub fn echo_survives_what_servers_do<M: Model>(program: &'static str) -> Result<()> {
+    let mut stage = set_stage(program);
+    let job = job(Workload::Echo, "connections=3 messages=4 bytes=5000")?;
+    let mut good = stage.prepare(&job)?;
+    let model = start::<M>(program, good.job())?;
+    let with = |address| match good.job() {
+        Job::Echo(job) => Ok(echo::Job {
+            address: Some(address),
+            ..job.clone()
+        }),
+        _ => bail!("not an echo"),
+    };
+
+    let nobody = canned::nobody_at()?;
+    let mut failing = vec![("nobody there", Job::Echo(with(nobody)?), None)];
+    let mut lying = Vec::new();
+    for manner in [
+        Manner::HangsUp,
+        Manner::StopsShort,
+        Manner::ChangesAByte,
+        Manner::AddsAByte,
+    ] {
+        let server = Mimic::serve(manner, &with(nobody)?)?;
+        let job = Job::Echo(with(server.address)?);
+        match manner {
+            Manner::HangsUp => failing.push(("hangs up", job, Some(server))),
+            Manner::StopsShort => failing.push(("stops short", job, Some(server))),
+            Manner::ChangesAByte => lying.push(("changes a byte", job, server)),
+            Manner::AddsAByte => lying.push(("adds a byte", job, server)),
+        }
+    }
+    for (what, job, _server) in &failing {
+        let Job::Echo(echo) = job else {
+            bail!("not an echo")
+        };
+        let address = echo.address().to_string();
+        fails_naming(&model, job, &[&address]).context(*what)?;
+        is_right(&model, &mut good).with_context(|| format!("after it {what}"))?;
+    }
+    for (what, job, _server) in &lying {
+        let outcome = job.run(&model).context(*what)?;
+        let found = job.check(&outcome).err().map(|wrong| wrong.to_string());
+        let says = "wrong is 3"; // one byte a connection
+        ensure!(
+            found.as_ref().is_some_and(|found| found.contains(says)),
+            "a server that {what}: {found:?}, {outcome:?}"
+        );
+        is_right(&model, &mut good).with_context(|| format!("after it {what}"))?;
+    }
+    drop(model);
+    good.close()
+}
+
+/// Clients that hang up, at once or in the middle, are no end of the server; and
+/// when it is told to end, it does.
+pub fn echo_server_survives_what_clients_do<M: Model>(program: &'static str) -> Result<()> {
+    let job = job(Workload::Echo, "connections=3 messages=4 bytes=5000")?;
+    let Job::Echo(job) = job else {
+        bail!("not an echo")
+    };
+    let server = Server::spawn(Path::new(program), &job, THREADS, BLOCKING_THREADS)?;
+    let connect = || TcpStream::connect(server.address());
+    for said in [0, 1, 5_000, 7_777] {
+        let mut client = connect()?;
+        client.write_all(&vec![b'!'; said])?;
+        client.read_exact(&mut vec![0; said])?;
+    }
+    // Without reading: what comes back is answered by a reset.
+    let mut client = connect()?;
+    client.write_all(&[b'!'; 5_000])?;
+    drop(client);
+
+    for time in ["first", "second"] {
+        let open = Open::default();
+        let streams = (0..job.connections).map(|_| connect());
+        let streams = streams.collect::<io::Result<Vec<_>>>()?;
+        streams.iter().for_each(|_| open.opened());
+        let mut talks = Vec::new();
+        for (connection, mut stream) in streams.iter().enumerate() {
+            let mut talk = Talk::new(&job, connection);
+            while let Some(piece) = talk.say() {
+                stream.write_all(piece)?;
+                let back = stream.read_exact(talk.room());
+                back.with_context(|| format!("connection {connection}, the {time} time"))?;
+                talk.hear();
+            }
+            talk.hear_end(stream.read(&mut [0])?);
+            talks.push(talk.outcome());
+        }
+        job.check(&open.outcome(talks)).context(time)?;
+    }
+    server.end()
+}
+
+/// One file, a few, and more than there are units.
+pub fn files_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Files,
+        &["count=1", "count=3", "count=60"],
+    )
+}
+
+/// Files that are empty, have no end of line, or cannot be read, in a directory
+/// whose name has a space.
+pub fn files_of_all_kinds<M: Model>(program: &'static str) -> Result<()> {
+    let place = tempfile::tempdir().context("a temporary directory")?;
+    let directory = place.path().join("a directory");
+    fs::create_dir_all(directory.join("not a file"))?;
+    let write = |name: &str, text: &str| fs::write(directory.join(name), text);
+    write("empty", "")?;
+    let alone = dir_job(Workload::Files, &directory)?;
+    right::<M>(&mut set_stage(program), program, &alone).context("an empty file alone")?;
+    write("no end", "no end of line")?;
+    write(
+        "a line", "a line
+",
+    )?;
+    write(
+        "ends alone",
+        &"
+"
+        .repeat(70_000),
+    )?;
+    // As root, whom the tests may run as, can read all that is there.
+    symlink("gone", directory.join("gone"))?;
+    symlink("/proc/self/mem", directory.join("no text"))?;
+    right::<M>(&mut set_stage(program), program, &alone).context("a few")
+}
+
+/// One image, a few, and thumbnails that are hardly there.
+pub fn thumbnails_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Thumbnails,
+        &["count=1 edge=256", "count=5 edge=256", "count=2 edge=1"],
+    )
+}
+
+/// Images that are broken, none, or smaller than their thumbnail could be, in a
+/// directory whose name has a space.
+pub fn thumbnails_of_all_kinds<M: Model>(program: &'static str) -> Result<()> {
+    let place = tempfile::tempdir().context("a temporary directory")?;
+    let images = job(Workload::Thumbnails, "count=2")?;
+    inputs::make(place.path(), &images)?;
+    let made = inputs::list(Some(place.path()), &images)?;
+    let directory = place.path().join("a directory");
+    fs::create_dir(&directory)?;
+    let image = fs::read(&made[0])?;
+    fs::write(directory.join("an image.jpg"), &image)?;
+    fs::copy(&made[1], directory.join("another.jpg"))?;
+    fs::write(directory.join("cut short.jpg"), &image[..1_000])?;
+    fs::write(directory.join("a text.jpg"), "no image")?;
+    fs::write(directory.join("empty.jpg"), "")?;
+    symlink("gone.jpg", directory.join("gone.jpg"))?;
+    for (name, edge) in [("small.jpg", 64), ("a pixel.jpg", 1)] {
+        let small = thumbnails::thumbnail(&image, edge)?;
+        fs::write(directory.join(name), small.jpeg)?;
+    }
+    let job = dir_job(Workload::Thumbnails, &directory)?;
+    right::<M>(&mut set_stage(program), program, &job)
+}
+
+/// The article's job, of the files in this directory.
+fn dir_job(workload: Workload, directory: &Path) -> Result<Job> {
+    let mut job = workload.job(Preset::Article);
+    job.set("dir", directory.to_str().context("a name that is text")?)?;
+    Ok(job)
 }
 
 /// The article's job with some keys set, as the command line would: `key=value
@@ -323,17 +565,52 @@ fn small_download() -> Result<Job> {
     )
 }
 
+/// A stage that starts everything as [`start`] starts a model.
+fn set_stage(program: &str) -> Stage {
+    Stage::new(program, None).with_threads(THREADS, BLOCKING_THREADS)
+}
+
+/// Whether a job is beyond what the contract asks of the model: units that are
+/// more than threads or children can honestly be, or any two at once of the
+/// model that has none.
+fn beyond(program: &str, job: &Job) -> bool {
+    let file = Path::new(program).file_stem().and_then(OsStr::to_str);
+    let model = file.and_then(|file| file.strip_prefix("model-"));
+    let units = job.units();
+    match (model, job) {
+        (Some("serial"), Job::Sleepers(_)) => units > 1,
+        (Some("serial"), Job::Echo(_)) => units > echo::BACKLOG,
+        (Some("thread"), Job::PingPong(_) | Job::Sleepers(_)) => units > 10_000,
+        (Some("process"), Job::PingPong(_) | Job::Sleepers(_) | Job::Echo(_)) => units > 256,
+        _ => false,
+    }
+}
+
+/// Whether the model may refuse a job of this shape. The first seven workloads
+/// leave it to the model what is too much.
+fn may_refuse(program: &str, job: &Job) -> bool {
+    match job.workload() {
+        Workload::PingPong
+        | Workload::Sleepers
+        | Workload::Echo
+        | Workload::Files
+        | Workload::Thumbnails => beyond(program, job),
+        _ => true,
+    }
+}
+
 fn start<M: Model>(program: &str, job: &Job) -> Result<M> {
     M::start(&Setup::sized(job, program, THREADS, BLOCKING_THREADS)).context("starting the model")
 }
 
 /// Has each shape done; what the model says it does not do is printed.
 fn shapes<M: Model>(program: &str, workload: Workload, shapes: &[&str]) -> Result<()> {
-    let mut stage = Stage::new(program, None);
+    let mut stage = set_stage(program);
     for shape in shapes {
         let named = || format!("{workload} {shape}");
-        match right::<M>(&mut stage, program, &job(workload, shape)?) {
-            Err(error) if error.is::<Unsupported>() => {
+        let job = job(workload, shape)?;
+        match right::<M>(&mut stage, program, &job) {
+            Err(error) if error.is::<Unsupported>() && may_refuse(program, &job) => {
                 println!("{}: unsupported: {error:#}", named());
             }
             done => done.with_context(named)?,
@@ -347,7 +624,9 @@ fn right<M: Model>(stage: &mut Stage, program: &str, job: &Job) -> Result<()> {
     let mut prepared = stage.prepare(job)?;
     let model = start::<M>(program, prepared.job())?;
     is_right(&model, &mut prepared)?;
-    is_right(&model, &mut prepared).context("the second time")
+    is_right(&model, &mut prepared).context("the second time")?;
+    drop(model);
+    prepared.close()
 }
 
 fn is_right(model: &dyn Model, prepared: &mut Prepared) -> Result<()> {
@@ -434,7 +713,7 @@ fn survives_a_dying_origin<M: Model>(program: &str, waiting: &Job, fine: &Job) -
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         failed.and(killed)
     })?;
-    let mut good = Stage::new(program, None).prepare(fine)?;
+    let mut good = set_stage(program).prepare(fine)?;
     is_right(&model, &mut good).context("after the origin died")
 }
 

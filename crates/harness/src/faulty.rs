@@ -1,15 +1,22 @@
 //! A model with one subtle fault a workload, to see that each is found.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context, bail, ensure};
 use suite::counter::Guard;
+use suite::echo::{Closing, Open, Talk};
 use suite::exchange::{Transcript, message};
+use suite::ping_pong::Station;
 use suite::pipeline::{Item, Level, Tally};
 use suite::{Model, Result, Setup, Unsupported};
-use suite::{counter, download, exchange, fetch, offload, pipeline, primes};
+use suite::{counter, download, echo, exchange, fetch, files, offload, ping_pong, pipeline};
+use suite::{primes, sleepers, thumbnails};
 use transfer::Session;
 use transfer::list::Lines;
 
@@ -106,5 +113,102 @@ impl Model for Faulty {
 
     fn download_session(&self, _: &Arc<Session>) -> Result<()> {
         bail!("it makes its files up")
+    }
+
+    /// The last unit is left out of the ring, unless two would notice.
+    fn ping_pong(&self, job: &ping_pong::Job) -> Result<ping_pong::Outcome> {
+        let stations = (0..job.units).map(|unit| Station::new(job, unit));
+        let mut stations: Vec<_> = stations.collect();
+        let mut token = stations[0].first();
+        let mut unit = 0;
+        while let Some(pass) = token {
+            unit = (unit + 1) % (job.units - 1).max(job.units.min(2));
+            token = stations[unit].pass(pass);
+        }
+        let seen = stations.into_iter().map(Station::outcome);
+        Ok(seen.fold(ping_pong::Outcome::default(), ping_pong::Outcome::merge))
+    }
+
+    /// The last unit begins when the others have woken.
+    fn sleepers(&self, job: &sleepers::Job) -> Result<sleepers::Outcome> {
+        let tally = sleepers::Tally::default();
+        for units in [job.units - 1, 1] {
+            let due = Instant::now() + job.wait();
+            (0..units).for_each(|_| tally.began());
+            thread::sleep(job.wait());
+            (0..units).for_each(|_| tally.woke(due));
+        }
+        Ok(tally.outcome())
+    }
+
+    /// Three connections at most are open at once, and one that breaks passes for
+    /// one that has ended.
+    fn echo(&self, job: &echo::Job) -> Result<echo::Outcome> {
+        let open = Open::default();
+        let mut talks = Vec::new();
+        let connections: Vec<_> = (0..job.connections).collect();
+        for few in connections.chunks(3) {
+            let connect = |&connection| {
+                let stream = TcpStream::connect(job.address());
+                open.opened();
+                stream.with_context(|| job.named(connection))
+            };
+            let streams: Vec<_> = few.iter().map(connect).collect::<Result<_>>()?;
+            for (&connection, mut stream) in few.iter().zip(streams) {
+                let mut talk = Talk::new(job, connection);
+                while let Some(piece) = talk.say() {
+                    let said = stream.write_all(piece);
+                    if said.and_then(|()| stream.read_exact(talk.room())).is_err() {
+                        break;
+                    }
+                    talk.hear();
+                }
+                open.closed();
+                talks.push(talk.outcome());
+            }
+        }
+        Ok(open.outcome(talks))
+    }
+
+    /// A client that hangs up is its end.
+    fn echo_server(&self, listener: TcpListener, job: &echo::Job, closing: &Closing) -> Result<()> {
+        loop {
+            let (mut stream, _) = listener.accept()?;
+            if closing.has_begun() {
+                return Ok(());
+            }
+            let mut client = stream.try_clone()?.take(job.bytes_each());
+            let bytes = io::copy(&mut client, &mut stream)?;
+            ensure!(bytes == job.bytes_each(), "the client hung up");
+        }
+    }
+
+    /// A last line without an end counts too.
+    fn files(&self, job: &files::Job) -> Result<files::Outcome> {
+        let mut tally = job.tally();
+        for (file, path) in job.paths.iter().enumerate() {
+            let summary = File::open(path).and_then(files::examine).map(|summary| {
+                let text = fs::read(path).unwrap_or_default();
+                let unended = text.last().is_some_and(|last| *last != b'\n');
+                files::Summary {
+                    lines: summary.lines + u64::from(unended),
+                    ..summary
+                }
+            });
+            tally.add(file, summary.map_err(|error| error.to_string()));
+        }
+        Ok(job.outcome(tally))
+    }
+
+    /// What is no image is left out, and nobody told.
+    fn thumbnails(&self, job: &thumbnails::Job) -> Result<thumbnails::Outcome> {
+        let mut tally = job.tally();
+        for (file, path) in job.paths.iter().enumerate() {
+            let bytes = fs::read(path).unwrap_or_default();
+            if let Ok(small) = thumbnails::thumbnail(&bytes, job.edge) {
+                tally.add(file, Ok(small.summary()));
+            }
+        }
+        Ok(job.outcome(tally))
     }
 }

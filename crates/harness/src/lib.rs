@@ -22,6 +22,7 @@ pub mod conformance;
 pub mod faulty;
 
 mod canned;
+mod mimic;
 mod reference;
 mod watchdog;
 
@@ -67,6 +68,15 @@ macro_rules! conformance {
                 download_survives_what_servers_do
                 download_survives_a_dying_origin
                 download_survives_a_bad_directory
+                ping_pong_shapes
+                sleepers_shapes
+                echo_shapes
+                echo_survives_what_servers_do
+                echo_server_survives_what_clients_do
+                files_shapes
+                files_of_all_kinds
+                thumbnails_shapes
+                thumbnails_of_all_kinds
             }
         }
 
@@ -81,6 +91,11 @@ macro_rules! conformance {
                 fetch
                 offload
                 download
+                ping_pong
+                sleepers
+                echo
+                files
+                thumbnails
                 the_list_is_complete
                 what_makes_no_sense_is_refused
                 what_is_too_much_is_said_to_be

@@ -3,11 +3,13 @@
 //! `Job::check` is clever where it can be, to be quick: a sieve, a sum. This is
 //! not, and the two were written apart.
 
+use std::fs;
+
 use serde_json::{Value, json};
 use suite::counter::Guard;
 use suite::exchange::{Transcript, message};
 use suite::pipeline::{Item, Tally};
-use suite::{Job, Outcome, Result};
+use suite::{Job, Outcome, Result, thumbnails};
 
 /// The keys of a job's outcome that can have but one value, with it.
 fn answer(job: &Job) -> Value {
@@ -53,6 +55,34 @@ fn answer(job: &Job) -> Value {
         Job::Fetch(job) => json!({ "bodies": job.targets.len() }),
         Job::Offload(job) => json!({ "done": job.calls }),
         Job::Download(job) => json!({ "files": job.images }),
+        Job::PingPong(job) => json!({ "passes": job.passes, "out_of_order": 0 }),
+        Job::Sleepers(job) => json!({ "woken": job.units, "early": 0 }),
+        Job::Echo(job) => {
+            let messages = job.connections as u64 * job.messages;
+            json!({
+                "connections": job.connections,
+                "messages": messages,
+                "bytes": messages * job.bytes as u64,
+                "wrong": 0,
+            })
+        }
+        Job::Files(job) => {
+            let texts = job.paths.iter().filter_map(|path| fs::read(path).ok());
+            let (mut files, mut bytes, mut lines) = (0, 0, 0);
+            for text in texts {
+                files += 1;
+                bytes += text.len();
+                lines += text.split(|byte| *byte == b'\n').count() - 1;
+            }
+            json!({ "files": files, "bytes": bytes, "lines": lines })
+        }
+        Job::Thumbnails(job) => {
+            let small = |file: Vec<u8>| thumbnails::thumbnail(&file, job.edge).ok();
+            let files = job.paths.iter().filter_map(|path| fs::read(path).ok());
+            let images: Vec<_> = files.filter_map(small).collect();
+            let bytes: usize = images.iter().map(|image| image.jpeg.len()).sum();
+            json!({ "images": images.len(), "bytes": bytes })
+        }
     }
 }
 

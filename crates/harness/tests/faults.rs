@@ -26,6 +26,29 @@ fn conformance_finds_each_fault() {
     finds(conformance::fetch_shapes::<Faulty>, "requests is 0");
     finds(conformance::offload_pool::<Faulty>, "done is 0");
     finds(conformance::download_shapes::<Faulty>, "0000.jpg with 0 b");
+    finds(
+        conformance::ping_pong_shapes::<Faulty>,
+        "units=3 passes=1000: wrong answer: out_of_order",
+    );
+    finds(conformance::sleepers_shapes::<Faulty>, "alive is 9, and 10");
+    finds(
+        conformance::echo_shapes::<Faulty>,
+        "connections is 3, and 20",
+    );
+    finds(
+        conformance::echo_survives_what_servers_do::<Faulty>,
+        "it should have failed",
+    );
+    finds(
+        conformance::echo_server_survives_what_clients_do::<Faulty>,
+        "(os error", // whichever the next client meets
+    );
+    finds(conformance::files_shapes::<Faulty>, "lines is");
+    finds(conformance::files_of_all_kinds::<Faulty>, "lines is");
+    finds(
+        conformance::thumbnails_of_all_kinds::<Faulty>,
+        "images and broken is 4, and 8",
+    );
     finds(conformance::presets_are_all_supported::<Faulty>, "total");
 }
 

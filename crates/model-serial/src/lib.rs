@@ -6,13 +6,19 @@
 
 mod counter;
 mod download;
+mod echo;
 mod exchange;
 mod fetch;
+mod files;
 mod http;
 mod offload;
+mod ping_pong;
 mod pipeline;
 mod primes;
+mod sleepers;
+mod thumbnails;
 
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use http_ureq::Client;
@@ -62,5 +68,34 @@ impl Model for Serial {
 
     fn download_session(&self, session: &Arc<Session>) -> Result<()> {
         download::run(session, &self.client)
+    }
+
+    fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
+        ping_pong::run(job)
+    }
+
+    fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
+        sleepers::run(job)
+    }
+
+    fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
+        echo::run(job)
+    }
+
+    fn echo_server(
+        &self,
+        listener: TcpListener,
+        job: &suite::echo::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        echo::serve(&listener, job, closing)
+    }
+
+    fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
+        files::run(job)
+    }
+
+    fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
+        thumbnails::run(job)
     }
 }

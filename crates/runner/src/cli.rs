@@ -30,6 +30,36 @@ pub enum Command {
     Download(Box<DownloadArgs>),
     /// Be the HTTP server that `fetch` and `download` are measured against
     Origin(origin::ServeArgs),
+    /// Be the server that `echo` talks to, until standard input ends
+    #[command(hide = true)]
+    EchoServer(EchoServerArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub struct EchoServerArgs {
+    /// The most connections at once
+    #[arg(long)]
+    pub connections: usize,
+
+    /// Messages over each of them
+    #[arg(long)]
+    pub messages: u64,
+
+    /// Bytes of each message
+    #[arg(long)]
+    pub bytes: usize,
+
+    /// As for `run`
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: usize,
+
+    /// As for `run`
+    #[arg(
+        long,
+        value_parser = RangedU64ValueParser::<usize>::new()
+            .range(1..=Setup::MOST_BLOCKING_THREADS as u64)
+    )]
+    pub blocking_threads: usize,
 }
 
 #[derive(clap::Args, Debug)]
@@ -68,6 +98,12 @@ pub struct RunArgs {
     /// A running origin to use [default: one is started for the run]
     #[arg(long, value_name = "URL")]
     pub origin: Option<String>,
+
+    /// Where the files are that `files` and `thumbnails` would make for the run.
+    ///
+    /// For whoever measures from outside, and would measure their making too.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub inputs: Option<PathBuf>,
 
     /// Print one line of JSON
     #[arg(long)]

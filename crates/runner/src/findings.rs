@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use suite::batch::Spoiled;
 use suite::{Job, Outcome};
 
 use crate::run::Footprint;
@@ -78,7 +79,53 @@ fn answer(job: &Job, outcome: &Outcome, elapsed: Duration) -> String {
                 outcome.files, outcome.bytes
             )
         }
+        (Job::PingPong(job), Outcome::PingPong(outcome)) => format!(
+            "{} passes in order round {} units; {:.3?} a pass",
+            outcome.passes,
+            job.units,
+            elapsed.div_f64(outcome.passes.max(1) as f64)
+        ),
+        (Job::Sleepers(job), Outcome::Sleepers(outcome)) => format!(
+            "{} waited for {:?}, {} of them at once; the latest woke {:.3?} late",
+            outcome.woken,
+            job.wait(),
+            outcome.alive,
+            Duration::from_nanos(outcome.latest_ns)
+        ),
+        (Job::Echo(_), Outcome::Echo(outcome)) => format!(
+            "{} connections open at once; {} messages came back, {} bytes; {:.3?} a message",
+            outcome.connections,
+            outcome.messages,
+            outcome.bytes,
+            elapsed.div_f64(outcome.messages.max(1) as f64)
+        ),
+        (Job::Files(_), Outcome::Files(outcome)) => {
+            let read = format!(
+                "{} files, {} bytes, {} lines, {:.1} MB/s",
+                outcome.files,
+                outcome.bytes,
+                outcome.lines,
+                outcome.bytes as f64 * 1e-6 / elapsed.as_secs_f64()
+            );
+            read + &spoiled("unreadable", &outcome.unreadable)
+        }
+        (Job::Thumbnails(_), Outcome::Thumbnails(outcome)) => {
+            let made = format!(
+                "{} thumbnails, {} bytes, {:.1} a second",
+                outcome.images,
+                outcome.bytes,
+                outcome.images as f64 / elapsed.as_secs_f64()
+            );
+            made + &spoiled("broken", &outcome.broken)
+        }
         // Another workload's outcome: no check would have let it pass.
         _ => format!("{outcome:?}"),
     }
+}
+
+/// A line for each file that could not be dealt with.
+fn spoiled(how: &str, files: &[Spoiled]) -> String {
+    // Names are whatever somebody called a file.
+    let line = |file: &Spoiled| format!("\n  {how}: {:?}: {}", file.name, file.reason);
+    files.iter().map(line).collect()
 }

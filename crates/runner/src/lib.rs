@@ -10,13 +10,17 @@
 //!
 //! - [`stage`] makes a job as asked into one that can be run, runs and verifies
 //!   it; the harness uses it too.
+//! - [`inputs`] makes the files that some jobs read, and [`echo`] has the server
+//!   that another one talks to.
 //! - [`tree`] measures a process and its children.
 //!
 //! **No runtime is linked here**: what is measured is the model's alone.
 
 mod cli;
 mod download;
+pub mod echo;
 mod findings;
+pub mod inputs;
 mod list;
 mod progress;
 mod run;
@@ -62,6 +66,7 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::List(args) => list::list(&args),
         cli::Command::Run(args) => run::run::<M>(&args),
         cli::Command::Origin(args) => origin::serve(&args),
+        cli::Command::EchoServer(args) => echo::serve::<M>(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

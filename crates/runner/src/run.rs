@@ -29,9 +29,11 @@ struct Report<'a> {
 pub fn run<M: Model>(args: &RunArgs) -> anyhow::Result<()> {
     let job = args.job()?;
     let program = std::env::current_exe().context("this program's own path")?;
-    let mut stage = Stage::new(&program, args.origin.clone());
-    let mut prepared = stage.prepare(&job)?;
     let threads = args.threads.unwrap_or_else(crate::cores);
+    let mut stage = Stage::new(&program, args.origin.clone())
+        .with_inputs(args.inputs.clone())
+        .with_threads(threads, args.blocking_threads);
+    let mut prepared = stage.prepare(&job)?;
     let setup = Setup::sized(prepared.job(), &program, threads, args.blocking_threads);
     let model = M::start(&setup).context("the model does not start")?;
 
@@ -63,7 +65,8 @@ pub fn run<M: Model>(args: &RunArgs) -> anyhow::Result<()> {
     if args.hold {
         io::copy(&mut io::stdin().lock(), &mut io::sink()).context("standard input")?;
     }
-    Ok(())
+    drop(model);
+    prepared.close()
 }
 
 fn nanoseconds(elapsed: Duration) -> u64 {

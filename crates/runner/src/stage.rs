@@ -17,17 +17,19 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use origin::{Origin, Shape};
 use sha2::{Digest, Sha256};
-use suite::download;
-use suite::{Invalid, Job, Model, Outcome, Result, WrongAnswer};
+use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
+use suite::{download, files, thumbnails};
 use transfer::list::Lines;
 
+use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
+use crate::{inputs, tree};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
 /// then and serves all of them.
@@ -35,6 +37,9 @@ use crate::scratch::{self, Scratch};
 pub struct Stage {
     program: PathBuf,
     given_url: Option<String>,
+    given_inputs: Option<PathBuf>,
+    threads: usize,
+    blocking_threads: usize,
     own: Option<Arc<Origin>>,
 }
 
@@ -45,7 +50,28 @@ impl Stage {
         Self {
             program: program.into(),
             given_url: origin_url,
+            given_inputs: None,
+            threads: crate::cores(),
+            blocking_threads: Setup::BLOCKING_THREADS,
             own: None,
+        }
+    }
+
+    /// The same, with files that [`inputs::make`] has made there, or else files
+    /// that are made for each job.
+    pub fn with_inputs(self, inputs: Option<PathBuf>) -> Self {
+        Self {
+            given_inputs: inputs,
+            ..self
+        }
+    }
+
+    /// The same, with pools of these sizes in a server that is started for a job.
+    pub fn with_threads(self, threads: usize, blocking_threads: usize) -> Self {
+        Self {
+            threads,
+            blocking_threads,
+            ..self
         }
     }
 
@@ -54,14 +80,16 @@ impl Stage {
         self.own.as_ref().map(|origin| origin.pid())
     }
 
-    /// Makes a job as asked into one that can be run: addresses are filled in
-    /// and the directory stands.
+    /// Makes a job as asked into one that can be run: addresses and lists are
+    /// filled in, and the directory stands.
     pub fn prepare(&mut self, job: &Job) -> Result<Prepared> {
         let mut prepared = Prepared {
             job: job.clone(),
             run: None,
             files: Vec::new(),
             fresh: None,
+            server: None,
+            answered: OnceLock::new(),
             origin: None,
         };
         match &mut prepared.job {
@@ -96,10 +124,33 @@ impl Stage {
                     }
                 }
             }
+            Job::Echo(job) => {
+                echo::allow(job.connections)?;
+                let (threads, blocking_threads) = (self.threads, self.blocking_threads);
+                let server = Server::spawn(&self.program, job, threads, blocking_threads)?;
+                job.address = Some(server.address());
+                prepared.server = Some(server);
+            }
+            Job::Files(files::Job { paths, .. })
+            | Job::Thumbnails(thumbnails::Job { paths, .. }) => {
+                (*paths, prepared.fresh) = self.inputs(job)?;
+            }
             _ => {}
         }
         prepared.origin = self.own.clone();
         Ok(prepared)
+    }
+
+    /// The files of a job, and where they are if they were made for it alone.
+    fn inputs(&self, job: &Job) -> Result<(Arc<[PathBuf]>, Option<Scratch>)> {
+        if inputs::to_make(job) == 0 || self.given_inputs.is_some() {
+            return Ok((inputs::list(self.given_inputs.as_deref(), job)?, None));
+        }
+        let (fresh, _) = scratch::directory(inputs::room(job))?;
+        inputs::make(fresh.path(), job)?;
+        // That took memory, and was not the model's.
+        tree::forget_peak();
+        Ok((inputs::list(Some(fresh.path()), job)?, Some(fresh)))
     }
 
     fn open(&mut self, shape: &Shape) -> Result<origin::Run> {
@@ -124,8 +175,13 @@ pub struct Prepared {
     run: Option<origin::Run>,
     /// What the origin's images should be.
     files: Vec<origin::File>,
-    /// The directory of a download that was given none.
+    /// The directory of a job that was given none.
     fresh: Option<Scratch>,
+    /// Whom the clients of `echo` talk to.
+    server: Option<Server>,
+    /// The job with its right answer, from when it is first looked at: before,
+    /// it would be work and memory that nobody may count as the model's.
+    answered: OnceLock<Job>,
     /// Not read: the origin has to last as long as somebody may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -167,7 +223,17 @@ impl Prepared {
             self.verify_files(job, outcome)?;
         }
         self.account(outcome)?;
-        Ok(self.job.check(outcome)?)
+        let job = self.answered.get_or_init(|| inputs::answered(&self.job));
+        Ok(job.check(outcome)?)
+    }
+
+    /// Ends what was started for the job.
+    ///
+    /// # Errors
+    ///
+    /// When that does not end as it should.
+    pub fn close(self) -> Result<()> {
+        self.server.map_or(Ok(()), Server::end)
     }
 
     /// Adds what only the origin knows to the outcome, and accepts no answer
@@ -303,8 +369,8 @@ fn list_of(files: &[origin::File]) -> Arc<str> {
     files.iter().map(line).collect::<String>().into()
 }
 
-/// Refuses a file that is no list of URLs: better said before anything starts
-/// than in the middle of it.
+/// Refuses a file that is no list of URLs: its lines are read, and said, later,
+/// but that not one of them is good is the fault of who named it.
 fn check_list(list: &Path) -> std::result::Result<(), Invalid> {
     let refuse = |why: String| Invalid::new("download.urls", list.display(), why);
     let unreadable = |error| refuse(format!("cannot be read: {error}"));

@@ -40,6 +40,12 @@ pub fn peak_resident_bytes(pid: u32) -> Option<u64> {
     imp::peak_resident_bytes(pid)
 }
 
+/// Has the most memory that this process ever had resident be what it has now,
+/// where the platform can forget.
+pub fn forget_peak() {
+    imp::forget_peak();
+}
+
 /// The sum over those that are still there; nothing if none is.
 fn sum(pids: &[u32], figure: fn(u32) -> Option<u64>) -> Option<u64> {
     pids.iter()
@@ -78,6 +84,11 @@ mod imp {
         Some(process(pid)?.status().ok()?.vmhwm? * 1024)
     }
 
+    pub fn forget_peak() {
+        // `CLEAR_REFS_MM_HIWATER_RSS`. A kernel without it remembers.
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+    }
+
     fn process(pid: u32) -> Option<Process> {
         Process::new(pid.try_into().ok()?).ok()
     }
@@ -100,6 +111,8 @@ mod imp {
     pub fn peak_resident_bytes(_: u32) -> Option<u64> {
         None
     }
+
+    pub fn forget_peak() {}
 }
 
 #[cfg(all(test, target_os = "linux"))]

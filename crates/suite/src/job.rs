@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Invalid, Model, Result, WrongAnswer, counter, download, exchange, fetch, offload, pipeline,
-    primes,
+    Invalid, Model, Result, WrongAnswer, counter, download, echo, exchange, fetch, files, offload,
+    ping_pong, pipeline, primes, sleepers, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -15,7 +15,8 @@ use crate::{
 pub enum Preset {
     /// Those of the article that the suite comes from.
     Article,
-    /// Sized so that the serial model takes tens of milliseconds or more.
+    /// Sized so that the serial model takes tens of milliseconds or more; or, of
+    /// what only units can do, so that they do.
     Heavy,
 }
 
@@ -175,6 +176,16 @@ workloads! {
     "offload" offload Offload,
     /// Images are downloaded into a directory, a limited number at once
     "download" download Download,
+    /// A token goes round a ring of units, each of which waits for it
+    "ping-pong" ping_pong PingPong,
+    /// Many units wait at once
+    "sleepers" sleepers Sleepers,
+    /// A TCP server sends back what its clients send
+    "echo" echo Echo,
+    /// Local files are hashed, and their lines and bytes counted
+    "files" files Files,
+    /// JPEG images are decoded, made small and encoded again
+    "thumbnails" thumbnails Thumbnails,
 }
 
 impl Workload {
@@ -291,6 +302,9 @@ mod tests {
         let mut job = Workload::Download.job(Preset::Article);
         job.set("into", "a directory").expect("a path");
         assert_eq!(job.to_json()["into"], "a directory");
+        let mut job = Workload::Files.job(Preset::Article);
+        job.set("dir", "a directory").expect("a path");
+        assert_eq!(job.to_json()["dir"], "a directory");
         let mut job = Workload::Counter.job(Preset::Article);
         job.set("guard", "racy").expect("a guard");
         assert_eq!(job.to_json()["guard"], "racy");
@@ -334,6 +348,13 @@ mod tests {
             (Workload::Offload, "heartbeat_ms", "0", "from 1"),
             (Workload::Download, "limit", "0", "from 1"),
             (Workload::Download, "image_bytes", "3", "from 2048"),
+            (Workload::PingPong, "units", "0", "ping-pong.units = 0"),
+            (Workload::Sleepers, "units", "0", "from 1"),
+            (Workload::Sleepers, "wait_ms", "1.5", "whole number"),
+            (Workload::Echo, "connections", "10001", "to 10000"),
+            (Workload::Echo, "bytes", "0", "from 1"),
+            (Workload::Files, "count", "0", "from 1"),
+            (Workload::Thumbnails, "edge", "0", "from 1"),
         ] {
             let text = refused(workload, key, value);
             assert!(text.contains(says), "{text}");

@@ -21,7 +21,8 @@ pub struct Setup {
     /// How many of the model's own units (threads, children, tasks) it needs.
     pub units: usize,
     /// The running model's own binary. The process model starts its children
-    /// from it (`PROGRAM worker`), and a run its origin (`PROGRAM origin`).
+    /// from it (`PROGRAM worker`), and a run its origin (`PROGRAM origin`) or the
+    /// server of `echo` (`PROGRAM echo-server`).
     pub program: PathBuf,
 }
 
@@ -46,6 +47,8 @@ impl Setup {
         let workload = job.workload();
         let units = match workload {
             Workload::Offload => job.units().min(blocking_threads),
+            // Work for cores: more units than threads would only take turns.
+            Workload::Files | Workload::Thumbnails => job.units().min(threads),
             _ => job.units(),
         };
         Self {

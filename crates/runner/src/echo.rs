@@ -1,0 +1,319 @@
+//! `echo-server`: the other end of the workload `echo`, in a process of its own.
+//!
+//! The server is the model's, as the clients are: [`serve`] starts the model in
+//! its process and has it serve. [`Server`] is that process, as whoever runs the
+//! clients sees it.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use suite::echo::{BACKLOG, Closing, Job};
+use suite::{Model, Result, Setup, Unsupported};
+
+use crate::cli::EchoServerArgs;
+
+/// How long a server has to print its address, and to end: many times what
+/// starting and ending hundreds of children takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Open files that a process needs beside its connections.
+const OPEN_FILES_BESIDE: u64 = 128;
+
+/// What stands before the reason in place of the address.
+const UNSUPPORTED: &str = "unsupported: ";
+
+/// Serves until standard input ends, and prints the address first.
+pub fn serve<M: Model>(args: &EchoServerArgs) -> Result<()> {
+    let mut job = Job {
+        connections: args.connections,
+        messages: args.messages,
+        bytes: args.bytes,
+        address: None,
+    };
+    suite::Job::Echo(job.clone()).validate()?;
+    allow(job.connections)?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port to listen on")?;
+    rustix::net::listen(&listener, BACKLOG as i32).context("cannot set the backlog")?;
+    let address = listener.local_addr().context("no address to listen at")?;
+    job.address = Some(address);
+
+    let program = std::env::current_exe().context("this program's own path")?;
+    let (threads, blocking_threads) = (args.threads, args.blocking_threads);
+    let sized = suite::Job::Echo(job.clone());
+    let setup = Setup::sized(&sized, program, threads, blocking_threads);
+    let model = match M::start(&setup) {
+        // Whoever waits for the address has to tell it as their own.
+        Err(error) if error.is::<Unsupported>() => {
+            return crate::print(&format!("{UNSUPPORTED}{error:#}\n"));
+        }
+        started => started.context("the model does not start")?,
+    };
+    crate::print(&format!("{address}\n"))?;
+
+    let closing = Closing::default();
+    let end = closing.clone();
+    let input = thread::Builder::new()
+        .name("end of input".to_owned())
+        .spawn(move || {
+            // If it cannot be read, nobody will ever end this: end it now.
+            let read = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            end.begin(address);
+            read
+        })
+        .context("cannot start a thread")?;
+    let served = model.echo_server(listener, &job, &closing);
+    served.with_context(|| format!("the echo server at {address}"))?;
+    ensure!(
+        closing.has_begun(),
+        "the echo server at {address} ended before it was told to"
+    );
+    match input.join() {
+        Ok(read) => read.map(drop).context("standard input"),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// A server in a process of its own. Dropping it ends the process and waits for
+/// its end.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    /// Closes when the process has ended.
+    output: Option<Output>,
+}
+
+type Output = BufReader<ChildStdout>;
+
+impl Server {
+    /// Runs `program echo-server` for a job and waits for its address. Its
+    /// standard error is the caller's. It also ends when this process dies, as
+    /// its standard input, which only this value holds open, closes then.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`] if the model does not do such a job. Else when it does not
+    /// start, or does not print its address in time; these errors name the program.
+    pub fn spawn(
+        program: &Path,
+        job: &Job,
+        threads: usize,
+        blocking_threads: usize,
+    ) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.arg("echo-server");
+        for (option, number) in [
+            ("--connections", job.connections as u64),
+            ("--messages", job.messages),
+            ("--bytes", job.bytes as u64),
+            ("--threads", threads as u64),
+            ("--blocking-threads", blocking_threads as u64),
+        ] {
+            command.args([option, &number.to_string()]);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let named = || format!("{} echo-server", program.display());
+        let mut child = command.spawn().with_context(named)?;
+        let ready = ready(&mut child);
+        let (address, output) = ready.inspect_err(|_| end_at_once(&mut child)).map_err(
+            // What the model does not do is no fault of the program.
+            |error| match error.is::<Unsupported>() {
+                true => error,
+                false => error.context(named()),
+            },
+        )?;
+        Ok(Self {
+            child,
+            address,
+            output: Some(output),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it and waits for its end. Its clients have hung up before.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time, or not well. It is gone all the same.
+    pub fn end(mut self) -> Result<()> {
+        self.close()
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let named = format!("the echo server at {}", self.address);
+        drop(self.child.stdin.take());
+        if let Some(mut output) = self.output.take() {
+            // An error too is an end.
+            let ended = patiently(move || drop(io::copy(&mut output, &mut io::sink())))?;
+            if ended.is_none() {
+                end_at_once(&mut self.child);
+                bail!("{named} had not ended {PATIENCE:?} after it was told to");
+            }
+        }
+        let status = self.child.wait().with_context(|| named.clone())?;
+        ensure!(status.success(), "{named} ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After `end` this finds a process that has been waited for.
+        let _ = self.close();
+    }
+}
+
+fn end_at_once(child: &mut Child) {
+    // It fails when it has ended already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Waits for the address.
+fn ready(child: &mut Child) -> Result<(SocketAddr, Output)> {
+    let stdout = child.stdout.take().context("it has no standard output")?;
+    let read = patiently(move || {
+        let mut output = BufReader::new(stdout);
+        let mut line = String::new();
+        output.read_line(&mut line).map(|_| (line, output))
+    })?;
+    let read = read.with_context(|| format!("it printed no address in {PATIENCE:?}"))?;
+    let (line, output) = read.context("its standard output cannot be read")?;
+    if line.is_empty() {
+        let status = child.wait()?;
+        bail!("it ended with {status} before it printed its address");
+    }
+    if let Some(reason) = line.strip_prefix(UNSUPPORTED) {
+        return Err(Unsupported(reason.trim_end().to_owned()).into());
+    }
+    match line.trim_end().parse() {
+        Ok(address) => Ok((address, output)),
+        Err(_) => bail!("it printed {line:?} instead of its address"),
+    }
+}
+
+/// What comes of reading from a pipe, which has no timeout of its own; nothing if
+/// it takes too long. The thread that reads ends with the process at the other
+/// end, so nobody waits for it.
+fn patiently<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<Option<T>> {
+    let (sender, result) = mpsc::channel();
+    thread::Builder::new()
+        .name("echo server's output".to_owned())
+        // The receiver is gone if this took too long.
+        .spawn(move || drop(sender.send(read())))
+        .context("cannot start a thread")?;
+    Ok(result.recv_timeout(PATIENCE).ok())
+}
+
+/// Has this process be allowed so many connections.
+///
+/// # Errors
+///
+/// [`Unsupported`] if it cannot be.
+pub fn allow(connections: usize) -> Result<()> {
+    allow_open_files(connections)?;
+    // Each connection needs a port at the client's end.
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+    if let Some(ports) = range.ok().and_then(|range| ports(&range))
+        && ports < connections
+    {
+        let text = format!(
+            "{connections} connections need as many ports, and there are {ports} \
+             (net.ipv4.ip_local_port_range)"
+        );
+        return Err(Unsupported(text).into());
+    }
+    Ok(())
+}
+
+/// Raises the soft limit of open files as far as need be.
+fn allow_open_files(connections: usize) -> Result<()> {
+    let needed = connections as u64 + OPEN_FILES_BESIDE;
+    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
+    let limit = getrlimit(Resource::Nofile);
+    if enough(limit.current) {
+        return Ok(());
+    }
+    if let Some(most) = limit.maximum.filter(|_| !enough(limit.maximum)) {
+        let text = format!(
+            "{connections} connections need {needed} open files, and a process may have {most} \
+             (ulimit -Hn)"
+        );
+        return Err(Unsupported(text).into());
+    }
+    let raised = Rlimit {
+        current: Some(needed),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised)
+        .with_context(|| format!("cannot raise the limit of open files to {needed}"))
+}
+
+/// How many ports there are in a range like `32768 60999`.
+fn ports(range: &str) -> Option<usize> {
+    let mut ends = range.split_whitespace().map(str::parse::<usize>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    Some((last + 1).saturating_sub(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_counted() {
+        assert_eq!(ports("32768\t60999\n"), Some(28_232));
+        assert_eq!(ports("5 4"), Some(0));
+        assert_eq!(ports(""), None);
+    }
+
+    #[test]
+    fn too_many_connections_are_refused_with_both_numbers() {
+        allow(1).expect("one is always allowed");
+        let hard = getrlimit(Resource::Nofile).maximum;
+        let Some(too_many) = hard.and_then(|most| usize::try_from(most).ok()) else {
+            return; // there is no limit here
+        };
+        let refused = allow_open_files(too_many).expect_err("one file a connection, and more");
+        assert!(refused.is::<Unsupported>());
+        let text = refused.to_string();
+        assert!(text.contains(&format!("may have {too_many}")), "{text}");
+    }
+
+    #[test]
+    fn a_program_that_is_no_server_is_named() {
+        let job = Job {
+            connections: 1,
+            messages: 1,
+            bytes: 1,
+            address: None,
+        };
+        for (program, says) in [
+            (
+                "/bin/true",
+                "/bin/true echo-server: it ended with exit status: 0",
+            ),
+            (
+                "/bin/echo",
+                "/bin/echo echo-server: it printed \"echo-server",
+            ),
+            ("/no/such", "/no/such echo-server"),
+        ] {
+            let failed = Server::spawn(Path::new(program), &job, 1, 1).expect_err(program);
+            let text = format!("{failed:#}");
+            assert!(text.starts_with(says), "{text}");
+        }
+    }
+}
