@@ -10,13 +10,19 @@
 mod back_end;
 mod counter;
 mod download;
+mod echo;
 mod exchange;
 mod fetch;
+mod files;
 mod http;
 mod offload;
+mod ping_pong;
 mod pipeline;
 mod primes;
+mod sleepers;
+mod thumbnails;
 
+use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::ensure;
@@ -40,6 +46,8 @@ pub struct AsyncStd {
     /// The blocking calls that may still begin: `blocking`, under async-std, takes
     /// its own cap from the environment only, once a process.
     pool: Arc<Semaphore>,
+    /// How many units the job was said to need.
+    units: usize,
 }
 
 impl AsyncStd {
@@ -78,6 +86,7 @@ impl Model for AsyncStd {
         Ok(Self {
             idle: Arc::new(Idle::new(setup.units)),
             pool: Arc::new(Semaphore::new(setup.blocking_threads)),
+            units: setup.units,
         })
     }
 
@@ -115,6 +124,35 @@ impl Model for AsyncStd {
         let done = self.run(download::run(session.clone(), client, self.pool.clone()));
         self.idle.clear_secure();
         done
+    }
+
+    fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
+        self.run(ping_pong::run(job.clone()))
+    }
+
+    fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
+        self.run(sleepers::run(job.clone()))
+    }
+
+    fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
+        self.run(echo::run(job.clone()))
+    }
+
+    fn echo_server(
+        &self,
+        listener: TcpListener,
+        job: &suite::echo::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        self.run(echo::serve(listener, job.clone(), closing.clone()))
+    }
+
+    fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
+        self.run(files::run(job.clone(), self.pool.clone(), self.units))
+    }
+
+    fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
+        self.run(thumbnails::run(job.clone(), self.pool.clone(), self.units))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -16,6 +16,7 @@ use rustix::process::{
 use suite::Result;
 
 use crate::shared::Memory;
+use crate::shelf::Shelf;
 use crate::worker::{Hello, Mail, Name, News, Task, Welcome};
 
 /// A child that stands ready or is at work.
@@ -77,6 +78,7 @@ impl Starting {
         name: Name,
         program: &Path,
         memory: &Arc<Memory>,
+        shelf: &Shelf,
         mailbox: &IpcSender<Mail>,
     ) -> Result<Self> {
         let (server, server_name) = IpcOneShotServer::new().context("a place to say hello")?;
@@ -84,8 +86,8 @@ impl Starting {
         command
             .args(["worker", &server_name])
             .stdin(memory.stdin()?)
-            // A child has nothing to say there, and would keep a pipe open.
-            .stdout(Stdio::null());
+            // A child has nothing to say there.
+            .stdout(shelf.stdout()?);
         let (report, pidfd) = mpsc::channel();
         let (memory, mailbox) = (Arc::clone(memory), mailbox.clone());
         let watcher = thread::Builder::new()

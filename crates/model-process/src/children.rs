@@ -23,6 +23,7 @@ use suite::{Result, Unsupported};
 
 use crate::child::{Child, Failure, Starting};
 use crate::shared::{Memory, Shared};
+use crate::shelf::Shelf;
 use crate::worker::{Answer, Mail, Name, News, Task};
 
 /// The most children. Each takes half a megabyte, and a millisecond to start:
@@ -44,6 +45,7 @@ pub const MOST_DEATHS: u32 = 5;
 pub struct Children {
     program: PathBuf,
     memory: Arc<Memory>,
+    shelf: Shelf,
     places: Vec<Option<Child>>,
     mailbox: IpcReceiver<Mail>,
     /// Each child gets a copy. As this one stays, the mailbox never closes.
@@ -94,6 +96,7 @@ impl Children {
         Ok(Self {
             program: program.to_owned(),
             memory: Arc::new(Memory::create()?),
+            shelf: Shelf::new().context("sockets for what children are lent")?,
             places: Vec::new(),
             mailbox,
             address,
@@ -111,6 +114,11 @@ impl Children {
     /// The same, for those who look at it when they like.
     pub fn memory(&self) -> Arc<Memory> {
         Arc::clone(&self.memory)
+    }
+
+    /// Where a file can be laid that all children see.
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     /// For other threads of this process.
@@ -189,7 +197,13 @@ impl Children {
             let number = self.started;
             self.started += 1;
             let name = Name { unit, number };
-            match Starting::launch(name, &self.program, &self.memory, &self.address) {
+            match Starting::launch(
+                name,
+                &self.program,
+                &self.memory,
+                &self.shelf,
+                &self.address,
+            ) {
                 Ok(child) => starting.push(child),
                 Err(error) => {
                     failure = Err(error);

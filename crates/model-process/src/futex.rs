@@ -3,6 +3,7 @@
 //! Not `PRIVATE`: sleeper and waker are different processes.
 
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Acquire;
 
 use rustix::thread::futex::{self, Flags};
 
@@ -12,6 +13,17 @@ pub fn wait(word: &AtomicU32, seen: u32) {
     // The errors say that the word has changed or that a signal came; either
     // way the caller looks again.
     let _ = futex::wait(word, Flags::empty(), seen, None);
+}
+
+/// Sleeps until `word`, which only grows, has come to `least`. Returns it.
+pub fn wait_for(word: &AtomicU32, least: u32) -> u32 {
+    loop {
+        let seen = word.load(Acquire);
+        if seen >= least {
+            return seen;
+        }
+        wait(word, seen);
+    }
 }
 
 /// Wakes at most so many of the processes that sleep on `word`.

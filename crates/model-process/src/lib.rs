@@ -3,7 +3,8 @@
 //! The children are this very binary, started as `PROGRAM worker`. They stand
 //! before the job begins, are kept from job to job, and share nothing but
 //! channels and one small piece of mapped memory. Any of them can die at any
-//! moment; the job then still ends, and with the right answer.
+//! moment; the job then still ends, and with the right answer. (Only a client of
+//! `echo` cannot make up for the server's child that it talks to: its job fails.)
 //!
 //! | file | holds |
 //! |---|---|
@@ -12,6 +13,7 @@
 //! | `children.rs` | all of them, and the one mailbox that every answer and every death arrives in; work that they do together, which starts again when one dies |
 //! | `shares.rs` | work that comes in shares: a dead child's are dealt out again |
 //! | `attempts.rs`, `meters.rs` | a download at the child's side, and how far its files are |
+//! | `shelf.rs` | how an open file gets to children that stand already |
 //! | `shared.rs`, `lock.rs`, `credits.rs`, `futex.rs` | shared memory, and what waits in it |
 //!
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
@@ -22,19 +24,26 @@ mod children;
 mod counter;
 mod credits;
 mod download;
+mod echo;
 mod exchange;
 mod fetch;
+mod files;
 mod futex;
 mod http;
 mod lock;
 mod meters;
 mod offload;
+mod ping_pong;
 mod pipeline;
 mod primes;
 mod shared;
 mod shares;
+mod shelf;
+mod sleepers;
+mod thumbnails;
 mod worker;
 
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use suite::{Model, Result, Setup, Workload};
@@ -49,6 +58,9 @@ pub use crate::worker::main as worker;
 pub struct Process {
     /// One job at a time: it has all the children.
     children: Mutex<Children>,
+    /// For work that keeps a core busy.
+    busy_children: usize,
+    /// For calls that block.
     blocking_children: usize,
 }
 
@@ -67,6 +79,7 @@ impl Model for Process {
         }
         Ok(Self {
             children: Mutex::new(children),
+            busy_children: setup.threads,
             blocking_children: setup.blocking_threads,
         })
     }
@@ -101,5 +114,34 @@ impl Model for Process {
 
     fn download_session(&self, session: &Arc<Session>) -> Result<()> {
         download::run(session, &mut self.children())
+    }
+
+    fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
+        ping_pong::run(job, &mut self.children())
+    }
+
+    fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
+        sleepers::run(job, &mut self.children())
+    }
+
+    fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
+        echo::run(job, &mut self.children())
+    }
+
+    fn echo_server(
+        &self,
+        listener: TcpListener,
+        job: &suite::echo::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        echo::serve(&listener, job, closing, &mut self.children())
+    }
+
+    fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
+        files::run(job, &mut self.children(), self.busy_children)
+    }
+
+    fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
+        thumbnails::run(job, &mut self.children(), self.busy_children)
     }
 }

@@ -3,7 +3,7 @@
 //! producer drops its end.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::thread;
 use std::time::Duration;
 
@@ -143,14 +143,8 @@ fn produce(job: &Job, producer: usize, worker: &mut Worker) -> Answer {
     }
     drop(queues);
 
-    let all = job.items as u32;
-    loop {
-        let processed = shared.processed.load(Acquire);
-        if processed >= all {
-            return Answer::Number(processed.into());
-        }
-        futex::wait(&shared.processed, processed);
-    }
+    let processed = futex::wait_for(&shared.processed, job.items as u32);
+    Answer::Number(processed.into())
 }
 
 /// Processes items until there are no more.

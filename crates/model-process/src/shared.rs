@@ -13,7 +13,9 @@ use anyhow::{Context, ensure};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use suite::Result;
+use suite::echo::Open;
 use suite::pipeline::Level;
+use suite::sleepers::Tally;
 
 use crate::children::MOST_CHILDREN;
 use crate::credits::Credits;
@@ -34,6 +36,10 @@ pub struct Shared {
     pub processed: Line<AtomicU32>,
     /// Where the slots end that a download's rate has given out so far.
     pub rate: Line<AtomicU64>,
+    pub sleepers: Line<Tally>,
+    pub open: Line<Open>,
+    /// Clients of an echo that have had their connection; a futex word.
+    pub connected: Line<AtomicU32>,
     /// How far the file is that the child in each place downloads.
     pub meters: [Line<Meter>; MOST_CHILDREN],
 }

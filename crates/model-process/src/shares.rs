@@ -57,7 +57,7 @@ impl Children {
             task,
         };
         for unit in 0..units {
-            shares.deal_to(unit)?;
+            shares.deal_to(unit, 1)?;
         }
         Ok(shares)
     }
@@ -83,7 +83,7 @@ where
                     self.held[unit].pop_front();
                     self.unanswered -= 1;
                     let answer = answer?;
-                    self.deal_to(unit)?;
+                    self.deal_to(unit, 2)?;
                     return Ok(Some(answer));
                 }
                 Some(Event::Death(unit, true)) => {
@@ -98,11 +98,12 @@ where
     }
 
     /// Gives a child what it should hold: one share, and one ahead of it, so that
-    /// it need not wait for the parent in between. Nothing is given ahead
-    /// towards the end, where it could wait behind a long one while others idle.
-    fn deal_to(&mut self, unit: usize) -> Result<()> {
+    /// it need not wait for the parent in between. Nothing is given ahead at the
+    /// beginning, when the longest are dealt, or towards the end: it could wait
+    /// behind a long one while others idle.
+    fn deal_to(&mut self, unit: usize, most: usize) -> Result<()> {
         let plenty = self.fresh.len() > self.held.len();
-        let enough = if plenty { 2 } else { 1 };
+        let enough = if plenty { most } else { 1 };
         while self.held[unit].len() < enough {
             let fresh = |share| Share { share, deaths: 0 };
             let next = self.returned.pop();
@@ -142,7 +143,7 @@ where
                 break;
             }
             if self.held[unit].is_empty() {
-                self.deal_to(unit)?;
+                self.deal_to(unit, 1)?;
             }
         }
         Ok(())

@@ -15,7 +15,8 @@ use suite::pipeline::Tally;
 
 use crate::attempts::{self, Attempts};
 use crate::shared::Memory;
-use crate::{counter, exchange, fetch, offload, pipeline, primes};
+use crate::{counter, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes};
+use crate::{sleepers, thumbnails};
 
 /// The longest text in a message. ipc-channel cuts messages over 208 KiB into
 /// several, and a send of such a one never returns if its receiver dies first.
@@ -31,7 +32,15 @@ pub enum Task {
     Fetch(fetch::Task),
     Offload(offload::Task),
     Download(attempts::Task),
+    PingPong(ping_pong::Task),
+    Sleepers(sleepers::Task),
+    Echo(echo::Task),
+    Files(files::Task),
+    Thumbnails(thumbnails::Task),
 }
+
+/// A summary of a file, or what was wrong with it.
+type Summed<S> = std::result::Result<S, String>;
 
 /// What a child answers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +55,14 @@ pub enum Answer {
     Outcome(suite::exchange::Outcome),
     /// How far a file has come.
     Download(Box<attempts::Answer>),
+    /// What a station of a ring has seen.
+    Passes(suite::ping_pong::Outcome),
+    /// What came back over a connection.
+    Talk(suite::echo::Outcome),
+    /// What came of the files from this place of the list on.
+    Files(usize, Vec<Summed<suite::files::Summary>>),
+    /// What came of the image in this place of the list.
+    Image(usize, Summed<suite::thumbnails::Summary>),
     /// Not done: a child at the other end of a channel is gone. That one's death
     /// is the news, and arrives on its own.
     Deserted,
@@ -193,6 +210,11 @@ impl Worker {
             Task::Fetch(task) => task.perform(self),
             Task::Offload(task) => task.perform(),
             Task::Download(task) => task.perform(self),
+            Task::PingPong(task) => task.perform(),
+            Task::Sleepers(task) => task.perform(self),
+            Task::Echo(task) => task.perform(self),
+            Task::Files(task) => task.perform(),
+            Task::Thumbnails(task) => task.perform(),
         }
     }
 }

@@ -46,19 +46,29 @@ fn job(workload: Workload, sets: &str) -> Result<Job> {
     Ok(job)
 }
 
+fn setup(job: &Job, program: impl AsRef<Path>) -> Setup {
+    Setup::sized(job, program.as_ref(), 2, Setup::BLOCKING_THREADS)
+}
+
 fn start(job: &Job, program: impl AsRef<Path>) -> Result<Process> {
-    Process::start(&Setup::sized(
-        job,
-        program.as_ref(),
-        1,
-        Setup::BLOCKING_THREADS,
-    ))
+    Process::start(&setup(job, program))
 }
 
 /// The children of `parent` that are workers, dead ones that nobody has reaped
 /// included.
 fn workers_of(parent: u32) -> Result<Vec<i32>> {
-    let mut workers = Vec::new();
+    children_of(parent, "worker")
+}
+
+/// The echo server that `parent` has started.
+fn server_of(parent: u32) -> Result<i32> {
+    let servers = children_of(parent, "echo-server")?;
+    servers.first().copied().context("no echo server")
+}
+
+/// The children of `parent` that were started as this, and the dead.
+fn children_of(parent: u32, role: &str) -> Result<Vec<i32>> {
+    let mut children = Vec::new();
     for process in all_processes()?.flatten() {
         // Any of these fails for a process that has just gone.
         let Ok(stat) = process.stat() else { continue };
@@ -66,12 +76,12 @@ fn workers_of(parent: u32) -> Result<Vec<i32>> {
             continue;
         };
         // One that is dead has no command line any more.
-        let worker = args.is_empty() || args.get(1).is_some_and(|arg| arg == "worker");
-        if stat.ppid == parent as i32 && worker {
-            workers.push(process.pid());
+        let plays = args.is_empty() || args.get(1).is_some_and(|arg| arg == role);
+        if stat.ppid == parent as i32 && plays {
+            children.push(process.pid());
         }
     }
-    Ok(workers)
+    Ok(children)
 }
 
 fn workers() -> Result<Vec<i32>> {
@@ -109,7 +119,7 @@ fn blocked_in(pid: i32) -> String {
 }
 
 /// How many workers are asleep of their own accord.
-fn sleepers() -> Result<u64> {
+fn asleep() -> Result<u64> {
     let asleep = |pid: &i32| blocked_in(*pid).contains("nanosleep");
     Ok(workers()?.into_iter().filter(asleep).count() as u64)
 }
@@ -192,7 +202,7 @@ fn survives(
     }
     // And now in peace.
     check(&mut job.run(model)?)?;
-    let (standing, units) = (workers()?.len(), job.units());
+    let (standing, units) = (workers()?.len(), setup(job, "").units);
     ensure!(
         standing == units,
         "{standing} children stand for {units} units"
@@ -327,8 +337,103 @@ fn offload() -> Result<()> {
     alone(|program| {
         let job = job(Workload::Offload, "calls=4 call_ms=200 heartbeat_ms=10")?;
         let model = start(&job, program)?;
-        let sleepers = Progress::Count(&sleepers);
+        let sleepers = Progress::Count(&asleep);
         survives(&model, &job, &sleepers, &[1, 3, 4], &right(&job))
+    })
+}
+
+#[test]
+fn ping_pong() -> Result<()> {
+    alone(|program| {
+        for sets in ["units=2 passes=40000", "units=7 passes=40000"] {
+            let job = job(Workload::PingPong, sets)?;
+            let model = start(&job, program)?;
+            let ticks = Progress::Count(&ticks);
+            survives(&model, &job, &ticks, &[1, 4, 8], &right(&job)).context(sets)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn sleepers() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Sleepers, "units=4 wait_ms=300")?;
+        let model = start(&job, program)?;
+        let sleepers = Progress::Count(&asleep);
+        survives(&model, &job, &sleepers, &[1, 3, 4], &right(&job))
+    })
+}
+
+#[test]
+fn files() -> Result<()> {
+    alone(|program| survives_among_files(&job(Workload::Files, "count=1000")?, program))
+}
+
+#[test]
+fn thumbnails() -> Result<()> {
+    alone(|program| survives_among_files(&job(Workload::Thumbnails, "count=30")?, program))
+}
+
+fn survives_among_files(job: &Job, program: &str) -> Result<()> {
+    let prepared = Stage::new(program, None).prepare(job)?;
+    let model = start(prepared.job(), program)?;
+    let ticks = Progress::Count(&ticks);
+    let verify = |outcome: &mut Outcome| prepared.verify(outcome);
+    survives(&model, prepared.job(), &ticks, &[1, 4, 8], &verify)
+}
+
+#[test]
+fn echo() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Echo, "connections=4 messages=10000")?;
+        let prepared = Stage::new(program, None).prepare(&job)?;
+        let model = start(&job, program)?;
+        let ticks = Progress::Count(&ticks);
+        survives(&model, prepared.job(), &ticks, &[1, 4, 8], &right(&job))?;
+        drop(model);
+        prepared.close()
+    })
+}
+
+#[test]
+fn an_echo_names_the_connection_whose_server_was_killed() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Echo, "connections=3 messages=10000")?;
+        let prepared = Stage::new(program, None).prepare(&job)?;
+        let model = start(&job, program)?;
+        let server = server_of(std::process::id())?;
+        let killed = |victim| {
+            let began = ticks()?;
+            thread::scope(|scope| {
+                let running = scope.spawn(|| prepared.job().run(&model));
+                until(|| {
+                    ensure!(!running.is_finished(), "the job was over too soon");
+                    Ok(ticks()? - began >= 4)
+                })?;
+                signal(victim, Signal::KILL)?;
+                match running.join() {
+                    Ok(Err(error)) => Ok(format!("{error:#}")),
+                    other => bail!("{other:?}"),
+                }
+            })
+        };
+        for round in 0..3 {
+            let text = killed(workers_of(server as u32)?[round])?;
+            ensure!(text.contains(" of 3 to 127.0.0.1:"), "{text}");
+            // The others serve on, and there is another in the place of the dead.
+            job.check(&prepared.job().run(&model)?)?;
+            let standing = workers_of(server as u32)?.len();
+            ensure!(standing == 3, "{standing} children of the server stand");
+        }
+        let children = workers_of(server as u32)?;
+        let text = killed(server)?;
+        ensure!(text.contains(" of 3 to 127.0.0.1:"), "{text}");
+        until(|| Ok(children.iter().all(gone)))?;
+        match prepared.job().run(&model) {
+            Err(error) if format!("{error:#}").contains("refused") => Ok(()),
+            other => bail!("{other:?}"),
+        }
     })
 }
 
@@ -669,6 +774,8 @@ fn a_job_that_keeps_killing_its_children_fails() -> Result<()> {
             ),
             (Workload::Exchange, "messages=1000000000"),
             (Workload::Offload, "calls=2 call_ms=600000"),
+            (Workload::PingPong, "units=3 passes=1000000000"),
+            (Workload::Sleepers, "units=2 wait_ms=600000"),
         ] {
             let long = job(workload, sets)?;
             let model = start(&long, program)?;
@@ -823,5 +930,29 @@ fn nobody_is_left_when_the_parent_is_killed() -> Result<()> {
             until(|| Ok(orphans.iter().all(gone)))?;
         }
         Ok(())
+    })
+}
+
+#[test]
+fn nobody_is_left_of_an_echo_whose_parent_is_killed() -> Result<()> {
+    alone(|program| {
+        let mut parent = Command::new(program)
+            .args(["run", "echo", "--set", "connections=3", "--set"])
+            .arg("messages=1000000")
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut orphans = BTreeSet::new();
+        until(|| {
+            // Its own children come when the server stands.
+            orphans.extend(workers_of(parent.id())?);
+            Ok(orphans.len() == 3)
+        })?;
+        let server = server_of(parent.id())?;
+        orphans.extend(workers_of(server as u32)?);
+        orphans.insert(server);
+        ensure!(orphans.len() == 7, "{orphans:?}");
+        parent.kill()?;
+        parent.wait()?;
+        until(|| Ok(orphans.iter().all(gone)))
     })
 }

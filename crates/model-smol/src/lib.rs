@@ -6,14 +6,20 @@
 
 mod counter;
 mod download;
+mod echo;
 mod exchange;
 mod fetch;
+mod files;
 mod http;
 mod offload;
+mod ping_pong;
 mod pipeline;
 mod primes;
+mod sleepers;
+mod thumbnails;
 
 use std::convert::Infallible;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -34,6 +40,8 @@ pub struct Smol {
     /// The blocking calls that may still begin: `blocking`, under smol, takes its
     /// own cap from the environment only, once a process.
     pool: Arc<Semaphore>,
+    /// The blocking calls that share a job's files out among them.
+    units: usize,
     /// Nothing is ever sent here: the threads end when it closes.
     running: Sender<Infallible>,
     threads: Vec<JoinHandle<()>>,
@@ -69,6 +77,7 @@ impl Model for Smol {
             },
             executor,
             pool: Arc::new(Semaphore::new(setup.blocking_threads)),
+            units: setup.units,
             running,
             threads: Vec::with_capacity(setup.threads),
         };
@@ -134,6 +143,40 @@ impl Model for Smol {
         ));
         self.client.idle.clear_secure();
         done
+    }
+
+    fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
+        self.run(ping_pong::run(job.clone(), self.executor.clone()))
+    }
+
+    fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
+        self.run(sleepers::run(job.clone(), self.executor.clone()))
+    }
+
+    fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
+        self.run(echo::run(job.clone(), self.executor.clone()))
+    }
+
+    fn echo_server(
+        &self,
+        listener: TcpListener,
+        job: &suite::echo::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        self.run(echo::serve(
+            listener,
+            job.clone(),
+            closing.clone(),
+            self.executor.clone(),
+        ))
+    }
+
+    fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
+        self.run(files::run(job.clone(), self.pool.clone(), self.units))
+    }
+
+    fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
+        self.run(thumbnails::run(job.clone(), self.pool.clone(), self.units))
     }
 }
 

@@ -5,21 +5,34 @@
 
 mod counter;
 mod download;
+mod echo;
 mod exchange;
 mod fetch;
+mod files;
 mod http;
 mod offload;
+mod ping_pong;
 mod pipeline;
 mod primes;
+mod sleepers;
+mod thumbnails;
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use anyhow::{Context, anyhow};
 use http_ureq::Client;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use suite::{Model, Result, Setup, Workload};
+use suite::{Model, Result, Setup, Unsupported, Workload};
 use transfer::Session;
+
+/// The most threads that a job gets: see [`check_units`].
+const MOST_UNITS: usize = 10_000;
+
+/// The stack of a unit of which there can be thousands: of the default, 2 MiB,
+/// they would have 20 GiB. The report of a panic takes up to half of this.
+const SMALL_STACK_BYTES: usize = 64 * 1024;
 
 /// Threads, and what they need that takes time to build.
 pub struct Thread {
@@ -40,7 +53,7 @@ impl Thread {
 impl Model for Thread {
     fn start(setup: &Setup) -> Result<Self> {
         let pool = match setup.workload {
-            Workload::Primes | Workload::Offload => Some(
+            Workload::Primes | Workload::Offload | Workload::Files | Workload::Thumbnails => Some(
                 ThreadPoolBuilder::new()
                     .num_threads(setup.units.max(1)) // 0 would mean one a core
                     .build()
@@ -83,6 +96,49 @@ impl Model for Thread {
     fn download_session(&self, session: &Arc<Session>) -> Result<()> {
         download::run(session, &self.client)
     }
+
+    fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
+        ping_pong::run(job)
+    }
+
+    fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
+        sleepers::run(job)
+    }
+
+    fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
+        echo::run(job)
+    }
+
+    fn echo_server(
+        &self,
+        listener: TcpListener,
+        job: &suite::echo::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        echo::serve(listener, job, closing)
+    }
+
+    fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
+        files::run(job, self.pool()?)
+    }
+
+    fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
+        thumbnails::run(job, self.pool()?)
+    }
+}
+
+/// Refuses more threads than a process can be sure to get. It is not left to the
+/// system to refuse them: if there is no memory mapping left for a thread that
+/// has started already, Rust's library aborts the process.
+fn check_units(units: usize) -> Result<()> {
+    if units <= MOST_UNITS {
+        return Ok(());
+    }
+    let text = format!(
+        "{MOST_UNITS} threads at most: each takes 4 memory mappings, and a process has \
+         65530 unless vm.max_map_count says otherwise"
+    );
+    Err(Unsupported(text).into())
 }
 
 /// `Scope::spawn` panics when the system has no more threads to give; this
@@ -92,6 +148,17 @@ fn spawn<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>> {
     Builder::new()
+        .spawn_scoped(scope, work)
+        .context("starting a thread")
+}
+
+/// The same for one of thousands, which calls nothing that needs much of a stack.
+fn spawn_small<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new()
+        .stack_size(SMALL_STACK_BYTES)
         .spawn_scoped(scope, work)
         .context("starting a thread")
 }

@@ -2,13 +2,19 @@
 
 mod counter;
 mod download;
+mod echo;
 mod exchange;
 mod fetch;
+mod files;
 mod http;
 mod offload;
+mod ping_pong;
 mod pipeline;
 mod primes;
+mod sleepers;
+mod thumbnails;
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +36,8 @@ pub struct Tokio {
     runtime: Option<Runtime>,
     /// The connections that outlast a job.
     idle: Arc<Idle>,
+    /// How many units a job gets that does not fix their number itself.
+    units: usize,
 }
 
 impl Tokio {
@@ -60,6 +68,7 @@ impl Model for Tokio {
         Ok(Self {
             runtime: Some(runtime),
             idle: Arc::new(Idle::new(setup.units)),
+            units: setup.units,
         })
     }
 
@@ -103,6 +112,35 @@ impl Model for Tokio {
         let done = self.run(download::run(session.clone(), client));
         self.idle.clear_secure();
         done
+    }
+
+    fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
+        self.run(ping_pong::run(job.clone()))
+    }
+
+    fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
+        self.run(sleepers::run(job.clone()))
+    }
+
+    fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
+        self.run(echo::run(job.clone()))
+    }
+
+    fn echo_server(
+        &self,
+        listener: TcpListener,
+        job: &suite::echo::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        self.run(echo::serve(listener, job.clone(), closing.clone()))
+    }
+
+    fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
+        self.run(files::run(job.clone(), self.units))
+    }
+
+    fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
+        self.run(thumbnails::run(job.clone(), self.units))
     }
 }
 
