@@ -10,7 +10,6 @@ use std::env;
 use std::error::Error;
 use std::fmt;
 use std::io::ErrorKind;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -161,7 +160,7 @@ impl Children {
     }
 
     /// Makes sure that these places are filled.
-    pub fn fill(&mut self, units: Range<usize>) -> Result<()> {
+    pub fn fill(&mut self, units: impl Iterator<Item = usize> + Clone) -> Result<()> {
         for _ in 0..=MOST_DEATHS {
             let missing: Vec<_> = (units.clone())
                 .filter(|&unit| self.places[unit].is_none())

@@ -8,10 +8,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use suite::Result;
 use transfer::Turn;
-use transfer::{DiskError, Finish, Key, Next, Options, Queue, Session, Transfer, Trouble};
+use transfer::{DiskError, Finish, Key, Next, Options, Queue, Session, Transfer};
 
 use crate::attempts::{Answer, Task, Terms};
 use crate::children::{Children, Event, Knocker, MOST_DEATHS};
@@ -20,6 +20,12 @@ use crate::worker::{self, LONGEST_TEXT};
 
 /// How long files that have every byte wait for others to get their names with.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// While files have to wait for a child, their number doubles this often: each
+/// costs more than a millisecond of a core to start, in which a few dozen small
+/// files could have been fetched, so what is spent on starting them stays in
+/// proportion to the work that there turns out to be.
+const GROWTH: Duration = Duration::from_millis(20);
 
 pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
     let terms = Box::new(Terms::of(session)?);
@@ -51,6 +57,7 @@ pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
             deaths: HashMap::new(),
             due,
             patience: None,
+            grows: Instant::now() + GROWTH,
             children,
         };
         let served = reader.map_err(Into::into).and_then(|_| units.serve());
@@ -162,6 +169,8 @@ struct Units<'a> {
     due: mpsc::Sender<()>,
     /// Until when those wait that have every byte, if there are any.
     patience: Option<Instant>,
+    /// When there may be more children than stand.
+    grows: Instant,
     children: &'a mut Children,
 }
 
@@ -176,6 +185,12 @@ struct Unit {
     given_up: bool,
 }
 
+impl Unit {
+    fn is_free(&self) -> bool {
+        self.file.is_none() && !self.given_up
+    }
+}
+
 impl Units<'_> {
     /// Deals files out, and hears what comes of them, until nothing is left.
     fn serve(&mut self) -> Result<()> {
@@ -183,17 +198,16 @@ impl Units<'_> {
             if self.patience.is_some_and(|until| until <= Instant::now()) {
                 self.name();
             }
-            let mut until = None;
-            while let Some(unit) = self.free() {
+            let until = loop {
+                let Some(unit) = self.free() else {
+                    break (!self.all_stand()).then_some(self.grows);
+                };
                 match self.files.turn() {
                     Turn::Begin(transfer) => self.deal(unit, transfer)?,
-                    Turn::Wait(when) => {
-                        until = when;
-                        break;
-                    }
+                    Turn::Wait(when) => break when,
                     Turn::End => return Ok(()),
                 }
-            }
+            };
             let until = [until, self.patience].into_iter().flatten().min();
             match self.children.next(until)? {
                 Some(Event::Answer(unit, answer)) => self.answered(unit, answer?)?,
@@ -204,23 +218,32 @@ impl Units<'_> {
         Ok(())
     }
 
+    /// A child with nothing to do; or the place for one, when it is time for more.
     fn free(&self) -> Option<usize> {
-        let free = |unit: &Unit| unit.file.is_none() && !unit.given_up;
-        self.units.iter().position(free)
+        let mut free = (0..self.units.len()).filter(|&unit| self.units[unit].is_free());
+        let standing = free.clone().find(|&unit| self.children.stands(unit));
+        standing.or_else(|| free.next().filter(|_| self.grows <= Instant::now()))
+    }
+
+    fn all_stand(&self) -> bool {
+        let mut free = (0..self.units.len()).filter(|&unit| self.units[unit].is_free());
+        free.all(|unit| self.children.stands(unit))
     }
 
     fn deal(&mut self, unit: usize, transfer: Box<Transfer>) -> Result<()> {
         // In a message, it may not be too long.
         if transfer.text_bytes() > 2 * LONGEST_TEXT {
-            self.files.queue().ended(transfer.host(), Instant::now());
             let why = "its URL, or what its server says of it, is too long to be sent to a child";
-            self.session.fail(&transfer, why.to_owned());
+            let failed = Next::Failed(why.to_owned());
+            self.rest(transfer.host().to_owned(), *transfer, &failed);
             return Ok(());
         }
-        // One that has died with nothing to do is missed now.
         if !self.children.stands(unit) {
-            self.children.fill(unit..unit + 1)?;
-            self.units[unit].knows = false;
+            self.grow()?;
+            if !self.children.stands(unit) {
+                self.rest(transfer.host().to_owned(), *transfer, &Next::Now);
+                return Ok(());
+            }
         }
         self.meters.begin(unit, &transfer, self.session);
         let task = Task {
@@ -232,52 +255,73 @@ impl Units<'_> {
         self.children.send(unit, worker::Task::Download(task))
     }
 
+    /// Starts as many more children as stand, where there are places. Without
+    /// them it goes on as well.
+    fn grow(&mut self) -> Result<()> {
+        self.grows = Instant::now() + GROWTH;
+        let stands = |unit: &usize| self.children.stands(*unit);
+        let standing = (0..self.units.len()).filter(stands).count();
+        let empty = |unit: &usize| !self.units[*unit].given_up && !stands(unit);
+        let places: Vec<_> = (0..self.units.len()).filter(empty).collect();
+        let more = &places[..places.len().min(standing.max(1))];
+        let filled = self.children.fill(more.iter().copied());
+        for &unit in &places {
+            self.units[unit].knows = false;
+            // Whatever there is too little of, there will be less of it.
+            self.units[unit].given_up = filled.is_err() && !self.children.stands(unit);
+        }
+        self.at_work = self.units.iter().filter(|unit| !unit.given_up).count();
+        match filled {
+            Err(error) if self.at_work > 0 => {
+                let note = format!("{error:#}: {} at once from now on", self.at_work);
+                self.session.note(&note);
+                Ok(())
+            }
+            filled => filled,
+        }
+    }
+
     fn answered(&mut self, unit: usize, answer: worker::Answer) -> Result<()> {
         let answer = match answer {
             worker::Answer::Download(answer) => *answer,
             other => return Err(other.unexpected()),
         };
         let dealt = self.put_down(unit).context("a child answered unasked")?;
-        let (session, now) = (self.session, Instant::now());
-        self.files.queue().ended(dealt.host(), now);
+        let session = self.session;
+        let host = dealt.host().to_owned(); // until a redirect
         let (mut transfer, mut next) = match answer {
             Answer::Finished(Finish::Whole(file)) => {
-                self.patience.get_or_insert(now + PATIENCE);
+                self.patience.get_or_insert(Instant::now() + PATIENCE);
                 if session.finished(file) {
                     self.name();
                 }
-                return Ok(());
+                (dealt, Next::Complete)
             }
-            Answer::Finished(Finish::Mismatch(why)) => {
-                session.fail(&dealt, why);
-                return Ok(());
-            }
+            Answer::Finished(Finish::Mismatch(why)) => (dealt, Next::Failed(why)),
             Answer::Left(transfer, next) => (transfer, next),
             Answer::Refused(refusal) => return Err(DiskError::from(refusal).into()),
         };
         if next == Next::Crowded {
             // It may not have come as far as to know them.
             self.units[unit].knows = false;
-            if self.give_up(unit, "too many files are open") {
-                // What it has open is given back.
+            next = session.crowded(&mut transfer, &self.files.queue());
+            // What it has open is given back.
+            if next == Next::Crowded {
                 self.children.kill(unit);
-            } else {
-                let alone = Trouble::Connect("too many files are open".to_owned());
-                next = transfer.failed(alone, &session.options);
             }
         }
-        match next {
-            Next::Now | Next::Crowded => self.files.queue().again(*transfer, now),
-            Next::After(wait) => self.files.queue().again(*transfer, now + wait),
-            Next::HostAfter(wait) => {
-                let mut queue = self.files.queue();
-                queue.leave_alone(dealt.host(), wait, now);
-                queue.again(*transfer, now + wait);
-            }
-            Next::Failed(why) => session.fail(&transfer, why),
-            Next::Complete => bail!("a child has no file and says that it is complete"),
-        }
+        self.rest(host, *transfer, &next);
         Ok(())
+    }
+
+    /// A file that was dealt has ended, or goes on as `next` says. Whoever tells
+    /// it looks for what is next anyway.
+    fn rest(&self, host: String, transfer: Transfer, next: &Next) {
+        if let Next::Failed(why) = next {
+            self.session.fail(&transfer, why.clone());
+        }
+        let now = Instant::now();
+        let _ = self.files.queue().rest(&host, transfer, Some(next), now);
     }
 
     /// Has those files named that have every byte.
@@ -293,21 +337,30 @@ impl Units<'_> {
         let Some(mut transfer) = self.put_down(unit) else {
             return Ok(());
         };
-        let (session, now, how) = (self.session, Instant::now(), self.children.last_end());
-        self.files.queue().ended(transfer.host(), now);
+        let how = self.children.last_end().to_owned();
         let deaths = self.deaths.entry(transfer.key).or_default();
         *deaths += 1;
-        let note = format!("a child died by {how}");
-        if *deaths > MOST_DEATHS {
-            let why = format!("given up after {deaths} children died of it, the last by {how}");
-            session.fail(&transfer, why);
+        let next = if *deaths > MOST_DEATHS {
+            let times = *deaths;
+            Next::Failed(format!(
+                "given up after {times} children died of it, the last by {how}"
+            ))
         } else {
-            transfer.part = session.part_of(&transfer)?;
-            self.files.queue().again(*transfer, now);
-        }
+            transfer.part = self.session.part_of(&transfer)?;
+            Next::Now
+        };
+        self.rest(transfer.host().to_owned(), *transfer, &next);
         // The server may not notice at once: what the child had asked for is in
-        // flight still.
-        self.give_up(unit, &note);
+        // flight still, so there is one request less at once from now on.
+        if self.at_work > 1 {
+            self.at_work -= 1;
+            self.units[unit].given_up = true;
+            let note = format!(
+                "a child died by {how}: {} at once from now on",
+                self.at_work
+            );
+            self.session.note(&note);
+        }
         Ok(())
     }
 
@@ -315,17 +368,5 @@ impl Units<'_> {
     fn put_down(&mut self, unit: usize) -> Option<Box<Transfer>> {
         self.meters.end(unit, self.session);
         self.units[unit].file.take()
-    }
-
-    /// Has one request less at once from now on, if that leaves any.
-    fn give_up(&mut self, unit: usize, why: &str) -> bool {
-        if self.at_work == 1 {
-            return false;
-        }
-        self.at_work -= 1;
-        self.units[unit].given_up = true;
-        let note = format!("{why}: {} at once from now on", self.at_work);
-        self.session.note(&note);
-        true
     }
 }
