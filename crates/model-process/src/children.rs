@@ -327,13 +327,6 @@ impl Children {
         while let Ok(Some(_)) = self.next(Some(now)) {}
     }
 
-    /// Ends the child in this place. That it has ended comes as its death.
-    pub fn kill(&mut self, unit: usize) {
-        if let Some(child) = self.places.get_mut(unit).and_then(Option::as_mut) {
-            child.kill();
-        }
-    }
-
     /// Ends every child that still owes an answer.
     pub fn end_busy(&mut self) {
         self.end(|child| child.owes > 0);

@@ -1,6 +1,7 @@
-//! Unit: child process, as many as the limit, dealt one file at a time. Shares:
-//! the rate, and how far each file is, in shared memory. Ends: the queue has
-//! nothing left; or the run is stopped, and who is at work is killed.
+//! Unit: child process, as many as the limit, dealt one file at a time, and while
+//! they are quick one ahead. Shares: the rate, how far each file is, and what was
+//! dealt ahead, in shared memory. Ends: the queue has nothing left; or the run is
+//! stopped, and who is at work is killed.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,11 +22,13 @@ use crate::worker::{self, LONGEST_TEXT};
 /// How long files that have every byte wait for others to get their names with.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// While files have to wait for a child, their number doubles this often: each
-/// costs more than a millisecond of a core to start, in which a few dozen small
-/// files could have been fetched, so what is spent on starting them stays in
-/// proportion to the work that there turns out to be.
-const GROWTH: Duration = Duration::from_millis(20);
+/// A file that takes no longer is one of the quick ones. A child whose last one
+/// was quick is dealt one ahead, and need not wait for the parent between two.
+const QUICK: Duration = Duration::from_millis(10);
+/// While files have to wait for a child, the children double in number: as soon
+/// as one is not quick, and else this often. Each costs more than a millisecond of
+/// a core to start, in which a dozen quick files would have come.
+const GROWTH: Duration = Duration::from_millis(100);
 
 pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
     let terms = Box::new(Terms::of(session)?);
@@ -57,7 +60,8 @@ pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
             deaths: HashMap::new(),
             due,
             patience: None,
-            grows: Instant::now() + GROWTH,
+            grown: Instant::now(),
+            tasks: 0,
             children,
         };
         let served = reader.map_err(Into::into).and_then(|_| units.serve());
@@ -143,6 +147,11 @@ impl Files {
         }
     }
 
+    /// Whether so many can begin, and more are left.
+    fn has_more_than(&self, units: usize) -> bool {
+        self.queue().ready() > units
+    }
+
     /// What to do with a child that is free.
     fn turn(&self) -> Turn {
         let mut queue = self.queue();
@@ -169,8 +178,10 @@ struct Units<'a> {
     due: mpsc::Sender<()>,
     /// Until when those wait that have every byte, if there are any.
     patience: Option<Instant>,
-    /// When there may be more children than stand.
-    grows: Instant,
+    /// When there were last more children than before.
+    grown: Instant,
+    /// Tasks that were dealt ahead.
+    tasks: u64,
     children: &'a mut Children,
 }
 
@@ -181,6 +192,12 @@ struct Unit {
     knows: bool,
     /// What it downloads.
     file: Option<Box<Transfer>>,
+    /// Since when.
+    since: Option<Instant>,
+    /// The last one took not long.
+    quick: bool,
+    /// What was dealt ahead, and the number of that task.
+    ahead: Option<(u64, Box<Transfer>)>,
     /// It gets nothing any more.
     given_up: bool,
 }
@@ -200,10 +217,11 @@ impl Units<'_> {
             }
             let until = loop {
                 let Some(unit) = self.free() else {
-                    break (!self.all_stand()).then_some(self.grows);
+                    break (!self.all_stand()).then(|| self.grows());
                 };
                 match self.files.turn() {
                     Turn::Begin(transfer) => self.deal(unit, transfer)?,
+                    Turn::Wait(_) if self.take_back() => {}
                     Turn::Wait(when) => break when,
                     Turn::End => return Ok(()),
                 }
@@ -218,11 +236,29 @@ impl Units<'_> {
         Ok(())
     }
 
-    /// A child with nothing to do; or the place for one, when it is time for more.
+    /// Who is to have the next file: a child with nothing to do; or the place for
+    /// one, when it is time for more; or a quick one, where there is plenty.
     fn free(&self) -> Option<usize> {
         let mut free = (0..self.units.len()).filter(|&unit| self.units[unit].is_free());
         let standing = free.clone().find(|&unit| self.children.stands(unit));
-        standing.or_else(|| free.next().filter(|_| self.grows <= Instant::now()))
+        let place = || free.next().filter(|_| self.grows() <= Instant::now());
+        let quick = || {
+            let quick = |unit: &Unit| unit.quick && unit.file.is_some() && unit.ahead.is_none();
+            let dealt = |unit: usize| self.children.shared().meters[unit].is_dealt();
+            let mut units = (0..self.units.len()).filter(|&unit| quick(&self.units[unit]));
+            let unit = units.find(|&unit| !dealt(unit))?;
+            let options = &self.session.options;
+            let plenty = options.per_host.is_none() && self.files.has_more_than(self.at_work);
+            plenty.then_some(unit)
+        };
+        standing.or_else(place).or_else(quick)
+    }
+
+    /// When there may be more children than stand.
+    fn grows(&self) -> Instant {
+        let oldest = self.units.iter().filter_map(|unit| unit.since).min();
+        let slow = oldest.map_or(self.grown, |since| since.max(self.grown)) + QUICK;
+        slow.min(self.grown + GROWTH)
     }
 
     fn all_stand(&self) -> bool {
@@ -234,31 +270,60 @@ impl Units<'_> {
         // In a message, it may not be too long.
         if transfer.text_bytes() > 2 * LONGEST_TEXT {
             let why = "its URL, or what its server says of it, is too long to be sent to a child";
-            let failed = Next::Failed(why.to_owned());
-            self.rest(transfer.host().to_owned(), *transfer, &failed);
+            self.rest(*transfer, &Next::Failed(why.to_owned()));
             return Ok(());
         }
         if !self.children.stands(unit) {
             self.grow()?;
             if !self.children.stands(unit) {
-                self.rest(transfer.host().to_owned(), *transfer, &Next::Now);
+                self.rest(*transfer, &Next::Now);
                 return Ok(());
             }
         }
-        self.meters.begin(unit, &transfer, self.session);
-        let task = Task {
-            terms: (!self.units[unit].knows).then(|| self.terms.clone()),
-            transfer: transfer.clone(),
-        };
+        let mut ahead = None;
+        if self.units[unit].file.is_some() {
+            self.tasks += 1;
+            ahead = Some(self.tasks);
+            self.children.shared().meters[unit].deal(self.tasks);
+            self.units[unit].ahead = Some((self.tasks, transfer.clone()));
+        } else {
+            self.begin(unit, transfer.clone());
+        }
+        let terms = (!self.units[unit].knows).then(|| self.terms.clone());
         self.units[unit].knows = true;
-        self.units[unit].file = Some(transfer);
+        let task = Task {
+            terms,
+            transfer,
+            ahead,
+        };
         self.children.send(unit, worker::Task::Download(task))
+    }
+
+    /// A child begins with a file.
+    fn begin(&mut self, unit: usize, transfer: Box<Transfer>) {
+        self.meters.begin(unit, &transfer, self.session);
+        self.units[unit].since = Some(Instant::now());
+        self.units[unit].file = Some(transfer);
+    }
+
+    /// Takes back a file that was dealt ahead, if there is one that its child has
+    /// not begun with: it could be long until that comes to it.
+    fn take_back(&mut self) -> bool {
+        for unit in 0..self.units.len() {
+            let meter = &self.children.shared().meters[unit];
+            let claim = |ahead: &mut (u64, _)| meter.claim(ahead.0);
+            if let Some((_, transfer)) = self.units[unit].ahead.take_if(claim) {
+                self.rest(*transfer, &Next::Now);
+                return true;
+            }
+        }
+        false
     }
 
     /// Starts as many more children as stand, where there are places. Without
     /// them it goes on as well.
     fn grow(&mut self) -> Result<()> {
-        self.grows = Instant::now() + GROWTH;
+        self.grown = Instant::now();
         let stands = |unit: &usize| self.children.stands(*unit);
         let standing = (0..self.units.len()).filter(stands).count();
         let empty = |unit: &usize| !self.units[*unit].given_up && !stands(unit);
@@ -286,7 +351,13 @@ impl Units<'_> {
             worker::Answer::Download(answer) => *answer,
             other => return Err(other.unexpected()),
         };
+        if let Answer::TakenBack = answer {
+            return Ok(());
+        }
         let dealt = self.put_down(unit).context("a child answered unasked")?;
+        if let Some((_, transfer)) = self.units[unit].ahead.take() {
+            self.begin(unit, transfer);
+        }
         let session = self.session;
         let host = dealt.host().to_owned(); // until a redirect
         let (mut transfer, mut next) = match answer {
@@ -300,28 +371,36 @@ impl Units<'_> {
             Answer::Finished(Finish::Mismatch(why)) => (dealt, Next::Failed(why)),
             Answer::Left(transfer, next) => (transfer, next),
             Answer::Refused(refusal) => return Err(DiskError::from(refusal).into()),
+            Answer::TakenBack => return Ok(()),
         };
-        if next == Next::Crowded {
-            // It may not have come as far as to know them.
-            self.units[unit].knows = false;
-            next = session.crowded(&mut transfer, &self.files.queue());
-            // What it has open is given back.
-            if next == Next::Crowded {
-                self.children.kill(unit);
+        match next {
+            Next::Crowded => {
+                // It may not have come as far as to know them.
+                self.units[unit].knows = false;
+                next = session.crowded(&mut transfer, &self.files.queue());
             }
+            // What was dealt ahead would not leave it alone.
+            Next::HostAfter(_) => while self.take_back() {},
+            _ => {}
         }
-        self.rest(host, *transfer, &next);
+        self.rest_at(&host, *transfer, &next);
         Ok(())
     }
 
     /// A file that was dealt has ended, or goes on as `next` says. Whoever tells
     /// it looks for what is next anyway.
-    fn rest(&self, host: String, transfer: Transfer, next: &Next) {
+    fn rest(&self, transfer: Transfer, next: &Next) {
+        let host = transfer.host().to_owned();
+        self.rest_at(&host, transfer, next);
+    }
+
+    /// The same, of a file that may have been sent elsewhere since.
+    fn rest_at(&self, host: &str, transfer: Transfer, next: &Next) {
         if let Next::Failed(why) = next {
             self.session.fail(&transfer, why.clone());
         }
         let now = Instant::now();
-        let _ = self.files.queue().rest(&host, transfer, Some(next), now);
+        let _ = self.files.queue().rest(host, transfer, Some(next), now);
     }
 
     /// Has those files named that have every byte.
@@ -334,6 +413,9 @@ impl Units<'_> {
     /// The child in this place has died. Another one goes on with its file.
     fn died(&mut self, unit: usize) -> Result<()> {
         self.units[unit].knows = false;
+        if let Some((_, transfer)) = self.units[unit].ahead.take() {
+            self.rest(*transfer, &Next::Now);
+        }
         let Some(mut transfer) = self.put_down(unit) else {
             return Ok(());
         };
@@ -349,7 +431,7 @@ impl Units<'_> {
             transfer.part = self.session.part_of(&transfer)?;
             Next::Now
         };
-        self.rest(transfer.host().to_owned(), *transfer, &next);
+        self.rest(*transfer, &next);
         // The server may not notice at once: what the child had asked for is in
         // flight still, so there is one request less at once from now on.
         if self.at_work > 1 {
@@ -367,6 +449,9 @@ impl Units<'_> {
     /// What the child in this place has had.
     fn put_down(&mut self, unit: usize) -> Option<Box<Transfer>> {
         self.meters.end(unit, self.session);
-        self.units[unit].file.take()
+        let unit = &mut self.units[unit];
+        let since = unit.since.take();
+        unit.quick = since.is_some_and(|since| since.elapsed() <= QUICK);
+        unit.file.take()
     }
 }

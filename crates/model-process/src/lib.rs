@@ -63,8 +63,9 @@ impl Model for Process {
     fn start(setup: &Setup) -> Result<Self> {
         let mut children = Children::new(&setup.program)?;
         match setup.workload {
-            // It starts more when there is work for them.
-            Workload::Download => children.stand_at_most(setup.units.min(setup.threads))?,
+            // Two for a core, as one waits while the other works. It starts more
+            // when there is work for them.
+            Workload::Download => children.stand_at_most(setup.units.min(2 * setup.threads))?,
             _ => children.stand(setup.units)?,
         }
         Ok(Self {

@@ -72,6 +72,11 @@ impl Queue {
         self.room.saturating_sub(self.ready.len() + later)
     }
 
+    /// Files that wait for nothing but their turn.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Adds files of the list.
     pub fn add(&mut self, transfers: impl IntoIterator<Item = Transfer>) {
         if !self.stopped {
