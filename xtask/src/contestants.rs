@@ -1,10 +1,9 @@
 //! Each model's two programs, built as they are measured.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use cargo_metadata::Message;
 
 use crate::child::{self, Limits, Stopped};
@@ -113,31 +112,6 @@ pub fn program(
     let built = build_one(root, package, ["--bin", package], profile, interrupt)?;
     let told = built.map_err(|why| progress.line(&format!("{package} does not build:\n{why}")));
     Ok(told.ok())
-}
-
-/// Builds the program of one model, release, with what cargo says for all to
-/// see.
-///
-/// # Errors
-///
-/// When it does not build.
-pub fn build_runner(root: &Path, model: &str) -> anyhow::Result<PathBuf> {
-    let package = workspace::package(model);
-    let done = workspace::cargo(root)
-        .args([
-            "build",
-            "--release",
-            "--package",
-            &package,
-            "--bin",
-            &package,
-        ])
-        .arg("--message-format=json-render-diagnostics")
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cargo")?;
-    ensure!(done.status.success(), "{package} does not build");
-    executable(&String::from_utf8_lossy(&done.stdout), &package)
 }
 
 /// Programs that stand in `directory` already: `origin`, and `model-X` and

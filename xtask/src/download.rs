@@ -7,8 +7,12 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::child::Stopped;
+use crate::contestants::{self, Profile};
+use crate::interrupt::Interrupt;
 use crate::plan::MODELS;
-use crate::{contestants, workspace};
+use crate::progress::Progress;
+use crate::workspace;
 
 /// Builds a model and has it download a list of URLs
 #[derive(clap::Args, Debug)]
@@ -27,13 +31,24 @@ pub struct Options {
     pub args: Vec<OsString>,
 }
 
-/// Becomes the model's own program: signals, terminal and exit code are its.
+/// Becomes the model's own program: signals, terminal and exit code are its. None
+/// if someone interrupts before that.
 ///
 /// # Errors
 ///
-/// When there is no such model, or it does not build or start.
-pub fn download(options: &Options) -> anyhow::Result<Infallible> {
-    let program = contestants::build_runner(&workspace::root(), &options.model)?;
+/// When it does not build or start.
+pub fn download(options: &Options) -> anyhow::Result<Option<Infallible>> {
+    let package = workspace::package(&options.model);
+    let interrupt = Interrupt::install().context("cannot take signals")?;
+    let progress = Progress::new();
+    let root = workspace::root();
+    let built = contestants::program(&root, &package, Profile::Release, &interrupt, &progress);
+    let program = match built {
+        Ok(program) => program.with_context(|| format!("{package} does not build"))?,
+        Err(Stopped::Failed(error)) => return Err(error),
+        Err(Stopped::Interrupted | Stopped::Overtime(_)) => return Ok(None),
+    };
+    drop(progress); // what it has drawn goes with it
     let error = Command::new(&program)
         .arg("download")
         .args(&options.args)

@@ -53,7 +53,10 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::compare(&options).map(code),
         Command::Report(options) => report::report(&options).map(|()| 0),
         Command::Read(options) => read::read(&options).map(|()| 0),
-        Command::Download(options) => download::download(&options).map(|never| match never {}),
+        Command::Download(options) => download::download(&options).map(|became| match became {
+            Some(never) => match never {},
+            None => INTERRUPTED,
+        }),
         Command::Faults(options) => faults::faults(&options).map(code),
         Command::Check => Ok(if check::check() { 0 } else { FAILED }),
         Command::Ceiling {

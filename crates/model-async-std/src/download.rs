@@ -3,7 +3,6 @@
 //! permits of the blocking pool. Ends: the queue has nothing left, or the run is
 //! stopped; every task is awaited.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -15,7 +14,7 @@ use futures_lite::{AsyncBufReadExt, future};
 use suite::Result;
 use surf::Response;
 use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Options, Partial, Queue, Session};
-use transfer::{Take, Transfer, Trouble, Turn};
+use transfer::{Take, Transfer, Turn};
 
 use crate::http::{self, Client, within};
 use crate::unblock;
@@ -55,7 +54,6 @@ struct Files {
     changed: Event,
     /// It is time to end, whatever is under way.
     stopped: Event,
-    workers: AtomicUsize,
 }
 
 impl Files {
@@ -67,7 +65,6 @@ impl Files {
             room: Event::new(),
             changed: Event::new(),
             stopped: Event::new(),
-            workers: AtomicUsize::new(options.limit),
         }
     }
 
@@ -81,23 +78,12 @@ impl Files {
         self.changed.notify(usize::MAX);
     }
 
-    /// A file that has begun has ended, or goes on when `next` says. Both under
-    /// one lock: between the two, others would take the run to be over.
-    fn rests(&self, host: &str, transfer: Transfer, next: Option<Next>) {
-        let (mut queue, now) = (self.queue(), Instant::now());
-        queue.ended(host, now);
-        match next {
-            Some(Next::Crowded) => queue.again(transfer, now),
-            Some(Next::After(wait)) => queue.again(transfer, now + wait),
-            Some(Next::HostAfter(wait)) => {
-                queue.leave_alone(host, wait, now);
-                queue.again(transfer, now + wait);
-            }
-            // This worker is the one to have what this leaves room for.
-            _ => return,
+    /// A file that has begun has ended, or goes on as `next` says.
+    fn rest(&self, host: &str, transfer: Transfer, next: Option<&Next>) {
+        let news = self.queue().rest(host, transfer, next, Instant::now());
+        if news {
+            self.changed.notify(usize::MAX);
         }
-        drop(queue);
-        self.changed.notify(usize::MAX);
     }
 
     fn stop(&self) {
@@ -173,15 +159,12 @@ impl Unit {
     /// Downloads one file after the other.
     async fn work(&self) {
         while let Some(transfer) = self.files.next().await {
-            if !self.download(transfer).await {
-                return;
-            }
+            self.download(transfer).await;
         }
     }
 
-    /// Downloads a file, as far as that goes now. False if that is further than
-    /// this process can go with so many workers: this one has to end.
-    async fn download(&self, mut transfer: Transfer) -> bool {
+    /// Downloads a file, as far as that goes now.
+    async fn download(&self, mut transfer: Transfer) {
         let Self { session, files, .. } = self;
         let host = transfer.host().to_owned(); // until a redirect
         let gauge = session.begin(&transfer);
@@ -190,29 +173,15 @@ impl Unit {
             next = self.attempt(&mut transfer, &gauge).await;
         }
         session.rest(&gauge);
-        let gives_up = next == Some(Next::Crowded) && self.give_up();
-        if next == Some(Next::Crowded) && !gives_up {
-            let alone = Trouble::Connect("too many files are open".to_owned());
-            next = Some(transfer.failed(alone, &session.options));
+        if next == Some(Next::Crowded) {
+            self.client.idle.clear();
+            next = Some(session.crowded(&mut transfer, &files.queue()));
         }
         if let Some(Next::Failed(why)) = &next {
             let (session, transfer, why) = (session.clone(), transfer.clone(), why.clone());
             unblock(&self.pool, move || session.fail(&transfer, why)).await;
         }
-        files.rests(&host, transfer, next);
-        !gives_up
-    }
-
-    /// Lets the others have what this worker would open, if there are others.
-    fn give_up(&self) -> bool {
-        let others = |workers: usize| (workers > 1).then(|| workers - 1);
-        let workers = self.files.workers.fetch_update(Relaxed, Relaxed, others);
-        self.client.idle.clear();
-        if workers == Ok(self.session.options.limit) {
-            let note = "too many files are open: fewer at once from now on";
-            self.session.note(note);
-        }
-        workers.is_ok()
+        files.rest(&host, transfer, next.as_ref());
     }
 
     /// One request, and what came of it; none if the run is stopped.

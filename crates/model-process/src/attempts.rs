@@ -53,6 +53,8 @@ impl Terms {
 pub struct Task {
     pub terms: Option<Box<Terms>>,
     pub transfer: Box<Transfer>,
+    /// Its number, if it was dealt while the child had another file.
+    pub ahead: Option<u64>,
 }
 
 /// How far that was.
@@ -64,6 +66,8 @@ pub enum Answer {
     Left(Box<Transfer>, Next),
     /// The disk refuses.
     Refused(Refusal),
+    /// The parent had taken it back.
+    TakenBack,
 }
 
 /// A [`DiskError`], in a message.
@@ -95,18 +99,27 @@ impl From<Refusal> for DiskError {
 }
 
 impl Task {
-    pub fn perform(self, worker: &mut Worker) -> anyhow::Result<worker::Answer> {
-        let Self {
-            terms,
-            mut transfer,
-        } = self;
-        let answer = match download(terms, &mut transfer, worker) {
-            Ok(Outcome::Finished(finish)) => Answer::Finished(finish),
-            Ok(Outcome::Left(next)) => left(transfer, next),
-            Err(error) => match error.downcast::<DiskError>()? {
-                crowded if crowded.is_crowded() => left(transfer, Next::Crowded),
-                refused => Answer::Refused(refused.into()),
-            },
+    pub fn perform(mut self, worker: &mut Worker) -> anyhow::Result<worker::Answer> {
+        let meter = &worker.memory.meters[worker.unit];
+        let answer = match self.ahead {
+            Some(number) if !meter.claim(number) => Answer::TakenBack,
+            // What has come of the last one may be a reason to wait.
+            Some(_) if !worker.goes_well => Answer::Left(self.transfer, Next::Now),
+            _ => {
+                let answer = match download(self.terms, &mut self.transfer, worker) {
+                    Ok(Outcome::Finished(finish)) => Answer::Finished(finish),
+                    Ok(Outcome::Left(next)) => left(self.transfer, next),
+                    Err(error) => match error.downcast::<DiskError>()? {
+                        crowded if crowded.is_crowded() => left(self.transfer, Next::Crowded),
+                        refused => Answer::Refused(refused.into()),
+                    },
+                };
+                worker.goes_well = matches!(answer, Answer::Finished(_));
+                if let Answer::Left(_, Next::Crowded) = answer {
+                    worker.client.close_idle();
+                }
+                answer
+            }
         };
         Ok(worker::Answer::Download(Box::new(answer)))
     }

@@ -10,7 +10,6 @@ use std::env;
 use std::error::Error;
 use std::fmt;
 use std::io::ErrorKind;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -169,7 +168,7 @@ impl Children {
     }
 
     /// Makes sure that these places are filled.
-    pub fn fill(&mut self, units: Range<usize>) -> Result<()> {
+    pub fn fill(&mut self, units: impl Iterator<Item = usize> + Clone) -> Result<()> {
         for _ in 0..=MOST_DEATHS {
             let missing: Vec<_> = (units.clone())
                 .filter(|&unit| self.places[unit].is_none())
@@ -340,13 +339,6 @@ impl Children {
     pub fn look(&mut self) {
         let now = Instant::now();
         while let Ok(Some(_)) = self.next(Some(now)) {}
-    }
-
-    /// Ends the child in this place. That it has ended comes as its death.
-    pub fn kill(&mut self, unit: usize) {
-        if let Some(child) = self.places.get_mut(unit).and_then(Option::as_mut) {
-            child.kill();
-        }
     }
 
     /// Ends every child that still owes an answer.

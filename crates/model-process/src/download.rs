@@ -1,6 +1,7 @@
-//! Unit: child process, as many as the limit, dealt one file at a time. Shares:
-//! the rate, and how far each file is, in shared memory. Ends: the queue has
-//! nothing left; or the run is stopped, and who is at work is killed.
+//! Unit: child process, as many as the limit, dealt one file at a time, and while
+//! they are quick one ahead. Shares: the rate, how far each file is, and what was
+//! dealt ahead, in shared memory. Ends: the queue has nothing left; or the run is
+//! stopped, and who is at work is killed.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,10 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use suite::Result;
 use transfer::Turn;
-use transfer::{DiskError, Finish, Key, Next, Options, Queue, Session, Transfer, Trouble};
+use transfer::{DiskError, Finish, Key, Next, Options, Queue, Session, Transfer};
 
 use crate::attempts::{Answer, Task, Terms};
 use crate::children::{Children, Event, Knocker, MOST_DEATHS};
@@ -20,6 +21,14 @@ use crate::worker::{self, LONGEST_TEXT};
 
 /// How long files that have every byte wait for others to get their names with.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A file that takes no longer is one of the quick ones. A child whose last one
+/// was quick is dealt one ahead, and need not wait for the parent between two.
+const QUICK: Duration = Duration::from_millis(10);
+/// While files have to wait for a child, the children double in number: as soon
+/// as one is not quick, and else this often. Each costs more than a millisecond of
+/// a core to start, in which a dozen quick files would have come.
+const GROWTH: Duration = Duration::from_millis(100);
 
 pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
     let terms = Box::new(Terms::of(session)?);
@@ -51,6 +60,8 @@ pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
             deaths: HashMap::new(),
             due,
             patience: None,
+            grown: Instant::now(),
+            tasks: 0,
             children,
         };
         let served = reader.map_err(Into::into).and_then(|_| units.serve());
@@ -136,6 +147,11 @@ impl Files {
         }
     }
 
+    /// Whether so many can begin, and more are left.
+    fn has_more_than(&self, units: usize) -> bool {
+        self.queue().ready() > units
+    }
+
     /// What to do with a child that is free.
     fn turn(&self) -> Turn {
         let mut queue = self.queue();
@@ -162,6 +178,10 @@ struct Units<'a> {
     due: mpsc::Sender<()>,
     /// Until when those wait that have every byte, if there are any.
     patience: Option<Instant>,
+    /// When there were last more children than before.
+    grown: Instant,
+    /// Tasks that were dealt ahead.
+    tasks: u64,
     children: &'a mut Children,
 }
 
@@ -172,8 +192,20 @@ struct Unit {
     knows: bool,
     /// What it downloads.
     file: Option<Box<Transfer>>,
+    /// Since when.
+    since: Option<Instant>,
+    /// The last one took not long.
+    quick: bool,
+    /// What was dealt ahead, and the number of that task.
+    ahead: Option<(u64, Box<Transfer>)>,
     /// It gets nothing any more.
     given_up: bool,
+}
+
+impl Unit {
+    fn is_free(&self) -> bool {
+        self.file.is_none() && !self.given_up
+    }
 }
 
 impl Units<'_> {
@@ -183,17 +215,17 @@ impl Units<'_> {
             if self.patience.is_some_and(|until| until <= Instant::now()) {
                 self.name();
             }
-            let mut until = None;
-            while let Some(unit) = self.free() {
+            let until = loop {
+                let Some(unit) = self.free() else {
+                    break (!self.all_stand()).then(|| self.grows());
+                };
                 match self.files.turn() {
                     Turn::Begin(transfer) => self.deal(unit, transfer)?,
-                    Turn::Wait(when) => {
-                        until = when;
-                        break;
-                    }
+                    Turn::Wait(_) if self.take_back() => {}
+                    Turn::Wait(when) => break when,
                     Turn::End => return Ok(()),
                 }
-            }
+            };
             let until = [until, self.patience].into_iter().flatten().min();
             match self.children.next(until)? {
                 Some(Event::Answer(unit, answer)) => self.answered(unit, answer?)?,
@@ -204,32 +236,114 @@ impl Units<'_> {
         Ok(())
     }
 
+    /// Who is to have the next file: a child with nothing to do; or the place for
+    /// one, when it is time for more; or a quick one, where there is plenty.
     fn free(&self) -> Option<usize> {
-        let free = |unit: &Unit| unit.file.is_none() && !unit.given_up;
-        self.units.iter().position(free)
+        let mut free = (0..self.units.len()).filter(|&unit| self.units[unit].is_free());
+        let standing = free.clone().find(|&unit| self.children.stands(unit));
+        let place = || free.next().filter(|_| self.grows() <= Instant::now());
+        let quick = || {
+            let quick = |unit: &Unit| unit.quick && unit.file.is_some() && unit.ahead.is_none();
+            let dealt = |unit: usize| self.children.shared().meters[unit].is_dealt();
+            let mut units = (0..self.units.len()).filter(|&unit| quick(&self.units[unit]));
+            let unit = units.find(|&unit| !dealt(unit))?;
+            let options = &self.session.options;
+            let plenty = options.per_host.is_none() && self.files.has_more_than(self.at_work);
+            plenty.then_some(unit)
+        };
+        standing.or_else(place).or_else(quick)
+    }
+
+    /// When there may be more children than stand.
+    fn grows(&self) -> Instant {
+        let oldest = self.units.iter().filter_map(|unit| unit.since).min();
+        let slow = oldest.map_or(self.grown, |since| since.max(self.grown)) + QUICK;
+        slow.min(self.grown + GROWTH)
+    }
+
+    fn all_stand(&self) -> bool {
+        let mut free = (0..self.units.len()).filter(|&unit| self.units[unit].is_free());
+        free.all(|unit| self.children.stands(unit))
     }
 
     fn deal(&mut self, unit: usize, transfer: Box<Transfer>) -> Result<()> {
         // In a message, it may not be too long.
         if transfer.text_bytes() > 2 * LONGEST_TEXT {
-            self.files.queue().ended(transfer.host(), Instant::now());
             let why = "its URL, or what its server says of it, is too long to be sent to a child";
-            self.session.fail(&transfer, why.to_owned());
+            self.rest(*transfer, &Next::Failed(why.to_owned()));
             return Ok(());
         }
-        // One that has died with nothing to do is missed now.
         if !self.children.stands(unit) {
-            self.children.fill(unit..unit + 1)?;
-            self.units[unit].knows = false;
+            self.grow()?;
+            if !self.children.stands(unit) {
+                self.rest(*transfer, &Next::Now);
+                return Ok(());
+            }
         }
-        self.meters.begin(unit, &transfer, self.session);
-        let task = Task {
-            terms: (!self.units[unit].knows).then(|| self.terms.clone()),
-            transfer: transfer.clone(),
-        };
+        let mut ahead = None;
+        if self.units[unit].file.is_some() {
+            self.tasks += 1;
+            ahead = Some(self.tasks);
+            self.children.shared().meters[unit].deal(self.tasks);
+            self.units[unit].ahead = Some((self.tasks, transfer.clone()));
+        } else {
+            self.begin(unit, transfer.clone());
+        }
+        let terms = (!self.units[unit].knows).then(|| self.terms.clone());
         self.units[unit].knows = true;
-        self.units[unit].file = Some(transfer);
+        let task = Task {
+            terms,
+            transfer,
+            ahead,
+        };
         self.children.send(unit, worker::Task::Download(task))
+    }
+
+    /// A child begins with a file.
+    fn begin(&mut self, unit: usize, transfer: Box<Transfer>) {
+        self.meters.begin(unit, &transfer, self.session);
+        self.units[unit].since = Some(Instant::now());
+        self.units[unit].file = Some(transfer);
+    }
+
+    /// Takes back a file that was dealt ahead, if there is one that its child has
+    /// not begun with: it could be long until that comes to it.
+    fn take_back(&mut self) -> bool {
+        for unit in 0..self.units.len() {
+            let meter = &self.children.shared().meters[unit];
+            let claim = |ahead: &mut (u64, _)| meter.claim(ahead.0);
+            if let Some((_, transfer)) = self.units[unit].ahead.take_if(claim) {
+                self.rest(*transfer, &Next::Now);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Starts as many more children as stand, where there are places. Without
+    /// them it goes on as well.
+    fn grow(&mut self) -> Result<()> {
+        self.grown = Instant::now();
+        let stands = |unit: &usize| self.children.stands(*unit);
+        let standing = (0..self.units.len()).filter(stands).count();
+        let empty = |unit: &usize| !self.units[*unit].given_up && !stands(unit);
+        let places: Vec<_> = (0..self.units.len()).filter(empty).collect();
+        let more = &places[..places.len().min(standing.max(1))];
+        let filled = self.children.fill(more.iter().copied());
+        for &unit in &places {
+            self.units[unit].knows = false;
+            // Whatever there is too little of, there will be less of it.
+            self.units[unit].given_up = filled.is_err() && !self.children.stands(unit);
+        }
+        self.at_work = self.units.iter().filter(|unit| !unit.given_up).count();
+        match filled {
+            Err(error) if self.at_work > 0 => {
+                let note = format!("{error:#}: {} at once from now on", self.at_work);
+                self.session.note(&note);
+                Ok(())
+            }
+            filled => filled,
+        }
     }
 
     fn answered(&mut self, unit: usize, answer: worker::Answer) -> Result<()> {
@@ -237,47 +351,56 @@ impl Units<'_> {
             worker::Answer::Download(answer) => *answer,
             other => return Err(other.unexpected()),
         };
+        if let Answer::TakenBack = answer {
+            return Ok(());
+        }
         let dealt = self.put_down(unit).context("a child answered unasked")?;
-        let (session, now) = (self.session, Instant::now());
-        self.files.queue().ended(dealt.host(), now);
+        if let Some((_, transfer)) = self.units[unit].ahead.take() {
+            self.begin(unit, transfer);
+        }
+        let session = self.session;
+        let host = dealt.host().to_owned(); // until a redirect
         let (mut transfer, mut next) = match answer {
             Answer::Finished(Finish::Whole(file)) => {
-                self.patience.get_or_insert(now + PATIENCE);
+                self.patience.get_or_insert(Instant::now() + PATIENCE);
                 if session.finished(file) {
                     self.name();
                 }
-                return Ok(());
+                (dealt, Next::Complete)
             }
-            Answer::Finished(Finish::Mismatch(why)) => {
-                session.fail(&dealt, why);
-                return Ok(());
-            }
+            Answer::Finished(Finish::Mismatch(why)) => (dealt, Next::Failed(why)),
             Answer::Left(transfer, next) => (transfer, next),
             Answer::Refused(refusal) => return Err(DiskError::from(refusal).into()),
+            Answer::TakenBack => return Ok(()),
         };
-        if next == Next::Crowded {
-            // It may not have come as far as to know them.
-            self.units[unit].knows = false;
-            if self.give_up(unit, "too many files are open") {
-                // What it has open is given back.
-                self.children.kill(unit);
-            } else {
-                let alone = Trouble::Connect("too many files are open".to_owned());
-                next = transfer.failed(alone, &session.options);
-            }
-        }
         match next {
-            Next::Now | Next::Crowded => self.files.queue().again(*transfer, now),
-            Next::After(wait) => self.files.queue().again(*transfer, now + wait),
-            Next::HostAfter(wait) => {
-                let mut queue = self.files.queue();
-                queue.leave_alone(dealt.host(), wait, now);
-                queue.again(*transfer, now + wait);
+            Next::Crowded => {
+                // It may not have come as far as to know them.
+                self.units[unit].knows = false;
+                next = session.crowded(&mut transfer, &self.files.queue());
             }
-            Next::Failed(why) => session.fail(&transfer, why),
-            Next::Complete => bail!("a child has no file and says that it is complete"),
+            // What was dealt ahead would not leave it alone.
+            Next::HostAfter(_) => while self.take_back() {},
+            _ => {}
         }
+        self.rest_at(&host, *transfer, &next);
         Ok(())
+    }
+
+    /// A file that was dealt has ended, or goes on as `next` says. Whoever tells
+    /// it looks for what is next anyway.
+    fn rest(&self, transfer: Transfer, next: &Next) {
+        let host = transfer.host().to_owned();
+        self.rest_at(&host, transfer, next);
+    }
+
+    /// The same, of a file that may have been sent elsewhere since.
+    fn rest_at(&self, host: &str, transfer: Transfer, next: &Next) {
+        if let Next::Failed(why) = next {
+            self.session.fail(&transfer, why.clone());
+        }
+        let now = Instant::now();
+        let _ = self.files.queue().rest(host, transfer, Some(next), now);
     }
 
     /// Has those files named that have every byte.
@@ -290,42 +413,45 @@ impl Units<'_> {
     /// The child in this place has died. Another one goes on with its file.
     fn died(&mut self, unit: usize) -> Result<()> {
         self.units[unit].knows = false;
+        if let Some((_, transfer)) = self.units[unit].ahead.take() {
+            self.rest(*transfer, &Next::Now);
+        }
         let Some(mut transfer) = self.put_down(unit) else {
             return Ok(());
         };
-        let (session, now, how) = (self.session, Instant::now(), self.children.last_end());
-        self.files.queue().ended(transfer.host(), now);
+        let how = self.children.last_end().to_owned();
         let deaths = self.deaths.entry(transfer.key).or_default();
         *deaths += 1;
-        let note = format!("a child died by {how}");
-        if *deaths > MOST_DEATHS {
-            let why = format!("given up after {deaths} children died of it, the last by {how}");
-            session.fail(&transfer, why);
+        let next = if *deaths > MOST_DEATHS {
+            let times = *deaths;
+            Next::Failed(format!(
+                "given up after {times} children died of it, the last by {how}"
+            ))
         } else {
-            transfer.part = session.part_of(&transfer)?;
-            self.files.queue().again(*transfer, now);
-        }
+            transfer.part = self.session.part_of(&transfer)?;
+            Next::Now
+        };
+        self.rest(*transfer, &next);
         // The server may not notice at once: what the child had asked for is in
-        // flight still.
-        self.give_up(unit, &note);
+        // flight still, so there is one request less at once from now on.
+        if self.at_work > 1 {
+            self.at_work -= 1;
+            self.units[unit].given_up = true;
+            let note = format!(
+                "a child died by {how}: {} at once from now on",
+                self.at_work
+            );
+            self.session.note(&note);
+        }
         Ok(())
     }
 
     /// What the child in this place has had.
     fn put_down(&mut self, unit: usize) -> Option<Box<Transfer>> {
         self.meters.end(unit, self.session);
-        self.units[unit].file.take()
-    }
-
-    /// Has one request less at once from now on, if that leaves any.
-    fn give_up(&mut self, unit: usize, why: &str) -> bool {
-        if self.at_work == 1 {
-            return false;
-        }
-        self.at_work -= 1;
-        self.units[unit].given_up = true;
-        let note = format!("{why}: {} at once from now on", self.at_work);
-        self.session.note(&note);
-        true
+        let unit = &mut self.units[unit];
+        let since = unit.since.take();
+        unit.quick = since.is_some_and(|since| since.elapsed() <= QUICK);
+        unit.file.take()
     }
 }

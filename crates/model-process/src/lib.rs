@@ -1,10 +1,11 @@
 //! The process model: a unit is a child process.
 //!
 //! The children are this very binary, started as `PROGRAM worker`. They stand
-//! before the job begins, are kept from job to job, and share nothing but
-//! channels and one small piece of mapped memory. Any of them can die at any
-//! moment; the job then still ends, and with the right answer. (Only a client of
-//! `echo` cannot make up for the server's child that it talks to: its job fails.)
+//! before the job begins (a download starts most of them as it goes), are kept
+//! from job to job, and share nothing but channels and one small piece of mapped
+//! memory. Any of them can die at any moment; the job then still ends, and with
+//! the right answer. (Only a client of `echo` cannot make up for the server's
+//! child that it talks to: its job fails.)
 //!
 //! | file | holds |
 //! |---|---|
@@ -74,7 +75,9 @@ impl Model for Process {
     fn start(setup: &Setup) -> Result<Self> {
         let mut children = Children::new(&setup.program)?;
         match setup.workload {
-            Workload::Download => children.stand_at_most(setup.units)?,
+            // Two for a core, as one waits while the other works. It starts more
+            // when there is work for them.
+            Workload::Download => children.stand_at_most(setup.units.min(2 * setup.threads))?,
             _ => children.stand(setup.units)?,
         }
         Ok(Self {

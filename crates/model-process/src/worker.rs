@@ -138,6 +138,8 @@ pub struct Worker {
     pub consumers: Vec<IpcSender<pipeline::Batch>>,
     /// The download that it works for.
     pub attempts: Option<Attempts>,
+    /// Whether its last file of that has come.
+    pub goes_well: bool,
 }
 
 /// Runs as a child, to its end. `server` is the name that the parent waits at.
@@ -177,6 +179,7 @@ fn serve(server: Option<OsString>) -> Result<()> {
         id: process::id(),
         consumers: Vec::new(),
         attempts: None,
+        goes_well: true,
     };
     loop {
         let task = match tasks.recv() {

@@ -614,7 +614,7 @@ fn the_next_run_goes_on_where_a_parent_was_killed() -> Result<()> {
         let mut parent = slow.command(program).stderr(Stdio::null()).spawn()?;
         slow.has_begun()?;
         let orphans = workers_of(parent.id())?;
-        ensure!(orphans.len() == 3, "{orphans:?}");
+        ensure!(!orphans.is_empty(), "it has no children");
         parent.kill()?;
         parent.wait()?;
         until(|| Ok(orphans.iter().all(gone)))?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http_ureq::{Client, Response};
 use suite::Result;
 use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Partial, Queue, Session, Take};
-use transfer::{Transfer, Trouble, Turn};
+use transfer::{Transfer, Turn};
 
 use crate::http;
 
@@ -102,20 +102,13 @@ impl Unit<'_> {
         session.rest(&gauge);
         if next == Some(Next::Crowded) {
             self.client.close_idle();
-            let alone = Trouble::Connect("too many files are open".to_owned());
-            next = Some(transfer.failed(alone, &session.options));
+            next = Some(session.crowded(&mut transfer, queue));
         }
-        let now = Instant::now();
-        queue.ended(&host, now);
-        match next {
-            None | Some(Next::Now | Next::Complete | Next::Crowded) => {}
-            Some(Next::After(wait)) => queue.again(transfer, now + wait),
-            Some(Next::HostAfter(wait)) => {
-                queue.leave_alone(&host, wait, now);
-                queue.again(transfer, now + wait);
-            }
-            Some(Next::Failed(why)) => session.fail(&transfer, why),
+        if let Some(Next::Failed(why)) = &next {
+            session.fail(&transfer, why.clone());
         }
+        // Nobody else waits for what there may be of news.
+        let _ = queue.rest(&host, transfer, next.as_ref(), Instant::now());
     }
 
     /// One request, and what came of it; none if the run is stopped.

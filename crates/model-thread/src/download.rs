@@ -2,7 +2,6 @@
 //! queue behind a lock, what wakes those who wait for it, and the client. Ends:
 //! the queue has nothing left, or the run is stopped; the scope joins.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http_ureq::{Client, Response};
 use suite::Result;
 use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Options, Partial, Queue, Session};
-use transfer::{Take, Transfer, Trouble, Turn};
+use transfer::{Take, Transfer, Turn};
 
 use crate::http;
 
@@ -56,7 +55,6 @@ struct Files {
     changed: Condvar,
     /// It is time to end, whatever is under way.
     stopped: Condvar,
-    workers: AtomicUsize,
 }
 
 impl Files {
@@ -68,7 +66,6 @@ impl Files {
             room: Condvar::new(),
             changed: Condvar::new(),
             stopped: Condvar::new(),
-            workers: AtomicUsize::new(options.limit),
         }
     }
 
@@ -82,23 +79,12 @@ impl Files {
         self.changed.notify_all();
     }
 
-    /// A file that has begun has ended, or goes on when `next` says. Both under
-    /// one lock: between the two, others would take the run to be over.
-    fn rests(&self, host: &str, transfer: Transfer, next: Option<Next>) {
-        let (mut queue, now) = (self.queue(), Instant::now());
-        queue.ended(host, now);
-        match next {
-            Some(Next::Crowded) => queue.again(transfer, now),
-            Some(Next::After(wait)) => queue.again(transfer, now + wait),
-            Some(Next::HostAfter(wait)) => {
-                queue.leave_alone(host, wait, now);
-                queue.again(transfer, now + wait);
-            }
-            // This worker is the one to have what this leaves room for.
-            _ => return,
+    /// A file that has begun has ended, or goes on as `next` says.
+    fn rest(&self, host: &str, transfer: Transfer, next: Option<&Next>) {
+        let news = self.queue().rest(host, transfer, next, Instant::now());
+        if news {
+            self.changed.notify_all();
         }
-        drop(queue);
-        self.changed.notify_all();
     }
 
     fn stop(&self) {
@@ -174,15 +160,12 @@ impl Unit<'_> {
     fn work(&self) {
         let mut buffer = vec![0; PIECE_BYTES];
         while let Some(transfer) = self.files.next() {
-            if !self.download(transfer, &mut buffer) {
-                return;
-            }
+            self.download(transfer, &mut buffer);
         }
     }
 
-    /// Downloads a file, as far as that goes now. False if that is further than
-    /// this process can go with so many workers: this one has to end.
-    fn download(&self, mut transfer: Transfer, buffer: &mut [u8]) -> bool {
+    /// Downloads a file, as far as that goes now.
+    fn download(&self, mut transfer: Transfer, buffer: &mut [u8]) {
         let Self { session, files, .. } = self;
         let host = transfer.host().to_owned(); // until a redirect
         let gauge = session.begin(&transfer);
@@ -191,28 +174,14 @@ impl Unit<'_> {
             next = self.attempt(&mut transfer, &gauge, buffer);
         }
         session.rest(&gauge);
-        let gives_up = next == Some(Next::Crowded) && self.give_up();
-        if next == Some(Next::Crowded) && !gives_up {
-            let alone = Trouble::Connect("too many files are open".to_owned());
-            next = Some(transfer.failed(alone, &session.options));
+        if next == Some(Next::Crowded) {
+            self.client.close_idle();
+            next = Some(session.crowded(&mut transfer, &files.queue()));
         }
         if let Some(Next::Failed(why)) = &next {
             session.fail(&transfer, why.clone());
         }
-        files.rests(&host, transfer, next);
-        !gives_up
-    }
-
-    /// Lets the others have what this worker would open, if there are others.
-    fn give_up(&self) -> bool {
-        let others = |workers: usize| (workers > 1).then(|| workers - 1);
-        let workers = self.files.workers.fetch_update(Relaxed, Relaxed, others);
-        self.client.close_idle();
-        if workers == Ok(self.session.options.limit) {
-            let note = "too many files are open: fewer at once from now on";
-            self.session.note(note);
-        }
-        workers.is_ok()
+        files.rest(&host, transfer, next.as_ref());
     }
 
     /// One request, and what came of it; none if the run is stopped.

@@ -409,7 +409,9 @@ fn fresh_directory(files: &[origin::File]) -> Result<Scratch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use suite::{Preset, Setup, Workload, counter, exchange, fetch, offload, pipeline, primes};
+    use std::net::TcpListener;
+    use suite::{Preset, Setup, Workload, counter, echo, exchange, fetch, files, offload};
+    use suite::{ping_pong, pipeline, primes, sleepers, thumbnails};
 
     /// A model that "downloads" whatever the test has it write.
     struct Writes(fn(&download::Job) -> io::Result<()>);
@@ -449,6 +451,30 @@ mod tests {
 
         fn download_session(&self, _: &Arc<transfer::Session>) -> Result<()> {
             anyhow::bail!("it does not ask")
+        }
+
+        fn ping_pong(&self, _: &ping_pong::Job) -> Result<ping_pong::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn sleepers(&self, _: &sleepers::Job) -> Result<sleepers::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn echo(&self, _: &echo::Job) -> Result<echo::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn echo_server(&self, _: TcpListener, _: &echo::Job, _: &echo::Closing) -> Result<()> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn files(&self, _: &files::Job) -> Result<files::Outcome> {
+            anyhow::bail!("it only downloads")
+        }
+
+        fn thumbnails(&self, _: &thumbnails::Job) -> Result<thumbnails::Outcome> {
+            anyhow::bail!("it only downloads")
         }
 
         fn download(&self, job: &download::Job) -> Result<download::Outcome> {

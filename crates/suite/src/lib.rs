@@ -92,28 +92,16 @@ pub trait Model {
     /// what has come of it is in the session, which the caller closes.
     fn download_session(&self, session: &Arc<transfer::Session>) -> Result<()>;
 
-    // TRANSITIONAL: the bodies of the methods below go when every model has its
-    // own.
-
     /// A token goes round a ring of units, each of which waits for it.
-    fn ping_pong(&self, job: &ping_pong::Job) -> Result<ping_pong::Outcome> {
-        let _ = job;
-        Err(not_done_yet())
-    }
+    fn ping_pong(&self, job: &ping_pong::Job) -> Result<ping_pong::Outcome>;
 
     /// Many units wait at once.
-    fn sleepers(&self, job: &sleepers::Job) -> Result<sleepers::Outcome> {
-        let _ = job;
-        Err(not_done_yet())
-    }
+    fn sleepers(&self, job: &sleepers::Job) -> Result<sleepers::Outcome>;
 
     /// Clients, a unit a connection, talk to the server at the job's address.
     ///
     /// It fails if a connection does, with an error that names the address.
-    fn echo(&self, job: &echo::Job) -> Result<echo::Outcome> {
-        let _ = job;
-        Err(not_done_yet())
-    }
+    fn echo(&self, job: &echo::Job) -> Result<echo::Outcome>;
 
     /// Serves such clients, as often as they come, in a process of its own that
     /// was started with the same [`Setup`]. [`echo`] says what goes over a
@@ -127,25 +115,11 @@ pub trait Model {
         listener: TcpListener,
         job: &echo::Job,
         closing: &echo::Closing,
-    ) -> Result<()> {
-        let _ = (listener, job, closing);
-        Err(not_done_yet())
-    }
+    ) -> Result<()>;
 
     /// Local files are hashed, and their lines and bytes counted.
-    fn files(&self, job: &files::Job) -> Result<files::Outcome> {
-        let _ = job;
-        Err(not_done_yet())
-    }
+    fn files(&self, job: &files::Job) -> Result<files::Outcome>;
 
     /// JPEG images are decoded, made small and encoded again.
-    fn thumbnails(&self, job: &thumbnails::Job) -> Result<thumbnails::Outcome> {
-        let _ = job;
-        Err(not_done_yet())
-    }
-}
-
-/// TRANSITIONAL: see [`Model`].
-fn not_done_yet() -> anyhow::Error {
-    Unsupported("not done yet".to_owned()).into()
+    fn thumbnails(&self, job: &thumbnails::Job) -> Result<thumbnails::Outcome>;
 }

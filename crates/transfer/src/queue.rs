@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::{Options, Transfer};
+use crate::{Next, Options, Transfer};
 
 /// So many files that are to be tried again hold back no others: a host that is
 /// down at the head of the list would hold up all that follow.
@@ -22,6 +22,8 @@ pub struct Queue {
     /// Only those with requests in flight, or to be left alone.
     hosts: HashMap<String, Host>,
     running: usize,
+    /// The most that may run at once: fewer when too many files were open.
+    most: usize,
     closed: bool,
     stopped: bool,
 }
@@ -58,6 +60,7 @@ impl Queue {
             later: Vec::new(),
             hosts: HashMap::new(),
             running: 0,
+            most: usize::MAX,
             closed: false,
             stopped: false,
         }
@@ -67,6 +70,11 @@ impl Queue {
     pub fn room(&self) -> usize {
         let later = self.later.len().saturating_sub(LATER);
         self.room.saturating_sub(self.ready.len() + later)
+    }
+
+    /// Files that wait for nothing but their turn.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
     }
 
     /// Adds files of the list.
@@ -104,12 +112,11 @@ impl Queue {
                     && host.left_alone_until.is_none_or(|until| until <= now)
             })
         };
-        if let Some(transfer) = self
-            .ready
-            .iter()
-            .position(free)
-            .and_then(|at| self.ready.remove(at))
-        {
+        let at = match self.running < self.most {
+            true => self.ready.iter().position(free),
+            false => None,
+        };
+        if let Some(transfer) = at.and_then(|at| self.ready.remove(at)) {
             self.running += 1;
             let host = self.hosts.entry(transfer.host().to_owned()).or_default();
             host.running += 1;
@@ -123,8 +130,17 @@ impl Queue {
         Turn::Wait(retries.chain(hosts).filter(|when| *when > now).min())
     }
 
-    /// A file that was begun has ended, well or not. `host` as it was then.
-    pub fn ended(&mut self, host: &str, now: Instant) {
+    /// A file that was begun has ended, or goes on as `next` says; it is none if
+    /// the run is stopped. `host` as it was when it began. True says that there
+    /// may be something new for those who wait: whoever tells this looks anyway.
+    #[must_use]
+    pub fn rest(
+        &mut self,
+        host: &str,
+        transfer: Transfer,
+        next: Option<&Next>,
+        now: Instant,
+    ) -> bool {
         self.running = self.running.saturating_sub(1);
         if let Some(entry) = self.hosts.get_mut(host) {
             entry.running = entry.running.saturating_sub(1);
@@ -132,24 +148,26 @@ impl Queue {
                 self.hosts.remove(host);
             }
         }
-    }
-
-    /// It goes on later. Under the same lock as [`ended`](Self::ended), or before
-    /// it: between the two, others would take the run to be over.
-    pub fn again(&mut self, transfer: Transfer, when: Instant) {
+        let wait = match next {
+            None | Some(Next::Complete | Next::Failed(_)) => return false,
+            Some(Next::Now) => Duration::ZERO,
+            Some(Next::After(wait)) => *wait,
+            Some(Next::HostAfter(wait)) => {
+                let entry = self.hosts.entry(host.to_owned()).or_default();
+                entry.left_alone_until = entry.left_alone_until.max(now.checked_add(*wait));
+                *wait
+            }
+            Some(Next::Crowded) => {
+                self.most = self.most.min(self.running).max(1);
+                Duration::ZERO
+            }
+        };
         if !self.stopped {
+            // One that no clock can tell is none.
+            let when = now.checked_add(wait).unwrap_or(now);
             self.later.push((when, transfer));
         }
-    }
-
-    /// The whole host is to be left alone.
-    pub fn leave_alone(&mut self, host: &str, wait: Duration, now: Instant) {
-        let until = &mut self
-            .hosts
-            .entry(host.to_owned())
-            .or_default()
-            .left_alone_until;
-        *until = (*until).max(now.checked_add(wait));
+        true
     }
 
     /// Files that have begun and not ended.
@@ -178,24 +196,42 @@ mod tests {
         queue
     }
 
-    /// The names of the files that may begin now.
-    fn begin(queue: &mut Queue, now: Instant) -> Vec<String> {
+    /// The files that may begin now.
+    fn begin(queue: &mut Queue, now: Instant) -> Vec<Transfer> {
         let next = || match queue.turn(now) {
-            Turn::Begin(transfer) => Some(transfer.name),
+            Turn::Begin(transfer) => Some(*transfer),
             _ => None,
         };
         std::iter::from_fn(next).collect()
+    }
+
+    fn names(files: &[Transfer]) -> Vec<&str> {
+        files.iter().map(|file| file.name.as_str()).collect()
+    }
+
+    /// Says of these files that they go on like this.
+    fn rest(
+        queue: &mut Queue,
+        files: impl IntoIterator<Item = Transfer>,
+        next: &Next,
+        now: Instant,
+    ) {
+        for file in files {
+            let host = file.host().to_owned();
+            let _ = queue.rest(&host, file, Some(next), now);
+        }
     }
 
     #[test]
     fn files_begin_in_the_order_of_the_list_and_the_last_one_ends_it() {
         let now = Instant::now();
         let mut queue = queue("http://h/a\nhttp://h/b\n", &Options::default());
-        assert_eq!(begin(&mut queue, now), ["a", "b"]);
+        let mut running = begin(&mut queue, now);
+        assert_eq!(names(&running), ["a", "b"]);
         assert!(matches!(queue.turn(now), Turn::Wait(None)));
-        queue.ended("h", now);
+        rest(&mut queue, running.pop(), &Next::Complete, now);
         assert!(matches!(queue.turn(now), Turn::Wait(None)));
-        queue.ended("h", now);
+        rest(&mut queue, running.pop(), &Next::Complete, now);
         assert!(matches!(queue.turn(now), Turn::End));
         assert!(queue.hosts.is_empty());
     }
@@ -208,9 +244,10 @@ mod tests {
         };
         let now = Instant::now();
         let mut queue = queue("http://g/a\nhttp://g/b\nhttp://h/c\n", &options);
-        assert_eq!(begin(&mut queue, now), ["a", "c"]);
-        queue.ended("g", now);
-        assert_eq!(begin(&mut queue, now), ["b"]);
+        let mut running = begin(&mut queue, now);
+        assert_eq!(names(&running), ["a", "c"]);
+        rest(&mut queue, [running.remove(0)], &Next::Complete, now);
+        assert_eq!(names(&begin(&mut queue, now)), ["b"]);
     }
 
     #[test]
@@ -220,13 +257,26 @@ mod tests {
         let Turn::Begin(first) = queue.turn(now) else {
             panic!("nothing began")
         };
-        queue.leave_alone("g", second, now);
-        queue.ended("g", now);
-        queue.again(*first, now + second);
-        assert_eq!(begin(&mut queue, now), ["c"]);
-        queue.ended("h", now);
+        rest(&mut queue, [*first], &Next::HostAfter(second), now);
+        let running = begin(&mut queue, now);
+        assert_eq!(names(&running), ["c"]);
+        rest(&mut queue, running, &Next::Complete, now);
         assert!(matches!(queue.turn(now), Turn::Wait(Some(when)) if when == now + second));
-        assert_eq!(begin(&mut queue, now + second), ["a", "b"]);
+        assert_eq!(names(&begin(&mut queue, now + second)), ["a", "b"]);
+    }
+
+    #[test]
+    fn where_too_many_files_are_open_no_more_run_than_could() {
+        let now = Instant::now();
+        let list: String = (0..9).map(|file| format!("http://h/{file}\n")).collect();
+        let mut queue = queue(&list, &Options::default());
+        let mut running = begin(&mut queue, now);
+        assert_eq!(running.len(), 9);
+        rest(&mut queue, running.drain(..6), &Next::Crowded, now);
+        assert_eq!(begin(&mut queue, now).len(), 0, "three run, and could");
+        rest(&mut queue, running.pop(), &Next::Complete, now);
+        assert_eq!(begin(&mut queue, now).len(), 1);
+        assert_eq!(queue.running(), 3);
     }
 
     #[test]
@@ -237,8 +287,7 @@ mod tests {
             panic!("nothing began")
         };
         queue.stop();
-        queue.ended("h", now);
-        queue.again(*running, now);
+        rest(&mut queue, [*running], &Next::Now, now);
         assert!(matches!(queue.turn(now), Turn::End));
     }
 }

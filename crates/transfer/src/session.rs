@@ -14,8 +14,7 @@ use crate::list::{BadLine, Lines};
 use crate::parts::{DiskError, Finished, Parts};
 use crate::rate::Rate;
 use crate::store::{Known, OpenError, Store};
-use crate::transfer::Transfer;
-use crate::{Options, tls};
+use crate::{Next, Options, Queue, Transfer, Trouble, tls};
 
 /// Where the list comes from.
 #[derive(Debug, Clone)]
@@ -132,6 +131,7 @@ pub struct Session {
     observer: Arc<dyn Observer>,
     counts: Counts,
     stopped: AtomicBool,
+    crowded: AtomicBool,
     on_stop: Mutex<Vec<Box<dyn Fn() + Send>>>,
     on_tally: OnceLock<OnTally>,
     fatal: Mutex<Option<Fatal>>,
@@ -182,6 +182,7 @@ impl Session {
             observer,
             counts: Counts::default(),
             stopped: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
             on_stop: Mutex::default(),
             on_tally: OnceLock::new(),
             fatal: Mutex::default(),
@@ -328,6 +329,20 @@ impl Session {
             reason,
             retries: transfer.retries(),
         });
+    }
+
+    /// A running file has found too many files open. How it goes on: when others
+    /// have closed theirs, and with fewer at once from then on; if it was alone,
+    /// as after any other failure.
+    pub fn crowded(&self, transfer: &mut Transfer, queue: &Queue) -> Next {
+        if queue.running() <= 1 {
+            let alone = Trouble::Connect("too many files are open".to_owned());
+            return transfer.failed(alone, &self.options);
+        }
+        if !self.crowded.swap(true, Ordering::Relaxed) {
+            self.note("too many files are open: fewer at once from now on");
+        }
+        Next::Crowded
     }
 
     /// Something that whoever started it should know.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use transfer::list::Lines;
-use transfer::{Options, Part, Queue, Transfer, Turn};
+use transfer::{Next, Options, Part, Queue, Transfer, Turn};
 
 #[derive(Debug, Clone)]
 enum Event {
@@ -15,11 +15,12 @@ enum Event {
     Turn,
     /// One that runs is done.
     Done(Index),
-    /// One is to be tried again after so many milliseconds, said before or after
-    /// it is said to have ended.
-    Again(Index, u64, bool),
+    /// One is to be tried again after so many milliseconds.
+    Again(Index, u64),
     /// So, and its host is to be left alone.
     LeaveAlone(Index, u64),
+    /// One has found too many files open.
+    Crowded(Index),
     Pass(u64),
     Stop,
 }
@@ -30,8 +31,9 @@ fn event() -> impl Strategy<Value = Event> {
         3 => prop::collection::vec(0..4u8, 0..5).prop_map(Event::Add),
         8 => Just(Event::Turn),
         4 => index().prop_map(Event::Done),
-        3 => (index(), 0..50u64, any::<bool>()).prop_map(|(at, wait, order)| Event::Again(at, wait, order)),
+        3 => (index(), 0..50u64).prop_map(|(at, wait)| Event::Again(at, wait)),
         2 => (index(), 0..50u64).prop_map(|(at, wait)| Event::LeaveAlone(at, wait)),
+        1 => index().prop_map(Event::Crowded),
         4 => (0..60u64).prop_map(Event::Pass),
     ]
 }
@@ -48,6 +50,7 @@ struct Model {
     queue: Queue,
     now: Instant,
     per_host: usize,
+    most: usize,
     running: Vec<(String, Transfer)>,
     /// When each that waits may begin.
     waiting: HashMap<String, Instant>,
@@ -55,6 +58,7 @@ struct Model {
     done: HashSet<String>,
     added: usize,
     closed: bool,
+    stopped: bool,
 }
 
 impl Model {
@@ -65,13 +69,14 @@ impl Model {
             let left_alone = self.alone.get(host).is_some_and(|until| *until > self.now);
             *when <= self.now && !left_alone && running < self.per_host
         };
-        let some_may = self.waiting.iter().any(may);
+        let some_may = self.running.len() < self.most && self.waiting.iter().any(may);
         match self.queue.turn(self.now) {
             Turn::Begin(transfer) => {
                 let name = name(&transfer);
                 let when = self.waiting.get(&name);
                 prop_assert!(when.is_some(), "{name} began, and did not wait");
                 prop_assert!(may((&name, when.unwrap())), "{name} began too early");
+                prop_assert!(self.running.len() < self.most, "{name} is one too many");
                 self.waiting.remove(&name);
                 self.running.push((transfer.host().to_owned(), *transfer));
                 Ok(None)
@@ -103,15 +108,40 @@ impl Model {
         }
     }
 
-    fn end(&mut self, at: &Index) -> Option<(String, Transfer)> {
-        match self.running.is_empty() {
-            true => None,
-            false => Some(self.running.swap_remove(at.index(self.running.len()))),
+    /// One that runs rests.
+    fn rest(&mut self, at: &Index, next: &Next) {
+        if !self.running.is_empty() {
+            let at = at.index(self.running.len());
+            self.rest_at(at, next);
         }
     }
 
-    fn wait_for(&mut self, transfer: &Transfer, when: Instant) {
-        self.waiting.insert(name(transfer), when);
+    fn rest_at(&mut self, at: usize, next: &Next) {
+        let (host, transfer) = self.running.swap_remove(at);
+        let name = name(&transfer);
+        let wait = match next {
+            Next::Complete => {
+                self.done.insert(name.clone());
+                None
+            }
+            Next::After(wait) => Some(*wait),
+            Next::HostAfter(wait) => {
+                let when = self.now + *wait;
+                let until = self.alone.entry(host.clone()).or_insert(when);
+                *until = (*until).max(when);
+                Some(*wait)
+            }
+            Next::Crowded => {
+                self.most = self.most.min(self.running.len()).max(1);
+                Some(Duration::ZERO)
+            }
+            other => unreachable!("{other:?}"),
+        };
+        let tell = self.queue.rest(&host, transfer, Some(next), self.now);
+        assert_eq!(tell, wait.is_some());
+        if let Some(wait) = wait.filter(|_| !self.stopped) {
+            self.waiting.insert(name, self.now + wait);
+        }
     }
 }
 
@@ -129,14 +159,15 @@ fn run(per_host: Option<usize>, events: &[Event]) -> Result<(), TestCaseError> {
         queue: Queue::new(&options),
         now: Instant::now(),
         per_host: per_host.unwrap_or(usize::MAX),
+        most: usize::MAX,
         running: Vec::new(),
         waiting: HashMap::new(),
         alone: HashMap::new(),
         done: HashSet::new(),
         added: 0,
         closed: false,
+        stopped: false,
     };
-    let mut stopped = false;
     for event in events {
         let room = model.queue.room();
         match event {
@@ -147,55 +178,25 @@ fn run(per_host: Option<usize>, events: &[Event]) -> Result<(), TestCaseError> {
                     .zip(hosts)
                     .map(|(at, host)| file(*host, at))
                     .collect();
-                if !stopped {
+                if !model.stopped {
                     model.added += files.len();
-                    for file in &files {
-                        model.wait_for(file, model.now);
-                    }
+                    let names = files.iter().map(|file| (name(file), model.now));
+                    model.waiting.extend(names);
                 }
                 model.queue.add(files);
             }
             Event::Turn => drop(model.turn()?),
-            Event::Done(at) => {
-                if let Some((host, transfer)) = model.end(at) {
-                    model.queue.ended(&host, model.now);
-                    model.done.insert(name(&transfer));
-                }
-            }
-            Event::Again(at, wait, first) => {
-                if let Some((host, transfer)) = model.end(at) {
-                    let when = model.now + Duration::from_millis(*wait);
-                    if !stopped {
-                        model.wait_for(&transfer, when);
-                    }
-                    if *first {
-                        model.queue.again(transfer, when);
-                        model.queue.ended(&host, model.now);
-                    } else {
-                        model.queue.ended(&host, model.now);
-                        model.queue.again(transfer, when);
-                    }
-                }
-            }
+            Event::Done(at) => model.rest(at, &Next::Complete),
+            Event::Again(at, wait) => model.rest(at, &Next::After(Duration::from_millis(*wait))),
             Event::LeaveAlone(at, wait) => {
-                if let Some((host, transfer)) = model.end(at) {
-                    let wait = Duration::from_millis(*wait);
-                    let when = model.now + wait;
-                    model.queue.ended(&host, model.now);
-                    model.queue.leave_alone(&host, wait, model.now);
-                    let until = model.alone.entry(host).or_insert(when);
-                    *until = (*until).max(when);
-                    if !stopped {
-                        model.wait_for(&transfer, when);
-                    }
-                    model.queue.again(transfer, when);
-                }
+                model.rest(at, &Next::HostAfter(Duration::from_millis(*wait)));
             }
+            Event::Crowded(at) => model.rest(at, &Next::Crowded),
             Event::Pass(time) => model.now += Duration::from_millis(*time),
             Event::Stop => {
                 model.queue.stop();
                 model.waiting.clear();
-                stopped = true;
+                model.stopped = true;
                 model.closed = true;
             }
         }
@@ -208,19 +209,19 @@ fn run(per_host: Option<usize>, events: &[Event]) -> Result<(), TestCaseError> {
         match model.turn()? {
             None => {}
             Some(Turn::End) => {
-                prop_assert!(stopped || model.done.len() == model.added, "one was lost");
+                prop_assert!(
+                    model.stopped || model.done.len() == model.added,
+                    "one was lost"
+                );
                 prop_assert!(
                     matches!(model.queue.turn(model.now), Turn::End),
                     "it ends for all"
                 );
                 return Ok(());
             }
-            Some(Turn::Wait(when)) => match model.running.pop() {
-                Some((host, transfer)) => {
-                    model.queue.ended(&host, model.now);
-                    model.done.insert(name(&transfer));
-                }
-                None => model.now = when.expect("nobody would ever wake"),
+            Some(Turn::Wait(when)) => match model.running.len() {
+                0 => model.now = when.expect("nobody would ever wake"),
+                running => model.rest_at(running - 1, &Next::Complete),
             },
             Some(Turn::Begin(_)) => unreachable!("it is told by none"),
         }
@@ -255,15 +256,15 @@ proptest! {
 fn what_waits_for_a_retry_holds_back_no_others_but_not_without_end() {
     let mut queue = Queue::new(&Options::default());
     let now = Instant::now();
-    let later = now + Duration::from_secs(5);
+    let wait = Duration::from_secs(5);
     let mut failed = 0;
     while queue.room() > 0 {
         queue.add([file(0, failed)]);
         let Turn::Begin(transfer) = queue.turn(now) else {
             panic!("it did not begin")
         };
-        queue.ended(transfer.host(), now);
-        queue.again(*transfer, later);
+        let host = transfer.host().to_owned();
+        let _ = queue.rest(&host, *transfer, Some(&Next::After(wait)), now);
         failed += 1;
     }
     assert!((1000..2000).contains(&failed), "{failed}");
@@ -277,10 +278,15 @@ fn calls_that_make_no_sense_break_nothing() {
         ..Options::default()
     };
     let (mut queue, now) = (Queue::new(&options), Instant::now());
-    queue.ended("h0", now);
-    queue.leave_alone("h0", Duration::MAX, now);
-    queue.leave_alone("h1", Duration::ZERO, now);
-    queue.ended("h1", now);
+    let _ = queue.rest("h0", file(0, 0), Some(&Next::HostAfter(Duration::MAX)), now);
+    let _ = queue.rest(
+        "h1",
+        file(1, 0),
+        Some(&Next::HostAfter(Duration::ZERO)),
+        now,
+    );
+    let _ = queue.rest("h1", file(1, 0), None, now);
+    let _ = queue.rest("h2", file(2, 0), Some(&Next::Crowded), now);
     queue.add([file(1, 0), file(1, 1)]);
     assert!(matches!(queue.turn(now), Turn::Begin(_)));
     assert!(matches!(queue.turn(now), Turn::Wait(None)));

@@ -162,6 +162,8 @@ pub enum Expect {
     SentAtMost(u64),
     /// If it does several things at once, it says this.
     SaysIfConcurrent(&'static str),
+    /// If it does several things at once, all requests come within so many seconds.
+    AskedWithinIfConcurrent(f64),
 }
 
 /// What something in the directory is.

@@ -195,8 +195,17 @@ impl Expect {
                 format!("{words:?} on standard error"),
                 format!("{:?}", outcome.stderr),
             ),
-            Self::SaysIfConcurrent(_) if model == "serial" => None,
+            Self::SaysIfConcurrent(_) | Self::AskedWithinIfConcurrent(_) if model == "serial" => {
+                None
+            }
             Self::SaysIfConcurrent(words) => Self::Says(words).judge(outcome, end, model),
+            Self::AskedWithinIfConcurrent(most) => {
+                let times = || log.iter().map(|request| request.at_ms);
+                let took = times().max().unwrap_or(0) - times().min().unwrap_or(0);
+                let took = Duration::from_millis(took);
+                let right = format!("all requests within {most} s");
+                unless(took.as_secs_f64() <= most, right, seconds(took))
+            }
             Self::Within(most) => unless(
                 took <= most,
                 format!("an end within {most} s"),

@@ -5,8 +5,8 @@ use super::super::case::{
     Content::Body,
     Do,
     Expect::{
-        Apart, Asked, AskedAtMost, ContinuesFrom, Discreet, NotBefore, Pause, Says, SentAtMost,
-        Within,
+        Apart, Asked, AskedAtMost, AskedWithinIfConcurrent, ContinuesFrom, Discreet, NotBefore,
+        Pause, Says, SentAtMost, Within,
     },
     RIGHT, Run, When, case, exits,
 };
@@ -287,6 +287,12 @@ pub fn cases() -> Vec<Case> {
             .with("--idle-timeout", 0.7)
             .with("--retries", 1)
             .run(exits(1).file("b.bin", RIGHT).and(Asked(3)).and(Within(5.0))),
+        case(17, "stall-one", "nothing waits behind the one")
+            .list(numbered("{right}", 100, 1000).replacen("{right}/50", "{stall-headers}/slow.bin\n{right}/50", 1))
+            .with("--limit", 4)
+            .with("--idle-timeout", 2)
+            .with("--retries", 0)
+            .run(some(exits(1), 100, 1000).and(AskedWithinIfConcurrent(1.5)).and(Within(6.0))),
         case(17, "stall-body", "given up, as it does not get further")
             .list("{stall-body}/a.bin")
             .with("--idle-timeout", 0.7)
