@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -119,10 +120,13 @@ fn a_connection_is_used_again() {
 /// What follows an answer unasked must not be taken for the next one.
 #[test]
 fn a_connection_that_sent_more_than_it_said_is_not_used_again() {
-    for pause in [Duration::ZERO, Duration::from_millis(50)] {
+    for later in [false, true] {
+        let (kept, waits) = mpsc::channel();
         let (url, server) = server(move |mut stream| {
             answer(&mut stream, HELLO);
-            thread::sleep(pause);
+            if later {
+                waits.recv().expect("a connection that waits");
+            }
             let forged = HELLO.replace("hello", "wrong");
             stream.write_all(forged.as_bytes()).expect("a reader");
             is_closed(&mut stream)
@@ -132,22 +136,22 @@ fn a_connection_that_sent_more_than_it_said_is_not_used_again() {
             let (mut connection, driver) = connect(&url).await;
             let mut response = connection.send(&request(&url)).await.expect("an answer");
             assert_eq!(body(&mut response).await.as_deref(), Ok("hello"));
-            // The later bytes find it waiting.
-            if pause > Duration::ZERO {
+            // The driver ends when it has seen more, though nobody has asked.
+            if later {
                 idle.keep(connection);
-                smol::Timer::after(2 * pause).await;
+                kept.send(()).expect("a server");
+                driver.await;
                 assert!(idle.take(&url).await.is_none());
             } else {
                 // Sent in the next moment, they may find the next request under
                 // way. Then nothing can tell them from its answer: but those that
-                // are there already are seen.
-                smol::Timer::after(Duration::from_millis(50)).await;
+                // were seen before are not taken for it.
+                driver.await;
                 assert_eq!(
                     connection.send(&request(&url)).await.err(),
                     Some(Trouble::NoAnswer)
                 );
             }
-            driver.await;
         });
         assert!(server.join().expect("the server"));
     }
@@ -278,8 +282,9 @@ fn an_answer_without_a_body_leaves_the_connection_as_it_was() {
 
 #[test]
 fn room_is_for_the_latest() {
-    let (first, _one) = server(|mut stream| answer(&mut stream, HELLO));
-    let (second, _other) = server(|mut stream| answer(&mut stream, HELLO));
+    // Neither server closes first.
+    let serve = |mut stream: TcpStream| (answer(&mut stream, HELLO), is_closed(&mut stream));
+    let ((first, _one), (second, _other)) = (server(serve), server(serve));
     smol::block_on(async {
         let idle = Idle::new(1);
         let mut drivers = Vec::new();

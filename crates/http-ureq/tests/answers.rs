@@ -1,8 +1,9 @@
 //! What servers do to a client, as they should and as they should not.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ enum Then {
 /// A server whose connections, in turn, answer one request after the other.
 struct Server {
     url: Url,
+    /// A word for each connection that has done what it had to, but for those
+    /// that were reset.
+    sent: Receiver<()>,
     done: JoinHandle<()>,
 }
 
@@ -32,14 +36,15 @@ impl Server {
     fn new(connections: Vec<(Vec<Vec<u8>>, Then)>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("its address");
+        let (tell, sent) = mpsc::channel();
         let done = thread::spawn(move || {
             for (answers, then) in connections {
                 let (connection, _) = listener.accept().expect("a connection");
-                converse(connection, answers, then);
+                converse(connection, answers, then, &tell);
             }
         });
         let url = Url::parse(&format!("http://{address}/")).expect("a URL");
-        Self { url, done }
+        Self { url, sent, done }
     }
 
     /// One connection, one answer.
@@ -54,19 +59,27 @@ impl Server {
         }
     }
 
+    /// Waits until a connection has read its requests, and all that it sends,
+    /// and be it its end, is where the client will find it: the loopback device
+    /// keeps nothing under way.
+    fn has_sent(&self) {
+        self.sent.recv().expect("a connection");
+    }
+
     /// All connections have been made, and used as was expected.
     fn end(self) {
         self.done.join().expect("no panic in the server");
     }
 }
 
-fn converse(mut connection: TcpStream, answers: Vec<Vec<u8>>, then: Then) {
+fn converse(mut connection: TcpStream, answers: Vec<Vec<u8>>, then: Then, tell: &Sender<()>) {
     for answer in answers {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            connection.read_exact(&mut byte).expect("a request");
-            request.extend(byte);
+            let mut piece = [0; 1000];
+            let read = connection.read(&mut piece).expect("a request");
+            assert!(read > 0, "no request");
+            request.extend_from_slice(&piece[..read]);
         }
         // The client may have seen enough before that.
         let _ = connection.write_all(&answer);
@@ -74,14 +87,15 @@ fn converse(mut connection: TcpStream, answers: Vec<Vec<u8>>, then: Then) {
     match then {
         Then::Close => drop(connection.shutdown(Shutdown::Write)),
         Then::Reset => {
-            // What has been sent shall arrive.
-            thread::sleep(Duration::from_millis(50));
+            // What has been sent has arrived, and is read before the reset is seen.
             let at_once = Some(Duration::ZERO);
             sockopt::set_socket_linger(&connection, at_once).expect("an option");
             return;
         }
         Then::Hold => {}
     }
+    // Few want to know.
+    let _ = tell.send(());
     let _ = connection.read_to_end(&mut Vec::new());
 }
 
@@ -259,7 +273,7 @@ fn a_connection_that_was_closed_or_says_too_much_is_not_used_again() {
         let server = Server::new(vec![(vec![answer], then), again]);
         let client = Client::new(1);
         assert_hello(get(&client, &server.request()));
-        thread::sleep(Duration::from_millis(50));
+        server.has_sent();
         assert_hello(get(&client, &server.request()));
         drop(client);
         server.end();
@@ -270,16 +284,19 @@ fn a_connection_that_was_closed_or_says_too_much_is_not_used_again() {
 fn a_late_word_does_not_pass_for_an_answer() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("its address");
+    let (had, first_answer) = mpsc::channel();
+    let (tell, sent) = mpsc::channel();
     let server = thread::spawn(move || {
         let (mut first, _) = listener.accept().expect("a connection");
         let mut request = [0; 1000];
         let _ = first.read(&mut request).expect("a request");
         first.write_all(OK).expect("a client");
-        thread::sleep(Duration::from_millis(50));
+        first_answer.recv().expect("a client");
         let poison = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
         first.write_all(poison).expect("a client");
+        tell.send(()).expect("a client");
         let (second, _) = listener.accept().expect("another connection");
-        converse(second, vec![OK.into()], Then::Close);
+        converse(second, vec![OK.into()], Then::Close, &tell);
     });
     let client = Client::new(1);
     let request = Request {
@@ -287,7 +304,8 @@ fn a_late_word_does_not_pass_for_an_answer() {
         headers: Default::default(),
     };
     assert_hello(get(&client, &request));
-    thread::sleep(Duration::from_millis(100));
+    had.send(()).expect("a server");
+    sent.recv().expect("a server");
     assert_hello(get(&client, &request));
     drop(client);
     server.join().expect("no panic in the server");
@@ -333,33 +351,34 @@ fn idle_connections_can_be_closed_and_others_go_on() {
     next.end();
 }
 
-/// Does something while it is interrupted, and says how long after that it
-/// ended.
-fn interrupted<T>(client: &Arc<Client>, act: impl FnOnce() -> T) -> (T, Duration) {
-    let interrupt = thread::spawn({
-        let client = client.clone();
-        move || {
-            thread::sleep(Duration::from_millis(100));
-            client.interrupt();
-            Instant::now()
-        }
-    });
-    let result = act();
-    let ended = Instant::now();
-    let when = interrupt.join().expect("no panic");
-    (result, ended.saturating_duration_since(when))
+/// Does something that is interrupted at a time, and says how long after that
+/// it ended.
+fn interrupted<T: Send>(
+    client: &Client,
+    act: impl FnOnce() -> T + Send,
+    wait: impl FnOnce(),
+) -> (T, Duration) {
+    thread::scope(|scope| {
+        let act = scope.spawn(|| (act(), Instant::now()));
+        wait();
+        client.interrupt();
+        let when = Instant::now();
+        let (result, ended) = act.join().expect("no panic");
+        (result, ended.saturating_duration_since(when))
+    })
 }
 
 #[test]
 fn an_interrupt_ends_a_read_and_no_body() {
     for answer in [&b""[..], b"HTTP/1.1 200 OK\r\n\r\nhel"] {
         let server = Server::once(answer, Then::Hold);
-        let client = Arc::new(Client::new(1));
-        let patient = Options::default();
-        let (body, took) = interrupted(&client, || {
-            let response = client.send(&server.request(), &patient, || unreachable!());
+        let client = Client::new(1);
+        let (request, patient) = (server.request(), Options::default());
+        let read = || {
+            let response = client.send(&request, &patient, || unreachable!());
             response.and_then(body)
-        });
+        };
+        let (body, took) = interrupted(&client, read, || server.has_sent());
         assert!(matches!(body, Err(Trouble::Broken(_))), "{body:?}");
         assert!(took < Duration::from_millis(100), "{took:?}");
         server.end();
@@ -402,10 +421,18 @@ fn black_hole() -> (Request, Vec<rustix::fd::OwnedFd>) {
     (request, sockets)
 }
 
+/// How many connections to a request's server wait for its first word.
+fn connecting(request: &Request) -> usize {
+    let port = request.url.port().expect("a port");
+    let table = fs::read_to_string("/proc/net/tcp").expect("a table");
+    // The end of a remote address, and the state SYN_SENT.
+    table.matches(&format!(":{port:04X} 02 ")).count()
+}
+
 #[test]
 fn connecting_takes_no_longer_than_it_may_or_until_an_interrupt() {
     let (request, _sockets) = black_hole();
-    let client = Arc::new(Client::new(1));
+    let client = Client::new(1);
     let start = Instant::now();
     let refused = get(&client, &request);
     assert!(matches!(refused, Err(Trouble::Connect(_))), "{refused:?}");
@@ -415,7 +442,15 @@ fn connecting_takes_no_longer_than_it_may_or_until_an_interrupt() {
 
     let patient = Options::default();
     let send = || client.send(&request, &patient, || unreachable!()).err();
-    let (refused, took) = interrupted(&client, send);
+    // Nobody but the kernel knows when it has begun.
+    let others = connecting(&request);
+    let (refused, took) = interrupted(&client, send, || {
+        let start = Instant::now();
+        while connecting(&request) <= others {
+            assert!(start.elapsed() < Duration::from_secs(5), "no connection");
+            thread::yield_now();
+        }
+    });
     assert!(matches!(refused, Some(Trouble::Connect(_))), "{refused:?}");
     assert!(took < Duration::from_millis(100), "{took:?}");
 }
