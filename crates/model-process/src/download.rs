@@ -25,12 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A file that takes no longer is one of the quick ones. A child whose last one
 /// was quick is dealt one ahead, and need not wait for the parent between two.
 const QUICK: Duration = Duration::from_millis(10);
-/// While files have to wait for a child, the children double in number: as soon
-/// as one is not quick, and else this often. Each costs more than a millisecond of
-/// a core to start, in which a dozen quick files would have come.
+/// While files have to wait for a child, the children at work double in number: as
+/// soon as a file is not quick, and else this often. More than keep the cores busy
+/// only take turns, and each costs more than a millisecond of a core to start, in
+/// which a dozen quick files would have come.
 const GROWTH: Duration = Duration::from_millis(100);
 
-pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
+/// Begins with `few` children at work.
+pub fn run(session: &Arc<Session>, children: &mut Children, few: usize) -> Result<()> {
     let terms = Box::new(Terms::of(session)?);
     children.look();
     let limit = children.replace_at_most(session.options.limit)?;
@@ -60,6 +62,7 @@ pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
             deaths: HashMap::new(),
             due,
             patience: None,
+            active: few.clamp(1, limit),
             grown: Instant::now(),
             tasks: 0,
             children,
@@ -178,7 +181,9 @@ struct Units<'a> {
     due: mpsc::Sender<()>,
     /// Until when those wait that have every byte, if there are any.
     patience: Option<Instant>,
-    /// When there were last more children than before.
+    /// The places whose children get files.
+    active: usize,
+    /// When there were last more of these than before.
     grown: Instant,
     /// Tasks that were dealt ahead.
     tasks: u64,
@@ -202,12 +207,6 @@ struct Unit {
     given_up: bool,
 }
 
-impl Unit {
-    fn is_free(&self) -> bool {
-        self.file.is_none() && !self.given_up
-    }
-}
-
 impl Units<'_> {
     /// Deals files out, and hears what comes of them, until nothing is left.
     fn serve(&mut self) -> Result<()> {
@@ -216,8 +215,16 @@ impl Units<'_> {
                 self.name();
             }
             let until = loop {
-                let Some(unit) = self.free() else {
-                    break (!self.all_stand()).then(|| self.grows());
+                let unit = match (self.free(), self.growth()) {
+                    (Some(unit), _) => unit,
+                    (None, Some(when)) if when <= Instant::now() => {
+                        self.grow()?;
+                        continue;
+                    }
+                    (None, growth) => match self.quick() {
+                        Some(unit) => unit,
+                        None => break growth,
+                    },
                 };
                 match self.files.turn() {
                     Turn::Begin(transfer) => self.deal(unit, transfer)?,
@@ -236,34 +243,54 @@ impl Units<'_> {
         Ok(())
     }
 
-    /// Who is to have the next file: a child with nothing to do; or the place for
-    /// one, when it is time for more; or a quick one, where there is plenty.
+    /// A child with nothing to do.
     fn free(&self) -> Option<usize> {
-        let mut free = (0..self.units.len()).filter(|&unit| self.units[unit].is_free());
-        let standing = free.clone().find(|&unit| self.children.stands(unit));
-        let place = || free.next().filter(|_| self.grows() <= Instant::now());
-        let quick = || {
-            let quick = |unit: &Unit| unit.quick && unit.file.is_some() && unit.ahead.is_none();
-            let dealt = |unit: usize| self.children.shared().meters[unit].is_dealt();
-            let mut units = (0..self.units.len()).filter(|&unit| quick(&self.units[unit]));
-            let unit = units.find(|&unit| !dealt(unit))?;
-            let options = &self.session.options;
-            let plenty = options.per_host.is_none() && self.files.has_more_than(self.at_work);
-            plenty.then_some(unit)
-        };
-        standing.or_else(place).or_else(quick)
+        let free = |unit: &Unit| unit.file.is_none() && !unit.given_up;
+        (0..self.active).find(|&unit| free(&self.units[unit]))
     }
 
-    /// When there may be more children than stand.
-    fn grows(&self) -> Instant {
+    /// A child that gets through its files quickly, where there is plenty of them.
+    fn quick(&self) -> Option<usize> {
+        let quick = |unit: &Unit| unit.quick && unit.file.is_some() && unit.ahead.is_none();
+        let dealt = |unit: usize| self.children.shared().meters[unit].is_dealt();
+        let plenty = || {
+            let per_host = self.session.options.per_host;
+            per_host.is_none() && self.files.has_more_than(self.active)
+        };
+        (0..self.active)
+            .find(|&unit| quick(&self.units[unit]) && !dealt(unit))
+            .filter(|_| plenty())
+    }
+
+    /// When there are to be more children at work, if that would help.
+    fn growth(&self) -> Option<Instant> {
         let oldest = self.units.iter().filter_map(|unit| unit.since).min();
         let slow = oldest.map_or(self.grown, |since| since.max(self.grown)) + QUICK;
-        slow.min(self.grown + GROWTH)
+        let helps = self.active < self.units.len() && self.files.has_more_than(0);
+        helps.then(|| slow.min(self.grown + GROWTH))
     }
 
-    fn all_stand(&self) -> bool {
-        let mut free = (0..self.units.len()).filter(|&unit| self.units[unit].is_free());
-        free.all(|unit| self.children.stands(unit))
+    /// Has twice as many children at work, or as many as there can be. Where too
+    /// few can be started, it goes on with those that there are.
+    fn grow(&mut self) -> Result<()> {
+        self.grown = Instant::now();
+        self.active = (2 * self.active).min(self.units.len());
+        let missing = |unit: &usize| !self.units[*unit].given_up && !self.children.stands(*unit);
+        let missing: Vec<_> = (0..self.active).filter(missing).collect();
+        let Err(error) = self.children.fill(missing.iter().copied()) else {
+            return Ok(());
+        };
+        // Whatever there is too little of, there will be no more of it.
+        for unit in 0..self.units.len() {
+            self.units[unit].given_up |= !self.children.stands(unit);
+        }
+        self.at_work = self.units.iter().filter(|unit| !unit.given_up).count();
+        if self.at_work == 0 {
+            return Err(error);
+        }
+        let note = format!("{error:#}: {} at once from now on", self.at_work);
+        self.session.note(&note);
+        Ok(())
     }
 
     fn deal(&mut self, unit: usize, transfer: Box<Transfer>) -> Result<()> {
@@ -273,12 +300,9 @@ impl Units<'_> {
             self.rest(*transfer, &Next::Failed(why.to_owned()));
             return Ok(());
         }
+        // It may never have been started, or have died with nothing to do.
         if !self.children.stands(unit) {
-            self.grow()?;
-            if !self.children.stands(unit) {
-                self.rest(*transfer, &Next::Now);
-                return Ok(());
-            }
+            self.children.fill(unit..unit + 1)?;
         }
         let mut ahead = None;
         if self.units[unit].file.is_some() {
@@ -318,32 +342,6 @@ impl Units<'_> {
             }
         }
         false
-    }
-
-    /// Starts as many more children as stand, where there are places. Without
-    /// them it goes on as well.
-    fn grow(&mut self) -> Result<()> {
-        self.grown = Instant::now();
-        let stands = |unit: &usize| self.children.stands(*unit);
-        let standing = (0..self.units.len()).filter(stands).count();
-        let empty = |unit: &usize| !self.units[*unit].given_up && !stands(unit);
-        let places: Vec<_> = (0..self.units.len()).filter(empty).collect();
-        let more = &places[..places.len().min(standing.max(1))];
-        let filled = self.children.fill(more.iter().copied());
-        for &unit in &places {
-            self.units[unit].knows = false;
-            // Whatever there is too little of, there will be less of it.
-            self.units[unit].given_up = filled.is_err() && !self.children.stands(unit);
-        }
-        self.at_work = self.units.iter().filter(|unit| !unit.given_up).count();
-        match filled {
-            Err(error) if self.at_work > 0 => {
-                let note = format!("{error:#}: {} at once from now on", self.at_work);
-                self.session.note(&note);
-                Ok(())
-            }
-            filled => filled,
-        }
     }
 
     fn answered(&mut self, unit: usize, answer: worker::Answer) -> Result<()> {

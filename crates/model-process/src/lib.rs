@@ -71,13 +71,18 @@ impl Process {
     }
 }
 
+/// How many children a download begins with: two for a core, as one waits while
+/// the other works.
+fn few(cores: usize) -> usize {
+    2 * cores
+}
+
 impl Model for Process {
     fn start(setup: &Setup) -> Result<Self> {
         let mut children = Children::new(&setup.program)?;
         match setup.workload {
-            // Two for a core, as one waits while the other works. It starts more
-            // when there is work for them.
-            Workload::Download => children.stand_at_most(setup.units.min(2 * setup.threads))?,
+            // It starts more when there is work for them.
+            Workload::Download => children.stand_at_most(setup.units.min(few(setup.threads)))?,
             _ => children.stand(setup.units)?,
         }
         Ok(Self {
@@ -116,7 +121,7 @@ impl Model for Process {
     }
 
     fn download_session(&self, session: &Arc<Session>) -> Result<()> {
-        download::run(session, &mut self.children())
+        download::run(session, &mut self.children(), few(self.busy_children))
     }
 
     fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
