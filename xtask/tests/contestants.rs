@@ -164,9 +164,8 @@ fn any_program_is_measured_and_what_goes_wrong_is_its_own() {
     // Criterion's pages have the models alone.
     let criterion = stage.0.path().join("target/criterion/counter");
     let entries = fs::read_dir(criterion).expect("pages").flatten();
-    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-    names.sort();
-    assert_eq!(names, ["report", "serial"]);
+    let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+    assert_eq!(names, ["serial"]);
 }
 
 #[test]
@@ -185,6 +184,8 @@ fn downloads_are_checked_file_by_file() {
             "download.image_bytes=2048",
             "--set",
             "download.limit=9",
+            "--set",
+            "download.delay_ms=1",
         ],
         &[
             &format!("curl={curl} --parallel-max {{limit}} --output-dir {{into}} {{urls}}"),
@@ -215,8 +216,7 @@ fn downloads_are_checked_file_by_file() {
     stage.assert_cell("lazy", "wrong_answer", "0.jpg missing");
     stage.assert_cell("spoils", "wrong_answer", "0000.jpg with 1 bytes");
     stage.assert_cell("more", "wrong_answer", "files is ");
-    let greedy = stage.cell("greedy");
-    println!("{greedy}");
+    stage.assert_cell("greedy", "wrong_answer", "and at most 9 is right");
 }
 
 #[test]
