@@ -146,7 +146,13 @@ fn table(measured: &Measured) -> String {
         measured.command.join(" "),
         format!("  wall       {}", duration(figures.wall_ns)),
         format!(
-            "  CPU        {} user, {} system",
+            "  CPU        {}: {} user, {} system",
+            duration(
+                figures
+                    .user_ns
+                    .zip(figures.system_ns)
+                    .map(|(user, system)| user + system)
+            ),
             duration(figures.user_ns),
             duration(figures.system_ns)
         ),

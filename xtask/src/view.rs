@@ -162,20 +162,19 @@ fn section(label: &str, mut cells: Vec<&Cell>) -> Section {
     // A contestant from outside knows less about the job.
     let model = cells.iter().find(|cell| cell.command.is_none());
     let first = model.or(cells.first());
-    let outsiders = cells.iter().filter_map(|cell| outsider(cell));
-    let outsiders: Vec<_> = outsiders.collect();
+    let outsiders = outsiders(&cells);
     Section {
         label: label.to_owned(),
         preset: first.map_or(String::new(), |cell| cell.preset.clone()),
         job: first.map_or(String::new(), |cell| parameters(&cell.job)),
-        remarks: first
-            .map_or(Vec::new(), |cell| remarks(cell))
-            .into_iter()
-            .chain(outsiders.iter().cloned())
-            .collect(),
         rows: cells
             .iter()
             .map(|cell| row(cell, &scale, !outsiders.is_empty()))
+            .collect(),
+        remarks: first
+            .map_or(Vec::new(), |cell| remarks(cell))
+            .into_iter()
+            .chain(outsiders)
             .collect(),
     }
 }
@@ -281,19 +280,25 @@ fn remarks(cell: &Cell) -> Vec<String> {
     remarks
 }
 
-/// What a contestant from outside is, if the cell is one's, and how to read it.
-fn outsider(cell: &Cell) -> Option<String> {
+/// What the contestants from outside are, and how to read their figures.
+fn outsiders(cells: &[&Cell]) -> Vec<String> {
     const LONGEST: usize = 200;
-    let command = cell.command.as_ref()?;
-    let mut shown: String = command.chars().take(LONGEST).collect();
-    if shown.len() < command.len() {
-        shown.push('…');
+    let commands = cells.iter().filter_map(|cell| {
+        let command = cell.command.as_ref()?;
+        let mut shown: String = command.chars().take(LONGEST).collect();
+        if shown.len() < command.len() {
+            shown.push('…');
+        }
+        Some(format!("{} is `{shown}`", cell.model))
+    });
+    let mut remarks: Vec<_> = commands.collect();
+    if !remarks.is_empty() {
+        remarks.push(
+            "a contestant's time is a whole process, start included: the models' are in the notes"
+                .to_owned(),
+        );
     }
-    Some(format!(
-        "{} is `{shown}`, timed from its start to its end: hold it against what the notes call \
-         whole, as a model's time is one job on a started model",
-        cell.model
-    ))
+    remarks
 }
 
 /// What a job's outcome tells beside its answer; and in a section with contestants
@@ -304,8 +309,11 @@ fn notes(cell: &Cell, beside_outsiders: bool) -> String {
     }
     let number = |key: &str| cell.outcome.as_ref()?.get(key)?.as_u64();
     let mut notes = Vec::new();
-    if let Some(wall) = cell.resources.wall_ns.filter(|_| beside_outsiders) {
-        notes.push(format!("whole {}", time(wall as f64)));
+    if let Some(wall) = cell.resources.wall_ns
+        && beside_outsiders
+        && cell.command.is_none()
+    {
+        notes.push(format!("whole process {}", time(wall as f64)));
     }
     if let Some(command) = &cell.command {
         notes.push("timed with its start".to_owned());

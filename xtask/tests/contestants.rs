@@ -154,7 +154,12 @@ fn any_program_is_measured_and_what_goes_wrong_is_its_own() {
     assert_eq!(serial["status"], "ok", "{serial}");
     assert_eq!(serial["command"], Value::Null);
     assert_eq!(stage.results()["run"]["models"], json!(["serial"]));
-    for words in ["timed with its start", "whole ", "was not checked", hostile] {
+    for words in [
+        "timed with its start",
+        "whole process ",
+        "was not checked",
+        hostile,
+    ] {
         assert!(printed.contains(words), "no {words} in {printed}");
     }
     let page = stage.read("results/made-up/index.html");
