@@ -29,7 +29,8 @@ pub struct Pace {
     pub job: Duration,
     /// Everything around it in a process of its own.
     pub around: Duration,
-    /// Whether it has a bench. Who has none does one run more a round instead.
+    /// Whether it has a bench. Who has none does two runs more a round instead,
+    /// one of them to be looked at.
     pub benched: bool,
 }
 
@@ -47,7 +48,7 @@ impl Pace {
     /// in its place.
     pub fn bench(self, mode: &Mode) -> Duration {
         if !self.benched {
-            return self.run();
+            return self.run() * 2;
         }
         let job = self.job;
         let warm_up = if job < mode.warm_up {

@@ -134,7 +134,10 @@ impl Errand {
                 true => Status::WrongAnswer,
                 false => Status::Failed,
             };
-            Trouble::Cell(status, format!("{error:#}"))
+            // The status says that first part.
+            let reason = format!("{error:#}");
+            let reason = reason.strip_prefix("wrong answer: ").unwrap_or(&reason);
+            Trouble::Cell(status, reason.to_owned())
         })?;
         let json = serde_json::to_value(outcome);
         json.map_err(|error| Trouble::failed(format!("its outcome: {error}")))

@@ -120,6 +120,16 @@ impl Sight {
         self.threads = self.threads.max(tree::threads(pids));
     }
 
+    /// Adds what was seen in another run: the most of either.
+    ///
+    /// Of a program that does not wait to be looked at, each run shows a part.
+    pub fn join(&mut self, other: &Sight) {
+        self.memory = self.memory.max(other.memory);
+        self.own_memory = self.own_memory.max(other.own_memory);
+        self.threads = self.threads.max(other.threads);
+        self.processes = self.processes.max(other.processes);
+    }
+
     /// Looks at the memory of processes, all together.
     pub fn weigh(&mut self, pids: &[u32]) {
         self.memory = self.memory.max(tree::pss_bytes(pids));

@@ -115,13 +115,17 @@ impl<'a> Entry<'a> {
             self.rounds.push(samples.len());
             self.samples.extend(samples);
         }
-        if number < rounds.memory
+        // One that does not wait to be looked at has to be looked at more often.
+        if (number < rounds.memory || !pace.benched)
             && let Some(sight) = self.attempt(|means| match means {
                 Means::Model(programs) => lab.look(programs, group, short),
                 Means::Outsider(outsider) => lab.look_at_errand(outsider, group, short),
             })?
         {
-            self.sights.push(sight);
+            match self.sights.first_mut() {
+                Some(seen) if !pace.benched => seen.join(&sight),
+                _ => self.sights.push(sight),
+            }
         }
         Ok(())
     }

@@ -68,10 +68,10 @@ pub fn measure(options: &Options) -> anyhow::Result<End> {
     let text = |word: &OsString| word.to_string_lossy().into_owned();
     let command: Vec<String> = options.command.iter().map(text).collect();
     match options.run_all(&limits) {
-        Ok((runs, sights, left_behind)) => {
+        Ok((runs, sight, left_behind)) => {
             let measured = Measured {
                 command,
-                resources: resources(&runs, &sights),
+                resources: resources(&runs, &[sight]),
                 left_behind,
             };
             crate::print(&match options.json {
@@ -86,8 +86,8 @@ pub fn measure(options: &Options) -> anyhow::Result<End> {
 }
 
 impl Options {
-    fn run_all(&self, limits: &Limits) -> Result<(Vec<Run>, Vec<Sight>, usize), Stopped> {
-        let (mut runs, mut sights, mut left_behind) = (Vec::new(), Vec::new(), 0);
+    fn run_all(&self, limits: &Limits) -> Result<(Vec<Run>, Sight, usize), Stopped> {
+        let (mut runs, mut sight, mut left_behind) = (Vec::new(), Sight::default(), 0);
         for _ in 0..self.runs {
             let done = contained(|| child::run(&mut self.command(), limits, None))?;
             left_behind = left_behind.max(judge(&done, &self.command[0])?);
@@ -102,9 +102,9 @@ impl Options {
             };
             let done = contained(|| child::run(&mut self.command(), limits, Some(watch)))?;
             left_behind = left_behind.max(judge(&done, &self.command[0])?);
-            sights.push(looks.sight);
+            sight.join(&looks.sight);
         }
-        Ok((runs, sights, left_behind))
+        Ok((runs, sight, left_behind))
     }
 
     fn command(&self) -> Command {
@@ -164,6 +164,10 @@ fn table(measured: &Measured) -> String {
         format!(
             "  memory     {}{method}",
             or_none(figures.peak_memory_bytes.map(memory))
+        ),
+        format!(
+            "  high water {}, resident in its first process (VmHWM at the last look)",
+            or_none(figures.own_peak_memory_bytes.map(memory))
         ),
         format!("  threads    {}", number(figures.threads)),
         format!("  processes  {}", number(figures.processes)),
