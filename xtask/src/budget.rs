@@ -29,6 +29,9 @@ pub struct Pace {
     pub job: Duration,
     /// Everything around it in a process of its own.
     pub around: Duration,
+    /// Whether it has a bench. Who has none does two runs more a round instead,
+    /// one of them to be looked at.
+    pub benched: bool,
 }
 
 impl Pace {
@@ -41,8 +44,12 @@ impl Pace {
         }
     }
 
-    /// One bench process: its check, its warm-up and its samples.
+    /// One bench process: its check, its warm-up and its samples. Or what is done
+    /// in its place.
     pub fn bench(self, mode: &Mode) -> Duration {
+        if !self.benched {
+            return self.run() * 2;
+        }
         let job = self.job;
         let warm_up = if job < mode.warm_up {
             // The number of jobs doubles until the time is up.
@@ -208,6 +215,7 @@ mod tests {
         Pace {
             job: Duration::from_micros(job_us),
             around: Duration::from_millis(25),
+            benched: true,
         }
     }
 

@@ -31,7 +31,8 @@ pub struct Limits {
 pub enum Moment {
     /// A little time has passed.
     Tick,
-    /// It has printed its first line, and now waits for its input to end.
+    /// It has printed its first line; if it is held, it now waits for its input
+    /// to end.
     Line,
 }
 
@@ -39,6 +40,9 @@ pub enum Moment {
 pub struct Watch<'a> {
     /// The time between two looks.
     pub every: Duration,
+    /// Whether its standard input stays open until it has printed a line and
+    /// been looked at.
+    pub hold: bool,
     /// Called with the number of the child's process.
     pub look: &'a mut dyn FnMut(u32, Moment),
 }
@@ -48,9 +52,9 @@ pub struct Watch<'a> {
 pub struct Finished {
     /// How it ended.
     pub status: ExitStatus,
-    /// All that it printed.
+    /// What it printed, up to 64 MiB.
     pub stdout: String,
-    /// All that it complained of.
+    /// What it complained of, up to 64 MiB.
     pub stderr: String,
     /// From before its start to its end.
     pub wall: Duration,
@@ -128,8 +132,7 @@ pub fn adopt_orphans() -> anyhow::Result<()> {
 /// Runs `command` to its end in a process group of its own. Whatever happens,
 /// nothing that it started is alive afterwards.
 ///
-/// With a `watch`, its standard input stays open until it has printed a line
-/// and been looked at; else it has none.
+/// It has no standard input, unless a `watch` holds that open.
 ///
 /// # Errors
 ///
@@ -141,7 +144,8 @@ pub fn run(
 ) -> Result<Finished, Stopped> {
     let before = Usage::of_children().map_err(Stopped::Failed)?;
     let started = Instant::now();
-    let mut child = spawn(command, watch.is_some()).map_err(Stopped::Failed)?;
+    let with_input = watch.as_ref().is_some_and(|watch| watch.hold);
+    let mut child = spawn(command, with_input).map_err(Stopped::Failed)?;
     let pid = child.id();
     let group = Pid::from_raw(pid.cast_signed());
     let mut stdin = child.stdin.take();
@@ -278,6 +282,10 @@ impl Collected {
     }
 }
 
+/// What is kept of a child's output, in bytes. One that talks without an end is
+/// read to its end all the same, or it would wait for us.
+const MOST_KEPT: u64 = 64 << 20;
+
 fn reader(
     pipe: Option<impl Read + Send + 'static>,
     events: Option<Sender<Event>>,
@@ -287,13 +295,15 @@ fn reader(
         let mut bytes = Vec::new();
         if let Some(pipe) = pipe {
             let mut pipe = BufReader::new(pipe);
+            let mut kept = pipe.by_ref().take(MOST_KEPT);
             if let Some(events) = events
-                && read_line(&mut pipe, &mut bytes).is_ok_and(|whole| whole)
+                && read_line(&mut kept, &mut bytes).is_ok_and(|whole| whole)
             {
                 let _ = events.send(Event::Line);
             }
             // What could be read before an error is still worth having.
-            let _ = pipe.read_to_end(&mut bytes);
+            let _ = kept.read_to_end(&mut bytes);
+            let _ = io::copy(&mut pipe, &mut io::sink());
         }
         let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
     })?;

@@ -11,10 +11,11 @@ use runner::{inputs, scratch};
 use suite::{Setup, Workload};
 
 use crate::child::{self, Stopped};
-use crate::contestants::{self, Built};
+use crate::contestants::{self, Built, Contestant};
 use crate::interrupt::Interrupt;
 use crate::lab::Lab;
 use crate::lock::Lock;
+use crate::outsider::{self, Outsider};
 use crate::plan::{self, MODELS, Mode, Setting};
 use crate::progress::Progress;
 use crate::results::{Comparison, Directory, Run, SCHEMA, safe_name};
@@ -39,6 +40,14 @@ pub struct Options {
     /// Changes a job, in every preset
     #[arg(long = "set", value_name = "WORKLOAD.KEY=VALUE")]
     settings: Vec<Setting>,
+    /// Puts a program of your own into the tables; can be given again
+    ///
+    /// In COMMAND, {urls} stands for every URL, {urls_file} for a file with them,
+    /// {into} for an empty directory, {origin} for the server, {threads} for the
+    /// number of worker threads, and {KEY} for any key of the job. A brace of its
+    /// own is doubled. No shell is involved.
+    #[arg(long = "contestant", value_name = "NAME=COMMAND")]
+    outsiders: Vec<Outsider>,
     /// The directory under results; date and time, if not given
     #[arg(long, value_parser = safe_name)]
     name: Option<String>,
@@ -77,6 +86,7 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
     let mode = options.mode();
     let models = options.models();
     let groups = plan::groups(&options.workloads, mode.presets, &options.settings)?;
+    outsider::check(&options.outsiders, &groups)?;
 
     let root = workspace::root();
     let output = options.output.as_deref().unwrap_or(&root);
@@ -96,13 +106,15 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
         None => contestants::build(&root, &models, &interrupt, &progress),
     };
     let Built {
-        contestants,
+        mut contestants,
         origin,
     } = match built {
         Ok(built) => built,
         Err(Stopped::Failed(error)) => return Err(error),
         Err(Stopped::Interrupted | Stopped::Overtime(_)) => return Ok(End::Interrupted),
     };
+
+    contestants.extend(options.outsiders.iter().map(Contestant::from));
 
     let began = Instant::now();
     let needs_origin = groups.iter().any(|group| group.workload.needs_origin());

@@ -1,4 +1,4 @@
-//! Each model's two programs, built as they are measured.
+//! Who takes part: each model's two programs, built as they are measured.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,16 +8,26 @@ use cargo_metadata::Message;
 
 use crate::child::{self, Limits, Stopped};
 use crate::interrupt::Interrupt;
+use crate::outsider::Outsider;
 use crate::progress::Progress;
 use crate::workspace;
 
-/// A model that takes part.
+/// Who takes part.
 #[derive(Debug)]
 pub struct Contestant {
-    /// Its name.
+    /// Its name: a model's, or one that the user has given.
     pub model: String,
-    /// Its programs, or why there are none.
-    pub programs: Result<Programs, String>,
+    /// What it is measured with, or why there is nothing.
+    pub programs: Result<Means, String>,
+}
+
+/// What a contestant is measured with.
+#[derive(Debug, Clone)]
+pub enum Means {
+    /// A model's programs.
+    Model(Programs),
+    /// A command of the user's own.
+    Outsider(Outsider),
 }
 
 /// What a model is measured with.
@@ -79,7 +89,7 @@ pub fn build(
             Err(_) => Err(String::new()),
         };
         let programs = runner.and_then(|runner| {
-            bench.map(|bench| Programs { runner, bench }) //
+            bench.map(|bench| Means::Model(Programs { runner, bench })) //
         });
         if let Err(why) = &programs {
             progress.line(&format!("{package} does not build:\n{why}"));
@@ -119,10 +129,10 @@ pub fn program(
 pub fn prebuilt(directory: &Path, models: &[String]) -> Built {
     let contestant = |model: &String| Contestant {
         model: model.clone(),
-        programs: Ok(Programs {
+        programs: Ok(Means::Model(Programs {
             runner: directory.join(workspace::package(model)),
             bench: directory.join(format!("bench-{model}")),
-        }),
+        })),
     };
     Built {
         contestants: models.iter().map(contestant).collect(),

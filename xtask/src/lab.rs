@@ -51,7 +51,8 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    fn failed(reason: impl Into<String>) -> Self {
+    /// A run crashed, hung or could not be started.
+    pub fn failed(reason: impl Into<String>) -> Self {
         Trouble::Cell(Status::Failed, reason.into())
     }
 }
@@ -65,6 +66,23 @@ pub struct Run {
     pub usage: Usage,
     /// What it said.
     pub line: Line,
+}
+
+impl Run {
+    /// That of a program which does not say what its job has taken: then its job
+    /// is all that it does.
+    pub fn whole(done: &Finished, outcome: Value) -> Self {
+        Self {
+            wall: done.wall,
+            usage: done.usage,
+            line: Line {
+                elapsed_ns: u64::try_from(done.wall.as_nanos()).unwrap_or(u64::MAX),
+                outcome,
+                peak_memory_bytes: None,
+                threads: None,
+            },
+        }
+    }
 }
 
 /// What `model-X run --json` prints, as far as it is used here.
@@ -93,6 +111,29 @@ pub struct Sight {
     pub threads: Option<u64>,
     /// The most processes at once.
     pub processes: u64,
+}
+
+impl Sight {
+    /// Counts processes and their threads.
+    pub fn count(&mut self, pids: &[u32]) {
+        self.processes = self.processes.max(pids.len() as u64);
+        self.threads = self.threads.max(tree::threads(pids));
+    }
+
+    /// Adds what was seen in another run: the most of either.
+    ///
+    /// Of a program that does not wait to be looked at, each run shows a part.
+    pub fn join(&mut self, other: &Sight) {
+        self.memory = self.memory.max(other.memory);
+        self.own_memory = self.own_memory.max(other.own_memory);
+        self.threads = self.threads.max(other.threads);
+        self.processes = self.processes.max(other.processes);
+    }
+
+    /// Looks at the memory of processes, all together.
+    pub fn weigh(&mut self, pids: &[u32]) {
+        self.memory = self.memory.max(tree::pss_bytes(pids));
+    }
 }
 
 /// Memory is looked at this seldom, as it costs the kernel a walk over all
@@ -148,15 +189,15 @@ impl Lab {
         let mut look = |pid, moment| {
             let mut pids = tree::descendants(pid, &[]);
             pids.push(pid);
-            sight.processes = sight.processes.max(pids.len() as u64);
-            sight.threads = sight.threads.max(tree::threads(&pids));
+            sight.count(&pids);
             if moment == Moment::Line || memory_at.elapsed() >= MEMORY_EVERY {
                 memory_at = Instant::now();
-                sight.memory = sight.memory.max(tree::pss_bytes(&pids));
+                sight.weigh(&pids);
             }
         };
         let watch = Watch {
             every: COUNT_EVERY,
+            hold: true,
             look: &mut look,
         };
         let done = self.child(&mut command, timeout, Some(watch))?;
@@ -238,13 +279,15 @@ impl Lab {
         command
     }
 
-    fn directory(&self) -> Result<TempDir, Trouble> {
+    /// An empty directory for one run.
+    pub(crate) fn directory(&self) -> Result<TempDir, Trouble> {
         tempfile::tempdir_in(self.temporary.path())
             .context("cannot make a temporary directory")
             .map_err(|error| Trouble::failed(format!("{error:#}")))
     }
 
-    fn child(
+    /// One program, to its end.
+    pub(crate) fn child(
         &self,
         command: &mut Command,
         timeout: Duration,

@@ -1,4 +1,4 @@
-//! `cargo xtask`: compare, report, read, download, faults, check.
+//! `cargo xtask`: compare, measure, report, read, download, faults, check.
 //!
 //! - [`compare`] is the product. It has programs built ([`contestants`]); its
 //!   [`session`] plans what they do ([`plan`], [`budget`]), has them do it in
@@ -6,6 +6,8 @@
 //!   ([`results`]).
 //! - [`view`] puts the results into words, once, for [`report`]'s tables,
 //!   [`markdown`] and [`page`]; [`replay`] puts them into Criterion's pages.
+//! - [`outsider`] is any other program that takes part in a comparison: it is sent
+//!   on an [`errand`]. [`program`] measures one alone. Either is a [`stranger`].
 //! - [`download`] hands a list of URLs to a model's own downloader.
 //! - [`faults`] puts every model's downloader to the test: a server that does
 //!   everything wrong, kills, and a million files.
@@ -22,6 +24,7 @@ pub mod child;
 pub mod compare;
 pub mod contestants;
 pub mod download;
+pub mod errand;
 pub mod faults;
 pub mod host;
 pub mod interrupt;
@@ -29,8 +32,10 @@ pub mod lab;
 pub mod lock;
 pub mod markdown;
 pub mod measure;
+pub mod outsider;
 pub mod page;
 pub mod plan;
+pub mod program;
 pub mod progress;
 pub mod read;
 pub mod readme;
@@ -40,6 +45,7 @@ pub mod results;
 pub mod samples;
 pub mod session;
 pub mod statistics;
+pub mod stranger;
 pub mod units;
 pub mod view;
 pub mod workspace;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use suite::Invalid;
 use xtask::session::End;
-use xtask::{ceiling, check, compare, download, faults, read, replay, report};
+use xtask::{ceiling, check, compare, download, faults, program, read, replay, report};
 
 /// Puts Rust's concurrency models through the same paces.
 #[derive(Parser)]
@@ -20,6 +20,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Compare(compare::Options),
+    Measure(program::Options),
     Report(report::Options),
     Read(read::Options),
     Download(download::Options),
@@ -51,6 +52,7 @@ const INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Compare(options) => compare::compare(&options).map(code),
+        Command::Measure(options) => program::measure(&options).map(code),
         Command::Report(options) => report::report(&options).map(|()| 0),
         Command::Read(options) => read::read(&options).map(|()| 0),
         Command::Download(options) => download::download(&options).map(|became| match became {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use runner::tree;
 use serde_json::Value;
 
 use crate::budget::{Allowance, Pace, Rounds};
 use crate::child::Usage;
-use crate::contestants::{Contestant, Programs};
+use crate::contestants::{Contestant, Means};
 use crate::lab::{Interrupted, Lab, Run, Sight, Trouble};
+use crate::outsider::Outsider;
 use crate::plan::{Group, Mode};
 use crate::results::{Cell, Resources, Status, Time};
 use crate::statistics::{median, median_count, median_interval};
@@ -63,13 +65,14 @@ impl<'a> Entry<'a> {
         group: &Group,
         timeout: Duration,
     ) -> Result<(), Interrupted> {
-        let Some(run) = self.attempt(|programs| lab.run(programs, group, true, timeout))? else {
+        let Some(run) = self.run(lab, group, true, timeout)? else {
             return Ok(());
         };
         let job = Duration::from_nanos(run.line.elapsed_ns);
         self.pace = Some(Pace {
             job,
             around: run.wall.saturating_sub(job),
+            benched: self.outsider().is_none(),
         });
         self.outcome = Some(run.line.outcome);
         Ok(())
@@ -90,36 +93,76 @@ impl<'a> Entry<'a> {
         let timeout = |expected: Duration| PATIENCE + expected * 10;
         let model = &self.contestant.model;
         let long = timeout(pace.bench(mode));
-        let bench = self.attempt(|programs| lab.bench(programs, (model, group), mode, long))?;
-        if let Some(samples) = bench {
-            self.rounds.push(samples.len());
-            self.samples.extend(samples);
-        }
+        let bench = self.attempt(|means| match means {
+            Means::Model(programs) => lab.bench(programs, (model, group), mode, long),
+            // Its samples are the times of its runs: see below.
+            Means::Outsider(_) => Ok(Vec::new()),
+        })?;
         let short = timeout(pace.run());
-        for _ in 0..rounds.runs {
-            if let Some(run) = self.attempt(|programs| lab.run(programs, group, false, short))? {
+        let first = self.runs.len();
+        for _ in 0..rounds.runs + u32::from(!pace.benched) {
+            if let Some(run) = self.run(lab, group, false, short)? {
                 self.outcome = Some(run.line.outcome.clone());
                 self.runs.push(run);
             }
         }
-        if number < rounds.memory
-            && let Some(sight) = self.attempt(|programs| lab.look(programs, group, short))?
+        let walls = self.runs[first..].iter().map(|run| run.wall);
+        let samples = match pace.benched {
+            true => bench.unwrap_or_default(),
+            false => walls.map(|wall| wall.as_nanos() as f64).collect(),
+        };
+        if !samples.is_empty() {
+            self.rounds.push(samples.len());
+            self.samples.extend(samples);
+        }
+        // One that does not wait to be looked at has to be looked at more often.
+        if (number < rounds.memory || !pace.benched)
+            && let Some(sight) = self.attempt(|means| match means {
+                Means::Model(programs) => lab.look(programs, group, short),
+                Means::Outsider(outsider) => lab.look_at_errand(outsider, group, short),
+            })?
         {
-            self.sights.push(sight);
+            match self.sights.first_mut() {
+                Some(seen) if !pace.benched => seen.join(&sight),
+                _ => self.sights.push(sight),
+            }
         }
         Ok(())
     }
 
-    /// Does something with the model's programs, unless it is in trouble, and
+    /// One job in a fresh process.
+    fn run(
+        &mut self,
+        lab: &Lab,
+        group: &Group,
+        checked: bool,
+        timeout: Duration,
+    ) -> Result<Option<Run>, Interrupted> {
+        self.attempt(|means| match means {
+            Means::Model(programs) => lab.run(programs, group, checked, timeout),
+            // That is over when it is checked, so the check costs it nothing.
+            Means::Outsider(outsider) => lab.errand(outsider, group, timeout),
+        })
+    }
+
+    /// The command, if it is none of the models.
+    fn outsider(&self) -> Option<&Outsider> {
+        match &self.contestant.programs {
+            Ok(Means::Outsider(outsider)) => Some(outsider),
+            _ => None,
+        }
+    }
+
+    /// Does something with the contestant's programs, unless it is in trouble, and
     /// takes note if that is what comes of it.
     fn attempt<T>(
         &mut self,
-        act: impl FnOnce(&Programs) -> Result<T, Trouble>,
+        act: impl FnOnce(&Means) -> Result<T, Trouble>,
     ) -> Result<Option<T>, Interrupted> {
-        let (None, Ok(programs)) = (&self.trouble, &self.contestant.programs) else {
+        let (None, Ok(means)) = (&self.trouble, &self.contestant.programs) else {
             return Ok(None);
         };
-        match act(programs) {
+        match act(means) {
             Ok(done) => Ok(Some(done)),
             Err(Trouble::Interrupted) => Err(Interrupted),
             Err(Trouble::Cell(status, reason)) => {
@@ -131,7 +174,8 @@ impl<'a> Entry<'a> {
 
     /// What came of it; nothing if it was neither measured nor in trouble.
     fn cell(self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
-        let resources = self.resources();
+        let resources = resources(&self.runs, &self.sights);
+        let command = self.outsider().map(|outsider| outsider.command.clone());
         let (status, reason, time) = match self.trouble {
             Some((status, reason)) => (status, Some(reason), None),
             None => (Status::Ok, None, Some(time(self.samples, self.rounds)?)),
@@ -142,6 +186,7 @@ impl<'a> Entry<'a> {
             variant: group.variant.map(|variant| variant.name.to_owned()),
             label: group.label(),
             model: self.contestant.model.clone(),
+            command,
             job: group.job().to_json(),
             status,
             reason,
@@ -153,34 +198,39 @@ impl<'a> Entry<'a> {
                 // Half a measurement would look like a whole one.
                 _ => Resources::default(),
             },
-            outcome: self.outcome,
+            outcome: self.outcome.filter(|outcome| !outcome.is_null()),
             origin_ceiling_ns: ceiling.map(nanoseconds),
         })
     }
+}
 
-    fn resources(&self) -> Resources {
-        let runs = |figure: fn(&Run) -> u64| median_count(self.runs.iter().map(figure));
-        let cpu = cpu(self.runs.iter().map(|run| run.usage));
-        let looks = |figure: fn(&Sight) -> Option<u64>| self.sights.iter().filter_map(figure);
-        let memory = median_count(looks(|sight| sight.memory));
-        let method = match memory {
-            Some(_) => "pss",
-            None if self.sights.is_empty() => "not looked at",
-            None => "this system does not tell PSS",
-        };
-        Resources {
-            wall_ns: runs(|run| nanoseconds(run.wall)),
-            user_ns: cpu.map(|(user, _)| user),
-            system_ns: cpu.map(|(_, system)| system),
-            peak_memory_bytes: memory,
-            memory_method: Some(method.to_owned()),
-            own_peak_memory_bytes: median_count(looks(|sight| sight.own_memory)),
-            voluntary_switches: runs(|run| run.usage.voluntary),
-            involuntary_switches: runs(|run| run.usage.involuntary),
-            threads: looks(|sight| sight.threads).max(),
-            processes: looks(|sight| Some(sight.processes)).max(),
-            runs: self.runs.len() as u32,
-        }
+/// The figures of fresh processes: of `runs` that nobody looked at, and of what
+/// was seen in others.
+pub fn resources(runs: &[Run], sights: &[Sight]) -> Resources {
+    let number = runs.len() as u32;
+    let cpu = cpu(runs.iter().map(|run| run.usage));
+    let runs = |figure: fn(&Run) -> u64| median_count(runs.iter().map(figure));
+    let looks = |figure: fn(&Sight) -> Option<u64>| sights.iter().filter_map(figure);
+    let memory = median_count(looks(|sight| sight.memory));
+    let method = match memory {
+        Some(_) => "pss",
+        None if sights.is_empty() => "not looked at",
+        None if tree::pss_bytes(&[std::process::id()]).is_none() => "this system does not tell PSS",
+        None => "it had ended before it could be looked at",
+    };
+    Resources {
+        wall_ns: runs(|run| nanoseconds(run.wall)),
+        user_ns: cpu.map(|(user, _)| user),
+        system_ns: cpu.map(|(_, system)| system),
+        peak_memory_bytes: memory,
+        memory_method: Some(method.to_owned()),
+        own_peak_memory_bytes: median_count(looks(|sight| sight.own_memory)),
+        voluntary_switches: runs(|run| run.usage.voluntary),
+        involuntary_switches: runs(|run| run.usage.involuntary),
+        threads: looks(|sight| sight.threads).max(),
+        // None if nothing was seen at all.
+        processes: looks(|sight| Some(sight.processes).filter(|&seen| seen > 0)).max(),
+        runs: number,
     }
 }
 

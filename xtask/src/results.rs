@@ -106,6 +106,10 @@ pub struct Cell {
     pub label: String,
     /// Who did it.
     pub model: String,
+    /// The command that did it, of a contestant that is none of the models. Its
+    /// times are those of whole processes, with their start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// The job that was measured.
     pub job: Value,
     /// How it came out.
@@ -117,7 +121,8 @@ pub struct Cell {
     pub scaled: bool,
     /// By how much.
     pub divisor: u64,
-    /// How long the job takes on a started model: Criterion's samples.
+    /// How long the job takes on a started model: Criterion's samples. Or a whole
+    /// process with that job, of a contestant that is none of the models.
     pub time: Option<Time>,
     /// The rest, from fresh processes; medians over the runs.
     #[serde(flatten)]

@@ -54,7 +54,8 @@ impl Session {
         contestants: &[Contestant],
         target: &Path,
     ) -> anyhow::Result<End> {
-        self.progress.line(&self.introduction(groups.len()));
+        self.progress
+            .line(&self.introduction(groups.len(), contestants));
         let contest = |group: Group| Contest {
             group: Group {
                 divisor: if self.mode.scale { FIRST_DIVISOR } else { 1 },
@@ -261,12 +262,13 @@ impl Session {
         report::write(&self.results, &self.comparison)
     }
 
-    fn introduction(&self, groups: usize) -> String {
+    fn introduction(&self, groups: usize, contestants: &[Contestant]) -> String {
         let run = &self.comparison.run;
+        let names: Vec<_> = contestants.iter().map(|one| &*one.model).collect();
         format!(
             "{}: {groups} jobs by {}, within {}, seed {}, on {} cores",
             run.name,
-            run.models.join(", "),
+            names.join(", "),
             whole_seconds(self.mode.budget),
             run.seed,
             self.comparison.host.cores

@@ -40,7 +40,7 @@ pub struct Section {
 /// One model at one job. Every figure is text, or [`NONE`].
 #[derive(Debug)]
 pub struct Row {
-    /// The model.
+    /// The model, or the contestant from outside.
     pub model: String,
     /// `ok`, `failed`, ...
     pub status: &'static str,
@@ -159,13 +159,23 @@ fn section(label: &str, mut cells: Vec<&Cell>) -> Section {
         serial: serial.and_then(|cell| median(cell)),
         slowest,
     };
-    let first = cells.first();
+    // A contestant from outside knows less about the job.
+    let model = cells.iter().find(|cell| cell.command.is_none());
+    let first = model.or(cells.first());
+    let outsiders = outsiders(&cells);
     Section {
         label: label.to_owned(),
         preset: first.map_or(String::new(), |cell| cell.preset.clone()),
         job: first.map_or(String::new(), |cell| parameters(&cell.job)),
-        remarks: first.map_or(Vec::new(), |cell| remarks(cell)),
-        rows: cells.iter().map(|cell| row(cell, &scale)).collect(),
+        rows: cells
+            .iter()
+            .map(|cell| row(cell, &scale, !outsiders.is_empty()))
+            .collect(),
+        remarks: first
+            .map_or(Vec::new(), |cell| remarks(cell))
+            .into_iter()
+            .chain(outsiders)
+            .collect(),
     }
 }
 
@@ -176,7 +186,7 @@ struct Scale {
     slowest: Option<f64>,
 }
 
-fn row(cell: &Cell, scale: &Scale) -> Row {
+fn row(cell: &Cell, scale: &Scale, beside_outsiders: bool) -> Row {
     let none = || NONE.to_owned();
     let or_none = |figure: Option<String>| figure.unwrap_or_else(none);
     let own = median(cell);
@@ -217,7 +227,7 @@ fn row(cell: &Cell, scale: &Scale) -> Row {
         })),
         threads: or_none(figures.threads.map(count)),
         processes: or_none(figures.processes.map(count)),
-        notes: notes(cell),
+        notes: notes(cell, beside_outsiders),
         reason: cell.reason.clone(),
         bar: own
             .zip(scale.slowest)
@@ -270,13 +280,50 @@ fn remarks(cell: &Cell) -> Vec<String> {
     remarks
 }
 
-/// What a job's outcome tells beside its answer.
-fn notes(cell: &Cell) -> String {
+/// What the contestants from outside are, and how to read their figures.
+fn outsiders(cells: &[&Cell]) -> Vec<String> {
+    const LONGEST: usize = 200;
+    let commands = cells.iter().filter_map(|cell| {
+        let command = cell.command.as_ref()?;
+        let mut shown: String = command.chars().take(LONGEST).collect();
+        if shown.len() < command.len() {
+            shown.push('…');
+        }
+        Some(format!("{} is `{shown}`", cell.model))
+    });
+    let mut remarks: Vec<_> = commands.collect();
+    if !remarks.is_empty() {
+        remarks.push(
+            "a contestant's time is a whole process, start included: the models' are in the notes"
+                .to_owned(),
+        );
+    }
+    remarks
+}
+
+/// What a job's outcome tells beside its answer; and in a section with contestants
+/// from outside, the figure that models have in common with them.
+fn notes(cell: &Cell, beside_outsiders: bool) -> String {
     if cell.status != Status::Ok {
         return String::new();
     }
     let number = |key: &str| cell.outcome.as_ref()?.get(key)?.as_u64();
     let mut notes = Vec::new();
+    if let Some(wall) = cell.resources.wall_ns
+        && beside_outsiders
+        && cell.command.is_none()
+    {
+        notes.push(format!("whole process {}", time(wall as f64)));
+    }
+    if let Some(command) = &cell.command {
+        notes.push("timed with its start".to_owned());
+        if cell.outcome.is_none() {
+            notes.push("its answer was not checked".to_owned());
+        }
+        if cell.scaled && !command.contains('{') {
+            notes.push("it does not know that the job is scaled".to_owned());
+        }
+    }
     let racy = cell.job.get("guard").is_some_and(|guard| guard == "racy");
     if let Some(lost) = number("lost").filter(|_| racy) {
         notes.push(format!("{} lost", count(lost)));

@@ -3,7 +3,7 @@
 use std::fs;
 
 use tempfile::TempDir;
-use xtask::contestants;
+use xtask::contestants::{self, Means};
 use xtask::interrupt::Interrupt;
 use xtask::progress::Progress;
 
@@ -52,7 +52,9 @@ fn what_does_not_build_fails_alone() {
         .iter()
         .map(|one| one.programs.as_ref())
         .collect();
-    let serial = programs[0].expect("it builds");
+    let Means::Model(serial) = programs[0].expect("it builds") else {
+        panic!("{:?}", programs[0]);
+    };
     assert!(serial.runner.ends_with("release/model-serial") && serial.bench.is_file());
     assert_eq!(
         programs[1].expect_err("it is broken"),

@@ -39,6 +39,7 @@ fn a_child_is_run_watched_and_ended() {
     let mut look = |_, moment| lines += usize::from(moment == Moment::Line);
     let watch = Watch {
         every: Duration::from_millis(1),
+        hold: true,
         look: &mut look,
     };
     let done = run(&mut shell("echo line; cat"), &patient, Some(watch)).expect("it ends");

@@ -294,7 +294,11 @@ impl Prepared {
 
 /// How many files there are in a directory, and their bytes. What a download
 /// keeps beside them must hold no part of a file any more.
-fn holds(directory: &Path) -> Result<(u64, u64)> {
+///
+/// # Errors
+///
+/// [`WrongAnswer`] if it does; or when something cannot be looked at.
+pub fn holds(directory: &Path) -> Result<(u64, u64)> {
     let named = |path: &Path| path.display().to_string();
     let state = directory.join(transfer::STATE);
     if let Ok(entries) = fs::read_dir(&state) {

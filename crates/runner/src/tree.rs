@@ -26,13 +26,23 @@ pub fn descendants(pid: u32, except: &[u32]) -> Vec<u32> {
 }
 
 /// The summed PSS of processes, in bytes.
+///
+/// They go on while they are read, one after the other. A page that another one
+/// comes to share meanwhile would count as the first one's own, and then for the
+/// other once more. So they are read again in the opposite order, in which that is
+/// missed instead; and the lesser sum is the answer.
 pub fn pss_bytes(pids: &[u32]) -> Option<u64> {
-    sum(pids, imp::pss_bytes)
+    let there = sum(pids.iter().copied(), imp::pss_bytes)?;
+    let back = match pids.len() {
+        0..=1 => None,
+        _ => sum(pids.iter().rev().copied(), imp::pss_bytes),
+    };
+    Some(back.map_or(there, |back| back.min(there)))
 }
 
 /// All threads of processes.
 pub fn threads(pids: &[u32]) -> Option<u64> {
-    sum(pids, imp::threads)
+    sum(pids.iter().copied(), imp::threads)
 }
 
 /// The most memory that process `pid` ever had resident (`VmHWM`), in bytes.
@@ -47,10 +57,8 @@ pub fn forget_peak() {
 }
 
 /// The sum over those that are still there; nothing if none is.
-fn sum(pids: &[u32], figure: fn(u32) -> Option<u64>) -> Option<u64> {
-    pids.iter()
-        .filter_map(|&pid| figure(pid))
-        .reduce(|sum, figure| sum + figure)
+fn sum(pids: impl Iterator<Item = u32>, figure: fn(u32) -> Option<u64>) -> Option<u64> {
+    pids.filter_map(figure).reduce(|sum, figure| sum + figure)
 }
 
 #[cfg(target_os = "linux")]

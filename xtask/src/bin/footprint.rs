@@ -1,0 +1,99 @@
+//! A program of known size, to hold `cargo xtask measure` against: it takes up so
+//! much memory, says so in a line, and gives it back when its input has ended.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{MemfdFlags, memfd_create};
+
+/// Takes up memory.
+#[derive(Parser)]
+struct Args {
+    /// How much, in MiB
+    mebibytes: usize,
+    /// In so many children, so much in each, and not in this process
+    #[arg(long, default_value_t = 0)]
+    children: usize,
+    /// The children share one piece of memory
+    #[arg(long, requires = "children")]
+    shared: bool,
+    /// Gives it back after so long, in milliseconds, whatever its input does
+    #[arg(long)]
+    brief: Option<u64>,
+    /// Maps this instead
+    #[arg(long, hide = true)]
+    map: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let bytes = args.mebibytes << 20;
+    if args.children > 0 {
+        return in_children(&args, bytes);
+    }
+    if let Some(path) = &args.map {
+        let mapped = map(path).with_context(|| path.display().to_string())?;
+        hold()?;
+        drop(mapped);
+        return Ok(());
+    }
+    // Written to: pages that were only asked for take up nothing.
+    let taken = black_box(vec![0x5a_u8; bytes]);
+    match args.brief {
+        Some(milliseconds) => thread::sleep(Duration::from_millis(milliseconds)),
+        None => hold()?,
+    }
+    drop(taken);
+    Ok(())
+}
+
+/// Says that all is taken up, and waits until that has been looked at.
+fn hold() -> anyhow::Result<()> {
+    println!("it is taken up");
+    io::copy(&mut io::stdin().lock(), &mut io::sink()).context("standard input")?;
+    Ok(())
+}
+
+/// Maps a file with all its pages.
+fn map(path: &Path) -> io::Result<MmapRaw> {
+    let file = File::options().read(true).write(true).open(path)?;
+    MmapOptions::new().populate().map_raw(&file)
+}
+
+fn in_children(args: &Args, bytes: usize) -> anyhow::Result<()> {
+    // What nobody has mapped counts for nobody: so none of it is this process's.
+    let file = File::from(memfd_create("footprint", MemfdFlags::CLOEXEC)?);
+    file.set_len(bytes as u64)?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    let program = std::env::current_exe()?;
+    let start = |_| -> anyhow::Result<Child> {
+        let mut command = Command::new(&program);
+        command.arg(args.mebibytes.to_string());
+        if args.shared {
+            command.args(["--map", &path]);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("a child")?;
+        let stdout = child.stdout.take().context("its output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        ensure!(!line.is_empty(), "a child has said nothing");
+        Ok(child)
+    };
+    let children: Vec<_> = (0..args.children).map(start).collect::<Result<_, _>>()?;
+    hold()?;
+    for mut child in children {
+        // Which also ends its input.
+        ensure!(child.wait()?.success(), "a child has failed");
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! One run of a contestant from outside: what it is given, and whether it has
+//! brought what it should have.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+use runner::stage::{Prepared, Stage, holds};
+use serde_json::Value;
+use suite::{Job, Outcome, WrongAnswer, download, fetch};
+use tempfile::TempDir;
+
+use crate::child::{Finished, Watch};
+use crate::lab::{Lab, Run, Sight, Trouble, last_words};
+use crate::outsider::{Filling, Outsider, keys};
+use crate::plan::Group;
+use crate::results::Status;
+use crate::stranger::{LOOK_EVERY, Looks, contained};
+
+impl Lab {
+    /// One job by a contestant from outside, which nobody looks at meanwhile. What
+    /// it has brought is checked when its clock has stopped.
+    ///
+    /// # Errors
+    ///
+    /// When it did not end well, or what it has brought is wrong.
+    pub fn errand(
+        &self,
+        outsider: &Outsider,
+        group: &Group,
+        timeout: Duration,
+    ) -> Result<Run, Trouble> {
+        let errand = self.send(outsider, group)?;
+        let mut command = errand.command(outsider);
+        let done = contained(|| self.child(&mut command, timeout, None))?;
+        let outcome = errand.end(&done)?;
+        Ok(Run::whole(&done, outcome))
+    }
+
+    /// The same, looked at: nothing of it is timed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lab::errand`].
+    pub fn look_at_errand(
+        &self,
+        outsider: &Outsider,
+        group: &Group,
+        timeout: Duration,
+    ) -> Result<Sight, Trouble> {
+        let errand = self.send(outsider, group)?;
+        let mut command = errand.command(outsider);
+        let mut looks = Looks::new();
+        let watch = Watch {
+            every: LOOK_EVERY,
+            hold: false,
+            look: &mut |pid, moment| looks.look(pid, moment),
+        };
+        let done = contained(|| self.child(&mut command, timeout, Some(watch)))?;
+        errand.end(&done)?;
+        Ok(looks.sight)
+    }
+
+    fn send(&self, outsider: &Outsider, group: &Group) -> Result<Errand, Trouble> {
+        let directory = self.directory()?;
+        let errand = Errand::prepare(directory, group.job(), self.origin.as_deref(), self.threads);
+        errand.map_err(|error| Trouble::failed(format!("{}: {error:#}", outsider.name)))
+    }
+}
+
+struct Errand {
+    directory: TempDir,
+    filling: Filling,
+    /// The job at the origin, if it asks one.
+    prepared: Option<Prepared>,
+}
+
+impl Errand {
+    fn prepare(
+        directory: TempDir,
+        mut job: Job,
+        origin: Option<&str>,
+        threads: usize,
+    ) -> anyhow::Result<Self> {
+        let into = directory.path().join("into");
+        fs::create_dir(&into).with_context(|| into.display().to_string())?;
+        let mut filling = Filling {
+            urls: Vec::new(),
+            values: keys(&job),
+        };
+        let mut set = |name: &str, value: &std::ffi::OsStr| {
+            filling.values.insert(name.to_owned(), value.to_owned());
+        };
+        set("into", into.as_os_str());
+        set("threads", threads.to_string().as_ref());
+        let mut prepared = None;
+        if let Some(origin) = origin.filter(|_| job.workload().needs_origin()) {
+            if let Job::Download(job) = &mut job {
+                job.into = Some(into);
+            }
+            // The program is only for jobs without an origin.
+            let ready = Stage::new("", Some(origin.to_owned())).prepare(&job)?;
+            let urls_file = directory.path().join("urls");
+            set("origin", origin.as_ref());
+            set("urls_file", urls_file.as_os_str());
+            filling.urls = urls(ready.job())?;
+            let list: String = filling.urls.iter().map(|url| format!("{url}\n")).collect();
+            fs::write(&urls_file, list).with_context(|| urls_file.display().to_string())?;
+            prepared = Some(ready);
+        }
+        Ok(Self {
+            directory,
+            filling,
+            prepared,
+        })
+    }
+
+    fn command(&self, outsider: &Outsider) -> Command {
+        let words = outsider.fill(&self.filling);
+        let mut command = Command::new(words.first().map_or("".as_ref(), |program| &**program));
+        command.args(words.iter().skip(1));
+        // What it leaves there goes with the rest.
+        command.env("TMPDIR", self.directory.path());
+        command
+    }
+
+    /// What the job came to, if all went well; null where nobody can tell.
+    fn end(&self, done: &Finished) -> Result<Value, Trouble> {
+        judge(done)?;
+        let outcome = self.outcome().map_err(|error| {
+            let status = match error.is::<WrongAnswer>() {
+                true => Status::WrongAnswer,
+                false => Status::Failed,
+            };
+            // The status says that first part.
+            let reason = format!("{error:#}");
+            let reason = reason.strip_prefix("wrong answer: ").unwrap_or(&reason);
+            Trouble::Cell(status, reason.to_owned())
+        })?;
+        let json = serde_json::to_value(outcome);
+        json.map_err(|error| Trouble::failed(format!("its outcome: {error}")))
+    }
+
+    /// Nobody asks the program what it has done. What it has downloaded is there
+    /// to be seen; what it has fetched, the origin has seen going out.
+    fn outcome(&self) -> anyhow::Result<Option<Outcome>> {
+        let Some(prepared) = &self.prepared else {
+            return Ok(None);
+        };
+        let mut outcome = match prepared.job() {
+            Job::Download(job) => {
+                let (files, bytes) = holds(job.directory())?;
+                let urls = self.filling.urls.len();
+                if job.urls.is_some() && files != urls as u64 {
+                    return Err(WrongAnswer {
+                        what: "files",
+                        got: files.to_string(),
+                        expected: format!("{urls}, a file for each URL,"),
+                    }
+                    .into());
+                }
+                Outcome::Download(download::Outcome {
+                    files,
+                    bytes,
+                    peak_in_flight: None,
+                })
+            }
+            Job::Fetch(job) => {
+                let (Some(stats), Some(body)) = (prepared.origin_stats(), job.body_bytes) else {
+                    return Ok(None);
+                };
+                // Who asks twice is sent more: see `Prepared::account`.
+                let (stats, bodies) = (stats?, job.targets.len());
+                Outcome::Fetch(fetch::Outcome {
+                    bodies,
+                    bytes: stats.bytes_sent.min(body * bodies as u64),
+                })
+            }
+            _ => return Ok(None),
+        };
+        prepared.verify(&mut outcome)?;
+        Ok(Some(outcome))
+    }
+}
+
+/// All URLs of a job.
+fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
+    match job {
+        Job::Fetch(job) => Ok(job.targets.clone()),
+        Job::Download(job) => match &job.urls {
+            Some(list) => listed(&read(list)?),
+            None => listed(job.list.as_deref().unwrap_or_default()),
+        },
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn read(list: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(list).with_context(|| list.display().to_string())
+}
+
+/// The URLs of a list, without the names and digests that may stand beside them.
+fn listed(list: &str) -> anyhow::Result<Vec<String>> {
+    let mut lines = transfer::list::Lines::new(list.as_bytes());
+    let mut urls = Vec::new();
+    while let Some(entry) = lines.next()? {
+        let entry = entry.map_err(|bad| anyhow::anyhow!("{bad}"))?;
+        urls.push(entry.url.to_string());
+    }
+    Ok(urls)
+}
+
+/// Nothing is agreed about exit codes, but that 0 is good.
+fn judge(done: &Finished) -> Result<(), Trouble> {
+    match done.status.success() {
+        true if done.left_behind > 0 => Err(Trouble::failed(format!(
+            "it left {} of its processes behind",
+            done.left_behind
+        ))),
+        true => Ok(()),
+        false => Err(Trouble::failed(match last_words(&done.stderr) {
+            said if said.is_empty() => format!("{}, without a word", done.status),
+            said => format!("{}: {said}", done.status),
+        })),
+    }
+}

@@ -1,0 +1,169 @@
+//! One program's figures, by the real command.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+const FOOTPRINT: &str = env!("CARGO_BIN_EXE_footprint");
+const MIB: f64 = 1024.0 * 1024.0;
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("measure").args(args);
+    command
+}
+
+fn measure(args: &[&str]) -> Output {
+    command(args).output().expect("it starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn figures(args: &[&str]) -> Value {
+    let output = measure(&[&["--json"], args].concat());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {said}");
+    serde_json::from_slice(&output.stdout).expect("it is JSON")
+}
+
+/// Peak memory in MiB.
+#[track_caller]
+fn memory(args: &[&str]) -> f64 {
+    let figures = figures(args);
+    assert_eq!(figures["memory_method"], "pss", "{figures}");
+    figures["peak_memory_bytes"].as_u64().expect("a figure") as f64 / MIB
+}
+
+/// Waits for a fact that another process brings about.
+fn until(what: &str, fact: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !fact() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How many processes have this among their arguments, and run `sleep`.
+fn sleeping(argument: &str) -> usize {
+    let processes = fs::read_dir("/proc").expect("a Linux system").flatten();
+    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    let sleeps = |line: &Vec<u8>| text(line).trim_end_matches('\0') == format!("sleep\0{argument}");
+    lines.filter(sleeps).count()
+}
+
+#[test]
+fn memory_is_what_a_program_of_known_size_takes_up() {
+    for (more, size) in [
+        (&[][..], 100.0),
+        (&["--children", "4"], 200.0),
+        (&["--children", "4", "--shared"], 100.0),
+    ] {
+        let each = if more.len() == 2 { "50" } else { "100" };
+        let of = |each| memory(&[&["--hold", "--", FOOTPRINT, each], more].concat());
+        // What the program itself takes, with as many children.
+        let (own, all) = (of("0"), of(each));
+        let taken = all - own;
+        let off = (taken - size).abs() / size;
+        println!("{more:?}: {all:.2} MiB, {own:.2} of them its own, {size} is right");
+        assert!(off <= 0.02, "{more:?}: {taken} MiB, and {size} is right");
+        assert!(own < 32.0, "{more:?}: {own} MiB for nothing");
+    }
+}
+
+#[test]
+fn a_peak_is_seen_while_it_lasts() {
+    // Nobody tells when it is there: it lasts as long as a hundred looks.
+    let brief = ["--brief", "400"];
+    let of = |size| memory(&[&["--", FOOTPRINT, size][..], &brief].concat());
+    let taken = of("100") - of("0");
+    assert!((98.0..=102.0).contains(&taken), "{taken} MiB");
+}
+
+#[test]
+fn the_figures_are_those_of_a_cell() {
+    // A shell that uses its processor, and a child that waits for the end of its input.
+    let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done
+        exec 3<&0; cat <&3 & echo line; echo complaint >&2; wait";
+    let figures = figures(&["--hold", "--runs", "2", "--", "sh", "-c", script]);
+    let keys: Vec<_> = figures.as_object().expect("an object").keys().collect();
+    let resources = serde_json::to_value(xtask::results::Resources::default());
+    let resources = resources.expect("JSON");
+    let mut right = vec!["command"];
+    right.extend(
+        resources
+            .as_object()
+            .expect("an object")
+            .keys()
+            .map(|key| &**key),
+    );
+    right.push("left_behind");
+    assert_eq!(keys, right);
+    assert_eq!(figures["command"][1], "-c");
+    assert_eq!(figures["runs"], 2);
+    assert_eq!(figures["processes"], 2);
+    assert_eq!(figures["threads"], 2);
+    assert_eq!(figures["left_behind"], 0);
+    let number = |key: &str| figures[key].as_u64().expect(key);
+    assert!(number("wall_ns") >= number("user_ns").min(number("system_ns")));
+    assert!(number("user_ns") + number("system_ns") > 0);
+    assert!(number("voluntary_switches") > 0);
+    assert!(number("own_peak_memory_bytes") > 0);
+
+    let output = measure(&["--", "sh", "-c", "echo out"]);
+    let printed = text(&output.stdout);
+    assert!(printed.starts_with("sh -c echo out\n  wall "), "{printed}");
+    assert!(!printed.contains("\nout"), "{printed}");
+}
+
+#[test]
+fn what_fails_or_cannot_be_is_named() {
+    for (args, code, says) in [
+        (
+            &["--", "sh", "-c", "echo boom >&2; exit 7"][..],
+            1,
+            "sh: exit status: 7\nboom",
+        ),
+        (&["--", "sh", "-c", "kill -9 $$"], 1, "signal: 9"),
+        (
+            &["--", "/no/such/program"],
+            1,
+            "cannot start /no/such/program",
+        ),
+        (&[], 2, "COMMAND"),
+        (&["--runs", "0", "--", "true"], 2, "1..=10000"),
+        (&["true"], 2, "true"),
+    ] {
+        let output = measure(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(says), "{args:?}: {said}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn nothing_outlives_it() {
+    let nap = format!("10005.{}", std::process::id());
+    // One in the group, one that has left it.
+    let naps = format!("sleep {nap} >/dev/null 2>&1 & setsid sleep {nap} >/dev/null 2>&1 &");
+    let left = figures(&["--", "sh", "-c", &format!("{naps} exit 0")]);
+    assert_eq!(left["left_behind"], 2);
+    assert_eq!(sleeping(&nap), 0);
+
+    let mut waits = command(&["--", "sh", "-c", &format!("{naps} wait")]);
+    let waits = waits.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let waits = waits.expect("it starts");
+    until("both sleep", || sleeping(&nap) == 2);
+    let pid = Pid::from_raw(waits.id().cast_signed());
+    kill(pid, Signal::SIGINT).expect("it runs");
+    let output = waits.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert_eq!(sleeping(&nap), 0);
+}
