@@ -1,5 +1,6 @@
 //! Each model's two programs, built as they are measured.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,16 +9,44 @@ use cargo_metadata::Message;
 
 use crate::child::{self, Limits, Stopped};
 use crate::interrupt::Interrupt;
+use crate::plan::Group;
 use crate::progress::Progress;
-use crate::workspace;
+use crate::{self_check, workspace};
 
 /// A model that takes part.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Contestant {
     /// Its name.
     pub model: String,
     /// Its programs, or why there are none.
     pub programs: Result<Programs, String>,
+    /// Whose copy it is, if it is one.
+    pub copy: Option<CopyOf>,
+}
+
+/// What a contestant is that has another one's programs.
+#[derive(Debug, Clone)]
+pub struct CopyOf {
+    /// The model, as its programs call themselves.
+    pub model: String,
+    /// Whether it is given more to do: see [`self_check::slowed`].
+    pub slowed: bool,
+}
+
+impl Contestant {
+    /// The model, as its programs call themselves.
+    pub fn original(&self) -> &str {
+        self.copy.as_ref().map_or(&self.model, |copy| &copy.model)
+    }
+
+    /// What this contestant does where the others do `group`: the same, unless it
+    /// is a slowed copy. `None` if it takes no part in that.
+    pub fn group<'a>(&self, group: &'a Group) -> Option<Cow<'a, Group>> {
+        match &self.copy {
+            Some(CopyOf { slowed: true, .. }) => self_check::slowed(group).map(Cow::Owned),
+            _ => Some(Cow::Borrowed(group)),
+        }
+    }
 }
 
 /// What a model is measured with.
@@ -87,6 +116,7 @@ pub fn build(
         contestants.push(Contestant {
             model: model.clone(),
             programs: programs.map_err(|_| format!("{package} does not build")),
+            copy: None,
         });
     }
     Ok(Built {
@@ -123,6 +153,7 @@ pub fn prebuilt(directory: &Path, models: &[String]) -> Built {
             runner: directory.join(workspace::package(model)),
             bench: directory.join(format!("bench-{model}")),
         }),
+        copy: None,
     };
     Built {
         contestants: models.iter().map(contestant).collect(),

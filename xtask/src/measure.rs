@@ -63,7 +63,10 @@ impl<'a> Entry<'a> {
         group: &Group,
         timeout: Duration,
     ) -> Result<(), Interrupted> {
-        let Some(run) = self.attempt(|programs| lab.run(programs, group, true, timeout))? else {
+        let Some(group) = self.contestant.group(group) else {
+            return Ok(());
+        };
+        let Some(run) = self.attempt(|programs| lab.run(programs, &group, true, timeout))? else {
             return Ok(());
         };
         let job = Duration::from_nanos(run.line.elapsed_ns);
@@ -84,11 +87,12 @@ impl<'a> Entry<'a> {
         rounds: Rounds,
         number: u32,
     ) -> Result<(), Interrupted> {
-        let Some(pace) = self.pace() else {
+        let (Some(pace), Some(group)) = (self.pace(), self.contestant.group(group)) else {
             return Ok(());
         };
+        let group = &*group;
         let timeout = |expected: Duration| PATIENCE + expected * 10;
-        let model = &self.contestant.model;
+        let model = self.contestant.original();
         let long = timeout(pace.bench(mode));
         let bench = self.attempt(|programs| lab.bench(programs, (model, group), mode, long))?;
         if let Some(samples) = bench {
@@ -132,6 +136,7 @@ impl<'a> Entry<'a> {
     /// What came of it; nothing if it was neither measured nor in trouble.
     fn cell(self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
         let resources = self.resources();
+        let job = self.contestant.group(group)?.job().to_json();
         let (status, reason, time) = match self.trouble {
             Some((status, reason)) => (status, Some(reason), None),
             None => (Status::Ok, None, Some(time(self.samples, self.rounds)?)),
@@ -142,7 +147,7 @@ impl<'a> Entry<'a> {
             variant: group.variant.map(|variant| variant.name.to_owned()),
             label: group.label(),
             model: self.contestant.model.clone(),
-            job: group.job().to_json(),
+            job,
             status,
             reason,
             scaled: group.divisor > 1,
