@@ -10,17 +10,20 @@ use origin::Origin;
 use runner::{inputs, scratch};
 use suite::{Setup, Workload};
 
+use crate::baseline::Against;
 use crate::child::{self, Stopped};
 use crate::contestants::{self, Built, Contestant};
 use crate::interrupt::Interrupt;
+use crate::judge::{LEAST_DIFFERENCE, Rules};
 use crate::lab::Lab;
 use crate::lock::Lock;
 use crate::outsider::{self, Outsider};
 use crate::plan::{self, MODELS, Mode, Setting};
 use crate::progress::Progress;
 use crate::results::{Comparison, Directory, Run, SCHEMA, safe_name};
+use crate::self_check::SelfCheck;
 use crate::session::{End, Session};
-use crate::{host, workspace};
+use crate::{host, self_check, workspace};
 
 /// Measures models side by side, and writes results/NAME.
 #[derive(Debug, Args)]
@@ -61,7 +64,25 @@ pub struct Options {
         value_parser = clap::value_parser!(u16).range(1..=Setup::MOST_BLOCKING_THREADS as i64)
     )]
     blocking_threads: u16,
-    /// What the order within the rounds is drawn from; random, if not given
+    /// Compares with an earlier run, too: a directory under results
+    #[arg(long, value_name = "NAME", value_parser = safe_name)]
+    baseline: Option<String>,
+    /// Exit code 1 if a job takes more than so many times what it took then
+    #[arg(long, value_name = "RATIO", requires = "baseline", value_parser = limit)]
+    fail_above: Option<f64>,
+    /// Percent by which times have to differ to be called different
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = LEAST_DIFFERENCE * 100.0,
+        value_parser = percentage
+    )]
+    least_difference: f64,
+    /// Compares every model with itself: exit code 1 if that finds differences
+    #[arg(long, conflicts_with = "baseline")]
+    self_check: bool,
+    /// What the order within the rounds is drawn from, and the verdicts'
+    /// resamples; random, if not given
     #[arg(long)]
     seed: Option<u64>,
     /// Another budget than the mode's, in seconds, for tests
@@ -95,8 +116,10 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
         .with_context(|| format!("cannot make {}", target.display()))?;
     let _lock = Lock::acquire(&target.join("paces.lock"))?;
     let mut comparison = options.comparison(&mode)?;
-    let results = output.join("results").join(&comparison.run.name);
-    let results = Directory::prepare(results)?;
+    let results = output.join("results");
+    let against = |name: &String| Against::open(&results, name, &comparison, &groups);
+    let against = options.baseline.as_ref().map(against).transpose()?;
+    let results = Directory::prepare(results.join(&comparison.run.name))?;
 
     child::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
@@ -115,6 +138,12 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
     };
 
     contestants.extend(options.outsiders.iter().map(Contestant::from));
+    let contestants = match options.self_check {
+        true => self_check::contestants(contestants),
+        false => contestants,
+    };
+    let model = |contestant: &Contestant| contestant.model.clone();
+    comparison.run.models = contestants.iter().map(model).collect();
 
     let began = Instant::now();
     let needs_origin = groups.iter().any(|group| group.workload.needs_origin());
@@ -124,6 +153,8 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
         .transpose()?;
     let (temporary, scratch) = scratch::directory(plan::room_needed(&groups))?;
     comparison.run.scratch = scratch;
+    let begin = |against: &Against| against.begin(&comparison, options.fail_above);
+    comparison.baseline = against.as_ref().map(begin);
     let files = temporary.path().join("inputs");
     for group in plan::inputs_needed(&groups) {
         progress.doing(&format!("making the files of {}", group.title()));
@@ -141,6 +172,11 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
         mode,
         began,
         progress,
+        rules: Rules {
+            seed: comparison.run.seed,
+            least: options.least_difference / 100.0,
+        },
+        against,
         comparison,
         results,
     };
@@ -182,6 +218,7 @@ impl Options {
                 mode: mode.name.to_owned(),
                 revision: host::revision(&root),
                 seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
+                least_difference: Some(self.least_difference / 100.0),
                 threads: self.threads.map_or_else(runner::cores, usize::from),
                 blocking_threads: self.blocking_threads.into(),
                 scratch: String::new(),
@@ -195,6 +232,23 @@ impl Options {
             host: host::host(),
             versions: host::versions(&root)?,
             cells: Vec::new(),
+            verdicts: Vec::new(),
+            baseline: None,
+            self_check: self.self_check.then(SelfCheck::default),
         })
     }
+}
+
+fn percentage(text: &str) -> Result<f64, String> {
+    let percent = text.trim_end_matches('%').trim_end().parse();
+    let percent = percent
+        .ok()
+        .filter(|percent| (0.0..=100.0).contains(percent));
+    percent.ok_or_else(|| "has to be a number of percent from 0 to 100".to_owned())
+}
+
+fn limit(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok();
+    let ratio = ratio.filter(|ratio: &f64| ratio.is_finite() && *ratio >= 1.0);
+    ratio.ok_or_else(|| "has to be a ratio from 1: 1.10 is ten percent slower".to_owned())
 }

@@ -1,5 +1,6 @@
 //! Who takes part: each model's two programs, built as they are measured.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,16 +10,19 @@ use cargo_metadata::Message;
 use crate::child::{self, Limits, Stopped};
 use crate::interrupt::Interrupt;
 use crate::outsider::Outsider;
+use crate::plan::Group;
 use crate::progress::Progress;
-use crate::workspace;
+use crate::{self_check, workspace};
 
 /// Who takes part.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Contestant {
     /// Its name: a model's, or one that the user has given.
     pub model: String,
     /// What it is measured with, or why there is nothing.
     pub programs: Result<Means, String>,
+    /// Whose copy it is, if it is one.
+    pub copy: Option<CopyOf>,
 }
 
 /// What a contestant is measured with.
@@ -28,6 +32,31 @@ pub enum Means {
     Model(Programs),
     /// A command of the user's own.
     Outsider(Outsider),
+}
+
+/// What a contestant is that has another one's programs.
+#[derive(Debug, Clone)]
+pub struct CopyOf {
+    /// The model, as its programs call themselves.
+    pub model: String,
+    /// Whether it is given more to do: see [`self_check::slowed`].
+    pub slowed: bool,
+}
+
+impl Contestant {
+    /// The model, as its programs call themselves.
+    pub fn original(&self) -> &str {
+        self.copy.as_ref().map_or(&self.model, |copy| &copy.model)
+    }
+
+    /// What this contestant does where the others do `group`: the same, unless it
+    /// is a slowed copy. `None` if it takes no part in that.
+    pub fn group<'a>(&self, group: &'a Group) -> Option<Cow<'a, Group>> {
+        match &self.copy {
+            Some(CopyOf { slowed: true, .. }) => self_check::slowed(group).map(Cow::Owned),
+            _ => Some(Cow::Borrowed(group)),
+        }
+    }
 }
 
 /// What a model is measured with.
@@ -97,6 +126,7 @@ pub fn build(
         contestants.push(Contestant {
             model: model.clone(),
             programs: programs.map_err(|_| format!("{package} does not build")),
+            copy: None,
         });
     }
     Ok(Built {
@@ -133,6 +163,7 @@ pub fn prebuilt(directory: &Path, models: &[String]) -> Built {
             runner: directory.join(workspace::package(model)),
             bench: directory.join(format!("bench-{model}")),
         })),
+        copy: None,
     };
     Built {
         contestants: models.iter().map(contestant).collect(),

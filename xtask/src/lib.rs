@@ -4,6 +4,8 @@
 //!   [`session`] plans what they do ([`plan`], [`budget`]), has them do it in
 //!   rounds ([`measure`], [`lab`], [`child`]), and writes what came of it
 //!   ([`results`]).
+//! - [`judge`] tells differences from chance: between models ([`verdicts`]),
+//!   between runs ([`baseline`]), and where there are none ([`self_check`]).
 //! - [`view`] puts the results into words, once, for [`report`]'s tables,
 //!   [`markdown`] and [`page`]; [`replay`] puts them into Criterion's pages.
 //! - [`outsider`] is any other program that takes part in a comparison: it is sent
@@ -17,6 +19,7 @@
 //! **Nothing outlives its run**: every child goes through [`child::run`],
 //! or [`faults`]' own way to run many at once.
 
+pub mod baseline;
 pub mod budget;
 pub mod ceiling;
 pub mod check;
@@ -28,6 +31,7 @@ pub mod errand;
 pub mod faults;
 pub mod host;
 pub mod interrupt;
+pub mod judge;
 pub mod lab;
 pub mod lock;
 pub mod markdown;
@@ -43,10 +47,12 @@ pub mod replay;
 pub mod report;
 pub mod results;
 pub mod samples;
+pub mod self_check;
 pub mod session;
 pub mod statistics;
 pub mod stranger;
 pub mod units;
+pub mod verdicts;
 pub mod view;
 pub mod workspace;
 

@@ -29,6 +29,12 @@ pub fn document(comparison: &Comparison) -> String {
     for note in &run.notes {
         text.line(format_args!("- {}", escape(note)));
     }
+    for finding in view::findings(comparison) {
+        text.line(format_args!("\n## {}\n", escape(&finding.title)));
+        for line in &finding.lines {
+            text.line(format_args!("- {}", escape(line)));
+        }
+    }
     for table in view::tables(comparison) {
         text.line(format_args!("\n## {}\n", escape(&table.workload)));
         text.line(format_args!("{}\n", escape(&table.about)));

@@ -65,7 +65,10 @@ impl<'a> Entry<'a> {
         group: &Group,
         timeout: Duration,
     ) -> Result<(), Interrupted> {
-        let Some(run) = self.run(lab, group, true, timeout)? else {
+        let Some(group) = self.contestant.group(group) else {
+            return Ok(());
+        };
+        let Some(run) = self.run(lab, &group, true, timeout)? else {
             return Ok(());
         };
         let job = Duration::from_nanos(run.line.elapsed_ns);
@@ -87,11 +90,12 @@ impl<'a> Entry<'a> {
         rounds: Rounds,
         number: u32,
     ) -> Result<(), Interrupted> {
-        let Some(pace) = self.pace() else {
+        let (Some(pace), Some(group)) = (self.pace(), self.contestant.group(group)) else {
             return Ok(());
         };
+        let group = &*group;
         let timeout = |expected: Duration| PATIENCE + expected * 10;
-        let model = &self.contestant.model;
+        let model = self.contestant.original();
         let long = timeout(pace.bench(mode));
         let bench = self.attempt(|means| match means {
             Means::Model(programs) => lab.bench(programs, (model, group), mode, long),
@@ -176,6 +180,7 @@ impl<'a> Entry<'a> {
     fn cell(self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
         let resources = resources(&self.runs, &self.sights);
         let command = self.outsider().map(|outsider| outsider.command.clone());
+        let job = self.contestant.group(group)?.job().to_json();
         let (status, reason, time) = match self.trouble {
             Some((status, reason)) => (status, Some(reason), None),
             None => (Status::Ok, None, Some(time(self.samples, self.rounds)?)),
@@ -187,7 +192,7 @@ impl<'a> Entry<'a> {
             label: group.label(),
             model: self.contestant.model.clone(),
             command,
-            job: group.job().to_json(),
+            job,
             status,
             reason,
             scaled: group.divisor > 1,

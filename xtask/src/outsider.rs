@@ -164,6 +164,7 @@ impl From<&Outsider> for Contestant {
         Self {
             model: outsider.name.clone(),
             programs: Ok(Means::Outsider(outsider.clone())),
+            copy: None,
         }
     }
 }

@@ -7,13 +7,14 @@ use askama::Template;
 use crate::markdown::machine;
 use crate::replay;
 use crate::results::Comparison;
-use crate::view::{self, Row, Table};
+use crate::view::{self, Finding, Row, Table};
 
 #[derive(Template)]
 #[template(path = "index.html")]
 struct Page<'a> {
     comparison: &'a Comparison,
     machine: String,
+    findings: Vec<Finding>,
     tables: Vec<Table>,
 }
 
@@ -35,6 +36,7 @@ pub fn page(comparison: &Comparison) -> anyhow::Result<String> {
     let page = Page {
         comparison,
         machine: machine(comparison),
+        findings: view::findings(comparison),
         tables: view::tables(comparison),
     };
     page.render().context("the page's template")

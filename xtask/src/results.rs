@@ -9,6 +9,10 @@ use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::baseline::Baseline;
+use crate::self_check::SelfCheck;
+use crate::verdicts;
+
 /// The shape that is written, and the only one that is read.
 pub const SCHEMA: u32 = 1;
 
@@ -25,6 +29,15 @@ pub struct Comparison {
     pub versions: BTreeMap<String, String>,
     /// The figures: one for each workload, preset, variant and model.
     pub cells: Vec<Cell>,
+    /// Who is faster than whom: one for each workload, preset and variant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<verdicts::Section>,
+    /// What has changed since an earlier run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+    /// What came of comparing each model with itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_check: Option<SelfCheck>,
 }
 
 /// How a comparison came about.
@@ -38,8 +51,11 @@ pub struct Run {
     pub mode: String,
     /// The commit it was built from, `-dirty` if there was more.
     pub revision: String,
-    /// What the order within the rounds was drawn from.
+    /// What the order within the rounds was drawn from, and the verdicts' resamples.
     pub seed: u64,
+    /// The least difference that the verdicts take for one, as a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_difference: Option<f64>,
     /// Worker threads of each model.
     pub threads: usize,
     /// Blocking calls at once of each model.

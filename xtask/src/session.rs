@@ -4,22 +4,26 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::baseline::{Against, Baseline};
 use crate::budget::{self, Allowance, Rounds};
 use crate::child::Stopped;
 use crate::contestants::Contestant;
+use crate::judge::Rules;
 use crate::lab::{Interrupted, Lab};
 use crate::measure::{Contest, Entry};
 use crate::plan::{Group, Mode};
 use crate::progress::{Progress, whole_seconds};
-use crate::results::{Comparison, Directory, Status};
-use crate::{ceiling, replay, report};
+use crate::results::{Cell, Comparison, Directory, Status};
+use crate::self_check::SelfCheck;
+use crate::verdicts::{self, Section};
+use crate::{ceiling, replay, report, view};
 
 /// How a comparison ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Every cell is right, or unsupported.
+    /// Every cell is right, or unsupported; and no slower than it may be.
     Well,
-    /// Some cell is not.
+    /// Some cell is not, or the comparison failed its check of itself.
     WithFailures,
     /// Someone ended it before its end.
     Interrupted,
@@ -36,6 +40,10 @@ pub struct Session {
     pub began: Instant,
     /// Where it is told what happens.
     pub progress: Progress,
+    /// What verdicts hang on.
+    pub rules: Rules,
+    /// The earlier run that this one is compared with.
+    pub against: Option<Against>,
     /// What came of it so far.
     pub comparison: Comparison,
     /// Where that is written.
@@ -57,13 +65,17 @@ impl Session {
         self.progress
             .line(&self.introduction(groups.len(), contestants));
         let contest = |group: Group| Contest {
+            entries: contestants
+                .iter()
+                .filter(|contestant| contestant.group(&group).is_some())
+                .map(Entry::new)
+                .collect(),
+            rounds: Rounds::of(self.mode.least_rounds, &self.mode),
+            ceiling: None,
             group: Group {
                 divisor: if self.mode.scale { FIRST_DIVISOR } else { 1 },
                 ..group
             },
-            entries: contestants.iter().map(Entry::new).collect(),
-            rounds: Rounds::of(self.mode.least_rounds, &self.mode),
-            ceiling: None,
         };
         let mut contests: Vec<_> = groups.into_iter().map(contest).collect();
         let end = match self.prepare(&mut contests) {
@@ -78,7 +90,14 @@ impl Session {
         self.closing();
         let failed = |status| matches!(status, Status::Failed | Status::WrongAnswer);
         let failures = self.comparison.cells.iter().any(|cell| failed(cell.status));
-        Ok(match failures {
+        let held = self
+            .comparison
+            .baseline
+            .as_ref()
+            .is_none_or(Baseline::holds);
+        let checked = self.comparison.self_check.as_ref();
+        let checked = checked.is_none_or(SelfCheck::passed);
+        Ok(match failures || !held || !checked {
             // Also if only Criterion's pages are missing.
             _ if self.lab.interrupt.came() => End::Interrupted,
             true => End::WithFailures,
@@ -181,7 +200,9 @@ impl Session {
             let allowance = Allowance::new(costs[at], others, deadline);
             let place = (before, left);
             let ended = self.contest(&mut contest, &mut random, allowance, place);
-            self.comparison.cells.extend(contest.cells());
+            let cells = contest.cells();
+            self.judge(&cells);
+            self.comparison.cells.extend(cells);
             self.write()?;
             // A workload's groups share a table.
             let workload = groups[at].workload;
@@ -228,6 +249,19 @@ impl Session {
             self.comparison.run.notes.push(note);
         }
         Ok(())
+    }
+
+    /// Says what differs in what was just measured, all cells of one group.
+    fn judge(&mut self, cells: &[Cell]) {
+        let comparison = &mut self.comparison;
+        let section = match &mut comparison.self_check {
+            Some(check) => check.add(cells, self.rules),
+            None => Section::of(cells, &verdicts::all_pairs(cells), self.rules),
+        };
+        comparison.verdicts.extend(section);
+        if let (Some(against), Some(baseline)) = (&self.against, &mut comparison.baseline) {
+            against.add(cells, self.rules, baseline);
+        }
     }
 
     fn criterion_pages(&mut self, target: &Path) {
@@ -286,6 +320,14 @@ impl Session {
             self.progress
                 .print(&format!("{how} {took}, before anything was measured"));
             return;
+        }
+        for finding in view::findings(&self.comparison) {
+            let lines: String = finding
+                .lines
+                .iter()
+                .map(|line| format!("\n  {line}"))
+                .collect();
+            self.progress.print(&format!("{}:{lines}\n", finding.title));
         }
         self.progress.print(&format!(
             "{how} {took}; results are in {path}:\n  {path}/{}",

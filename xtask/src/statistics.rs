@@ -1,6 +1,8 @@
 //! The few statistics behind the tables. None assumes a distribution: times
 //! have a floor and a tail, and are never normal.
 
+use statrs::distribution::{ChiSquared, ContinuousCDF};
+
 /// The median, by the rule that Criterion uses too: the middle one, or the mean
 /// of the middle two. `None` without any values.
 pub fn median(values: &[f64]) -> Option<f64> {
@@ -34,6 +36,42 @@ pub fn median_interval(values: &[f64]) -> Option<(f64, f64)> {
     let sorted = sorted(values);
     let k = order(sorted.len()).max(1);
     Some((*sorted.get(k - 1)?, *sorted.get(sorted.len() - k)?))
+}
+
+/// The probability that rounds come out as different as these, or more, if all
+/// their samples were of one distribution. `None` where there is nothing to tell
+/// it by: fewer than two rounds, one sample in each, or all the same.
+///
+/// The rank test of W. Kruskal and W. Wallis, *Use of Ranks in One-Criterion
+/// Variance Analysis*, 1952, with their correction for ties and their
+/// approximation by χ², which holds from five samples a round on.
+pub fn rounds_agree(rounds: &[&[f64]]) -> Option<f64> {
+    let samples = rounds.iter().enumerate();
+    let mut samples: Vec<(f64, usize)> = samples
+        .flat_map(|(round, samples)| samples.iter().map(move |&sample| (sample, round)))
+        .collect();
+    samples.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    let number = samples.len() as f64;
+    let mut sums = vec![0.0; rounds.len()];
+    let mut tied = 0.0;
+    let mut below = 0.0;
+    for same in samples.chunk_by(|one, other| one.0 == other.0) {
+        let many = same.len() as f64;
+        // The mean of the ranks that they share.
+        same.iter()
+            .for_each(|&(_, round)| sums[round] += below + (many + 1.0) / 2.0);
+        tied += many.powi(3) - many;
+        below += many;
+    }
+    let untied = 1.0 - tied / (number.powi(3) - number);
+    let squares = sums.iter().zip(rounds);
+    let squares: f64 = squares
+        .map(|(sum, samples)| sum * sum / samples.len() as f64)
+        .sum();
+    let h = (12.0 / (number * (number + 1.0)) * squares - 3.0 * (number + 1.0)) / untied;
+    let told = rounds.len() >= 2 && samples.len() > rounds.len() && untied > 0.0;
+    let freedom = told.then_some(rounds.len() as f64 - 1.0)?;
+    Some(ChiSquared::new(freedom).ok()?.sf(h))
 }
 
 /// The largest k with P(B(n, ½) ≤ k - 1) ≤ 2.5 %; 0 if there is none.
@@ -96,6 +134,31 @@ mod tests {
         assert_eq!(median_count([4, 1, 3]), Some(3));
         assert_eq!(median_count([4, 1]), Some(1));
         assert_eq!(median_count([]), None);
+    }
+
+    #[test]
+    fn rounds_agree_or_do_not() {
+        // Checked by hand: ranks 1 to 9 in three blocks give H = 7.2, and
+        // exp(-7.2 / 2) is what χ² with two degrees of freedom leaves above.
+        let blocks = [&[1.0, 2.0, 3.0][..], &[4.0, 5.0, 6.0], &[7.0, 8.0, 9.0]];
+        let chance = rounds_agree(&blocks).expect("three rounds");
+        assert!((chance - (-3.6f64).exp()).abs() < 1e-9, "{chance}");
+        // Dealt out like cards, each has high and low ones: H = 0.8.
+        let dealt = [&[1.0, 4.0, 7.0][..], &[2.0, 5.0, 8.0], &[3.0, 6.0, 9.0]];
+        let chance = rounds_agree(&dealt).expect("three rounds");
+        assert!((chance - (-0.4f64).exp()).abs() < 1e-9, "{chance}");
+        // Ties: ranks 1½, 1½, 3½, 3½ give H = 2.4 / 0.8 with the correction, and
+        // χ² of 3 with one degree of freedom leaves 8.33 % above.
+        let tied = rounds_agree(&[&[1.0, 1.0], &[2.0, 2.0]]).expect("two rounds");
+        assert!((tied - 0.083_26).abs() < 1e-5, "{tied}");
+        for nothing in [
+            &[][..],
+            &[&[1.0, 2.0][..]],
+            &[&[1.0][..], &[2.0]],
+            &[&[1.0, 1.0][..], &[1.0, 1.0]],
+        ] {
+            assert_eq!(rounds_agree(nothing), None, "{nothing:?}");
+        }
     }
 
     #[test]

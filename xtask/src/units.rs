@@ -48,7 +48,8 @@ pub fn count(number: u64) -> String {
     text
 }
 
-fn three_digits(value: f64) -> String {
+/// A bare number: `0.52`, `12.3`, `917`.
+pub fn three_digits(value: f64) -> String {
     let decimals = match value {
         value if value < 9.995 => 2,
         value if value < 99.95 => 1,

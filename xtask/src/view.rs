@@ -4,9 +4,11 @@
 use serde_json::Value;
 use suite::{Job, Workload};
 
+use crate::judge::LEAST_ROUNDS;
 use crate::plan::{BASELINE, plain};
 use crate::results::{Cell, Comparison, Status};
 use crate::units::{count, memory, percent, ratio, time};
+use crate::verdicts;
 
 /// What a figure that is missing reads.
 pub const NONE: &str = "-";
@@ -35,6 +37,17 @@ pub struct Section {
     pub remarks: Vec<String>,
     /// The models.
     pub rows: Vec<Row>,
+    /// How every two of them are to each other, in words.
+    pub pairs: Vec<String>,
+}
+
+/// Something that was found out beside the tables.
+#[derive(Debug)]
+pub struct Finding {
+    /// What it is about.
+    pub title: String,
+    /// What it is.
+    pub lines: Vec<String>,
 }
 
 /// One model at one job. Every figure is text, or [`NONE`].
@@ -46,7 +59,7 @@ pub struct Row {
     pub status: &'static str,
     /// Whether the figures stand.
     pub ok: bool,
-    /// The fastest of its section.
+    /// The fastest of its section, or one of those that nobody is faster than.
     pub best: bool,
     /// The median time of the job.
     pub time: String,
@@ -54,7 +67,7 @@ pub struct Row {
     pub interval: String,
     /// The further end of from the median, as a part of it.
     pub spread: String,
-    /// How many times the best's.
+    /// How many times the best's, marked with `≈` if that is no difference.
     pub to_best: String,
     /// How many times the serial model's.
     pub to_serial: String,
@@ -119,6 +132,20 @@ pub fn tables(comparison: &Comparison) -> Vec<Table> {
         .collect()
 }
 
+/// What has changed since an earlier run, and what the comparison found in
+/// itself.
+pub fn findings(comparison: &Comparison) -> Vec<Finding> {
+    let baseline = comparison.baseline.as_ref().map(|baseline| Finding {
+        title: format!("Against {} ({:.12})", baseline.name, baseline.revision),
+        lines: baseline.words(),
+    });
+    let self_check = comparison.self_check.as_ref().map(|check| Finding {
+        title: "Self-check".to_owned(),
+        lines: check.words(),
+    });
+    baseline.into_iter().chain(self_check).collect()
+}
+
 /// The table of one workload.
 pub fn table(comparison: &Comparison, workload: &str) -> Table {
     let cells: Vec<_> = comparison.cells.iter().collect();
@@ -128,7 +155,10 @@ pub fn table(comparison: &Comparison, workload: &str) -> Table {
         .collect();
     let section = |label| {
         let cells = cells.iter().copied().filter(|cell| cell.label == label);
-        section(label, cells.collect())
+        let mut verdicts = comparison.verdicts.iter();
+        let judged = verdicts.find(|of| of.workload == workload && of.label == label);
+        let Comparison { self_check, .. } = comparison;
+        section(label, cells.collect(), judged, self_check.is_none())
     };
     Table {
         workload: workload.to_owned(),
@@ -147,7 +177,13 @@ pub fn median(cell: &Cell) -> Option<f64> {
     cell.time.as_ref().map(|time| time.median_ns)
 }
 
-fn section(label: &str, mut cells: Vec<&Cell>) -> Section {
+/// Whoever is compared with itself alone gets verdicts and is not `ranked`.
+fn section(
+    label: &str,
+    mut cells: Vec<&Cell>,
+    judged: Option<&verdicts::Section>,
+    ranked: bool,
+) -> Section {
     let key = |cell: &Cell| median(cell).unwrap_or(f64::INFINITY);
     cells.sort_by(|one, other| key(one).total_cmp(&key(other)));
     let times = || cells.iter().filter_map(|cell| median(cell));
@@ -163,20 +199,66 @@ fn section(label: &str, mut cells: Vec<&Cell>) -> Section {
     let model = cells.iter().find(|cell| cell.command.is_none());
     let first = model.or(cells.first());
     let outsiders = outsiders(&cells);
+    let mut remarks = first.map_or(Vec::new(), |cell| remarks(cell));
+    let whole = !outsiders.is_empty();
+    let mut rows: Vec<Row> = cells.iter().map(|cell| row(cell, &scale, whole)).collect();
+    if let Some(judged) = judged {
+        let models = cells.iter().filter(|_| ranked).map(|cell| &*cell.model);
+        let ranks = judged.ranks(models);
+        remarks.extend(rank_remark(judged, &ranks));
+        let judge = |row| judged_row(row, judged, &ranks);
+        rows = rows.into_iter().map(judge).collect();
+    }
+    remarks.extend(outsiders);
     Section {
         label: label.to_owned(),
         preset: first.map_or(String::new(), |cell| cell.preset.clone()),
         job: first.map_or(String::new(), |cell| parameters(&cell.job)),
-        rows: cells
-            .iter()
-            .map(|cell| row(cell, &scale, !outsiders.is_empty()))
-            .collect(),
-        remarks: first
-            .map_or(Vec::new(), |cell| remarks(cell))
-            .into_iter()
-            .chain(outsiders)
-            .collect(),
+        remarks,
+        rows,
+        pairs: judged.map_or(Vec::new(), pairs),
     }
+}
+
+/// `ranks: 1 smol = tokio, 3 serial`: who ties shares one.
+fn rank_remark(judged: &verdicts::Section, ranks: &[(usize, &str)]) -> Option<String> {
+    if ranks.is_empty() {
+        let few = judged.rounds < LEAST_ROUNDS;
+        return few.then(|| format!("no verdict: that takes {LEAST_ROUNDS} rounds"));
+    }
+    let same = ranks.chunk_by(|one, other| one.0 == other.0);
+    let same = same.map(|same| {
+        let models: Vec<_> = same.iter().map(|(_, model)| *model).collect();
+        format!("{} {}", same[0].0, models.join(" = "))
+    });
+    Some(format!("ranks: {}", same.collect::<Vec<_>>().join(", ")))
+}
+
+fn pairs(judged: &verdicts::Section) -> Vec<String> {
+    let words = |pair: &verdicts::Pair| {
+        let verdicts::Pair {
+            model,
+            other,
+            judged,
+        } = pair;
+        format!("{model} against {other}: {}", judged.words())
+    };
+    judged.pairs.iter().map(words).collect()
+}
+
+/// A row with what its verdicts add to it. `ranks` are those of its section.
+fn judged_row(mut row: Row, judged: &verdicts::Section, ranks: &[(usize, &str)]) -> Row {
+    if judged.drifts(&row.model) {
+        let comma = if row.notes.is_empty() { "" } else { ", " };
+        row.notes += &format!("{comma}drifting");
+    }
+    if let Some((_, best)) = ranks.first() {
+        row.best = ranks.contains(&(1, &row.model));
+        if judged.ties(&row.model, best) {
+            row.to_best = format!("≈ {}", row.to_best);
+        }
+    }
+    row
 }
 
 /// What a section's figures are held against.
