@@ -6,6 +6,9 @@
 //!   ([`results`]).
 //! - [`view`] puts the results into words, once, for [`report`]'s tables,
 //!   [`markdown`] and [`page`]; [`replay`] puts them into Criterion's pages.
+//! - [`sweep`] repeats a job over a list of values; [`curves`] makes curves and
+//!   crossovers of that, [`sweep_view`] and [`chart`] show them. [`cores`] keeps
+//!   the models to some of the machine's.
 //! - [`download`] hands a list of URLs to a model's own downloader.
 //! - [`faults`] puts every model's downloader to the test: a server that does
 //!   everything wrong, kills, and a million files.
@@ -17,10 +20,13 @@
 
 pub mod budget;
 pub mod ceiling;
+pub mod chart;
 pub mod check;
 pub mod child;
 pub mod compare;
 pub mod contestants;
+pub mod cores;
+pub mod curves;
 pub mod download;
 pub mod faults;
 pub mod host;
@@ -40,6 +46,8 @@ pub mod results;
 pub mod samples;
 pub mod session;
 pub mod statistics;
+pub mod sweep;
+pub mod sweep_view;
 pub mod units;
 pub mod view;
 pub mod workspace;

@@ -7,6 +7,7 @@ use askama::Template;
 use crate::markdown::machine;
 use crate::replay;
 use crate::results::Comparison;
+use crate::sweep_view::{self, RULE, SweepView};
 use crate::view::{self, Row, Table};
 
 #[derive(Template)]
@@ -15,6 +16,7 @@ struct Page<'a> {
     comparison: &'a Comparison,
     machine: String,
     tables: Vec<Table>,
+    sweeps: Vec<SweepView>,
 }
 
 impl Page<'_> {
@@ -36,6 +38,7 @@ pub fn page(comparison: &Comparison) -> anyhow::Result<String> {
         comparison,
         machine: machine(comparison),
         tables: view::tables(comparison),
+        sweeps: sweep_view::sweeps(comparison),
     };
     page.render().context("the page's template")
 }

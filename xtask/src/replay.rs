@@ -88,7 +88,7 @@ pub fn replay(results: &Path) -> anyhow::Result<()> {
     for workload in workloads(&comparison) {
         let mut group = criterion.benchmark_group(workload);
         group.sampling_mode(SamplingMode::Flat);
-        let cells = comparison.cells.iter();
+        let cells = comparison.cells.iter().filter(|cell| shown(cell));
         for cell in cells.filter(|cell| cell.workload == workload) {
             let Some(samples) = samples(cell)? else {
                 continue;
@@ -108,11 +108,17 @@ pub fn replay(results: &Path) -> anyhow::Result<()> {
 fn workloads(comparison: &Comparison) -> Vec<&str> {
     let mut workloads: Vec<&str> = Vec::new();
     for cell in &comparison.cells {
-        if cell.time.is_some() && !workloads.contains(&&*cell.workload) {
+        if shown(cell) && cell.time.is_some() && !workloads.contains(&&*cell.workload) {
             workloads.push(&cell.workload);
         }
     }
     workloads
+}
+
+/// Whether Criterion's pages have a cell. They have no use for the points of a
+/// sweep: each would be one more violin beside the presets'.
+pub fn shown(cell: &Cell) -> bool {
+    cell.point.is_none()
 }
 
 /// A cell's samples, if it has any, made sure to be what Criterion can take.

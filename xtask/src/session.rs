@@ -12,7 +12,7 @@ use crate::measure::{Contest, Entry};
 use crate::plan::{Group, Mode};
 use crate::progress::{Progress, whole_seconds};
 use crate::results::{Comparison, Directory, Status};
-use crate::{ceiling, replay, report};
+use crate::{ceiling, curves, replay, report, sweep};
 
 /// How a comparison ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Session {
         self.progress.stage(&title);
         for entry in &mut contest.entries {
             self.progress.doing(&format!("{title} · {}", entry.model()));
-            entry.try_out(&self.lab, group, timeout)?;
+            entry.try_out(&self.lab, &group.of(entry.model()), timeout)?;
         }
         Ok(())
     }
@@ -130,7 +130,9 @@ impl Session {
             .iter()
             .map(|contest| (contest.paces(), contest.group.divisor))
             .collect();
-        let divisors = budget::divisors(&measured, self.plannable(), &self.mode);
+        let mut divisors = budget::divisors(&measured, self.plannable(), &self.mode);
+        let groups: Vec<_> = contests.iter().map(|contest| &contest.group).collect();
+        sweep::even_out(&groups, &mut divisors);
         let mut changed = Vec::new();
         for (at, (contest, divisor)) in contests.iter_mut().zip(divisors).enumerate() {
             if contest.group.divisor != divisor {
@@ -146,10 +148,15 @@ impl Session {
         group: &Group,
         timeout: Duration,
     ) -> Result<Option<Duration>, Interrupted> {
-        let Some(origin) = self.lab.origin.as_deref() else {
+        let Some(origin) = self.lab.origin(group) else {
             return Ok(None);
         };
-        let why = match ceiling::measure(origin, &group.job(), timeout, &self.lab.interrupt) {
+        // Who have limits of their own would each have a ceiling of their own.
+        if group.own.is_some() {
+            return Ok(None);
+        }
+        let (job, share) = (group.job(), group.share());
+        let why = match ceiling::measure(origin, &job, share, timeout, &self.lab.interrupt) {
             Ok(ceiling) => return Ok(ceiling),
             Err(Stopped::Interrupted) => return Err(Interrupted),
             Err(Stopped::Overtime(limit)) => format!("not within {}", whole_seconds(limit)),
@@ -182,12 +189,16 @@ impl Session {
             let ended = self.contest(&mut contest, &mut random, allowance, place);
             self.comparison.cells.extend(contest.cells());
             self.write()?;
-            // A workload's groups share a table.
-            let workload = groups[at].workload;
-            let complete = left.first().is_none_or(|next| next.workload != workload);
+            let group = &groups[at];
+            let complete = left.first().is_none_or(|next| !next.shares_table(group));
             if ended.is_err() || complete {
-                let table = report::terminal(&self.comparison, workload.name());
-                self.progress.print(&table);
+                let workload = group.workload.name();
+                self.progress.print(&match &group.point {
+                    None => report::terminal(&self.comparison, workload),
+                    Some(point) => {
+                        report::terminal_sweep(&self.comparison, workload, &point.key, group.cores)
+                    }
+                });
             }
             if ended.is_err() {
                 return Ok(ended);
@@ -230,6 +241,9 @@ impl Session {
     }
 
     fn criterion_pages(&mut self, target: &Path) {
+        if !self.comparison.cells.iter().any(replay::shown) {
+            return;
+        }
         self.progress.stage("making Criterion's pages");
         let home = target.join("criterion");
         let made = self
@@ -258,6 +272,7 @@ impl Session {
             return Ok(());
         }
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
+        self.comparison.sweeps = curves::of(&self.comparison.cells);
         report::write(&self.results, &self.comparison)
     }
 
