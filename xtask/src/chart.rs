@@ -91,8 +91,14 @@ const BOTTOM: f64 = 232.0;
 const NAME_HEIGHT: f64 = 14.0;
 
 impl Chart {
-    /// Of series over `values`; nothing if they have no dots.
-    pub fn new(values: &[Value], series: &[Series], text: fn(f64) -> String) -> Option<Self> {
+    /// Of series over `values`, whose figures are round in `unit` and written as
+    /// `text`; nothing if they have no dots.
+    pub fn new(
+        values: &[Value],
+        series: &[Series],
+        unit: f64,
+        text: fn(f64) -> String,
+    ) -> Option<Self> {
         // A logarithm needs more than nothing.
         let drawn = |dot: &&Dot| dot.low > 0.0 && dot.high.is_finite();
         let dots = series
@@ -143,8 +149,9 @@ impl Chart {
         let mut lines: Vec<Line> = series.iter().filter_map(line).collect();
         spread(&mut lines);
         Some(Self {
-            up: round_figures(least, most)
+            up: round_figures(least / unit, most / unit)
                 .into_iter()
+                .map(|figure| figure * unit)
                 .map(|figure| Tick {
                     at: up(figure),
                     text: text(figure),
@@ -267,18 +274,18 @@ mod tests {
         let ends = series("process", &[1e6, 2e6, f64::NAN, f64::NAN]);
         let none = series("smol", &[f64::NAN; 4]);
         let values = numbers(&[1, 2, 4, 8]);
-        let chart = Chart::new(&values, &[gap, ends, none], time).expect("there are dots");
+        let chart = Chart::new(&values, &[gap, ends, none], 1.0, time).expect("there are dots");
         let pieces: Vec<_> = chart.lines.iter().map(|line| line.pieces.len()).collect();
         assert_eq!(pieces, [2, 1]);
         assert_eq!(chart.lines[1].name_at.0, chart.across[1].at + 8.0);
-        assert!(Chart::new(&values, &[series("smol", &[f64::NAN; 4])], time).is_none());
-        assert!(Chart::new(&values, &[series("smol", &[0.0; 4])], time).is_none());
+        assert!(Chart::new(&values, &[series("smol", &[f64::NAN; 4])], 1.0, time).is_none());
+        assert!(Chart::new(&values, &[series("smol", &[0.0; 4])], 1.0, time).is_none());
     }
 
     #[test]
     fn names_do_not_meet() {
         let all = MODELS.map(|model| series(model, &[1e6, 1e6]));
-        let chart = Chart::new(&numbers(&[1, 2]), &all, time).expect("there are dots");
+        let chart = Chart::new(&numbers(&[1, 2]), &all, 1.0, time).expect("there are dots");
         let mut heights: Vec<_> = chart.lines.iter().map(|line| line.name_at.1).collect();
         heights.sort_by(f64::total_cmp);
         assert!(
@@ -299,7 +306,7 @@ mod tests {
     #[test]
     fn the_picture_is_drawn_and_its_texts_escaped() {
         let values = ["<b>", "&"].map(Value::from);
-        let chart = Chart::new(&values, &[series("<i>", &[1e6, 2e6])], time);
+        let chart = Chart::new(&values, &[series("<i>", &[1e6, 2e6])], 1.0, time);
         let svg = chart.expect("there are dots").render().expect("a template");
         assert!(
             svg.contains("<polyline") && svg.contains("1.00 ms"),

@@ -176,9 +176,7 @@ impl Text {
                 ));
             }
         }
-        if !sweep.crossovers.is_empty() {
-            self.line(format_args!("\n{RULE}\n"));
-        }
+        self.line(format_args!("\n{RULE}\n"));
         for crossover in &sweep.crossovers {
             self.line(format_args!("- {}", escape(crossover)));
         }

@@ -94,6 +94,8 @@ pub struct Group {
     pub cores: Option<usize>,
     /// The job at its full size.
     pub full: Job,
+    /// Whether it keeps that, whatever time it takes: its size is what is swept.
+    pub whole: bool,
     /// What it was divided by to fit the time, a power of two: so two runs on
     /// one machine get the same job, unless it is just at the edge.
     pub divisor: u64,
@@ -127,17 +129,9 @@ impl Group {
         format!("{} {}", self.workload, self.label())
     }
 
-    /// The job that is measured: smaller in everything but what is swept.
-    ///
-    /// # Panics
-    ///
-    /// Never: the value was accepted when the sweep was planned.
+    /// The job that is measured.
     pub fn job(&self) -> Job {
-        let mut job = self.full.scaled(self.divisor);
-        if let Some(Point { key, value }) = &self.point {
-            job.set(key, &plain(value)).expect("it was set before");
-        }
-        job
+        self.full.scaled(self.divisor)
     }
 
     /// The same as one model does it.
@@ -356,6 +350,7 @@ pub fn groups(
                 point: None,
                 cores: None,
                 full,
+                whole: false,
                 divisor: 1,
             };
             groups.push(group(None, full.clone()));

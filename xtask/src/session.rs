@@ -57,7 +57,11 @@ impl Session {
         self.progress.line(&self.introduction(groups.len()));
         let contest = |group: Group| Contest {
             group: Group {
-                divisor: if self.mode.scale { FIRST_DIVISOR } else { 1 },
+                divisor: if self.mode.scale && !group.whole {
+                    FIRST_DIVISOR
+                } else {
+                    1
+                },
                 ..group
             },
             entries: contestants.iter().map(Entry::new).collect(),

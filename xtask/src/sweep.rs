@@ -77,9 +77,20 @@ impl Sweep {
                 point: Some(point),
                 cores: None,
                 full,
+                whole: false,
                 divisor: 1,
             });
         }
+        // Half a job would not have the value that it is named after.
+        let is_size = |group: &Group| {
+            let half = group.full.scaled(2).to_json();
+            group
+                .point
+                .as_ref()
+                .is_some_and(|point| half[&point.key] != point.value)
+        };
+        let whole = groups.iter().any(is_size);
+        groups.iter_mut().for_each(|group| group.whole = whole);
         // Words have no number, and stay as they are.
         groups.sort_by_key(|group| group.point.as_ref().and_then(|point| point.value.as_u64()));
         Ok(groups)
@@ -93,7 +104,7 @@ impl Sweep {
 /// The sweeps that matter for choosing, which `--thorough` makes: how a model
 /// bears units that contend, and units that do not; how many downloads at once
 /// are enough; and what ten times as many units cost.
-const WORTH_AN_HOUR: [&str; 4] = [
+pub const WORTH_AN_HOUR: [&str; 4] = [
     "counter.workers=1,2,4,8,16,64",
     "primes.workers=1,2,4,8",
     "download.limit=1,4,10,20,50,100",
@@ -153,6 +164,9 @@ pub fn on_cores(groups: Vec<Group>, cores: &[Option<usize>]) -> Vec<Group> {
 /// needs.
 pub fn even_out(groups: &[&Group], divisors: &mut [u64]) {
     let smallest = |group: &&Group| {
+        if group.whole {
+            return 1;
+        }
         let related = groups.iter().zip(&*divisors);
         let related = related.filter(|(other, _)| other.shares_size(group));
         related.map(|(_, divisor)| *divisor).max().unwrap_or(1)
@@ -193,12 +207,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_swept_is_not_scaled() {
-        let groups = sweep("sleepers.units=100,1000").groups(&[]);
-        let mut groups = groups.expect("they make sense");
-        groups[1].divisor = 10;
-        let job = groups[1].job().to_json();
-        assert_eq!((&job["units"], &job["wait_ms"]), (&1000.into(), &50.into()));
+    fn a_job_whose_size_is_swept_is_not_scaled() {
+        // One unit cannot be made fewer, but those beside it could.
+        let units = sweep("sleepers.units=1,1000").groups(&[]);
+        let units = units.expect("they make sense");
+        let workers = sweep("counter.workers=1,2").groups(&[]);
+        let workers = workers.expect("they make sense");
+        let mut divisors = [64, 64, 8, 4];
+        let both: Vec<_> = units.iter().chain(&workers).collect();
+        even_out(&both, &mut divisors);
+        assert_eq!(divisors, [1, 1, 8, 8]);
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub const RULE: &str = "One model overtakes another between two values if it is 
 pub struct SweepView {
     /// What is swept: `counter.workers`, or `counter.workers on 1 core`.
     pub title: String,
-    /// The same as an anchor on a page.
+    /// Only the key: `workers`.
+    pub key: String,
+    /// The title as an anchor on a page.
     pub anchor: String,
     /// The job's other parameters.
     pub job: String,
@@ -30,7 +32,7 @@ pub struct SweepView {
     pub values: Vec<String>,
     /// Time, CPU and memory.
     pub figures: Vec<Figure>,
-    /// Where one model overtakes another, a sentence each.
+    /// Where one model overtakes another, a sentence each; or that none does.
     pub crossovers: Vec<String>,
     /// Where a curve ends, or has a gap, and why; a sentence each.
     pub gaps: Vec<String>,
@@ -65,12 +67,13 @@ pub struct Text {
     pub best: bool,
 }
 
-/// One kind of figure: its name, its value and interval at a point, and how it
-/// is written.
+/// One kind of figure: its name, its value and interval at a point, how it is
+/// written, and in which units it is round.
 struct Kind {
     name: &'static str,
     of: fn(&CurvePoint) -> Option<[f64; 3]>,
     text: fn(f64) -> String,
+    unit: f64,
 }
 
 const KINDS: [Kind; 3] = [
@@ -78,16 +81,19 @@ const KINDS: [Kind; 3] = [
         name: "time",
         of: |point| Some([point.low_ns?, point.median_ns?, point.high_ns?]),
         text: time,
+        unit: 1.0,
     },
     Kind {
         name: "CPU",
         of: |point| point.cpu_ns.map(|ns| [ns as f64; 3]),
         text: time,
+        unit: 1.0,
     },
     Kind {
         name: "memory",
         of: |point| point.peak_memory_bytes.map(|bytes| [bytes as f64; 3]),
         text: |bytes| memory(bytes as u64),
+        unit: 1024.0 * 1024.0,
     },
 ];
 
@@ -110,16 +116,16 @@ impl SweepView {
         };
         Self {
             title,
+            key: sweep.key.clone(),
             anchor,
             job: view::parameters(&sweep.job),
             remarks: remarks(sweep, cells),
             values: sweep.values.iter().map(plain).collect(),
             figures: KINDS.iter().map(|kind| figure(sweep, kind)).collect(),
-            crossovers: sweep
-                .crossovers
-                .iter()
-                .map(|crossover| sentence(crossover, sweep))
-                .collect(),
+            crossovers: match &*sweep.crossovers {
+                [] => vec!["no model overtakes another".to_owned()],
+                some => some.iter().map(|found| sentence(found, sweep)).collect(),
+            },
             gaps: sweep
                 .curves
                 .iter()
@@ -210,7 +216,7 @@ fn figure(sweep: &Sweep, kind: &Kind) -> Figure {
     Figure {
         name: kind.name,
         rows: sweep.curves.iter().map(row).collect(),
-        chart: Chart::new(&sweep.values, &series, kind.text),
+        chart: Chart::new(&sweep.values, &series, kind.unit, kind.text),
     }
 }
 

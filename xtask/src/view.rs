@@ -268,7 +268,7 @@ pub fn cores(number: usize) -> String {
 
 /// What it means that models are kept to some cores.
 pub fn kept_to(number: usize) -> String {
-    format!("kept to {}, with a worker thread on each", cores(number))
+    format!("kept to {}, with one worker thread a core", cores(number))
 }
 
 /// Parameters as `--set` takes them; long lists in short.

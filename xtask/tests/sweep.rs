@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use xtask::results::Directory;
-use xtask::{markdown, page, workspace};
+use xtask::results::{Comparison, Directory};
+use xtask::{markdown, page, report, workspace};
 
 /// A runner that gets everything right, with a child that waits for its input.
 const RUNNER: &str = r#"
@@ -180,6 +180,7 @@ fn a_sweep_alone_is_a_comparison_too() {
     ];
     let printed = stage.compared(&sweep);
     assert!(printed.contains("sweep of counter.guard"), "{printed}");
+    assert!(printed.contains("no model overtakes another"), "{printed}");
     let results = stage.results();
     assert_eq!(labels(&results), ["heavy guard=lock", "heavy guard=atomic"]);
     assert!(results["run"]["criterion"].is_null());
@@ -252,11 +253,49 @@ fn what_cannot_be_swept_is_refused_before_anything_is_measured() {
     assert!(!stage.0.path().join("results").exists());
 }
 
+/// The reference results, to be changed.
+fn reference() -> Comparison {
+    let directory = Directory::open(workspace::root().join("results/reference"));
+    let comparison = directory.and_then(|it| it.read());
+    comparison.expect("they can be read")
+}
+
+#[test]
+fn what_each_model_has_of_its_own_is_said() {
+    let mut comparison = reference();
+    let before = report::terminal(&comparison, "download");
+    assert!(
+        !before.contains("each its own") && !before.contains("limit=10"),
+        "{before}"
+    );
+    for cell in &mut comparison.cells {
+        if (&*cell.workload, &*cell.label, &*cell.model) == ("download", "article", "thread") {
+            cell.job["limit"] = 10.into();
+        }
+    }
+    let after = report::terminal(&comparison, "download");
+    assert!(
+        after.contains("article: images=100 limit=(each its own)"),
+        "{after}"
+    );
+    let notes = |model: &str| {
+        let mut rows = after.lines().filter(|line| line.contains(model));
+        rows.find(|line| line.contains("limit=")).map(str::to_owned)
+    };
+    assert!(
+        notes("thread").expect("a row").contains("limit=10, "),
+        "{after}"
+    );
+    assert!(
+        notes("tokio").expect("a row").contains("limit=20, "),
+        "{after}"
+    );
+}
+
 #[test]
 fn what_a_sweep_says_is_escaped() {
     const HOSTILE: &str = "<script>|**x**";
-    let directory = Directory::open(workspace::root().join("results/reference"));
-    let mut comparison = directory.and_then(|it| it.read()).expect("a comparison");
+    let mut comparison = reference();
     let point = |value: &str| {
         json!({"value": value, "status": "failed", "reason": HOSTILE, "median_ns": 1e6,
             "low_ns": 1e6, "high_ns": 1e6, "peak_memory_bytes": 1, "cpu_ns": 1})
