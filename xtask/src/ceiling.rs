@@ -9,11 +9,13 @@ use origin::Shape;
 use suite::{Job, Workload, download, fetch};
 
 use crate::child::{self, Limits, Stopped};
+use crate::cores::Share;
 use crate::interrupt::Interrupt;
 use crate::lab::last_words;
 
 /// How long the origin takes to answer the job's requests, over as many
-/// connections as the job may use. `None` for a job that asks it nothing.
+/// connections as the job may use, asked from the contestants' share of the
+/// cores. `None` for a job that asks it nothing.
 ///
 /// # Errors
 ///
@@ -21,6 +23,7 @@ use crate::lab::last_words;
 pub fn measure(
     origin: &str,
     job: &Job,
+    share: Option<Share>,
     timeout: Duration,
     interrupt: &Interrupt,
 ) -> Result<Option<Duration>, Stopped> {
@@ -38,7 +41,7 @@ pub fn measure(
         timeout,
         interrupt: interrupt.clone(),
     };
-    let done = child::run(&mut command, &limits, None)?;
+    let done = child::run_on(share, &mut command, &limits, None)?;
     let said = done.stdout.trim().parse().ok().map(Duration::from_nanos);
     said.map(Some).ok_or_else(|| {
         let said = last_words(&done.stderr);

@@ -15,6 +15,7 @@ use nix::sys::time::TimeValLike;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
+use crate::cores::{self, Share};
 use crate::interrupt::Interrupt;
 
 /// How long to wait, and what else ends the wait.
@@ -140,12 +141,27 @@ pub fn adopt_orphans() -> anyhow::Result<()> {
 pub fn run(
     command: &mut Command,
     limits: &Limits,
+    watch: Option<Watch>,
+) -> Result<Finished, Stopped> {
+    run_on(None, command, limits, watch)
+}
+
+/// The same, on a share of the cores; on all, if none is given.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_on(
+    share: Option<Share>,
+    command: &mut Command,
+    limits: &Limits,
     mut watch: Option<Watch>,
 ) -> Result<Finished, Stopped> {
     let before = Usage::of_children().map_err(Stopped::Failed)?;
     let started = Instant::now();
     let with_input = watch.as_ref().is_some_and(|watch| watch.hold);
-    let mut child = spawn(command, with_input).map_err(Stopped::Failed)?;
+    let child = cores::kept_to(share, || spawn(command, with_input));
+    let mut child = child.flatten().map_err(Stopped::Failed)?;
     let pid = child.id();
     let group = Pid::from_raw(pid.cast_signed());
     let mut stdin = child.stdin.take();

@@ -1,5 +1,6 @@
 //! `cargo xtask compare`: from the command line to `results/NAME/`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,27 +9,29 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use origin::Origin;
 use runner::{inputs, scratch};
-use suite::{Setup, Workload};
+use suite::{Invalid, Setup, Workload};
 
 use crate::baseline::Against;
 use crate::child::{self, Stopped};
 use crate::contestants::{self, Built, Contestant};
+use crate::cores::{self, Share};
 use crate::interrupt::Interrupt;
 use crate::judge::{LEAST_DIFFERENCE, Rules};
 use crate::lab::Lab;
 use crate::lock::Lock;
 use crate::outsider::{self, Outsider};
-use crate::plan::{self, MODELS, Mode, Setting};
+use crate::plan::{self, Group, MODELS, Mode, Setting};
 use crate::progress::Progress;
 use crate::results::{Comparison, Directory, Run, SCHEMA, safe_name};
 use crate::self_check::SelfCheck;
 use crate::session::{End, Session};
+use crate::sweep::{self, Sweep};
 use crate::{host, self_check, workspace};
 
 /// Measures models side by side, and writes results/NAME.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Which workloads; all, if none is named
+    /// Which workloads; all, if none is named and nothing swept
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<Workload>,
     /// Which models, with commas; all, if none is named
@@ -37,7 +40,7 @@ pub struct Options {
     /// The heavy preset only, scaled down where it is long: two minutes
     #[arg(long, conflicts_with = "thorough")]
     quick: bool,
-    /// More rounds: an hour
+    /// More rounds, and the sweeps that matter for choosing: an hour
     #[arg(long)]
     thorough: bool,
     /// Changes a job, in every preset
@@ -51,10 +54,23 @@ pub struct Options {
     /// own is doubled. No shell is involved.
     #[arg(long = "contestant", value_name = "NAME=COMMAND")]
     outsiders: Vec<Outsider>,
+    /// Measures a job, heavy but for one key, at each of its values
+    #[arg(long = "sweep", value_name = "WORKLOAD.KEY=VALUE,VALUE,...")]
+    sweeps: Vec<Sweep>,
+    /// On how many cores, with commas: `1,all` measures everything on both
+    #[arg(
+        long,
+        value_name = "NUMBER|all",
+        value_delimiter = ',',
+        default_value = "all",
+        conflicts_with = "threads",
+        value_parser = cores::parse
+    )]
+    cores: Vec<Option<usize>>,
     /// The directory under results; date and time, if not given
     #[arg(long, value_parser = safe_name)]
     name: Option<String>,
-    /// Worker threads of each model; one a core, if not given
+    /// Worker threads of each model; one a core that it may use, if not given
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Blocking calls at once of each model
@@ -106,7 +122,7 @@ pub struct Options {
 pub fn compare(options: &Options) -> anyhow::Result<End> {
     let mode = options.mode();
     let models = options.models();
-    let groups = plan::groups(&options.workloads, mode.presets, &options.settings)?;
+    let groups = options.groups(&mode)?;
     outsider::check(&options.outsiders, &groups)?;
 
     let root = workspace::root();
@@ -129,7 +145,7 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
         None => contestants::build(&root, &models, &interrupt, &progress),
     };
     let Built {
-        mut contestants,
+        contestants,
         origin,
     } = match built {
         Ok(built) => built,
@@ -137,20 +153,23 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
         Err(Stopped::Interrupted | Stopped::Overtime(_)) => return Ok(End::Interrupted),
     };
 
-    contestants.extend(options.outsiders.iter().map(Contestant::from));
-    let contestants = match options.self_check {
+    let mut contestants = match options.self_check {
         true => self_check::contestants(contestants),
         false => contestants,
     };
     let model = |contestant: &Contestant| contestant.model.clone();
     comparison.run.models = contestants.iter().map(model).collect();
+    contestants.extend(options.outsiders.iter().map(Contestant::from));
 
     let began = Instant::now();
     let needs_origin = groups.iter().any(|group| group.workload.needs_origin());
-    // Lives as long as this function: every run asks the same one.
-    let origin = needs_origin
-        .then(|| Origin::spawn(&origin, &[]))
-        .transpose()?;
+    // They live as long as this function: every run on so many cores asks the
+    // same one.
+    let mut origins: BTreeMap<Option<usize>, Origin> = BTreeMap::new();
+    for &cores in options.cores.iter().filter(|_| needs_origin) {
+        let started = cores::kept_to(cores.map(Share::Origin), || Origin::spawn(&origin, &[]));
+        origins.insert(cores, started.flatten()?);
+    }
     let (temporary, scratch) = scratch::directory(plan::room_needed(&groups))?;
     comparison.run.scratch = scratch;
     let begin = |against: &Against| against.begin(&comparison, options.fail_above);
@@ -162,7 +181,10 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
     }
     let session = Session {
         lab: Lab {
-            origin: origin.as_ref().map(|origin| origin.url().to_owned()),
+            origins: origins
+                .iter()
+                .map(|(&cores, origin)| (cores, origin.url().to_owned()))
+                .collect(),
             inputs: files,
             threads: comparison.run.threads,
             blocking_threads: comparison.run.blocking_threads,
@@ -196,6 +218,44 @@ impl Options {
                 .map_or(mode.budget, |seconds| Duration::from_secs(seconds.into())),
             ..mode
         }
+    }
+
+    /// What is to be measured, in the order of the tables: the presets, then the
+    /// sweeps.
+    fn groups(&self, mode: &Mode) -> Result<Vec<Group>, Invalid> {
+        let compared: Vec<Workload> = match &*self.workloads {
+            [] if self.sweeps.is_empty() => Workload::ALL.to_vec(),
+            named => named.to_vec(),
+        };
+        let own = match self.thorough {
+            true => sweep::worth_an_hour(&compared, &self.settings, &self.sweeps),
+            false => Vec::new(),
+        };
+        let sweeps: Vec<&Sweep> = self.sweeps.iter().chain(&own).collect();
+        sweep::refuse_twice(&sweeps)?;
+        let swept = sweeps.iter().map(|sweep| sweep.workload);
+        let all: Vec<_> = compared.iter().copied().chain(swept).collect();
+        plan::refuse_idle(&self.settings, &all)?;
+
+        let mut groups = match &*compared {
+            [] => Vec::new(),
+            named => plan::groups(named, mode.presets, &self.settings)?,
+        };
+        if self.thorough
+            && let Some(group) = plan::article_limits(&groups, &self.settings)
+            && let Some(last) = groups.iter().rposition(|other| other.shares_table(&group))
+        {
+            groups.insert(last + 1, group);
+        }
+        let mut on_cores = sweep::on_cores(groups, &self.cores);
+        for sweep in sweeps {
+            let points = sweep.groups(&self.settings)?;
+            // A curve's points are neighbours: the next number of cores is another.
+            for cores in &self.cores {
+                on_cores.extend(sweep::on_cores(points.clone(), &[*cores]));
+            }
+        }
+        Ok(on_cores)
     }
 
     /// In the order of the tables, and each once, however they were named.
@@ -235,6 +295,7 @@ impl Options {
             verdicts: Vec::new(),
             baseline: None,
             self_check: self.self_check.then(SelfCheck::default),
+            sweeps: Vec::new(),
         })
     }
 }

@@ -34,7 +34,7 @@ impl Lab {
     ) -> Result<Run, Trouble> {
         let errand = self.send(outsider, group)?;
         let mut command = errand.command(outsider);
-        let done = contained(|| self.child(&mut command, timeout, None))?;
+        let done = contained(|| self.child(group, &mut command, timeout, None))?;
         let outcome = errand.end(&done)?;
         Ok(Run::whole(&done, outcome))
     }
@@ -58,14 +58,19 @@ impl Lab {
             hold: false,
             look: &mut |pid, moment| looks.look(pid, moment),
         };
-        let done = contained(|| self.child(&mut command, timeout, Some(watch)))?;
+        let done = contained(|| self.child(group, &mut command, timeout, Some(watch)))?;
         errand.end(&done)?;
         Ok(looks.sight)
     }
 
     fn send(&self, outsider: &Outsider, group: &Group) -> Result<Errand, Trouble> {
         let directory = self.directory()?;
-        let errand = Errand::prepare(directory, group.job(), self.origin.as_deref(), self.threads);
+        let errand = Errand::prepare(
+            directory,
+            group.job(),
+            self.origin(group),
+            self.threads(group),
+        );
         errand.map_err(|error| Trouble::failed(format!("{}: {error:#}", outsider.name)))
     }
 }

@@ -1,5 +1,6 @@
 //! Runs one program once and makes a figure, or a reason, of it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -21,12 +22,13 @@ use crate::samples;
 /// What every run shares.
 #[derive(Debug)]
 pub struct Lab {
-    /// Where the origin listens, if any group needs it.
-    pub origin: Option<String>,
+    /// Where an origin listens, if any group needs it: one for each number of
+    /// cores that the contestants are kept to.
+    pub origins: BTreeMap<Option<usize>, String>,
     /// Where the files are that some jobs read: made once, as the making of them
     /// would be measured with each run.
     pub inputs: PathBuf,
-    /// Worker threads of each model.
+    /// Worker threads of each model, unless it is kept to some cores.
     pub threads: usize,
     /// Blocking calls at once of each model.
     pub blocking_threads: usize,
@@ -162,7 +164,7 @@ impl Lab {
         if !checked {
             command.arg("--unchecked");
         }
-        let done = self.child(&mut command, timeout, None)?;
+        let done = self.child(group, &mut command, timeout, None)?;
         Ok(Run {
             wall: done.wall,
             usage: done.usage,
@@ -200,7 +202,7 @@ impl Lab {
             hold: true,
             look: &mut look,
         };
-        let done = self.child(&mut command, timeout, Some(watch))?;
+        let done = self.child(group, &mut command, timeout, Some(watch))?;
         let line = line(&done)?;
         // Its threads may have come and gone between two looks.
         sight.threads = sight.threads.max(line.threads);
@@ -234,7 +236,7 @@ impl Lab {
             .env("TMPDIR", directory.path())
             .env("PACES_CELLS", cell.to_string())
             .env("PACES_INPUTS", &self.inputs)
-            .env("PACES_THREADS", self.threads.to_string())
+            .env("PACES_THREADS", self.threads(group).to_string())
             .env("PACES_BLOCKING_THREADS", self.blocking_threads.to_string())
             .args(["--bench", "--noplot", "--nresamples", "1001"])
             .args(["--sample-size", "10"])
@@ -242,10 +244,10 @@ impl Lab {
             .arg(mode.warm_up.as_secs_f64().to_string())
             .arg("--measurement-time")
             .arg(mode.sampling.as_secs_f64().to_string());
-        if let Some(origin) = &self.origin {
+        if let Some(origin) = self.origin(group) {
             command.env("PACES_ORIGIN", origin);
         }
-        let done = self.child(&mut command, timeout, None)?;
+        let done = self.child(group, &mut command, timeout, None)?;
         judge(&done)?;
         let group_name = group.workload.name();
         let data = samples::directory(&home, group_name, model, &group.label());
@@ -257,16 +259,26 @@ impl Lab {
         samples::read(&data).map_err(|error| Trouble::failed(format!("bench: {error:#}")))
     }
 
+    /// Where the origin of a group listens, if there is one.
+    pub fn origin(&self, group: &Group) -> Option<&str> {
+        self.origins.get(&group.cores).map(String::as_str)
+    }
+
+    /// One a core, for models that are kept to some.
+    pub(crate) fn threads(&self, group: &Group) -> usize {
+        group.cores.unwrap_or(self.threads)
+    }
+
     fn runner(&self, programs: &Programs, group: &Group, temporary: &Path) -> Command {
         let mut command = Command::new(&programs.runner);
         command
             .env("TMPDIR", temporary)
             .args(["run", group.workload.name(), "--json"])
             .args(["--preset", group.preset.name()])
-            .args(["--threads", &self.threads.to_string()])
+            .args(["--threads", &self.threads(group).to_string()])
             .args(["--blocking-threads", &self.blocking_threads.to_string()]);
         if group.workload.needs_origin()
-            && let Some(origin) = &self.origin
+            && let Some(origin) = self.origin(group)
         {
             command.args(["--origin", origin]);
         }
@@ -289,6 +301,7 @@ impl Lab {
     /// One program, to its end.
     pub(crate) fn child(
         &self,
+        group: &Group,
         command: &mut Command,
         timeout: Duration,
         watch: Option<Watch>,
@@ -297,7 +310,7 @@ impl Lab {
             timeout,
             interrupt: self.interrupt.clone(),
         };
-        let done = child::run(command, &limits, watch);
+        let done = child::run_on(group.share(), command, &limits, watch);
         if self.interrupt.came() {
             // A signal to all of a terminal's programs may have hit the origin
             // too: what fails from now on is nobody's fault.

@@ -10,6 +10,9 @@
 //!   [`markdown`] and [`page`]; [`replay`] puts them into Criterion's pages.
 //! - [`outsider`] is any other program that takes part in a comparison: it is sent
 //!   on an [`errand`]. [`program`] measures one alone. Either is a [`stranger`].
+//! - [`sweep`] repeats a job over a list of values; [`curves`] makes curves and
+//!   crossovers of that, [`sweep_view`] and [`chart`] show them. [`cores`] keeps
+//!   the models to some of the machine's.
 //! - [`download`] hands a list of URLs to a model's own downloader.
 //! - [`faults`] puts every model's downloader to the test: a server that does
 //!   everything wrong, kills, and a million files.
@@ -22,10 +25,13 @@
 pub mod baseline;
 pub mod budget;
 pub mod ceiling;
+pub mod chart;
 pub mod check;
 pub mod child;
 pub mod compare;
 pub mod contestants;
+pub mod cores;
+pub mod curves;
 pub mod download;
 pub mod errand;
 pub mod faults;
@@ -51,6 +57,8 @@ pub mod self_check;
 pub mod session;
 pub mod statistics;
 pub mod stranger;
+pub mod sweep;
+pub mod sweep_view;
 pub mod units;
 pub mod verdicts;
 pub mod view;

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use suite::Preset;
 
 use crate::results::Comparison;
+use crate::sweep_view::{self, RULE, SweepView};
 use crate::units::memory;
 use crate::view::{self, Row, Section};
 
@@ -78,6 +79,9 @@ pub fn document(comparison: &Comparison) -> String {
             }
         }
     }
+    for sweep in sweep_view::sweeps(comparison) {
+        text.sweep(&sweep);
+    }
     text.line("\n## Versions\n");
     for (library, version) in &comparison.versions {
         text.line(format_args!("- {}: {}", escape(library), escape(version)));
@@ -149,6 +153,42 @@ impl Text {
     fn line(&mut self, line: impl Display) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.0, "{line}");
+    }
+
+    /// A sweep: a row a model, a column a value.
+    fn sweep(&mut self, sweep: &SweepView) {
+        let remarks = sweep.remarks.iter().map(|remark| format!("; {remark}"));
+        self.line(format_args!("\n## Sweep of {}\n", escape(&sweep.title)));
+        self.line(format_args!(
+            "- heavy: `{}`{}",
+            code(&sweep.job),
+            escape(&remarks.collect::<String>())
+        ));
+        let heads: Vec<_> = sweep.values.iter().map(|value| escape(value)).collect();
+        self.line(format_args!("\n| | model | {} |", heads.join(" | ")));
+        self.line(format_args!("|---|---|{}", "--:|".repeat(heads.len())));
+        for figure in &sweep.figures {
+            for row in &figure.rows {
+                let texts = row.texts.iter().map(|text| match text.best {
+                    true => format!("**{}**", escape(&text.text)),
+                    false => escape(&text.text),
+                });
+                let texts: Vec<_> = texts.collect();
+                self.line(format_args!(
+                    "| {} | {} | {} |",
+                    figure.name,
+                    escape(&row.model),
+                    texts.join(" | ")
+                ));
+            }
+        }
+        self.line(format_args!("\n{RULE}\n"));
+        for crossover in &sweep.crossovers {
+            self.line(format_args!("- {}", escape(crossover)));
+        }
+        for gap in &sweep.gaps {
+            self.line(format_args!("\n{}", escape(gap)));
+        }
     }
 }
 

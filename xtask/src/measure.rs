@@ -48,6 +48,11 @@ impl<'a> Entry<'a> {
         &self.contestant.model
     }
 
+    /// The model whose jobs it does.
+    pub fn original(&self) -> &str {
+        self.contestant.original()
+    }
+
     /// What one run takes, of those that have got through one.
     pub fn pace(&self) -> Option<Pace> {
         self.pace.filter(|_| self.trouble.is_none())
@@ -188,7 +193,9 @@ impl<'a> Entry<'a> {
         Some(Cell {
             workload: group.workload.name().to_owned(),
             preset: group.preset.name().to_owned(),
-            variant: group.variant.map(|variant| variant.name.to_owned()),
+            variant: group.variant_name().map(str::to_owned),
+            point: group.point.clone(),
+            cores: group.cores,
             label: group.label(),
             model: self.contestant.model.clone(),
             command,
@@ -291,7 +298,8 @@ impl Contest<'_> {
             for &entry in &order {
                 let entry = &mut self.entries[entry];
                 doing(entry.model(), number + 1);
-                entry.round(lab, &self.group, mode, self.rounds, number)?;
+                let group = self.group.of(entry.original());
+                entry.round(lab, &group, mode, self.rounds, number)?;
             }
         }
         Ok(mode.most_rounds)
@@ -299,7 +307,10 @@ impl Contest<'_> {
 
     /// What came of it.
     pub fn cells(self) -> Vec<Cell> {
-        let cell = |entry: Entry| entry.cell(&self.group, self.ceiling);
+        let cell = |entry: Entry| {
+            let group = self.group.of(entry.original());
+            entry.cell(&group, self.ceiling)
+        };
         self.entries.into_iter().filter_map(cell).collect()
     }
 }

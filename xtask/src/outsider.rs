@@ -273,7 +273,11 @@ mod tests {
             workload,
             preset: Preset::Heavy,
             variant: None,
+            own: None,
+            point: None,
+            cores: None,
             full: workload.job(Preset::Heavy),
+            whole: false,
             divisor: 1,
         };
         let groups = [group(Workload::Download), group(Workload::Fetch)];

@@ -7,6 +7,7 @@ use askama::Template;
 use crate::markdown::machine;
 use crate::replay;
 use crate::results::Comparison;
+use crate::sweep_view::{self, RULE, SweepView};
 use crate::view::{self, Finding, Row, Table};
 
 #[derive(Template)]
@@ -16,6 +17,7 @@ struct Page<'a> {
     machine: String,
     findings: Vec<Finding>,
     tables: Vec<Table>,
+    sweeps: Vec<SweepView>,
 }
 
 impl Page<'_> {
@@ -38,6 +40,7 @@ pub fn page(comparison: &Comparison) -> anyhow::Result<String> {
         machine: machine(comparison),
         findings: view::findings(comparison),
         tables: view::tables(comparison),
+        sweeps: sweep_view::sweeps(comparison),
     };
     page.render().context("the page's template")
 }

@@ -7,6 +7,9 @@ use runner::inputs;
 use serde_json::Value;
 use suite::{Invalid, Job, Preset, Variant, Workload, files, thumbnails};
 
+use crate::cores::Share;
+use crate::results::Point;
+
 /// Every model, as named on the command line; `model-NAME` is its package.
 pub const MODELS: [&str; 6] = ["serial", "thread", "process", "tokio", "async-std", "smol"];
 
@@ -83,20 +86,42 @@ pub struct Group {
     pub preset: Preset,
     /// A second way to do it.
     pub variant: Option<&'static Variant>,
+    /// What is not the same for all models.
+    pub own: Option<&'static Own>,
+    /// Which point of a sweep it is, if it is of one.
+    pub point: Option<Point>,
+    /// How many cores the models are kept to; all, if none is given.
+    pub cores: Option<usize>,
     /// The job at its full size.
     pub full: Job,
+    /// Whether it keeps that, whatever time it takes: its size is what is swept.
+    pub whole: bool,
     /// What it was divided by to fit the time, a power of two: so two runs on
     /// one machine get the same job, unless it is just at the edge.
     pub divisor: u64,
 }
 
 impl Group {
-    /// Its name within the workload: `heavy`, or `heavy-racy`.
+    /// Its name within the workload: `heavy`, `heavy-racy`, or
+    /// `heavy workers=4 cores=1`.
     pub fn label(&self) -> String {
-        match self.variant {
-            Some(variant) => format!("{}-{}", self.preset, variant.name),
-            None => self.preset.to_string(),
+        let mut label = self.preset.to_string();
+        if let Some(variant) = self.variant_name() {
+            label += &format!("-{variant}");
         }
+        if let Some(Point { key, value }) = &self.point {
+            label += &format!(" {key}={}", plain(value));
+        }
+        if let Some(cores) = self.cores {
+            label += &format!(" cores={cores}");
+        }
+        label
+    }
+
+    /// What sets it apart from its preset, in a word.
+    pub fn variant_name(&self) -> Option<&'static str> {
+        let own = self.own.map(|own| own.name);
+        self.variant.map(|variant| variant.name).or(own)
     }
 
     /// Its name among all groups: `counter heavy-racy`.
@@ -109,6 +134,52 @@ impl Group {
         self.full.scaled(self.divisor)
     }
 
+    /// The same as one model does it.
+    ///
+    /// # Panics
+    ///
+    /// Never: a test sees that what models have of their own can be set.
+    pub fn of(&self, model: &str) -> Self {
+        let mut group = self.clone();
+        if let Some(own) = self.own
+            && let Some((_, value)) = own.values.iter().find(|(name, _)| *name == model)
+        {
+            group.full.set(own.key, value).expect("it can be set");
+        }
+        group
+    }
+
+    /// Which cores its models run on.
+    pub fn share(&self) -> Option<Share> {
+        self.cores.map(Share::Contestants)
+    }
+
+    /// Whether its figures go into one table with another's: all presets of a
+    /// workload do, and all points of a sweep.
+    pub fn shares_table(&self, other: &Self) -> bool {
+        let points = match (&self.point, &other.point) {
+            (None, None) => true,
+            (Some(own), Some(other_point)) => {
+                own.key == other_point.key && self.cores == other.cores
+            }
+            _ => false,
+        };
+        self.workload == other.workload && points
+    }
+
+    /// Whether its job has to be of one size with another's: else a curve, or a
+    /// comparison of one core with all, would tell nothing.
+    pub fn shares_size(&self, other: &Self) -> bool {
+        let key = |group: &Self| group.point.as_ref().map(|point| point.key.clone());
+        (self.workload, self.preset, self.variant_name(), key(self))
+            == (
+                other.workload,
+                other.preset,
+                other.variant_name(),
+                key(other),
+            )
+    }
+
     /// The job as a runner's `--set` options: what differs from the preset.
     pub fn settings(&self) -> Vec<String> {
         let preset = self.workload.job(self.preset).to_json();
@@ -118,6 +189,45 @@ impl Group {
             .map(|(key, value)| format!("{key}={}", plain(value)))
             .collect()
     }
+}
+
+/// A parameter of which each model has a value of its own.
+#[derive(Debug)]
+pub struct Own {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// Which parameter.
+    pub key: &'static str,
+    /// The models, and their values.
+    pub values: &'static [(&'static str, &'static str)],
+}
+
+/// The article's own setting of its download: 10 threads, 4 processes, and all
+/// of its 100 images at once as tasks. Whoever does one after the other has one.
+const ARTICLE_LIMITS: Own = Own {
+    name: "own-limits",
+    key: "limit",
+    values: &[
+        ("serial", "1"),
+        ("thread", "10"),
+        ("process", "4"),
+        ("tokio", "100"),
+        ("async-std", "100"),
+        ("smol", "100"),
+    ],
+};
+
+/// The article's download, each model with the limit that it has there; none if
+/// `groups` have no such job, or one whose limit was chosen.
+pub fn article_limits(groups: &[Group], settings: &[Setting]) -> Option<Group> {
+    let chosen = |set: &Setting| set.workload == Workload::Download && set.key == "limit";
+    let article =
+        |group: &&Group| group.workload == Workload::Download && group.preset == Preset::Article;
+    let group = groups.iter().find(article)?;
+    (!settings.iter().any(chosen)).then(|| Group {
+        own: Some(&ARTICLE_LIMITS),
+        ..group.clone()
+    })
 }
 
 /// A job's value as `--set` takes it: bare text, lists with commas.
@@ -160,56 +270,87 @@ impl std::str::FromStr for Setting {
     }
 }
 
+/// Refuses a setting for a workload that is not compared: it would do nothing.
+///
+/// # Errors
+///
+/// When there is one.
+pub fn refuse_idle(settings: &[Setting], workloads: &[Workload]) -> Result<(), Invalid> {
+    let idle = |set: &&Setting| !workloads.contains(&set.workload);
+    let Some(setting) = settings.iter().find(idle) else {
+        return Ok(());
+    };
+    let key = format!("{}.{}", setting.workload, setting.key);
+    let all: Vec<_> = workloads.iter().map(|workload| workload.name()).collect();
+    let allowed = format!("only {} is compared", all.join(", "));
+    Err(Invalid::new(key, &setting.value, allowed))
+}
+
+/// A workload's keys and values, of all settings.
+pub fn of_workload(settings: &[Setting], workload: Workload) -> BTreeMap<&str, &str> {
+    settings
+        .iter()
+        .filter(|set| set.workload == workload)
+        .map(|set| (&*set.key, &*set.value))
+        .collect()
+}
+
+/// A job with a preset's numbers, changed as `settings` say.
+///
+/// # Errors
+///
+/// When that makes no sense.
+pub fn job(
+    workload: Workload,
+    preset: Preset,
+    settings: &BTreeMap<&str, &str>,
+) -> Result<Job, Invalid> {
+    let mut full = workload.job(preset);
+    for (key, value) in settings {
+        full.set(key, value)?;
+    }
+    full.validate()?;
+    if let Job::Download(job) = &full
+        && let Some(list) = job.urls.as_ref().filter(|list| !list.is_file())
+    {
+        let allowed = "has to be a file with a URL on each line";
+        return Err(Invalid::new("download.urls", list.display(), allowed));
+    }
+    if let Job::Files(files::Job { dir, .. }) | Job::Thumbnails(thumbnails::Job { dir, .. }) = &full
+        && let Some(dir) = dir.as_ref().filter(|dir| !dir.is_dir())
+    {
+        let key = format!("{workload}.dir");
+        return Err(Invalid::new(key, dir.display(), "has to be a directory"));
+    }
+    Ok(full)
+}
+
 /// The groups of a comparison, workload by workload; all workloads if none is
 /// named.
 ///
 /// # Errors
 ///
-/// When a setting is for a workload that is not compared, or makes no sense.
+/// When a setting makes no sense.
 pub fn groups(
     workloads: &[Workload],
     presets: &[Preset],
     settings: &[Setting],
 ) -> Result<Vec<Group>, Invalid> {
     let selected = |workload: &Workload| workloads.is_empty() || workloads.contains(workload);
-    if let Some(setting) = settings.iter().find(|set| !selected(&set.workload)) {
-        let key = format!("{}.{}", setting.workload, setting.key);
-        let all: Vec<_> = workloads.iter().map(|workload| workload.name()).collect();
-        let allowed = format!("only {} is compared", all.join(", "));
-        return Err(Invalid::new(key, &setting.value, allowed));
-    }
-
     let mut groups = Vec::new();
     for &workload in Workload::ALL.iter().filter(|workload| selected(workload)) {
-        let settings: BTreeMap<&str, &str> = settings
-            .iter()
-            .filter(|set| set.workload == workload)
-            .map(|set| (&*set.key, &*set.value))
-            .collect();
+        let settings = of_workload(settings, workload);
         for &preset in presets {
-            let mut full = workload.job(preset);
-            for (key, value) in &settings {
-                full.set(key, value)?;
-            }
-            full.validate()?;
-            if let Job::Download(job) = &full
-                && let Some(list) = job.urls.as_ref().filter(|list| !list.is_file())
-            {
-                let allowed = "has to be a file with a URL on each line";
-                return Err(Invalid::new("download.urls", list.display(), allowed));
-            }
-            if let Job::Files(files::Job { dir, .. }) | Job::Thumbnails(thumbnails::Job { dir, .. }) =
-                &full
-                && let Some(dir) = dir.as_ref().filter(|dir| !dir.is_dir())
-            {
-                let key = format!("{workload}.dir");
-                return Err(Invalid::new(key, dir.display(), "has to be a directory"));
-            }
+            let full = job(workload, preset, &settings)?;
             let group = |variant, full| Group {
                 workload,
                 preset,
                 variant,
+                own: None,
+                point: None,
+                cores: None,
                 full,
+                whole: false,
                 divisor: 1,
             };
             groups.push(group(None, full.clone()));
@@ -309,6 +450,20 @@ mod tests {
     }
 
     #[test]
+    fn each_model_has_the_articles_limit() {
+        let all = groups(&[Workload::Download], &Preset::ALL, &[]).expect("they make sense");
+        let own = article_limits(&all, &[]).expect("it is compared");
+        assert_eq!(own.label(), "article-own-limits");
+        for (model, limit) in MODELS.iter().zip([1, 10, 4, 100, 100, 100]) {
+            assert_eq!(own.of(model).job().to_json()["limit"], limit, "{model}");
+        }
+        assert_eq!(own.of("thread").settings(), ["limit=10"]);
+        let chosen = settings(&["download.limit=3"]);
+        assert!(article_limits(&all, &chosen).is_none());
+        assert!(article_limits(&[], &[]).is_none());
+    }
+
+    #[test]
     fn files_are_made_once_for_the_largest_job() {
         let all = groups(&[], &Preset::ALL, &[]).expect("presets make sense");
         let titles = inputs_needed(&all).into_iter().map(Group::title);
@@ -340,7 +495,7 @@ mod tests {
         let nowhere = settings(&["files.dir=/no/such"]);
         let refused = groups(&[], &[Preset::Heavy], &nowhere).expect_err("no directory");
         assert!(refused.to_string().contains("/no/such: has"), "{refused}");
-        let refused = groups(&[Workload::Primes], &[Preset::Heavy], &set).expect_err("no counter");
+        let refused = refuse_idle(&set, &[Workload::Primes]).expect_err("no counter");
         assert!(refused.to_string().contains("only primes"), "{refused}");
     }
 }

@@ -88,7 +88,7 @@ pub fn replay(results: &Path) -> anyhow::Result<()> {
     for workload in workloads(&comparison) {
         let mut group = criterion.benchmark_group(workload);
         group.sampling_mode(SamplingMode::Flat);
-        let cells = comparison.cells.iter().filter(|cell| has_page(cell));
+        let cells = comparison.cells.iter().filter(|cell| shown(cell));
         for cell in cells.filter(|cell| cell.workload == workload) {
             let Some(samples) = samples(cell)? else {
                 continue;
@@ -108,17 +108,18 @@ pub fn replay(results: &Path) -> anyhow::Result<()> {
 fn workloads(comparison: &Comparison) -> Vec<&str> {
     let mut workloads: Vec<&str> = Vec::new();
     for cell in &comparison.cells {
-        if has_page(cell) && !workloads.contains(&&*cell.workload) {
+        if shown(cell) && cell.time.is_some() && !workloads.contains(&&*cell.workload) {
             workloads.push(&cell.workload);
         }
     }
     workloads
 }
 
-/// Whether a cell is on Criterion's pages. Contestants from outside are not: the
-/// times of whole processes are no violins beside those of jobs.
-fn has_page(cell: &Cell) -> bool {
-    cell.time.is_some() && cell.command.is_none()
+/// Whether Criterion's pages have a cell. They have no use for the points of a
+/// sweep: each would be one more violin beside the presets'. Nor for contestants
+/// from outside: the times of whole processes are none beside those of jobs.
+pub fn shown(cell: &Cell) -> bool {
+    cell.point.is_none() && cell.command.is_none()
 }
 
 /// A cell's samples, if it has any, made sure to be what Criterion can take.

@@ -10,6 +10,7 @@ use comfy_table::{
 };
 
 use crate::results::{Comparison, Directory, safe_name};
+use crate::sweep_view::SweepView;
 use crate::view::{self, Row, Section};
 use crate::{markdown, page, readme, workspace};
 
@@ -98,11 +99,69 @@ pub fn terminal(comparison: &Comparison, workload: &str) -> String {
     text
 }
 
-fn grid(view: &view::Table) -> Table {
+/// The table of one sweep for a terminal, with what it needs to be read; nothing
+/// if it has no points.
+pub fn terminal_sweep(
+    comparison: &Comparison,
+    workload: &str,
+    key: &str,
+    cores: Option<usize>,
+) -> String {
+    let mut sweeps = comparison.sweeps.iter();
+    let sweep = sweeps.find(|sweep| {
+        (&*sweep.workload, &*sweep.key, sweep.cores) == (workload, key, cores) //
+    });
+    let Some(sweep) = sweep else {
+        return String::new();
+    };
+    let view = SweepView::new(sweep, &comparison.cells);
+    let mut text = format!("\nsweep of {}\n  heavy: {}\n", view.title, view.job);
+    if !view.remarks.is_empty() {
+        text += &format!("    {}\n", view.remarks.join("; "));
+    }
+    text += &sweep_grid(&view).trim_fmt();
+    for sentence in view.crossovers.iter().chain(&view.gaps) {
+        text += &format!("\n  {sentence}");
+    }
+    text
+}
+
+fn sweep_grid(view: &SweepView) -> Table {
+    let mut table = empty_grid();
+    let heads = ["", "model"]
+        .into_iter()
+        .chain(view.values.iter().map(|value| &**value));
+    table.set_header(heads.map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
+    for (number, figure) in view.figures.iter().enumerate() {
+        if number > 0 {
+            table.add_row([""]);
+        }
+        for (place, row) in figure.rows.iter().enumerate() {
+            let name = if place == 0 { figure.name } else { "" };
+            let mut cells = vec![Cell::new(name), Cell::new(&row.model)];
+            cells.extend(row.texts.iter().map(|text| match text.best {
+                true => Cell::new(&text.text).add_attribute(Attribute::Bold),
+                false => Cell::new(&text.text),
+            }));
+            table.add_row(cells);
+        }
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn empty_grid() -> Table {
     let mut table = Table::new();
     table
         .load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')))
         .set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+fn grid(view: &view::Table) -> Table {
+    let mut table = empty_grid();
     let heads = std::iter::once("job").chain(Row::HEADS);
     table.set_header(heads.map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
     for (number, section) in view.sections.iter().enumerate() {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::baseline::Baseline;
+use crate::curves::Sweep;
 use crate::self_check::SelfCheck;
 use crate::verdicts;
 
@@ -38,6 +39,9 @@ pub struct Comparison {
     /// What came of comparing each model with itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_check: Option<SelfCheck>,
+    /// The curves through the cells of each sweep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweeps: Vec<Sweep>,
 }
 
 /// How a comparison came about.
@@ -118,7 +122,13 @@ pub struct Cell {
     /// The second way to do it, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Preset and variant, as Criterion's ids have them.
+    /// What of a sweep it is, if it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
+    /// How many cores the model was kept to; all, if none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<usize>,
+    /// Preset, variant, point and cores, as Criterion's ids have them.
     pub label: String,
     /// Who did it.
     pub model: String,
@@ -149,6 +159,15 @@ pub struct Cell {
     /// How long the origin alone takes for the job's requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_ceiling_ns: Option<u64>,
+}
+
+/// One value of a sweep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// Which of the job's parameters is swept.
+    pub key: String,
+    /// What it is here: a number, or a word.
+    pub value: Value,
 }
 
 /// How long a job takes, in nanoseconds.

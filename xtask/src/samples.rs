@@ -26,7 +26,18 @@ struct Estimate {
 
 /// Where the data of a benchmark lie under Criterion's home.
 pub fn directory(home: &Path, group: &str, function: &str, parameter: &str) -> PathBuf {
+    let parameter = file_name(parameter);
     home.join(group).join(function).join(parameter).join("new")
+}
+
+/// What Criterion calls the directory of an id: a point of a sweep may have a
+/// path in it, or be long.
+fn file_name(id: &str) -> String {
+    const LONGEST: usize = 64;
+    let kept = |c: char| if "?\"/\\*<>:|^".contains(c) { '_' } else { c };
+    let mut name: String = id.chars().map(kept).collect();
+    name.truncate(name.floor_char_boundary(LONGEST));
+    name
 }
 
 /// Nanoseconds an iteration, a value for each sample.

@@ -16,7 +16,7 @@ use crate::progress::{Progress, whole_seconds};
 use crate::results::{Cell, Comparison, Directory, Status};
 use crate::self_check::SelfCheck;
 use crate::verdicts::{self, Section};
-use crate::{ceiling, replay, report, view};
+use crate::{ceiling, curves, replay, report, sweep, view};
 
 /// How a comparison ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,11 @@ impl Session {
             rounds: Rounds::of(self.mode.least_rounds, &self.mode),
             ceiling: None,
             group: Group {
-                divisor: if self.mode.scale { FIRST_DIVISOR } else { 1 },
+                divisor: if self.mode.scale && !group.whole {
+                    FIRST_DIVISOR
+                } else {
+                    1
+                },
                 ..group
             },
         };
@@ -139,7 +143,7 @@ impl Session {
         self.progress.stage(&title);
         for entry in &mut contest.entries {
             self.progress.doing(&format!("{title} · {}", entry.model()));
-            entry.try_out(&self.lab, group, timeout)?;
+            entry.try_out(&self.lab, &group.of(entry.original()), timeout)?;
         }
         Ok(())
     }
@@ -150,7 +154,9 @@ impl Session {
             .iter()
             .map(|contest| (contest.paces(), contest.group.divisor))
             .collect();
-        let divisors = budget::divisors(&measured, self.plannable(), &self.mode);
+        let mut divisors = budget::divisors(&measured, self.plannable(), &self.mode);
+        let groups: Vec<_> = contests.iter().map(|contest| &contest.group).collect();
+        sweep::even_out(&groups, &mut divisors);
         let mut changed = Vec::new();
         for (at, (contest, divisor)) in contests.iter_mut().zip(divisors).enumerate() {
             if contest.group.divisor != divisor {
@@ -166,10 +172,15 @@ impl Session {
         group: &Group,
         timeout: Duration,
     ) -> Result<Option<Duration>, Interrupted> {
-        let Some(origin) = self.lab.origin.as_deref() else {
+        let Some(origin) = self.lab.origin(group) else {
             return Ok(None);
         };
-        let why = match ceiling::measure(origin, &group.job(), timeout, &self.lab.interrupt) {
+        // Who have limits of their own would each have a ceiling of their own.
+        if group.own.is_some() {
+            return Ok(None);
+        }
+        let (job, share) = (group.job(), group.share());
+        let why = match ceiling::measure(origin, &job, share, timeout, &self.lab.interrupt) {
             Ok(ceiling) => return Ok(ceiling),
             Err(Stopped::Interrupted) => return Err(Interrupted),
             Err(Stopped::Overtime(limit)) => format!("not within {}", whole_seconds(limit)),
@@ -204,12 +215,16 @@ impl Session {
             self.judge(&cells);
             self.comparison.cells.extend(cells);
             self.write()?;
-            // A workload's groups share a table.
-            let workload = groups[at].workload;
-            let complete = left.first().is_none_or(|next| next.workload != workload);
+            let group = &groups[at];
+            let complete = left.first().is_none_or(|next| !next.shares_table(group));
             if ended.is_err() || complete {
-                let table = report::terminal(&self.comparison, workload.name());
-                self.progress.print(&table);
+                let workload = group.workload.name();
+                self.progress.print(&match &group.point {
+                    None => report::terminal(&self.comparison, workload),
+                    Some(point) => {
+                        report::terminal_sweep(&self.comparison, workload, &point.key, group.cores)
+                    }
+                });
             }
             if ended.is_err() {
                 return Ok(ended);
@@ -265,6 +280,9 @@ impl Session {
     }
 
     fn criterion_pages(&mut self, target: &Path) {
+        if !self.comparison.cells.iter().any(replay::shown) {
+            return;
+        }
         self.progress.stage("making Criterion's pages");
         let home = target.join("criterion");
         let made = self
@@ -293,6 +311,7 @@ impl Session {
             return Ok(());
         }
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
+        self.comparison.sweeps = curves::of(&self.comparison.cells);
         report::write(&self.results, &self.comparison)
     }
 

@@ -123,9 +123,12 @@ impl Row {
     }
 }
 
-/// A table for each workload, in the order of the data.
+/// A table for each workload, in the order of the data. The points of sweeps are
+/// not in them: [`crate::sweep_view`] has those.
 pub fn tables(comparison: &Comparison) -> Vec<Table> {
-    let names = distinct(comparison.cells.iter().map(|cell| &*cell.workload));
+    let cells = comparison.cells.iter();
+    let cells = cells.filter(|cell| cell.point.is_none());
+    let names = distinct(cells.map(|cell| &*cell.workload));
     names
         .into_iter()
         .map(|name| table(comparison, name))
@@ -151,7 +154,7 @@ pub fn table(comparison: &Comparison, workload: &str) -> Table {
     let cells: Vec<_> = comparison.cells.iter().collect();
     let cells: Vec<_> = cells
         .into_iter()
-        .filter(|cell| cell.workload == workload)
+        .filter(|cell| cell.workload == workload && cell.point.is_none())
         .collect();
     let section = |label| {
         let cells = cells.iter().copied().filter(|cell| cell.label == label);
@@ -201,7 +204,9 @@ fn section(
     let outsiders = outsiders(&cells);
     let mut remarks = first.map_or(Vec::new(), |cell| remarks(cell));
     let whole = !outsiders.is_empty();
-    let mut rows: Vec<Row> = cells.iter().map(|cell| row(cell, &scale, whole)).collect();
+    let own = own_parameters(&cells);
+    let row = |cell: &&Cell| row(cell, &scale, whole, &own);
+    let mut rows: Vec<Row> = cells.iter().map(row).collect();
     if let Some(judged) = judged {
         let models = cells.iter().filter(|_| ranked).map(|cell| &*cell.model);
         let ranks = judged.ranks(models);
@@ -213,7 +218,7 @@ fn section(
     Section {
         label: label.to_owned(),
         preset: first.map_or(String::new(), |cell| cell.preset.clone()),
-        job: first.map_or(String::new(), |cell| parameters(&cell.job)),
+        job: first.map_or(String::new(), |cell| parameters(&shared(&cell.job, &own))),
         remarks,
         rows,
         pairs: judged.map_or(Vec::new(), pairs),
@@ -261,6 +266,28 @@ fn judged_row(mut row: Row, judged: &verdicts::Section, ranks: &[(usize, &str)])
     row
 }
 
+/// The parameters that are not the same for all models.
+fn own_parameters(cells: &[&Cell]) -> Vec<String> {
+    let Some((first, others)) = cells.split_first() else {
+        return Vec::new();
+    };
+    let keys = first.job.as_object().into_iter().flatten();
+    let differs =
+        |key: &str, value: &Value| others.iter().any(|cell| cell.job.get(key) != Some(value));
+    keys.filter(|(key, value)| differs(key, value))
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+/// A job without what is not the same for all models.
+fn shared(job: &Value, own: &[String]) -> Value {
+    let mut job = job.clone();
+    for key in own {
+        job[key] = "(each its own)".into();
+    }
+    job
+}
+
 /// What a section's figures are held against.
 struct Scale {
     best: Option<f64>,
@@ -268,7 +295,7 @@ struct Scale {
     slowest: Option<f64>,
 }
 
-fn row(cell: &Cell, scale: &Scale, beside_outsiders: bool) -> Row {
+fn row(cell: &Cell, scale: &Scale, beside_outsiders: bool, own_keys: &[String]) -> Row {
     let none = || NONE.to_owned();
     let or_none = |figure: Option<String>| figure.unwrap_or_else(none);
     let own = median(cell);
@@ -277,12 +304,7 @@ fn row(cell: &Cell, scale: &Scale, beside_outsiders: bool) -> Row {
     let pair = |one: Option<u64>, other: Option<u64>| one.zip(other);
     let cpu = pair(figures.user_ns, figures.system_ns);
     let switches = pair(figures.voluntary_switches, figures.involuntary_switches);
-    let (status, ok) = match cell.status {
-        Status::Ok => ("ok", true),
-        Status::WrongAnswer => ("wrong answer", false),
-        Status::Failed => ("failed", false),
-        Status::Unsupported => ("unsupported", false),
-    };
+    let (status, ok) = (status(cell.status), cell.status == Status::Ok);
     Row {
         model: cell.model.clone(),
         status,
@@ -309,7 +331,7 @@ fn row(cell: &Cell, scale: &Scale, beside_outsiders: bool) -> Row {
         })),
         threads: or_none(figures.threads.map(count)),
         processes: or_none(figures.processes.map(count)),
-        notes: notes(cell, beside_outsiders),
+        notes: notes(cell, beside_outsiders, own_keys),
         reason: cell.reason.clone(),
         bar: own
             .zip(scale.slowest)
@@ -317,8 +339,31 @@ fn row(cell: &Cell, scale: &Scale, beside_outsiders: bool) -> Row {
     }
 }
 
+/// A cell's status in words.
+pub fn status(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "ok",
+        Status::WrongAnswer => "wrong answer",
+        Status::Failed => "failed",
+        Status::Unsupported => "unsupported",
+    }
+}
+
+/// `1 core`, `2 cores`.
+pub fn cores(number: usize) -> String {
+    match number {
+        1 => "1 core".to_owned(),
+        number => format!("{number} cores"),
+    }
+}
+
+/// What it means that models are kept to some cores.
+pub fn kept_to(number: usize) -> String {
+    format!("kept to {}, with one worker thread a core", cores(number))
+}
+
 /// Parameters as `--set` takes them; long lists in short.
-fn parameters(job: &Value) -> String {
+pub fn parameters(job: &Value) -> String {
     const LONGEST: usize = 40;
     let keys = job.as_object().into_iter().flatten();
     let known = keys.filter(|(_, value)| !value.is_null() && !plain(value).is_empty());
@@ -333,6 +378,9 @@ fn parameters(job: &Value) -> String {
 
 fn remarks(cell: &Cell) -> Vec<String> {
     let mut remarks = Vec::new();
+    if let Some(cores) = cell.cores {
+        remarks.push(kept_to(cores));
+    }
     if cell.scaled {
         remarks.push(format!("scaled to 1/{} to fit the time", cell.divisor));
     }
@@ -385,12 +433,13 @@ fn outsiders(cells: &[&Cell]) -> Vec<String> {
 
 /// What a job's outcome tells beside its answer; and in a section with contestants
 /// from outside, the figure that models have in common with them.
-fn notes(cell: &Cell, beside_outsiders: bool) -> String {
+fn notes(cell: &Cell, beside_outsiders: bool, own_keys: &[String]) -> String {
     if cell.status != Status::Ok {
         return String::new();
     }
     let number = |key: &str| cell.outcome.as_ref()?.get(key)?.as_u64();
-    let mut notes = Vec::new();
+    let of_job = |key: &String| Some(format!("{key}={}", plain(cell.job.get(key)?)));
+    let mut notes: Vec<String> = own_keys.iter().filter_map(of_job).collect();
     if let Some(wall) = cell.resources.wall_ns
         && beside_outsiders
         && cell.command.is_none()

@@ -1,0 +1,266 @@
+//! What a sweep came to: a curve for each model, and where one overtakes another.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::results::{Cell, Point, Status};
+
+/// A job over the values of one of its keys, as the models did it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sweep {
+    /// What kind of job.
+    pub workload: String,
+    /// Which of its parameters is swept.
+    pub key: String,
+    /// The other parameters, the same at every point.
+    pub job: Value,
+    /// By how much the job was made smaller to fit the time.
+    pub divisor: u64,
+    /// How many cores the models were kept to; all, if none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<usize>,
+    /// The values, numbers in their order and words in the one asked for.
+    pub values: Vec<Value>,
+    /// One for each model.
+    pub curves: Vec<Curve>,
+    /// Where one curve of times crosses another.
+    pub crossovers: Vec<Crossover>,
+}
+
+/// One model's figures over the values of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// The model.
+    pub model: String,
+    /// The values that were tried, in the sweep's order.
+    pub points: Vec<CurvePoint>,
+}
+
+/// One model at one value. The samples are those of the cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// What the swept parameter was.
+    pub value: Value,
+    /// How it came out.
+    pub status: Status,
+    /// Why it is not `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The median time of the job, in nanoseconds.
+    pub median_ns: Option<f64>,
+    /// From here ...
+    pub low_ns: Option<f64>,
+    /// ... to here is the median's 95 % confidence interval.
+    pub high_ns: Option<f64>,
+    /// The most memory of the whole process tree, in bytes.
+    pub peak_memory_bytes: Option<u64>,
+    /// Time on processors, user and system, of the whole process tree.
+    pub cpu_ns: Option<u64>,
+}
+
+/// Two values of a sweep between which one model overtakes another: slower at
+/// the one, faster at the other.
+///
+/// Whether a model is faster than another at a value is open where the 95 %
+/// intervals of their medians meet. The two values are the nearest to each other
+/// at which it is not, so noise gives no crossover, and no place to one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Crossover {
+    /// Who is faster from then on.
+    pub model: String,
+    /// Who was until then.
+    pub overtakes: String,
+    /// The last value at which the one overtaken is faster ...
+    pub after: Value,
+    /// ... and the first at which the other is.
+    pub before: Value,
+}
+
+impl Curve {
+    /// The point at a value, if it was tried.
+    pub fn at(&self, value: &Value) -> Option<&CurvePoint> {
+        self.points.iter().find(|point| point.value == *value)
+    }
+}
+
+impl CurvePoint {
+    fn of(cell: &Cell, value: &Value) -> Self {
+        let time = cell.time.as_ref();
+        let (user, system) = (cell.resources.user_ns, cell.resources.system_ns);
+        let cpu = user.zip(system);
+        Self {
+            value: value.clone(),
+            status: cell.status,
+            reason: cell.reason.clone(),
+            median_ns: time.map(|time| time.median_ns),
+            low_ns: time.map(|time| time.low_ns),
+            high_ns: time.map(|time| time.high_ns),
+            peak_memory_bytes: cell.resources.peak_memory_bytes,
+            cpu_ns: cpu.map(|(user, system)| user.saturating_add(system)),
+        }
+    }
+
+    /// Whether it is faster than the other; open if their intervals meet.
+    fn is_faster(&self, other: &Self) -> Option<bool> {
+        match (self.high_ns? < other.low_ns?, other.high_ns? < self.low_ns?) {
+            (false, false) => None,
+            (faster, _) => Some(faster),
+        }
+    }
+}
+
+/// The sweeps whose points are among `cells`.
+pub fn of(cells: &[Cell]) -> Vec<Sweep> {
+    let mut sweeps: Vec<Sweep> = Vec::new();
+    for cell in cells {
+        let Some(Point { key, value }) = &cell.point else {
+            continue;
+        };
+        let own = |sweep: &Sweep| {
+            (&sweep.workload, &sweep.key, sweep.cores) == (&cell.workload, key, cell.cores)
+        };
+        let at = sweeps.iter().position(own).unwrap_or_else(|| {
+            sweeps.push(empty(cell, key));
+            sweeps.len() - 1
+        });
+        add(&mut sweeps[at], cell, value);
+    }
+    for sweep in &mut sweeps {
+        sweep.crossovers = crossovers(&sweep.curves, &sweep.values);
+    }
+    sweeps
+}
+
+fn empty(cell: &Cell, key: &str) -> Sweep {
+    let mut job = cell.job.clone();
+    if let Some(job) = job.as_object_mut() {
+        job.shift_remove(key);
+    }
+    Sweep {
+        workload: cell.workload.clone(),
+        key: key.to_owned(),
+        job,
+        divisor: cell.divisor,
+        cores: cell.cores,
+        values: Vec::new(),
+        curves: Vec::new(),
+        crossovers: Vec::new(),
+    }
+}
+
+fn add(sweep: &mut Sweep, cell: &Cell, value: &Value) {
+    if !sweep.values.contains(value) {
+        sweep.values.push(value.clone());
+    }
+    let point = CurvePoint::of(cell, value);
+    let mut known = sweep.curves.iter_mut();
+    match known.find(|curve| curve.model == cell.model) {
+        Some(curve) => curve.points.push(point),
+        None => sweep.curves.push(Curve {
+            model: cell.model.clone(),
+            points: vec![point],
+        }),
+    }
+}
+
+/// Every pair of models, along the values.
+fn crossovers(curves: &[Curve], values: &[Value]) -> Vec<Crossover> {
+    let mut found = Vec::new();
+    for (at, one) in curves.iter().enumerate() {
+        for other in &curves[at + 1..] {
+            let mut last: Option<(bool, &Value)> = None;
+            for value in values {
+                let points = one.at(value).zip(other.at(value));
+                let Some(faster) = points.and_then(|(one, other)| one.is_faster(other)) else {
+                    continue;
+                };
+                if let Some((was_faster, after)) = last
+                    && was_faster != faster
+                {
+                    let (model, overtakes) = if faster { (one, other) } else { (other, one) };
+                    found.push(Crossover {
+                        model: model.model.clone(),
+                        overtakes: overtakes.model.clone(),
+                        after: after.clone(),
+                        before: value.clone(),
+                    });
+                }
+                last = Some((faster, value));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A curve of these medians, give or take 1; a gap where there is none.
+    fn curve(model: &str, medians: &[f64]) -> Curve {
+        let point = |(at, &median): (usize, &f64)| {
+            let median = Some(median).filter(|median| median.is_finite());
+            CurvePoint {
+                value: at.into(),
+                status: median.map_or(Status::Unsupported, |_| Status::Ok),
+                reason: None,
+                median_ns: median,
+                low_ns: median.map(|median| median - 1.0),
+                high_ns: median.map(|median| median + 1.0),
+                peak_memory_bytes: None,
+                cpu_ns: None,
+            }
+        };
+        Curve {
+            model: model.to_owned(),
+            points: medians.iter().enumerate().map(point).collect(),
+        }
+    }
+
+    fn found(curves: &[Curve]) -> Vec<(String, String, Value, Value)> {
+        let values: Vec<Value> = (0..6).map(Value::from).collect();
+        let found = crossovers(curves, &values).into_iter();
+        found
+            .map(|c| (c.model, c.overtakes, c.after, c.before))
+            .collect()
+    }
+
+    fn crossing(
+        model: &str,
+        other: &str,
+        after: u64,
+        before: u64,
+    ) -> (String, String, Value, Value) {
+        (model.into(), other.into(), after.into(), before.into())
+    }
+
+    #[test]
+    fn one_overtakes_another_in_both_directions() {
+        let flat = curve("flat", &[10.0; 5]);
+        let bowl = curve("bowl", &[20.0, 5.0, 4.0, 5.0, 20.0]);
+        let both = [
+            crossing("bowl", "flat", 0, 1),
+            crossing("flat", "bowl", 3, 4),
+        ];
+        assert_eq!(found(&[flat, bowl]), both);
+    }
+
+    #[test]
+    fn where_intervals_meet_nobody_overtakes() {
+        let flat = curve("flat", &[10.0; 5]);
+        // Within the intervals all along; or back on the same side after that.
+        for medians in [[9.0, 11.0, 8.0, 12.0, 10.0], [5.0, 11.0, 12.0, 8.0, 5.0]] {
+            assert!(found(&[flat.clone(), curve("noisy", &medians)]).is_empty());
+        }
+        // From one side to the other, and unclear between them.
+        let slow = curve("slow", &[5.0, 9.0, 11.0, 12.0, 20.0]);
+        assert_eq!(found(&[flat, slow]), [crossing("flat", "slow", 0, 4)]);
+    }
+
+    #[test]
+    fn a_curve_that_ends_overtakes_nobody_afterwards() {
+        let flat = curve("flat", &[10.0; 5]);
+        let short = curve("short", &[5.0, 5.0, f64::NAN, f64::NAN, f64::NAN]);
+        assert!(found(&[flat, short]).is_empty());
+    }
+}
