@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::results::{Cell, Point, Status};
+use crate::verdicts::Section;
 
 /// A job over the values of one of its keys, as the models did it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,9 +62,9 @@ pub struct CurvePoint {
 /// Two values of a sweep between which one model overtakes another: slower at
 /// the one, faster at the other.
 ///
-/// Whether a model is faster than another at a value is open where the 95 %
-/// intervals of their medians meet. The two values are the nearest to each other
-/// at which it is not, so noise gives no crossover, and no place to one.
+/// Who is faster at a value is what the verdicts say there, and open where they
+/// tell no difference or are none. The two values are the nearest to each other at
+/// which it is not, so noise gives no crossover, and no place to one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Crossover {
     /// Who is faster from then on.
@@ -74,6 +75,15 @@ pub struct Crossover {
     pub after: Value,
     /// ... and the first at which the other is.
     pub before: Value,
+}
+
+impl Sweep {
+    /// Whether a cell is one of its points.
+    pub fn has(&self, cell: &Cell) -> bool {
+        let point = cell.point.as_ref();
+        (&self.workload, self.cores) == (&cell.workload, cell.cores)
+            && point.is_some_and(|point| point.key == self.key)
+    }
 }
 
 impl Curve {
@@ -99,34 +109,35 @@ impl CurvePoint {
             cpu_ns: cpu.map(|(user, system)| user.saturating_add(system)),
         }
     }
-
-    /// Whether it is faster than the other; open if their intervals meet.
-    fn is_faster(&self, other: &Self) -> Option<bool> {
-        match (self.high_ns? < other.low_ns?, other.high_ns? < self.low_ns?) {
-            (false, false) => None,
-            (faster, _) => Some(faster),
-        }
-    }
 }
 
-/// The sweeps whose points are among `cells`.
-pub fn of(cells: &[Cell]) -> Vec<Sweep> {
+/// The sweeps whose points are among `cells`, as `verdicts` judge these.
+pub fn of(cells: &[Cell], verdicts: &[Section]) -> Vec<Sweep> {
     let mut sweeps: Vec<Sweep> = Vec::new();
     for cell in cells {
         let Some(Point { key, value }) = &cell.point else {
             continue;
         };
-        let own = |sweep: &Sweep| {
-            (&sweep.workload, &sweep.key, sweep.cores) == (&cell.workload, key, cell.cores)
-        };
-        let at = sweeps.iter().position(own).unwrap_or_else(|| {
+        let known = sweeps.iter().position(|sweep| sweep.has(cell));
+        let at = known.unwrap_or_else(|| {
             sweeps.push(empty(cell, key));
             sweeps.len() - 1
         });
         add(&mut sweeps[at], cell, value);
     }
     for sweep in &mut sweeps {
-        sweep.crossovers = crossovers(&sweep.curves, &sweep.values);
+        let judged = |value: &Value| {
+            let at_value = |cell: &&Cell| {
+                let point = cell.point.as_ref();
+                sweep.has(cell) && point.is_some_and(|point| point.value == *value)
+            };
+            let cell = cells.iter().find(at_value)?;
+            verdicts.iter().find(|section| section.is_of(cell))
+        };
+        let faster = |one: &Curve, other: &Curve, value: &Value| {
+            judged(value)?.is_faster(&one.model, &other.model)
+        };
+        sweep.crossovers = crossovers(&sweep.curves, &sweep.values, faster);
     }
     sweeps
 }
@@ -163,15 +174,19 @@ fn add(sweep: &mut Sweep, cell: &Cell, value: &Value) {
     }
 }
 
-/// Every pair of models, along the values.
-fn crossovers(curves: &[Curve], values: &[Value]) -> Vec<Crossover> {
+/// Every pair of models, along the values. `faster` tells whether the one is faster
+/// than the other, where that is not open.
+fn crossovers(
+    curves: &[Curve],
+    values: &[Value],
+    faster: impl Fn(&Curve, &Curve, &Value) -> Option<bool>,
+) -> Vec<Crossover> {
     let mut found = Vec::new();
     for (at, one) in curves.iter().enumerate() {
         for other in &curves[at + 1..] {
             let mut last: Option<(bool, &Value)> = None;
             for value in values {
-                let points = one.at(value).zip(other.at(value));
-                let Some(faster) = points.and_then(|(one, other)| one.is_faster(other)) else {
+                let Some(faster) = faster(one, other, value) else {
                     continue;
                 };
                 if let Some((was_faster, after)) = last
@@ -196,7 +211,7 @@ fn crossovers(curves: &[Curve], values: &[Value]) -> Vec<Crossover> {
 mod tests {
     use super::*;
 
-    /// A curve of these medians, give or take 1; a gap where there is none.
+    /// A curve of these medians; a gap where there is none.
     fn curve(model: &str, medians: &[f64]) -> Curve {
         let point = |(at, &median): (usize, &f64)| {
             let median = Some(median).filter(|median| median.is_finite());
@@ -205,8 +220,8 @@ mod tests {
                 status: median.map_or(Status::Unsupported, |_| Status::Ok),
                 reason: None,
                 median_ns: median,
-                low_ns: median.map(|median| median - 1.0),
-                high_ns: median.map(|median| median + 1.0),
+                low_ns: median,
+                high_ns: median,
                 peak_memory_bytes: None,
                 cpu_ns: None,
             }
@@ -219,7 +234,13 @@ mod tests {
 
     fn found(curves: &[Curve]) -> Vec<(String, String, Value, Value)> {
         let values: Vec<Value> = (0..6).map(Value::from).collect();
-        let found = crossovers(curves, &values).into_iter();
+        // Up to 2 are no difference.
+        let faster = |one: &Curve, other: &Curve, value: &Value| {
+            let median = |curve: &Curve| curve.at(value)?.median_ns;
+            let difference = median(other)? - median(one)?;
+            (difference.abs() > 2.0).then_some(difference > 0.0)
+        };
+        let found = crossovers(curves, &values, faster).into_iter();
         found
             .map(|c| (c.model, c.overtakes, c.after, c.before))
             .collect()
@@ -246,9 +267,9 @@ mod tests {
     }
 
     #[test]
-    fn where_intervals_meet_nobody_overtakes() {
+    fn where_there_is_no_difference_nobody_overtakes() {
         let flat = curve("flat", &[10.0; 5]);
-        // Within the intervals all along; or back on the same side after that.
+        // No difference all along; or back on the same side after that.
         for medians in [[9.0, 11.0, 8.0, 12.0, 10.0], [5.0, 11.0, 12.0, 8.0, 5.0]] {
             assert!(found(&[flat.clone(), curve("noisy", &medians)]).is_empty());
         }

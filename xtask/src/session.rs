@@ -311,7 +311,7 @@ impl Session {
             return Ok(());
         }
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
-        self.comparison.sweeps = curves::of(&self.comparison.cells);
+        self.comparison.sweeps = curves::of(&self.comparison.cells, &self.comparison.verdicts);
         report::write(&self.results, &self.comparison)
     }
 

@@ -5,15 +5,16 @@ use serde_json::Value;
 
 use crate::chart::{Chart, Dot, Series};
 use crate::curves::{Crossover, Curve, CurvePoint, Sweep};
+use crate::judge::LEAST_ROUNDS;
 use crate::plan::plain;
 use crate::results::{Cell, Comparison, Status};
 use crate::units::{memory, time};
 use crate::view::{self, NONE};
 
 /// The rule that makes a crossover, for whoever reads one.
-pub const RULE: &str = "One model overtakes another between two values if it is slower at the one \
-    and faster at the other, each time by more than the 95 % intervals of both. Values between \
-    them, if there are any, leave it open.";
+pub const RULE: &str = "One model overtakes another between two values if the verdicts call it \
+    slower at the one and faster at the other. Values between them, if there are any, leave it \
+    open.";
 
 /// One sweep: one table, and a chart for each figure.
 #[derive(Debug)]
@@ -123,6 +124,11 @@ impl SweepView {
             values: sweep.values.iter().map(plain).collect(),
             figures: KINDS.iter().map(|kind| figure(sweep, kind)).collect(),
             crossovers: match &*sweep.crossovers {
+                [] if rounds(sweep, cells).is_some_and(|(_, most)| most < LEAST_ROUNDS) => {
+                    vec![format!(
+                        "who overtakes whom is open: verdicts take {LEAST_ROUNDS} rounds"
+                    )]
+                }
                 [] => vec!["no model overtakes another".to_owned()],
                 some => some.iter().map(|found| sentence(found, sweep)).collect(),
             },
@@ -135,6 +141,13 @@ impl SweepView {
     }
 }
 
+/// The least and the most rounds that any of its points has.
+fn rounds(sweep: &Sweep, cells: &[Cell]) -> Option<(usize, usize)> {
+    let points = cells.iter().filter(|cell| sweep.has(cell));
+    let rounds = points.filter_map(|cell| Some(cell.time.as_ref()?.rounds.len()));
+    rounds.clone().min().zip(rounds.max())
+}
+
 fn remarks(sweep: &Sweep, cells: &[Cell]) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(cores) = sweep.cores {
@@ -143,18 +156,7 @@ fn remarks(sweep: &Sweep, cells: &[Cell]) -> Vec<String> {
     if sweep.divisor > 1 {
         remarks.push(format!("scaled to 1/{} to fit the time", sweep.divisor));
     }
-    let of_sweep = |cell: &&Cell| {
-        let point = cell.point.as_ref();
-        cell.workload == sweep.workload
-            && cell.cores == sweep.cores
-            && point.is_some_and(|point| point.key == sweep.key)
-    };
-    let times = cells
-        .iter()
-        .filter(of_sweep)
-        .filter_map(|cell| cell.time.as_ref());
-    let rounds = times.map(|time| time.rounds.len());
-    if let (Some(least), Some(most)) = (rounds.clone().min(), rounds.max()) {
+    if let Some((least, most)) = rounds(sweep, cells) {
         remarks.push(match (least, most) {
             (1, 1) => "1 round at each value".to_owned(),
             (least, most) if least == most => format!("{most} rounds at each value"),

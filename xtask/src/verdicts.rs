@@ -83,6 +83,28 @@ impl Section {
         pairs.any(|pair| both(pair) && pair.judged.verdict == Verdict::NoDifference)
     }
 
+    /// Whether the one is faster than the other; open where they were not judged,
+    /// or could not be told apart.
+    pub fn is_faster(&self, one: &str, other: &str) -> Option<bool> {
+        self.pairs.iter().find_map(|pair| {
+            let straight = match (&*pair.model, &*pair.other) {
+                names if names == (one, other) => true,
+                names if names == (other, one) => false,
+                _ => return None,
+            };
+            match pair.judged.verdict {
+                Verdict::Faster => Some(straight),
+                Verdict::Slower => Some(!straight),
+                Verdict::NoDifference => None,
+            }
+        })
+    }
+
+    /// Whether it is of the job that this cell is of.
+    pub fn is_of(&self, cell: &Cell) -> bool {
+        (&self.workload, &self.label) == (&cell.workload, &cell.label)
+    }
+
     /// Whether this model's rounds disagree.
     pub fn drifts(&self, model: &str) -> bool {
         self.drifting.iter().any(|drifting| drifting == model)
