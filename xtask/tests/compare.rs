@@ -1,7 +1,8 @@
 //! Comparisons of made-up models, which do all that a real one should not.
 
+mod common;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -9,8 +10,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tempfile::TempDir;
 use xtask::samples;
+
+use common::{Stage, text};
 
 /// A runner that gets everything right, with a child that waits for its input.
 const RUNNER: &str = r#"
@@ -28,13 +30,10 @@ echo '{"sampling_mode":"Flat","iters":[1,1,1,1,1,1,1,1,1,1],"times":[1000000,100
 1000002,1000003,1000004,1000005,1000006,1000007,1000008,1000009.5]}' > "$new/sample.json"
 "#;
 
-/// A directory with made-up models, for what comes of comparing them too.
-struct Stage(TempDir);
-
 impl Stage {
     /// Good ones, all six.
     fn new() -> Self {
-        let stage = Self(tempfile::tempdir().expect("a directory"));
+        let stage = Self::empty();
         for model in xtask::plan::MODELS {
             stage.script(&format!("model-{model}"), RUNNER);
             stage.script(&format!("bench-{model}"), &BENCH.replace('@', model));
@@ -42,26 +41,9 @@ impl Stage {
         stage
     }
 
-    fn script(&self, name: &str, body: &str) {
-        let path = self.0.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{body}")).expect("a script");
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("a script");
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command
-            .args(["compare", "counter", "--quick"])
-            .args(["--set", "counter.guard=lock"])
-            .arg("--prebuilt")
-            .arg(self.0.path())
-            .arg("--output")
-            .arg(self.0.path())
-            .args(args);
+        let counter = ["counter", "--set", "counter.guard=lock"];
+        let mut command = self.quick(&[&counter, args].concat());
         for (option, value) in [("--name", "made-up"), ("--budget", "40")] {
             if !args.contains(&option) {
                 command.args([option, value]);
@@ -80,24 +62,14 @@ impl Stage {
         command.spawn().expect("it starts")
     }
 
-    fn results(&self) -> Value {
-        let path = self.path("results/made-up/comparison.json");
-        let text = fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        serde_json::from_slice(&text).expect("it is JSON")
-    }
-
     fn cell(&self, model: &str) -> Value {
-        let cells = self.results()["cells"].clone();
+        let cells = self.results("made-up")["cells"].clone();
         let cells = cells.as_array().expect("a list");
         let of_model = cells.iter().find(|cell| cell["model"] == model);
         of_model
             .unwrap_or_else(|| panic!("no cell of {model}"))
             .clone()
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Waits for a fact that another process brings about.
@@ -164,14 +136,14 @@ fn a_bad_cell_says_so_and_the_rest_stands() {
     assert_eq!(serial["threads"], 7);
     assert_eq!(serial["processes"], 2, "the script and its child");
     assert!(serial["peak_memory_bytes"].as_u64() > Some(0));
-    assert_eq!(stage.results()["run"]["seed"], 7);
+    assert_eq!(stage.results("made-up")["run"]["seed"], 7);
 
-    let page = fs::read_to_string(stage.path("results/made-up/index.html")).expect("a page");
+    let page = stage.read("results/made-up/index.html");
     assert!(
         page.contains("boom") && !page.contains("<b>boom"),
         "it is not escaped"
     );
-    assert!(!Path::new(&stage.path("results/made-up/.tmp")).exists());
+    assert!(!stage.path("results/made-up/.tmp").exists());
 }
 
 #[test]
@@ -185,7 +157,7 @@ fn criterions_pages_say_what_the_tables_say() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(!Path::new(&stale).exists());
 
-    let home = stage.0.path().join("target/criterion");
+    let home = stage.path("target/criterion");
     for model in ["serial", "smol"] {
         let data = samples::directory(&home, "counter", model, "heavy");
         let median = samples::median(&data).expect("Criterion wrote it");
@@ -196,14 +168,10 @@ fn criterions_pages_say_what_the_tables_say() {
     assert!(index.contains("counter"), "{index}");
     let violin = fs::read_to_string(home.join("counter/report/violin.svg")).expect("a violin");
     assert!(violin.contains("serial") && violin.contains("smol"));
-    let page = fs::read_to_string(stage.path("results/made-up/index.html")).expect("a page");
+    let page = stage.read("results/made-up/index.html");
     let link = "../../target/criterion/counter/report/index.html";
     assert!(page.contains(link));
-    assert!(
-        Path::new(&stage.path("results/made-up"))
-            .join(link)
-            .exists()
-    );
+    assert!(stage.path("results/made-up").join(link).exists());
 }
 
 #[test]
@@ -219,7 +187,7 @@ fn the_report_is_made_again_from_the_data_alone() {
     }
     for args in [&["report"][..], &["report", "made-up"]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(args).arg("--output").arg(stage.0.path());
+        command.args(args).arg("--output").arg(stage.path(""));
         assert!(command.status().expect("it starts").success());
         assert_eq!(files.map(|name| read(name).expect("a file")), before);
     }
@@ -233,7 +201,8 @@ fn an_interrupted_comparison_keeps_what_it_has_and_leaves_nothing() {
     // The first round is as good as any; in the second, it hangs with a child.
     let second = format!(
         "if [ -e {first} ]; then echo > {marker}; sleep {sleep} & sleep {sleep}; fi; echo > {first}\n",
-        first = stage.path("first-round")
+        first = stage.path("first-round").display(),
+        marker = marker.display(),
     );
     stage.script("bench-serial", &(second + &BENCH.replace('@', "serial")));
     let temporary = stage.path("tmp");
@@ -242,9 +211,7 @@ fn an_interrupted_comparison_keeps_what_it_has_and_leaves_nothing() {
     let first = first.env("TMPDIR", &temporary);
     let first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let first = first.expect("it starts");
-    until("the second round", || {
-        Path::new(&marker).exists() && runs(&sleep)
-    });
+    until("the second round", || marker.exists() && runs(&sleep));
 
     // Meanwhile, another one is refused, and told by whom.
     let second = stage.compare(&["--name", "second"]);
@@ -254,7 +221,7 @@ fn an_interrupted_comparison_keeps_what_it_has_and_leaves_nothing() {
         refused.contains(&format!("process {}", first.id())),
         "{refused}"
     );
-    assert!(!Path::new(&stage.path("results/second")).exists());
+    assert!(!stage.path("results/second").exists());
 
     let pid = Pid::from_raw(first.id().cast_signed());
     kill(pid, Signal::SIGINT).expect("it runs");
@@ -269,7 +236,7 @@ fn an_interrupted_comparison_keeps_what_it_has_and_leaves_nothing() {
     assert!(!runs(&sleep), "a child is still there");
     assert_eq!(fs::read_dir(&temporary).expect("a directory").count(), 0);
     assert!(printed.contains("interrupted"), "{printed}");
-    let run = stage.results()["run"].clone();
+    let run = stage.results("made-up")["run"].clone();
     assert_eq!(run["interrupted"], true, "{run}");
     assert_eq!(
         stage.cell("serial")["time"]["rounds"],
@@ -340,7 +307,7 @@ fn what_cannot_be_is_refused_before_anything_is_measured() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.contains(says), "{args:?}: {said}");
     }
-    assert!(!Path::new(&stage.path("results")).exists());
+    assert!(!stage.path("results").exists());
 
     fs::write(stage.path("results"), "a file in its place").expect("a file");
     let output = stage.compare(&[]);
@@ -354,7 +321,7 @@ fn what_cannot_be_is_refused_before_anything_is_measured() {
     let mut report = Command::new(env!("CARGO_BIN_EXE_xtask"));
     report
         .args(["report", "no-such", "--output"])
-        .arg(stage.0.path());
+        .arg(stage.path(""));
     let output = report.output().expect("it starts");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("no-such/comparison.json"));

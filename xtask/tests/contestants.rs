@@ -1,15 +1,18 @@
 //! Contestants from outside, in real comparisons with a made-up model.
 
+mod common;
+
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use xtask::contestants::{self, Profile};
 use xtask::interrupt::Interrupt;
 use xtask::progress::Progress;
 use xtask::workspace;
+
+use common::{Stage, text};
 
 /// A runner that gets everything right.
 const RUNNER: &str = r#"
@@ -26,17 +29,11 @@ echo '{"sampling_mode":"Flat","iters":[1,1,1,1,1,1,1,1,1,1],"times":[1000000,100
 1000000,1000000,1000000,1000000,1000000,1000000,1000000,1000001]}' > "$new/sample.json"
 "#;
 
-/// A directory with a made-up model, for what comes of the comparison too.
-struct Stage(TempDir);
-
 impl Stage {
     fn new() -> Self {
-        let stage = Self(tempfile::tempdir().expect("a directory"));
-        for (name, body) in [("model-serial", RUNNER), ("bench-serial", BENCH)] {
-            let path = stage.0.path().join(name);
-            fs::write(&path, format!("#!/bin/sh\n{body}")).expect("a script");
-            fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("a script");
-        }
+        let stage = Self::empty();
+        stage.script("model-serial", RUNNER);
+        stage.script("bench-serial", BENCH);
         stage
     }
 
@@ -47,38 +44,22 @@ impl Stage {
         let interrupt = Interrupt::default();
         let origin = contestants::program(&root, "origin", Profile::Debug, &interrupt, &progress);
         let origin = origin.expect("nobody interrupts").expect("it builds");
-        symlink(origin, stage.0.path().join("origin")).expect("a link");
+        symlink(origin, stage.path("origin")).expect("a link");
         stage
     }
 
     /// Compares at most so long with these contestants.
     fn compare(&self, args: &[&str], contestants: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command
-            .args(["compare", "--quick", "--models", "serial", "--budget", "40"])
-            .args(["--name", "made-up", "--prebuilt"])
-            .arg(self.0.path())
-            .arg("--output")
-            .arg(self.0.path())
-            .args(args);
+        let own = ["--models", "serial", "--budget", "40", "--name", "made-up"];
+        let mut command = self.quick(&[&own, args].concat());
         for contestant in contestants {
             command.args(["--contestant", contestant]);
         }
         command.output().expect("it starts")
     }
 
-    fn read(&self, path: &str) -> String {
-        let path = self.0.path().join(path);
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    }
-
-    fn results(&self) -> Value {
-        let text = self.read("results/made-up/comparison.json");
-        serde_json::from_str(&text).expect("it is JSON")
-    }
-
     fn cell(&self, name: &str) -> Value {
-        let results = self.results();
+        let results = self.results("made-up");
         let mut cells = results["cells"].as_array().expect("a list").iter();
         let cell = cells.find(|cell| cell["model"] == name);
         cell.unwrap_or_else(|| panic!("no cell of {name}")).clone()
@@ -91,10 +72,6 @@ impl Stage {
         let reason = cell["reason"].as_str().unwrap_or_default();
         assert!(reason.contains(says), "{name}: {reason}");
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Whether there is curl. Without it, a test tells that it has tested nothing.
@@ -153,7 +130,7 @@ fn any_program_is_measured_and_what_goes_wrong_is_its_own() {
     let serial = stage.cell("serial");
     assert_eq!(serial["status"], "ok", "{serial}");
     assert_eq!(serial["command"], Value::Null);
-    assert_eq!(stage.results()["run"]["models"], json!(["serial"]));
+    assert_eq!(stage.results("made-up")["run"]["models"], json!(["serial"]));
     for words in [
         "timed with its start",
         "whole process ",
@@ -167,7 +144,7 @@ fn any_program_is_measured_and_what_goes_wrong_is_its_own() {
     let markdown = stage.read("results/made-up/comparison.md");
     assert!(markdown.contains("&lt;b>a\\|b&lt;/b>"), "{markdown}");
     // Criterion's pages have the models alone.
-    let criterion = stage.0.path().join("target/criterion/counter");
+    let criterion = stage.path("target/criterion/counter");
     let entries = fs::read_dir(criterion).expect("pages").flatten();
     let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["serial"]);
@@ -264,5 +241,5 @@ fn what_is_no_contestant_is_refused_before_anything_is_measured() {
         assert_eq!(output.status.code(), Some(2), "{contestants:?}: {said}");
         assert!(said.contains(says), "{contestants:?}: {said}");
     }
-    assert!(!stage.0.path().join("results").exists());
+    assert!(!stage.path("results").exists());
 }

@@ -1,13 +1,15 @@
 //! Sweeps and cores, by made-up models whose times are known.
 
+mod common;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use xtask::results::{Comparison, Directory};
 use xtask::{markdown, page, report, workspace};
+
+use common::{Stage, text};
 
 /// A runner that gets everything right, with a child that waits for its input.
 const RUNNER: &str = r#"
@@ -29,14 +31,11 @@ echo "{\"sampling_mode\":\"Flat\",\"iters\":[1,1,1,1,1,1,1,1,1,1],\"times\":[${t
 ${t}2,${t}3,${t}4,${t}5,${t}6,${t}7,${t}8,${t}9]}" > "$new/sample.json"
 "#;
 
-/// A directory with made-up models, for what comes of comparing them too.
-struct Stage(TempDir);
-
 impl Stage {
     /// `serial` always takes 1 ms; `thread` less with one worker, the same with
     /// two and more with four; `process` most of all, and has no more than two.
     fn new() -> Self {
-        let stage = Self(tempfile::tempdir().expect("a directory"));
+        let stage = Self::empty();
         let refuse = "case \"$*\" in *workers=4*) echo 'not 4 processes' >&2; exit 4; esac";
         for (model, first, time) in [
             ("serial", "", "100000"),
@@ -50,41 +49,19 @@ impl Stage {
         stage
     }
 
-    fn script(&self, name: &str, body: &str) {
-        let path = self.0.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{body}")).expect("a script");
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("a script");
-    }
-
-    fn read(&self, name: &str) -> String {
-        let path = self.0.path().join(name);
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    }
-
     fn compare(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_xtask"))
-            .args(["compare", "--quick", "--budget", "60", "--name", "made-up"])
-            .args(["--set", "counter.increments=1000", "--prebuilt"])
-            .arg(self.0.path())
-            .arg("--output")
-            .arg(self.0.path())
-            .args(args)
-            .output()
-            .expect("it starts")
+        let own = ["--budget", "60", "--name", "made-up"];
+        let size = ["--set", "counter.increments=1000"];
+        let mut command = self.quick(&[&own[..], &size, args].concat());
+        command.output().expect("it starts")
     }
 
     /// What a comparison that goes well prints.
     fn compared(&self, args: &[&str]) -> String {
         let output = self.compare(args);
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let said = String::from_utf8_lossy(&output.stderr);
+        let (printed, said) = (text(&output.stdout), text(&output.stderr));
         assert_eq!(output.status.code(), Some(0), "{printed}{said}");
         printed
-    }
-
-    fn results(&self) -> Value {
-        let text = self.read("results/made-up/comparison.json");
-        serde_json::from_str(&text).expect("it is JSON")
     }
 }
 
@@ -109,7 +86,7 @@ fn a_sweep_gives_curves_and_crossovers_beside_the_presets() {
     let models = ["counter", "--models", "serial,thread,process"];
     let printed = stage.compared(&[&models[..], &sweep].concat());
 
-    let results = stage.results();
+    let results = stage.results("made-up");
     let points = ["heavy workers=1", "heavy workers=2", "heavy workers=4"];
     assert_eq!(labels(&results), [&["heavy"], &points[..]].concat());
     assert_eq!(
@@ -165,7 +142,7 @@ fn a_sweep_gives_curves_and_crossovers_beside_the_presets() {
     // The presets' own table has no points, and neither have Criterion's pages.
     let table = markdown.split("## Sweep").next().expect("something");
     assert!(!table.contains("workers=1"), "{table}");
-    let criterion = stage.0.path().join("target/criterion/counter/serial");
+    let criterion = stage.path("target/criterion/counter/serial");
     assert!(criterion.join("heavy").exists() && !criterion.join("heavy workers=1").exists());
 }
 
@@ -181,7 +158,7 @@ fn a_sweep_alone_is_a_comparison_too() {
     let printed = stage.compared(&sweep);
     assert!(printed.contains("sweep of counter.guard"), "{printed}");
     assert!(printed.contains("no model overtakes another"), "{printed}");
-    let results = stage.results();
+    let results = stage.results("made-up");
     assert_eq!(labels(&results), ["heavy guard=lock", "heavy guard=atomic"]);
     assert!(results["run"]["criterion"].is_null());
     assert_eq!(results["sweeps"][0]["crossovers"], json!([]));
@@ -189,12 +166,12 @@ fn a_sweep_alone_is_a_comparison_too() {
     let files = ["comparison.md", "index.html"].map(|name| format!("results/made-up/{name}"));
     let before = [0, 1].map(|at| stage.read(&files[at]));
     for file in &files {
-        fs::remove_file(stage.0.path().join(file)).expect("it was there");
+        fs::remove_file(stage.path(file)).expect("it was there");
     }
     let mut report = Command::new(env!("CARGO_BIN_EXE_xtask"));
     report
         .args(["report", "made-up", "--output"])
-        .arg(stage.0.path());
+        .arg(stage.path(""));
     assert!(report.status().expect("it starts").success());
     assert_eq!([0, 1].map(|at| stage.read(&files[at])), before);
 }
@@ -212,7 +189,7 @@ fn models_keep_to_the_cores_they_are_given() {
         "1,all",
     ]);
     assert!(printed.contains("kept to 1 core"), "{printed}");
-    let results = stage.results();
+    let results = stage.results("made-up");
     assert_eq!(labels(&results), ["heavy cores=1", "heavy"]);
     assert_eq!(results["cells"][0]["cores"], 1);
     assert!(results["cells"][1].get("cores").is_none());
@@ -250,7 +227,7 @@ fn what_cannot_be_swept_is_refused_before_anything_is_measured() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.contains(says), "{args:?}: {said}");
     }
-    assert!(!stage.0.path().join("results").exists());
+    assert!(!stage.path("results").exists());
 }
 
 /// The reference results, to be changed.

@@ -1,16 +1,18 @@
 //! Made-up models whose times are known: what is called a difference, what has
 //! changed since an earlier run, and a comparison that checks itself.
 
+mod common;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use xtask::judge::Rules;
 use xtask::results::{Cell, Comparison};
 use xtask::verdicts::{Section, all_pairs};
 use xtask::{page, report};
+
+use common::{Stage, text};
 
 /// A runner that gets everything right.
 const RUNNER: &str = r#"
@@ -29,12 +31,9 @@ for more in 1 2 3 4 5 6 7 8 9; do times="$times,$((ns + more))"; done
 echo "{\"iters\":[1,1,1,1,1,1,1,1,1,1],\"times\":[$times]}" > "$new/sample.json"
 "#;
 
-/// A directory with made-up models, for what comes of comparing them too.
-struct Stage(TempDir);
-
 impl Stage {
     fn new(models: &[(&str, &str)]) -> Self {
-        let stage = Self(tempfile::tempdir().expect("a directory"));
+        let stage = Self::empty();
         for (model, ns) in models {
             stage.script(&format!("model-{model}"), RUNNER);
             stage.takes(model, ns);
@@ -48,32 +47,10 @@ impl Stage {
         self.script(&format!("bench-{model}"), &bench);
     }
 
-    fn script(&self, name: &str, body: &str) {
-        let path = self.0.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{body}")).expect("a script");
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("a script");
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
     fn compare(&self, name: &str, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command
-            .args(["compare", "--quick", "--budget", "40", "--seed", "7"])
-            .args(["--name", name, "--prebuilt"])
-            .arg(self.0.path())
-            .arg("--output")
-            .arg(self.0.path())
-            .args(args);
+        let own = ["--budget", "40", "--seed", "7", "--name", name];
+        let mut command = self.quick(&[&own, args].concat());
         command.output().expect("it starts")
-    }
-
-    fn results(&self, name: &str) -> Value {
-        let path = self.path(&format!("results/{name}/comparison.json"));
-        let text = fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        serde_json::from_slice(&text).expect("it is JSON")
     }
 
     /// Changes the data of an earlier run.
@@ -83,10 +60,6 @@ impl Stage {
         let path = self.path(&format!("results/{name}/comparison.json"));
         fs::write(path, data.to_string()).expect("a file");
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Standard output of what had to end with this code.
@@ -109,7 +82,7 @@ fn differences_are_told_from_ties() {
     ]);
     // A fifth more in each round.
     let round = "$(cat rounds 2>/dev/null || echo 1000000)\necho $((ns + 200000)) > rounds";
-    let round = round.replace("rounds", &stage.path("rounds"));
+    let round = round.replace("rounds", &stage.path("rounds").display().to_string());
     stage.script("model-process", RUNNER);
     stage.takes("process", &round);
     let models = ["--models", "serial,thread,process,tokio,smol"];
@@ -316,7 +289,7 @@ fn what_is_no_baseline_is_refused() {
         data["cells"] = json!([]);
     });
     refused(&["--baseline", "then"], "none of these jobs");
-    let now = stage.0.path().join("results/now");
+    let now = stage.path("results/now");
     assert!(!now.exists(), "something was measured");
 }
 
