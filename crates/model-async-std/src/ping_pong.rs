@@ -1,5 +1,5 @@
-//! Unit: task. Shares: a bounded channel between each two neighbours. Ends:
-//! every task is awaited.
+//! Unit: task. Shares: a channel to each from the one before it. Ends: each
+//! after its last pass; every task is awaited.
 
 use anyhow::Context;
 use async_std::channel::{Receiver, Sender, bounded};

@@ -1,5 +1,5 @@
-//! Unit: task. Shares: an `Arc<Tally>`. Ends: the channel closes when the last
-//! task drops its sender.
+//! Unit: task. Shares: an `Arc` of the job, and one of the counts. Ends: the channel
+//! closes when the last task drops its sender.
 
 use std::convert::Infallible;
 use std::sync::Arc;

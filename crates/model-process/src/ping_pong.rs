@@ -1,5 +1,5 @@
-//! Unit: child process. Shares: a channel to the next one in the ring. Ends: no
-//! child waits for another pass.
+//! Unit: child process. Shares: a channel to each from the one before it. Ends:
+//! each after its last pass; every child has answered.
 
 use std::mem;
 

@@ -1,4 +1,4 @@
-//! Unit: child process. Shares: a tally in shared memory. Ends: every child has
+//! Unit: child process. Shares: the counts, in shared memory. Ends: every child has
 //! answered.
 
 use std::thread;

@@ -1,5 +1,5 @@
-//! Unit: task, one a connection, at either end. Shares: a count of the open
-//! connections. Ends: every task is awaited; the server, when it is told to end.
+//! Unit: task, one a connection, at either end. Shares: the count of open
+//! connections. Ends: every task is awaited; the server's, when it is told to end.
 
 use std::io;
 use std::net;
@@ -23,10 +23,11 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
     let workers: Vec<_> = streams
         .into_iter()
         .enumerate()
-        .map(|(connection, stream)| {
+        .map(|(connection, mut stream)| {
             let (job, open) = (job.clone(), open.clone());
             executor.spawn(async move {
-                let talk = talk(&job, connection, stream, &open).await;
+                let talk = talk(&job, connection, &mut stream).await;
+                open.closed();
                 talk.with_context(|| job.named(connection))
             })
         })
@@ -36,12 +37,7 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
     Ok(open.outcome(talks))
 }
 
-async fn talk(
-    job: &Job,
-    connection: usize,
-    mut stream: TcpStream,
-    open: &Open,
-) -> io::Result<Outcome> {
+async fn talk(job: &Job, connection: usize, stream: &mut TcpStream) -> io::Result<Outcome> {
     stream.set_nodelay(true)?;
     let mut talk = Talk::new(job, connection);
     while let Some(piece) = talk.say() {
@@ -50,7 +46,6 @@ async fn talk(
         talk.hear();
     }
     talk.hear_end(stream.read(&mut [0]).await?);
-    open.closed();
     Ok(talk.outcome())
 }
 

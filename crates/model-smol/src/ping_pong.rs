@@ -1,5 +1,5 @@
-//! Unit: task. Shares: a channel to each from the one before it. Ends: the last
-//! pass does; every task is awaited.
+//! Unit: task. Shares: a channel to each from the one before it. Ends: each
+//! after its last pass; every task is awaited.
 
 use std::sync::Arc;
 

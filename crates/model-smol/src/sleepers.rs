@@ -1,4 +1,4 @@
-//! Unit: task. Shares: an `Arc` of the wait and the `Tally`. Ends: every task is
+//! Unit: task. Shares: an `Arc` of the wait and the counts. Ends: every task is
 //! awaited.
 
 use std::sync::Arc;

@@ -16,8 +16,8 @@ pub async fn run(job: Job, pool: Arc<Semaphore>, units: usize) -> Result<Outcome
     let next = move || files.lock().unwrap_or_else(PoisonError::into_inner).next();
     let mut workers = Vec::with_capacity(units);
     for _ in 0..units {
-        let permit = pool.acquire_arc().await;
         let (job, next) = (job.clone(), next.clone());
+        let permit = pool.acquire_arc().await;
         workers.push(unblock(move || {
             let mut summaries = Vec::new();
             while let Some(file) = next() {

@@ -21,10 +21,11 @@ pub async fn run(job: Job) -> Result<Outcome> {
         open.opened();
     }
     let mut workers = JoinSet::new();
-    for (connection, stream) in streams.into_iter().enumerate() {
+    for (connection, mut stream) in streams.into_iter().enumerate() {
         let (job, open) = (job.clone(), open.clone());
         workers.spawn(async move {
-            let talk = talk(&job, connection, stream, &open).await;
+            let talk = talk(&job, connection, &mut stream).await;
+            open.closed();
             talk.with_context(|| job.named(connection))
         });
     }
@@ -33,12 +34,7 @@ pub async fn run(job: Job) -> Result<Outcome> {
     Ok(open.outcome(talks))
 }
 
-async fn talk(
-    job: &Job,
-    connection: usize,
-    mut stream: TcpStream,
-    open: &Open,
-) -> io::Result<Outcome> {
+async fn talk(job: &Job, connection: usize, stream: &mut TcpStream) -> io::Result<Outcome> {
     stream.set_nodelay(true)?;
     let mut talk = Talk::new(job, connection);
     while let Some(piece) = talk.say() {
@@ -47,7 +43,6 @@ async fn talk(
         talk.hear();
     }
     talk.hear_end(stream.read(&mut [0]).await?);
-    open.closed();
     Ok(talk.outcome())
 }
 

@@ -1,5 +1,5 @@
-//! Unit: blocking call. Shares: the files that are left. Ends: with them; the
-//! `JoinSet` drains.
+//! Unit: blocking call, as many as there are cores for. Shares: the files that
+//! are left. Ends: the `JoinSet` drains.
 
 use std::fs;
 use std::path::Path;

@@ -50,6 +50,7 @@ pub use api::{
 };
 pub use ceiling::ceiling;
 pub use fault::{FAULTS, Fault, fault_body};
+pub use images::splitmix64;
 pub use log::fault_log;
 pub use process::Origin;
 pub use run::Run;

@@ -12,6 +12,7 @@ use std::thread;
 use anyhow::Context;
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
+use origin::splitmix64;
 use suite::{Invalid, Job, Result, Workload, files, thumbnails};
 
 /// The most that a made text can have, in bytes.
@@ -191,16 +192,18 @@ fn write_text(path: &Path, number: u64) -> Result<()> {
             1..9 => b' ',
             letter => b'a' + (letter % 26) as u8,
         };
-        (0..BLOCK as u64).map(|at| character(mixed(at))).collect()
+        (0..BLOCK as u64)
+            .map(|at| character(splitmix64(at)))
+            .collect()
     });
-    let draw = mixed(number << 8);
+    let draw = splitmix64(number << 8);
     // More small ones than large, as files are: the lesser of two draws.
     let length = (draw % LONGEST_TEXT).min((draw >> 32) % LONGEST_TEXT);
     let length = match number % 50 {
         7 => 0,
         _ => length.max(1) as usize,
     };
-    let start = mixed(number << 8 | 1) as usize % (BLOCK - length);
+    let start = splitmix64(number << 8 | 1) as usize % (BLOCK - length);
     Ok(fs::write(path, &block[start..start + length])?)
 }
 
@@ -208,7 +211,7 @@ fn write_text(path: &Path, number: u64) -> Result<()> {
 fn write_picture(path: &Path, number: u64) -> Result<()> {
     const QUALITY: u8 = 85;
     const SIZES: [(u32, u32); 5] = [(640, 480), (480, 640), (800, 600), (512, 512), (720, 480)];
-    let seed = mixed(number);
+    let seed = splitmix64(number);
     let (width, height) = SIZES[(number % SIZES.len() as u64) as usize];
     let mut pixels = Vec::with_capacity((width * height * 3) as usize);
     let tint = [seed, seed >> 8, seed >> 16].map(|tint| (tint % 128) as u32);
@@ -236,14 +239,6 @@ fn write_picture(path: &Path, number: u64) -> Result<()> {
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(&picture)?;
     Ok(fs::write(path, jpeg)?)
-}
-
-/// SplitMix64.
-fn mixed(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
