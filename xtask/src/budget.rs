@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::judge::LEAST_ROUNDS;
 use crate::plan::Mode;
 
 /// What a bench process takes beyond a runner's: Criterion's analysis and files.
@@ -29,8 +30,8 @@ pub struct Pace {
     pub job: Duration,
     /// Everything around it in a process of its own.
     pub around: Duration,
-    /// Whether it has a bench. Who has none does two runs more a round instead,
-    /// one of them to be looked at.
+    /// Whether its times are a bench's. If not, they are those of its runs: one
+    /// more a round than else, and one to be looked at.
     pub benched: bool,
 }
 
@@ -101,21 +102,41 @@ pub fn plannable(left: Duration) -> Duration {
     left.mul_f64(PLANNED)
 }
 
-/// The divisor at which each group's fewest rounds fit its share of `time`.
-/// `groups` has the paces of each group's models, and the divisor they were
-/// measured at.
-pub fn divisors(groups: &[(Vec<Pace>, u64)], time: Duration, mode: &Mode) -> Vec<u64> {
-    let at = |(paces, measured): &(Vec<Pace>, u64), divisor: u64| {
-        let factor = *measured as f64 / divisor as f64;
-        let paces: Vec<_> = paces.iter().map(|pace| pace.times(factor)).collect();
+/// A group's paces, and the size they were measured at.
+#[derive(Debug)]
+pub struct Measured {
+    /// Of its models.
+    pub paces: Vec<Pace>,
+    /// What the job was divided by.
+    pub divisor: u64,
+    /// Whether it has to be done undivided.
+    pub whole: bool,
+}
+
+impl Measured {
+    /// What the fewest rounds take with the job divided by `divisor`.
+    fn least_cost(&self, divisor: u64, mode: &Mode) -> Duration {
+        let factor = self.divisor as f64 / divisor as f64;
+        let paces: Vec<_> = self.paces.iter().map(|pace| pace.times(factor)).collect();
         Rounds::of(mode.least_rounds, mode).cost(&paces, mode)
+    }
+}
+
+/// The divisor at which each group's fewest rounds fit its share of `time`: of
+/// what those leave that may not be divided.
+pub fn divisors(groups: &[Measured], time: Duration, mode: &Mode) -> Vec<u64> {
+    let full = |group: &Measured| group.least_cost(1, mode);
+    let whole = groups.iter().filter(|group| group.whole).map(full).sum();
+    let need = |group: &Measured| match group.whole {
+        true => Duration::ZERO,
+        false => full(group),
     };
-    let full: Vec<_> = groups.iter().map(|group| at(group, 1)).collect();
-    let shares = shares(&full, time);
-    let fit = |(group, share): (&(Vec<Pace>, u64), Duration)| {
+    let needs: Vec<_> = groups.iter().map(need).collect();
+    let shares = shares(&needs, time.saturating_sub(whole));
+    let fit = |(group, share): (&Measured, Duration)| {
         std::iter::successors(Some(1), |divisor| Some(divisor * 2))
             .take_while(|&divisor| divisor < MOST_DIVIDED)
-            .find(|&divisor| at(group, divisor) <= share)
+            .find(|&divisor| group.whole || group.least_cost(divisor, mode) <= share)
             .unwrap_or(MOST_DIVIDED)
     };
     groups.iter().zip(shares).map(fit).collect()
@@ -124,26 +145,46 @@ pub fn divisors(groups: &[(Vec<Pace>, u64)], time: Duration, mode: &Mode) -> Vec
 /// No job is divided by more: less of it would be nothing but its fixed part.
 const MOST_DIVIDED: u64 = 1024;
 
-/// The rounds of each group, within `time`: the fewest for all, and what is
-/// left to those who can use it.
+/// The rounds of each group, within `time`: the fewest for all; then, for as many
+/// groups as possible, what a verdict takes; and what is left to those who can
+/// use it.
 pub fn rounds(groups: &[Vec<Pace>], time: Duration, mode: &Mode) -> Vec<Rounds> {
-    let cost = |paces: &Vec<Pace>, number| Rounds::of(number, mode).cost(paces, mode);
-    let least: Vec<_> = groups.iter().map(|g| cost(g, mode.least_rounds)).collect();
-    let most = groups.iter().map(|g| cost(g, mode.most_rounds));
-    let extra: Vec<_> = most
-        .zip(&least)
-        .map(|(m, l)| m.saturating_sub(*l))
+    let cost = |group: usize, number| Rounds::of(number, mode).cost(&groups[group], mode);
+    let mut numbers = vec![mode.least_rounds; groups.len()];
+    let fewest = (0..groups.len()).map(|group| cost(group, mode.least_rounds));
+    let mut spare = time.saturating_sub(fewest.sum());
+
+    // Fewer than that would be of no use, so the cheapest groups come first.
+    let verdict = (LEAST_ROUNDS as u32).clamp(mode.least_rounds, mode.most_rounds);
+    let more = |group| cost(group, verdict).saturating_sub(cost(group, mode.least_rounds));
+    let mut cheapest: Vec<_> = (0..groups.len())
+        .map(|group| (more(group), group))
         .collect();
-    let spare = time.saturating_sub(least.iter().sum());
-    let shares = shares(&extra, spare);
-    let fit = |((group, least), share): ((&Vec<Pace>, &Duration), Duration)| {
-        let number = (mode.least_rounds..=mode.most_rounds)
+    cheapest.sort();
+    for (more, group) in cheapest {
+        if let Some(left) = spare.checked_sub(more) {
+            numbers[group] = verdict;
+            spare = left;
+        }
+    }
+
+    let extra = |(group, &number): (usize, &u32)| {
+        cost(group, mode.most_rounds).saturating_sub(cost(group, number))
+    };
+    let extra: Vec<_> = numbers.iter().enumerate().map(extra).collect();
+    let fit = |(group, share): (usize, Duration)| {
+        let within = cost(group, numbers[group]) + share;
+        let number = (numbers[group]..=mode.most_rounds)
             .rev()
-            .find(|&number| cost(group, number) <= *least + share)
-            .unwrap_or(mode.least_rounds);
+            .find(|&number| cost(group, number) <= within)
+            .unwrap_or(numbers[group]);
         Rounds::of(number, mode)
     };
-    groups.iter().zip(&least).zip(shares).map(fit).collect()
+    shares(&extra, spare)
+        .into_iter()
+        .enumerate()
+        .map(fit)
+        .collect()
 }
 
 /// Shares `time` out so that nobody gets more than they need, and nobody who
@@ -244,7 +285,12 @@ mod tests {
 
             let quick = Mode::QUICK;
             let time = plannable(quick.budget);
-            let measured: Vec<_> = groups.iter().map(|g| (g.clone(), 1)).collect();
+            let measured = groups.iter().map(|paces| Measured {
+                paces: paces.clone(),
+                divisor: 1,
+                whole: false,
+            });
+            let measured: Vec<_> = measured.collect();
             let divisors = divisors(&measured, time, &quick);
             let scaled = groups.iter().zip(&divisors).map(|(group, &divisor)| {
                 let pace = |pace: &Pace| pace.times(1.0 / divisor as f64);
@@ -271,9 +317,47 @@ mod tests {
             let cost = |(rounds, paces): (&Rounds, &Vec<Pace>)| rounds.cost(paces, &normal);
             let total: Duration = plan.iter().zip(&both).map(cost).sum();
             assert!(total <= time, "{workloads}: {total:?}");
-            assert!(plan[0].number >= 5, "a short job gets a verdict's rounds");
+            let judged = plan.iter().filter(|rounds| rounds.number >= 5).count();
+            assert!(
+                judged * 2 > plan.len(),
+                "{workloads}: {judged} of {}",
+                plan.len()
+            );
             assert!(plan.iter().all(|rounds| rounds.number >= 1));
         }
+    }
+
+    #[test]
+    fn a_job_that_stays_whole_has_its_time_before_the_others_share() {
+        let group = |whole| Measured {
+            paces: vec![pace(40_000); 6],
+            divisor: 1,
+            whole,
+        };
+        let mode = Mode::QUICK;
+        let time = group(true).least_cost(1, &mode) * 3;
+        let alone = divisors(&[group(false), group(false), group(false)], time, &mode);
+        assert_eq!(alone, [1, 1, 1]);
+        let tight = divisors(&[group(true), group(false)], time / 2, &mode);
+        assert_eq!(tight[0], 1);
+        assert!(tight[1] > 1, "{tight:?}");
+    }
+
+    #[test]
+    fn a_verdicts_rounds_come_before_more_rounds_for_others() {
+        let groups = [
+            vec![pace(200_000); 6],
+            vec![pace(50); 6],
+            vec![pace(900_000); 6],
+        ];
+        let mode = Mode::DEFAULT;
+        let cost = |group: usize, number| Rounds::of(number, &mode).cost(&groups[group], &mode);
+        let time = cost(0, 5) + cost(1, 5) + cost(2, 1);
+        let numbers: Vec<_> = rounds(&groups, time, &mode)
+            .iter()
+            .map(|r| r.number)
+            .collect();
+        assert_eq!(numbers, [5, 5, 1]);
     }
 
     #[test]

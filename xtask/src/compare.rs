@@ -247,6 +247,9 @@ impl Options {
         {
             groups.insert(last + 1, group);
         }
+        if self.self_check {
+            self_check::keep_whole(&mut groups);
+        }
         let mut on_cores = sweep::on_cores(groups, &self.cores);
         for sweep in sweeps {
             let points = sweep.groups(&self.settings)?;

@@ -103,9 +103,11 @@ impl<'a> Entry<'a> {
         let model = self.contestant.original();
         let long = timeout(pace.bench(mode));
         let bench = self.attempt(|means| match means {
-            Means::Model(programs) => lab.bench(programs, (model, group), mode, long),
+            Means::Model(programs) if pace.benched => {
+                lab.bench(programs, (model, group), mode, long)
+            }
             // Its samples are the times of its runs: see below.
-            Means::Outsider(_) => Ok(Vec::new()),
+            _ => Ok(Vec::new()),
         })?;
         let short = timeout(pace.run());
         let first = self.runs.len();
@@ -115,24 +117,25 @@ impl<'a> Entry<'a> {
                 self.runs.push(run);
             }
         }
-        let walls = self.runs[first..].iter().map(|run| run.wall);
+        let jobs = self.runs[first..].iter().map(|run| run.line.elapsed_ns);
         let samples = match pace.benched {
             true => bench.unwrap_or_default(),
-            false => walls.map(|wall| wall.as_nanos() as f64).collect(),
+            false => jobs.map(|ns| ns as f64).collect(),
         };
         if !samples.is_empty() {
             self.rounds.push(samples.len());
             self.samples.extend(samples);
         }
         // One that does not wait to be looked at has to be looked at more often.
-        if (number < rounds.memory || !pace.benched)
+        let hasty = self.outsider().is_some();
+        if (number < rounds.memory || hasty)
             && let Some(sight) = self.attempt(|means| match means {
                 Means::Model(programs) => lab.look(programs, group, short),
                 Means::Outsider(outsider) => lab.look_at_errand(outsider, group, short),
             })?
         {
             match self.sights.first_mut() {
-                Some(seen) if !pace.benched => seen.join(&sight),
+                Some(seen) if hasty => seen.join(&sight),
                 _ => self.sights.push(sight),
             }
         }
@@ -186,6 +189,7 @@ impl<'a> Entry<'a> {
         let resources = resources(&self.runs, &self.sights);
         let command = self.outsider().map(|outsider| outsider.command.clone());
         let job = self.contestant.group(group)?.job().to_json();
+        let from_runs = self.pace.is_some_and(|pace| !pace.benched);
         let (status, reason, time) = match self.trouble {
             Some((status, reason)) => (status, Some(reason), None),
             None => (Status::Ok, None, Some(time(self.samples, self.rounds)?)),
@@ -205,6 +209,7 @@ impl<'a> Entry<'a> {
             scaled: group.divisor > 1,
             divisor: group.divisor,
             time,
+            from_runs,
             resources: match status {
                 Status::Ok => resources,
                 // Half a measurement would look like a whole one.
@@ -250,6 +255,9 @@ pub fn resources(runs: &[Run], sights: &[Sight]) -> Resources {
 /// machine that has stalled altogether.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A job that takes this long has no bench.
+const LONG: Duration = Duration::from_millis(250);
+
 /// A group while it is measured: one job, and an entry for each model.
 #[derive(Debug)]
 pub struct Contest<'a> {
@@ -267,6 +275,20 @@ impl Contest<'_> {
     /// The paces of those that got through their first run.
     pub fn paces(&self) -> Vec<Pace> {
         self.entries.iter().filter_map(Entry::pace).collect()
+    }
+
+    /// Where even the fastest model takes [`LONG`], a bench's ten jobs a round would
+    /// be most of a comparison, and its warming up would change nothing. Then times
+    /// are those of fresh processes' jobs: for all models of the group, as the
+    /// first job on a started model is not quite any other.
+    pub fn choose_bench(&mut self) {
+        let long = self.paces().iter().all(|pace| pace.job >= LONG);
+        for entry in &mut self.entries {
+            let model = entry.outsider().is_none();
+            if let Some(pace) = &mut entry.pace {
+                pace.benched = model && !long;
+            }
+        }
     }
 
     /// What all its rounds are expected to take.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, PlottingBackend, SamplingMode};
 use suite::Workload;
@@ -117,9 +117,12 @@ fn workloads(comparison: &Comparison) -> Vec<&str> {
 
 /// Whether Criterion's pages have a cell. They have no use for the points of a
 /// sweep: each would be one more violin beside the presets'. Nor for contestants
-/// from outside: the times of whole processes are none beside those of jobs.
+/// from outside: the times of whole processes are none beside those of jobs. And
+/// Criterion takes no fewer than [`SAMPLES`].
 pub fn shown(cell: &Cell) -> bool {
-    cell.point.is_none() && cell.command.is_none()
+    let samples = cell.time.as_ref().map(|time| time.samples_ns.len());
+    let enough = samples.is_none_or(|samples| samples >= SAMPLES as usize);
+    cell.point.is_none() && cell.command.is_none() && enough
 }
 
 /// A cell's samples, if it has any, made sure to be what Criterion can take.
@@ -129,9 +132,6 @@ fn samples(cell: &Cell) -> anyhow::Result<Option<&[f64]>> {
     };
     let samples = &time.samples_ns;
     let named = || format!("{} {} {}", cell.workload, cell.model, cell.label);
-    if samples.len() < SAMPLES as usize {
-        bail!("{}: fewer than {SAMPLES} samples", named());
-    }
     let sane = samples.iter().all(|ns| ns.is_finite() && *ns > 0.0);
     ensure!(sane, "{}: a sample that is no time", named());
     Ok(Some(samples))

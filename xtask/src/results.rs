@@ -147,9 +147,13 @@ pub struct Cell {
     pub scaled: bool,
     /// By how much.
     pub divisor: u64,
-    /// How long the job takes on a started model: Criterion's samples. Or a whole
-    /// process with that job, of a contestant that is none of the models.
+    /// How long the job takes on a started model. Or a whole process with that job,
+    /// of a contestant that is none of the models.
     pub time: Option<Time>,
+    /// Whether those samples are not a bench's, but of fresh processes, one each:
+    /// the job is a long one, or a contestant's that is none of the models.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_runs: bool,
     /// The rest, from fresh processes; medians over the runs.
     #[serde(flatten)]
     pub resources: Resources,

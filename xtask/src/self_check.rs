@@ -146,6 +146,14 @@ pub fn contestants(originals: Vec<Contestant>) -> Vec<Contestant> {
     all
 }
 
+/// Sees that the job whose slowed copy has to be found is not made smaller: of
+/// five percent of a few milliseconds, the machine's own restlessness is too much.
+pub fn keep_whole(groups: &mut [Group]) {
+    for group in groups {
+        group.whole |= slowed(group).is_some();
+    }
+}
+
 /// The job of `group` with [`SLOWED_BY`] times the work, if it is the one job in
 /// which that can be said to be known.
 ///

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::baseline::{Against, Baseline};
-use crate::budget::{self, Allowance, Rounds};
+use crate::budget::{self, Allowance, Measured, Rounds};
 use crate::child::Stopped;
 use crate::contestants::Contestant;
 use crate::judge::Rules;
@@ -145,15 +145,18 @@ impl Session {
             self.progress.doing(&format!("{title} · {}", entry.model()));
             entry.try_out(&self.lab, &group.of(entry.original()), timeout)?;
         }
+        contest.choose_bench();
         Ok(())
     }
 
     /// Gives each job the size that fits the time, and says whose has changed.
     fn resize(&self, contests: &mut [Contest]) -> Vec<usize> {
-        let measured: Vec<_> = contests
-            .iter()
-            .map(|contest| (contest.paces(), contest.group.divisor))
-            .collect();
+        let measured = contests.iter().map(|contest| Measured {
+            paces: contest.paces(),
+            divisor: contest.group.divisor,
+            whole: contest.group.whole,
+        });
+        let measured: Vec<_> = measured.collect();
         let mut divisors = budget::divisors(&measured, self.plannable(), &self.mode);
         let groups: Vec<_> = contests.iter().map(|contest| &contest.group).collect();
         sweep::even_out(&groups, &mut divisors);

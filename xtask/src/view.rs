@@ -391,7 +391,11 @@ fn remarks(cell: &Cell) -> Vec<String> {
         } else {
             format!("{rounds} rounds")
         };
-        remarks.push(format!("{samples} samples in {rounds}"));
+        let whose = match cell.from_runs && cell.command.is_none() {
+            true => ", each a fresh process's one job",
+            false => "",
+        };
+        remarks.push(format!("{samples} samples in {rounds}{whose}"));
     }
     if let Some(ceiling) = cell.origin_ceiling_ns {
         remarks.push(format!("the origin alone takes {}", time(ceiling as f64)));
