@@ -49,8 +49,8 @@ pub struct Options {
     /// Puts a program of your own into the tables; can be given again
     ///
     /// In COMMAND, {urls} stands for every URL, {urls_file} for a file with them,
-    /// {into} for an empty directory, {origin} for the server, {threads} for the
-    /// number of worker threads, and {KEY} for any key of the job. A brace of its
+    /// {into} for an empty directory, {dir} for one with the job's files, {origin} for
+    /// the server, {threads} for the number of worker threads, and {KEY} for any key of the job. A brace of its
     /// own is doubled. No shell is involved.
     #[arg(long = "contestant", value_name = "NAME=COMMAND")]
     outsiders: Vec<Outsider>,

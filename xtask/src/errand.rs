@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
+use runner::inputs;
 use runner::stage::{Prepared, Stage, holds};
 use serde_json::Value;
 use suite::{Job, Outcome, WrongAnswer, download, fetch};
@@ -70,6 +71,7 @@ impl Lab {
             group.job(),
             self.origin(group),
             self.threads(group),
+            &self.inputs,
         );
         errand.map_err(|error| Trouble::failed(format!("{}: {error:#}", outsider.name)))
     }
@@ -88,6 +90,7 @@ impl Errand {
         mut job: Job,
         origin: Option<&str>,
         threads: usize,
+        inputs: &Path,
     ) -> anyhow::Result<Self> {
         let into = directory.path().join("into");
         fs::create_dir(&into).with_context(|| into.display().to_string())?;
@@ -100,6 +103,11 @@ impl Errand {
         };
         set("into", into.as_os_str());
         set("threads", threads.to_string().as_ref());
+        if inputs::to_make(&job) > 0 {
+            let own = directory.path().join("dir");
+            link_inputs(inputs, &job, &own).with_context(|| own.display().to_string())?;
+            set("dir", own.as_os_str());
+        }
         let mut prepared = None;
         if let Some(origin) = origin.filter(|_| job.workload().needs_origin()) {
             if let Job::Download(job) = &mut job {
@@ -188,6 +196,17 @@ impl Errand {
         prepared.verify(&mut outcome)?;
         Ok(Some(outcome))
     }
+}
+
+/// Gives a job's files a directory with no others in it: those of larger jobs stand
+/// beside them where they were made.
+fn link_inputs(inputs: &Path, job: &Job, own: &Path) -> anyhow::Result<()> {
+    fs::create_dir(own)?;
+    for file in inputs::list(Some(inputs), job)?.iter() {
+        let name = file.file_name().unwrap_or_default();
+        fs::hard_link(file, own.join(name)).with_context(|| file.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// All URLs of a job.

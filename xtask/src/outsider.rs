@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use runner::inputs;
 use suite::{Invalid, Job};
 
 use crate::contestants::{Contestant, Means};
@@ -143,6 +144,9 @@ pub fn check(outsiders: &[Outsider], groups: &[Group]) -> Result<(), Invalid> {
         for group in groups {
             let mut known: Vec<String> = keys(&group.full).into_keys().collect();
             known.extend(["into", "threads"].map(str::to_owned));
+            if inputs::to_make(&group.full) > 0 {
+                known.push("dir".to_owned());
+            }
             if group.workload.needs_origin() {
                 known.extend(["origin", "urls", "urls_file"].map(str::to_owned));
             }
@@ -290,8 +294,8 @@ mod tests {
         assert!(refused.contains("fetch has no {limit}") && refused.contains("{delays_ms}"));
         let refused = check(&[both.clone(), both], &groups).expect_err("two of a name");
         assert!(refused.to_string().contains("two of that name"));
-        // A directory that nobody has named.
         let files = [group(Workload::Files)];
-        assert!(check(&[outsider("x=p {dir}")], &files).is_err());
+        assert!(check(&[outsider("x=p {dir}")], &files).is_ok());
+        assert!(check(&[outsider("x=p {dir}")], &groups).is_err());
     }
 }

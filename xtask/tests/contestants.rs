@@ -224,6 +224,22 @@ fn fetches_are_checked_by_what_the_origin_has_sent() {
 }
 
 #[test]
+fn a_contestant_finds_the_files_of_the_job_and_no_others() {
+    let stage = Stage::new();
+    // Tried out first with a 64th of them.
+    let output = stage.compare(
+        &["files", "thumbnails", "--set", "files.count=128"],
+        &[
+            "all=sh -c 'test $(ls {dir} | wc -l) = {count} && cat {dir}/* > {into}/all'",
+            "some=sh -c 'test $(ls {dir} | wc -l) = 2'",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    stage.assert_cell("all", "ok", "");
+    stage.assert_cell("some", "failed", "exit status: 1");
+}
+
+#[test]
 fn what_is_no_contestant_is_refused_before_anything_is_measured() {
     let stage = Stage::new();
     for (contestants, says) in [
