@@ -1,10 +1,10 @@
 //! How a budget of time becomes job sizes and numbers of rounds.
 //!
-//! Each model's job is run once beforehand, so what a round of a group will
-//! take is known well enough to share the time out. What was promised is kept
-//! by the clock, though: see [`Allowance`].
+//! Each model's job is run once beforehand, so what a round of a group will take
+//! is known well enough to share the time out; and after every pass over the
+//! groups better, so what is left is shared out anew.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::judge::LEAST_ROUNDS;
 use crate::plan::Mode;
@@ -47,7 +47,7 @@ impl Pace {
 
     /// One bench process: its check, its warm-up and its samples. Or what is done
     /// in its place.
-    pub fn bench(self, mode: &Mode) -> Duration {
+    fn bench(self, mode: &Mode) -> Duration {
         if !self.benched {
             return self.run() * 2;
         }
@@ -62,39 +62,43 @@ impl Pace {
     }
 
     /// One run in a fresh process.
-    pub fn run(self) -> Duration {
+    fn run(self) -> Duration {
         self.around + self.job
     }
-}
 
-/// How often each thing is done in a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rounds {
-    /// Rounds, each with one bench process a model.
-    pub number: u32,
-    /// Fresh-process runs a model and round.
-    pub runs: u32,
-    /// The first so many rounds have a run that looks at memory.
-    pub memory: u32,
-}
-
-impl Rounds {
-    /// What a group does in so many rounds.
-    pub fn of(number: u32, mode: &Mode) -> Self {
-        Self {
-            number,
-            runs: LEAST_RUNS.div_ceil(number.max(1)).max(1),
-            memory: mode.memory_runs.min(number),
+    /// After which time its processes hang: ten times what they should take.
+    pub fn patience(self, mode: &Mode) -> Patience {
+        Patience {
+            bench: STALL + self.bench(mode) * 10,
+            run: STALL + self.run() * 10,
         }
     }
+}
 
-    /// What that takes, over all models of the group.
-    pub fn cost(self, paces: &[Pace], mode: &Mode) -> Duration {
-        let cost = |pace: &Pace| {
-            pace.bench(mode) * self.number + pace.run() * (self.number * self.runs + self.memory)
-        };
-        paces.iter().map(cost).sum()
-    }
+/// After which time something hangs.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// A bench process.
+    pub bench: Duration,
+    /// A run.
+    pub run: Duration,
+}
+
+/// So long a machine may stall altogether.
+const STALL: Duration = Duration::from_secs(20);
+
+/// What one round takes, by the paces of those who take part: a bench each, and two
+/// runs, one of them to look at.
+pub fn round(paces: &[Pace], mode: &Mode) -> Duration {
+    paces
+        .iter()
+        .map(|pace| pace.bench(mode) + pace.run() * 2)
+        .sum()
+}
+
+/// Runs that give times and switches, a cell and round, if there are so many rounds.
+pub fn runs(rounds: u32) -> u32 {
+    LEAST_RUNS.div_ceil(rounds.max(1)).max(1)
 }
 
 /// The time that is left to plan with.
@@ -118,7 +122,7 @@ impl Measured {
     fn least_cost(&self, divisor: u64, mode: &Mode) -> Duration {
         let factor = self.divisor as f64 / divisor as f64;
         let paces: Vec<_> = self.paces.iter().map(|pace| pace.times(factor)).collect();
-        Rounds::of(mode.least_rounds, mode).cost(&paces, mode)
+        round(&paces, mode) * mode.least_rounds
     }
 }
 
@@ -145,46 +149,61 @@ pub fn divisors(groups: &[Measured], time: Duration, mode: &Mode) -> Vec<u64> {
 /// No job is divided by more: less of it would be nothing but its fixed part.
 const MOST_DIVIDED: u64 = 1024;
 
-/// The rounds of each group, within `time`: the fewest for all; then, for as many
-/// groups as possible, what a verdict takes; and what is left to those who can
-/// use it.
-pub fn rounds(groups: &[Vec<Pace>], time: Duration, mode: &Mode) -> Vec<Rounds> {
-    let cost = |group: usize, number| Rounds::of(number, mode).cost(&groups[group], mode);
-    let mut numbers = vec![mode.least_rounds; groups.len()];
-    let fewest = (0..groups.len()).map(|group| cost(group, mode.least_rounds));
-    let mut spare = time.saturating_sub(fewest.sum());
+/// How far a group has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Course {
+    /// Rounds that are done.
+    pub done: u32,
+    /// What one more takes.
+    pub round: Duration,
+}
 
-    // Fewer than that would be of no use, so the cheapest groups come first.
+impl Course {
+    /// One more is done, and took this long. What the next one takes is the mean.
+    pub fn went(&mut self, took: Duration) {
+        self.round = (self.round * self.done + took) / (self.done + 1);
+        self.done += 1;
+    }
+
+    /// What it takes to have done so many.
+    pub fn up_to(&self, number: u32) -> Duration {
+        self.round * number.saturating_sub(self.done)
+    }
+}
+
+/// How many rounds each group will have done when the `time` that is left is over:
+/// the fewest for all; then, for as many groups as possible, what a verdict takes;
+/// and what is left is shared by those who can use it.
+pub fn rounds(groups: &[Course], time: Duration, mode: &Mode) -> Vec<u32> {
+    let least = |group: &Course| mode.least_rounds.max(group.done);
+    let mut numbers: Vec<u32> = groups.iter().map(least).collect();
+    let cost = |(group, &number): (&Course, &u32)| group.up_to(number);
+    let mut spare = time.saturating_sub(groups.iter().zip(&numbers).map(cost).sum());
+
+    // Fewer than a verdict's would be of no use, so the cheapest come first.
     let verdict = (LEAST_ROUNDS as u32).clamp(mode.least_rounds, mode.most_rounds);
-    let more = |group| cost(group, verdict).saturating_sub(cost(group, mode.least_rounds));
-    let mut cheapest: Vec<_> = (0..groups.len())
-        .map(|group| (more(group), group))
-        .collect();
+    let missing = |group: usize| groups[group].round * (verdict - numbers[group]);
+    let open = (0..groups.len()).filter(|&group| numbers[group] < verdict);
+    let mut cheapest: Vec<_> = open.map(|group| (missing(group), group)).collect();
     cheapest.sort();
-    for (more, group) in cheapest {
-        if let Some(left) = spare.checked_sub(more) {
+    for (missing, group) in cheapest {
+        if let Some(left) = spare.checked_sub(missing) {
             numbers[group] = verdict;
             spare = left;
         }
     }
 
-    let extra = |(group, &number): (usize, &u32)| {
-        cost(group, mode.most_rounds).saturating_sub(cost(group, number))
+    let room = |number: u32| mode.most_rounds.saturating_sub(number);
+    let extra = groups.iter().zip(&numbers);
+    let extra: Vec<_> = extra
+        .map(|(group, &number)| group.round * room(number))
+        .collect();
+    let more = |((group, number), share): ((&Course, u32), Duration)| {
+        let fit = share.as_nanos() / group.round.as_nanos().max(1);
+        number + u32::try_from(fit).unwrap_or(u32::MAX).min(room(number))
     };
-    let extra: Vec<_> = numbers.iter().enumerate().map(extra).collect();
-    let fit = |(group, share): (usize, Duration)| {
-        let within = cost(group, numbers[group]) + share;
-        let number = (numbers[group]..=mode.most_rounds)
-            .rev()
-            .find(|&number| cost(group, number) <= within)
-            .unwrap_or(numbers[group]);
-        Rounds::of(number, mode)
-    };
-    shares(&extra, spare)
-        .into_iter()
-        .enumerate()
-        .map(fit)
-        .collect()
+    let shares = shares(&extra, spare);
+    groups.iter().zip(numbers).zip(shares).map(more).collect()
 }
 
 /// Shares `time` out so that nobody gets more than they need, and nobody who
@@ -200,52 +219,6 @@ fn shares(needs: &[Duration], time: Duration) -> Vec<Duration> {
         left -= shares[group];
     }
     shares
-}
-
-/// What a group may take by the clock, whatever was planned.
-///
-/// The rounds that were planned may take whatever time nobody else was planned
-/// to need; if that is not enough, the last ones are dropped. More than were
-/// planned are done only within the group's own share of the time that is
-/// really left.
-#[derive(Debug)]
-pub struct Allowance {
-    share: Instant,
-    latest: Instant,
-    round_began: Option<Instant>,
-    longest_round: Duration,
-}
-
-impl Allowance {
-    /// Of a group that was planned to take `planned`, when those after it were
-    /// planned to take `others`, until `deadline`.
-    pub fn new(planned: Duration, others: Duration, deadline: Instant) -> Self {
-        let now = Instant::now();
-        let left = deadline.saturating_duration_since(now);
-        let part = match (planned + others).as_secs_f64() {
-            all if all > 0.0 => planned.as_secs_f64() / all,
-            _ => 1.0,
-        };
-        let share = left.mul_f64(part);
-        Self {
-            share: now + share,
-            latest: now + left.saturating_sub(others).max(share),
-            round_began: None,
-            longest_round: Duration::ZERO,
-        }
-    }
-
-    /// Whether one more round fits, one that was `planned` or one more, by the
-    /// longest round so far. Called before each round; the first always fits.
-    pub fn next_round(&mut self, planned: bool) -> bool {
-        let now = Instant::now();
-        let Some(began) = self.round_began.replace(now) else {
-            return true;
-        };
-        self.longest_round = self.longest_round.max(now - began);
-        let until = if planned { self.latest } else { self.share };
-        now + self.longest_round <= until
-    }
 }
 
 #[cfg(test)]
@@ -273,6 +246,22 @@ mod tests {
         assert!(shares(&[], seconds(1)).is_empty());
     }
 
+    /// The rounds of groups of these paces, and what all of them take.
+    fn planned(groups: &[Vec<Pace>], time: Duration, mode: &Mode) -> (Vec<u32>, Duration) {
+        let course = |paces: &Vec<Pace>| Course {
+            done: 0,
+            round: round(paces, mode),
+        };
+        let courses: Vec<_> = groups.iter().map(course).collect();
+        let plan = rounds(&courses, time, mode);
+        let total = courses
+            .iter()
+            .zip(&plan)
+            .map(|(course, &number)| course.up_to(number));
+        let total = total.sum();
+        (plan, total)
+    }
+
     #[test]
     fn both_budgets_hold_for_seven_workloads_and_for_twelve() {
         // Jobs from microseconds to seconds, six models each.
@@ -297,10 +286,8 @@ mod tests {
                 group.iter().map(pace).collect::<Vec<_>>()
             });
             let scaled: Vec<_> = scaled.collect();
-            let plan = rounds(&scaled, time, &quick);
-            assert!(plan.iter().all(|rounds| rounds.number == 5));
-            let cost = |(rounds, paces): (&Rounds, &Vec<Pace>)| rounds.cost(paces, &quick);
-            let total: Duration = plan.iter().zip(&scaled).map(cost).sum();
+            let (plan, total) = planned(&scaled, time, &quick);
+            assert!(plan.iter().all(|&rounds| rounds == 5));
             assert!(total <= time, "{workloads}: {total:?}");
             assert_eq!(divisors[0], 1, "a short job is never scaled");
 
@@ -313,17 +300,15 @@ mod tests {
             both.extend(waits.map(|us| vec![pace(us); 6]));
             let normal = Mode::DEFAULT;
             let time = plannable(normal.budget);
-            let plan = rounds(&both, time, &normal);
-            let cost = |(rounds, paces): (&Rounds, &Vec<Pace>)| rounds.cost(paces, &normal);
-            let total: Duration = plan.iter().zip(&both).map(cost).sum();
+            let (plan, total) = planned(&both, time, &normal);
             assert!(total <= time, "{workloads}: {total:?}");
-            let judged = plan.iter().filter(|rounds| rounds.number >= 5).count();
+            let judged = plan.iter().filter(|&&rounds| rounds >= 5).count();
             assert!(
                 judged * 2 > plan.len(),
                 "{workloads}: {judged} of {}",
                 plan.len()
             );
-            assert!(plan.iter().all(|rounds| rounds.number >= 1));
+            assert!(plan.iter().all(|&rounds| rounds >= 1));
         }
     }
 
@@ -345,42 +330,25 @@ mod tests {
 
     #[test]
     fn a_verdicts_rounds_come_before_more_rounds_for_others() {
-        let groups = [
-            vec![pace(200_000); 6],
-            vec![pace(50); 6],
-            vec![pace(900_000); 6],
-        ];
+        let course = |done, round_s| Course {
+            done,
+            round: seconds(round_s),
+        };
         let mode = Mode::DEFAULT;
-        let cost = |group: usize, number| Rounds::of(number, &mode).cost(&groups[group], &mode);
-        let time = cost(0, 5) + cost(1, 5) + cost(2, 1);
-        let numbers: Vec<_> = rounds(&groups, time, &mode)
-            .iter()
-            .map(|r| r.number)
-            .collect();
-        assert_eq!(numbers, [5, 5, 1]);
+        let groups = [course(0, 20), course(0, 1), course(0, 90)];
+        assert_eq!(rounds(&groups, seconds(100 + 5 + 90), &mode), [5, 5, 1]);
+        // The same, seen half way, when one takes longer than was thought.
+        let groups = [course(3, 30), course(3, 1), course(1, 90)];
+        assert_eq!(rounds(&groups, seconds(62), &mode), [5, 5, 1]);
+        assert_eq!(rounds(&groups, seconds(59), &mode), [3, 10, 1]);
+        // With time for everything, nobody gets more than tells more.
+        assert_eq!(rounds(&groups, seconds(10_000), &mode), [10, 10, 10]);
+        // What has been done has been done.
+        assert_eq!(rounds(&groups, Duration::ZERO, &mode), [3, 3, 1]);
     }
 
     #[test]
     fn few_rounds_still_have_three_runs() {
-        assert_eq!(Rounds::of(1, &Mode::DEFAULT).runs, 3);
-        assert_eq!(Rounds::of(2, &Mode::DEFAULT).runs, 2);
-        assert_eq!(Rounds::of(5, &Mode::DEFAULT).runs, 1);
-        assert_eq!(Rounds::of(1, &Mode::DEFAULT).memory, 1);
-    }
-
-    #[test]
-    fn the_clock_drops_rounds_and_adds_some() {
-        let mut none_left = Allowance::new(seconds(1), seconds(1), Instant::now());
-        assert!(none_left.next_round(true), "the first always fits");
-        assert!(!none_left.next_round(true));
-        let deadline = Instant::now() + seconds(1000);
-        let mut plenty = Allowance::new(seconds(1), seconds(2), deadline);
-        assert!(plenty.next_round(true) && plenty.next_round(true) && plenty.next_round(false));
-        // What the others were planned to need is theirs.
-        let mut mine = Allowance::new(Duration::ZERO, seconds(500), deadline);
-        assert!(mine.next_round(true) && mine.next_round(true));
-        assert!(!mine.next_round(false));
-        let mut theirs = Allowance::new(Duration::ZERO, seconds(1000), deadline);
-        assert!(theirs.next_round(true) && !theirs.next_round(true));
+        assert_eq!([1, 2, 3, 5].map(runs), [3, 2, 1, 1]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`compare`] is the product. It has programs built ([`contestants`]); its
 //!   [`session`] plans what they do ([`plan`], [`budget`]), has them do it in
-//!   rounds ([`measure`], [`lab`], [`child`]), and writes what came of it
+//!   rounds ([`passes`], [`measure`], [`lab`], [`child`]), and writes what came of it
 //!   ([`results`]).
 //! - [`judge`] tells differences from chance: between models ([`verdicts`]),
 //!   between runs ([`baseline`]), and where there are none ([`self_check`]).
@@ -44,6 +44,7 @@ pub mod markdown;
 pub mod measure;
 pub mod outsider;
 pub mod page;
+pub mod passes;
 pub mod plan;
 pub mod program;
 pub mod progress;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use runner::tree;
 use serde_json::Value;
 
-use crate::budget::{Allowance, Pace, Rounds};
+use crate::budget::{self, Course, Pace};
 use crate::child::Usage;
 use crate::contestants::{Contestant, Means};
 use crate::lab::{Interrupted, Lab, Run, Sight, Trouble};
@@ -92,27 +92,25 @@ impl<'a> Entry<'a> {
         lab: &Lab,
         group: &Group,
         mode: &Mode,
-        rounds: Rounds,
+        runs: u32,
         number: u32,
     ) -> Result<(), Interrupted> {
         let (Some(pace), Some(group)) = (self.pace(), self.contestant.group(group)) else {
             return Ok(());
         };
         let group = &*group;
-        let timeout = |expected: Duration| PATIENCE + expected * 10;
+        let patience = pace.patience(mode);
         let model = self.contestant.original();
-        let long = timeout(pace.bench(mode));
         let bench = self.attempt(|means| match means {
             Means::Model(programs) if pace.benched => {
-                lab.bench(programs, (model, group), mode, long)
+                lab.bench(programs, (model, group), mode, patience.bench)
             }
             // Its samples are the times of its runs: see below.
             _ => Ok(Vec::new()),
         })?;
-        let short = timeout(pace.run());
         let first = self.runs.len();
-        for _ in 0..rounds.runs + u32::from(!pace.benched) {
-            if let Some(run) = self.run(lab, group, false, short)? {
+        for _ in 0..runs + u32::from(!pace.benched) {
+            if let Some(run) = self.run(lab, group, false, patience.run)? {
                 self.outcome = Some(run.line.outcome.clone());
                 self.runs.push(run);
             }
@@ -128,10 +126,10 @@ impl<'a> Entry<'a> {
         }
         // One that does not wait to be looked at has to be looked at more often.
         let hasty = self.outsider().is_some();
-        if (number < rounds.memory || hasty)
+        if (number < mode.memory_runs || hasty)
             && let Some(sight) = self.attempt(|means| match means {
-                Means::Model(programs) => lab.look(programs, group, short),
-                Means::Outsider(outsider) => lab.look_at_errand(outsider, group, short),
+                Means::Model(programs) => lab.look(programs, group, patience.run),
+                Means::Outsider(outsider) => lab.look_at_errand(outsider, group, patience.run),
             })?
         {
             match self.sights.first_mut() {
@@ -185,14 +183,14 @@ impl<'a> Entry<'a> {
     }
 
     /// What came of it; nothing if it was neither measured nor in trouble.
-    fn cell(self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
+    fn cell(&self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
         let resources = resources(&self.runs, &self.sights);
         let command = self.outsider().map(|outsider| outsider.command.clone());
         let job = self.contestant.group(group)?.job().to_json();
         let from_runs = self.pace.is_some_and(|pace| !pace.benched);
-        let (status, reason, time) = match self.trouble {
-            Some((status, reason)) => (status, Some(reason), None),
-            None => (Status::Ok, None, Some(time(self.samples, self.rounds)?)),
+        let (status, reason, time) = match &self.trouble {
+            Some((status, reason)) => (*status, Some(reason.clone()), None),
+            None => (Status::Ok, None, Some(time(&self.samples, &self.rounds)?)),
         };
         Some(Cell {
             workload: group.workload.name().to_owned(),
@@ -215,7 +213,7 @@ impl<'a> Entry<'a> {
                 // Half a measurement would look like a whole one.
                 _ => Resources::default(),
             },
-            outcome: self.outcome.filter(|outcome| !outcome.is_null()),
+            outcome: self.outcome.clone().filter(|outcome| !outcome.is_null()),
             origin_ceiling_ns: ceiling.map(nanoseconds),
         })
     }
@@ -251,10 +249,6 @@ pub fn resources(runs: &[Run], sights: &[Sight]) -> Resources {
     }
 }
 
-/// Beyond ten times what a run took before, it hangs: and this long for a
-/// machine that has stalled altogether.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// A job that takes this long has no bench.
 const LONG: Duration = Duration::from_millis(250);
 
@@ -265,8 +259,8 @@ pub struct Contest<'a> {
     pub group: Group,
     /// The models, in the order asked for.
     pub entries: Vec<Entry<'a>>,
-    /// What it will do.
-    pub rounds: Rounds,
+    /// Runs a model and round.
+    pub runs: u32,
     /// How long the origin alone takes for the job's requests.
     pub ceiling: Option<Duration>,
 }
@@ -291,49 +285,51 @@ impl Contest<'_> {
         }
     }
 
-    /// What all its rounds are expected to take.
-    pub fn cost(&self, mode: &Mode) -> Duration {
-        self.rounds.cost(&self.paces(), mode)
+    /// What it will do: nothing more, if nobody takes part.
+    pub fn course(&self, mode: &Mode) -> Course {
+        let paces = self.paces();
+        Course {
+            done: if paces.is_empty() {
+                mode.most_rounds
+            } else {
+                0
+            },
+            round: budget::round(&paces, mode),
+        }
     }
 
-    /// Does rounds as far as `allowance` goes, calling `doing` with the model and
-    /// the round before each step. Gives the number of rounds done.
+    /// One round: each entry's part of it, in a new order. Calls `doing` with the
+    /// model before each.
     ///
     /// # Errors
     ///
     /// When interrupted: what was measured until then stays.
-    pub fn measure(
+    pub fn round(
         &mut self,
         lab: &Lab,
         mode: &Mode,
         random: &mut fastrand::Rng,
-        allowance: &mut Allowance,
-        mut doing: impl FnMut(&str, u32),
-    ) -> Result<u32, Interrupted> {
+        number: u32,
+        mut doing: impl FnMut(&str),
+    ) -> Result<(), Interrupted> {
         let mut order: Vec<usize> = (0..self.entries.len()).collect();
-        // Whatever was planned: if all is faster than that, there is time for more.
-        for number in 0..mode.most_rounds {
-            if !allowance.next_round(number < self.rounds.number) {
-                return Ok(number);
-            }
-            random.shuffle(&mut order);
-            for &entry in &order {
-                let entry = &mut self.entries[entry];
-                doing(entry.model(), number + 1);
-                let group = self.group.of(entry.original());
-                entry.round(lab, &group, mode, self.rounds, number)?;
-            }
+        random.shuffle(&mut order);
+        for entry in order {
+            let entry = &mut self.entries[entry];
+            doing(entry.model());
+            let group = self.group.of(entry.original());
+            entry.round(lab, &group, mode, self.runs, number)?;
         }
-        Ok(mode.most_rounds)
+        Ok(())
     }
 
-    /// What came of it.
-    pub fn cells(self) -> Vec<Cell> {
-        let cell = |entry: Entry| {
+    /// What has come of it so far.
+    pub fn cells(&self) -> Vec<Cell> {
+        let cell = |entry: &Entry| {
             let group = self.group.of(entry.original());
             entry.cell(&group, self.ceiling)
         };
-        self.entries.into_iter().filter_map(cell).collect()
+        self.entries.iter().filter_map(cell).collect()
     }
 }
 
@@ -355,14 +351,14 @@ fn cpu(runs: impl Iterator<Item = Usage> + Clone) -> Option<(u64, u64)> {
     Some((user, median.saturating_sub(user)))
 }
 
-fn time(samples: Vec<f64>, rounds: Vec<usize>) -> Option<Time> {
-    let (low_ns, high_ns) = median_interval(&samples)?;
+fn time(samples: &[f64], rounds: &[usize]) -> Option<Time> {
+    let (low_ns, high_ns) = median_interval(samples)?;
     Some(Time {
-        median_ns: median(&samples)?,
+        median_ns: median(samples)?,
         low_ns,
         high_ns,
-        samples_ns: samples,
-        rounds,
+        samples_ns: samples.to_owned(),
+        rounds: rounds.to_owned(),
     })
 }
 

@@ -1,11 +1,11 @@
-//! One comparison under way: tries every cell out, plans, measures, and writes
-//! after each group.
+//! One comparison under way: tries every cell out, has them measured in
+//! [passes](crate::passes), judges them, and writes what came of it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::baseline::{Against, Baseline};
-use crate::budget::{self, Allowance, Measured, Rounds};
+use crate::budget::{self, Measured};
 use crate::child::Stopped;
 use crate::contestants::Contestant;
 use crate::judge::Rules;
@@ -70,7 +70,7 @@ impl Session {
                 .filter(|contestant| contestant.group(&group).is_some())
                 .map(Entry::new)
                 .collect(),
-            rounds: Rounds::of(self.mode.least_rounds, &self.mode),
+            runs: 1,
             ceiling: None,
             group: Group {
                 divisor: if self.mode.scale && !group.whole {
@@ -83,7 +83,11 @@ impl Session {
         };
         let mut contests: Vec<_> = groups.into_iter().map(contest).collect();
         let end = match self.prepare(&mut contests) {
-            Ok(()) => self.measure(contests)?,
+            Ok(()) => {
+                let end = self.measure(&mut contests)?;
+                self.conclude(&contests);
+                end
+            }
             interrupted => interrupted,
         };
         self.comparison.run.interrupted = end.is_err();
@@ -122,10 +126,7 @@ impl Session {
                 false => Vec::new(),
             };
         }
-        let paces: Vec<_> = contests.iter().map(Contest::paces).collect();
-        let rounds = budget::rounds(&paces, self.plannable(), &self.mode);
-        for (contest, rounds) in contests.iter_mut().zip(rounds) {
-            contest.rounds = rounds;
+        for contest in contests {
             if !contest.paces().is_empty() {
                 // What takes longer than that is not worth waiting for.
                 let timeout = (self.mode.budget / 20).max(Duration::from_secs(2));
@@ -189,84 +190,31 @@ impl Session {
             Err(Stopped::Overtime(limit)) => format!("not within {}", whole_seconds(limit)),
             Err(Stopped::Failed(error)) => format!("{error:#}"),
         };
-        let note = format!("{}: the origin's own time is unknown: {why}", group.title());
-        self.progress.line(&note);
-        self.comparison.run.notes.push(note);
+        let title = group.title();
+        self.note(format!("{title}: the origin's own time is unknown: {why}"));
         Ok(None)
     }
 
-    /// Does the rounds, group by group. The outer error is a disk's, the inner
-    /// one an interruption.
-    fn measure(&mut self, contests: Vec<Contest>) -> anyhow::Result<Result<(), Interrupted>> {
-        let mut random = fastrand::Rng::with_seed(self.comparison.run.seed);
-        let costs: Vec<_> = contests.iter().map(|c| c.cost(&self.mode)).collect();
-        self.progress.plan(costs.iter().sum());
-        let began = Instant::now();
-        let deadline = self.began + self.mode.budget.mul_f64(MEASURED);
-        let groups: Vec<_> = contests.iter().map(|c| c.group.clone()).collect();
-        for (at, mut contest) in contests.into_iter().enumerate() {
-            let left = &groups[at + 1..];
-            let before: Duration = costs[..at].iter().sum();
-            let others: Duration = costs[at + 1..].iter().sum();
-            // If all took longer than planned so far, so will the others.
-            let slower = began.elapsed().as_secs_f64() / before.as_secs_f64().max(1.0);
-            let others = others.mul_f64(slower.max(1.0));
-            let allowance = Allowance::new(costs[at], others, deadline);
-            let place = (before, left);
-            let ended = self.contest(&mut contest, &mut random, allowance, place);
+    /// Puts what was measured into the comparison, for good.
+    fn conclude(&mut self, contests: &[Contest]) {
+        self.comparison.cells.clear();
+        for contest in contests {
             let cells = contest.cells();
             self.judge(&cells);
             self.comparison.cells.extend(cells);
-            self.write()?;
-            let group = &groups[at];
-            let complete = left.first().is_none_or(|next| !next.shares_table(group));
-            if ended.is_err() || complete {
-                let workload = group.workload.name();
-                self.progress.print(&match &group.point {
-                    None => report::terminal(&self.comparison, workload),
-                    Some(point) => {
-                        report::terminal_sweep(&self.comparison, workload, &point.key, group.cores)
-                    }
-                });
-            }
-            if ended.is_err() {
-                return Ok(ended);
-            }
         }
-        Ok(Ok(()))
-    }
-
-    /// Does one group's rounds; `before` is the time planned for those before it.
-    fn contest(
-        &mut self,
-        contest: &mut Contest,
-        random: &mut fastrand::Rng,
-        mut allowance: Allowance,
-        (before, left): (Duration, &[Group]),
-    ) -> Result<(), Interrupted> {
-        let title = contest.group.title();
-        let next = upcoming(left);
-        let cost = contest.cost(&self.mode);
-        let planned = contest.rounds.number;
-        let about = whole_seconds(cost);
-        let stage = format!("{title}: {planned} rounds, about {about}{next}");
-        self.progress.stage(&stage);
-        let models = contest.entries.len() as f64;
-        let mut steps = 0.0;
-        let doing = |model: &str, round: u32| {
-            let part = steps / (models * f64::from(planned));
-            self.progress.reached(before + cost.mul_f64(part.min(1.0)));
-            let what = format!("{title} · {model} · round {round}{next}");
-            self.progress.doing(&what);
-            steps += 1.0;
-        };
-        let done = contest.measure(&self.lab, &self.mode, random, &mut allowance, doing)?;
-        if done < planned {
-            let note = format!("{title}: {done} of {planned} rounds, to keep to the time");
-            self.progress.line(&note);
-            self.comparison.run.notes.push(note);
+        self.comparison.sweeps = curves::of(&self.comparison.cells, &self.comparison.verdicts);
+        let shares_table = |one: &Contest, other: &Contest| one.group.shares_table(&other.group);
+        for table in contests.chunk_by(shares_table) {
+            let group = &table[0].group;
+            let workload = group.workload.name();
+            self.progress.print(&match &group.point {
+                None => report::terminal(&self.comparison, workload),
+                Some(point) => {
+                    report::terminal_sweep(&self.comparison, workload, &point.key, group.cores)
+                }
+            });
         }
-        Ok(())
     }
 
     /// Says what differs in what was just measured, all cells of one group.
@@ -296,9 +244,7 @@ impl Session {
         match made {
             Ok(()) => self.comparison.run.criterion = Some("target/criterion".to_owned()),
             Err(Stopped::Failed(error)) => {
-                let note = format!("Criterion's pages could not be made: {error:#}");
-                self.progress.line(&note);
-                self.comparison.run.notes.push(note);
+                self.note(format!("Criterion's pages could not be made: {error:#}"));
             }
             // The results are whole, so this is still a comparison to its end.
             Err(Stopped::Interrupted | Stopped::Overtime(_)) => {
@@ -309,12 +255,11 @@ impl Session {
     }
 
     /// Writes what there is. Before there is any, results of the same name stay.
-    fn write(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn write(&mut self) -> anyhow::Result<()> {
         if self.comparison.cells.is_empty() {
             return Ok(());
         }
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
-        self.comparison.sweeps = curves::of(&self.comparison.cells, &self.comparison.verdicts);
         report::write(&self.results, &self.comparison)
     }
 
@@ -357,7 +302,13 @@ impl Session {
         ));
     }
 
-    fn plannable(&self) -> Duration {
+    /// Says what did not go as planned, now and in the results.
+    pub(crate) fn note(&mut self, note: String) {
+        self.progress.line(&note);
+        self.comparison.run.notes.push(note);
+    }
+
+    pub(crate) fn plannable(&self) -> Duration {
         budget::plannable(self.mode.budget.saturating_sub(self.began.elapsed()))
     }
 }
@@ -369,14 +320,3 @@ const FIRST_DIVISOR: u64 = 64;
 /// How often a job is tried at most, resized in between: its fixed part makes
 /// the first estimate too high, and seldom the second.
 const PASSES: u32 = 3;
-
-/// Up to here rounds are begun; the rest is for Criterion's pages.
-const MEASURED: f64 = 0.93;
-
-fn upcoming(left: &[Group]) -> String {
-    match left {
-        [] => String::new(),
-        [next] => format!(" · then {}", next.title()),
-        [next, more @ ..] => format!(" · then {} and {} more", next.title(), more.len()),
-    }
-}
