@@ -194,6 +194,14 @@ impl Allowance {
         }
     }
 
+    /// Whether so many rounds that nobody planned fit before those that are
+    /// `planned` still, by the longest round so far.
+    pub fn fits(&self, more: u32, planned: u32) -> bool {
+        let now = Instant::now();
+        let this_round = self.round_began.map_or(Duration::ZERO, |began| now - began);
+        now + self.longest_round.max(this_round) * (more + planned) <= self.latest
+    }
+
     /// Whether one more round fits, one that was `planned` or one more, by the
     /// longest round so far. Called before each round; the first always fits.
     pub fn next_round(&mut self, planned: bool) -> bool {
@@ -289,9 +297,11 @@ mod tests {
         let mut none_left = Allowance::new(seconds(1), seconds(1), Instant::now());
         assert!(none_left.next_round(true), "the first always fits");
         assert!(!none_left.next_round(true));
+        assert!(!none_left.fits(1, 0));
         let deadline = Instant::now() + seconds(1000);
         let mut plenty = Allowance::new(seconds(1), seconds(2), deadline);
         assert!(plenty.next_round(true) && plenty.next_round(true) && plenty.next_round(false));
+        assert!(plenty.fits(1, 4));
         // What the others were planned to need is theirs.
         let mut mine = Allowance::new(Duration::ZERO, seconds(500), deadline);
         assert!(mine.next_round(true) && mine.next_round(true));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use runner::tree;
 use serde_json::Value;
 
-use crate::budget::{Allowance, Pace, Rounds};
+use crate::budget::{Pace, Rounds};
 use crate::child::Usage;
 use crate::contestants::{Contestant, Means};
 use crate::lab::{Interrupted, Lab, Run, Sight, Trouble};
@@ -131,12 +131,40 @@ impl<'a> Entry<'a> {
                 Means::Outsider(outsider) => lab.look_at_errand(outsider, group, short),
             })?
         {
-            match self.sights.first_mut() {
-                Some(seen) if !pace.benched => seen.join(&sight),
-                _ => self.sights.push(sight),
-            }
+            self.sights.push(sight);
         }
         Ok(())
+    }
+
+    /// How much has been measured of it so far.
+    fn mark(&self) -> Mark {
+        Mark {
+            samples: self.samples.len(),
+            rounds: self.rounds.len(),
+            runs: self.runs.len(),
+            sights: self.sights.len(),
+        }
+    }
+
+    /// Drops what was measured between two marks.
+    fn forget(&mut self, from: &Mark, to: &Mark) {
+        self.samples.drain(from.samples..to.samples);
+        self.rounds.drain(from.rounds..to.rounds);
+        self.runs.drain(from.runs..to.runs);
+        self.sights.drain(from.sights..to.sights);
+    }
+
+    /// What was seen of it. Of a program that does not wait to be looked at, each
+    /// look shows a part: they count as one, with the most of all.
+    fn seen(&mut self) -> Vec<Sight> {
+        let mut sights = std::mem::take(&mut self.sights);
+        if self.outsider().is_some()
+            && let [first, others @ ..] = &mut sights[..]
+        {
+            others.iter().for_each(|other| first.join(other));
+            sights.truncate(1);
+        }
+        sights
     }
 
     /// One job in a fresh process.
@@ -182,8 +210,9 @@ impl<'a> Entry<'a> {
     }
 
     /// What came of it; nothing if it was neither measured nor in trouble.
-    fn cell(self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
-        let resources = resources(&self.runs, &self.sights);
+    fn cell(mut self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
+        let sights = self.seen();
+        let resources = resources(&self.runs, &sights);
         let command = self.outsider().map(|outsider| outsider.command.clone());
         let job = self.contestant.group(group)?.job().to_json();
         let (status, reason, time) = match self.trouble {
@@ -211,6 +240,7 @@ impl<'a> Entry<'a> {
                 _ => Resources::default(),
             },
             outcome: self.outcome.filter(|outcome| !outcome.is_null()),
+            disturbed: 0,
             origin_ceiling_ns: ceiling.map(nanoseconds),
         })
     }
@@ -261,6 +291,17 @@ pub struct Contest<'a> {
     pub rounds: Rounds,
     /// How long the origin alone takes for the job's requests.
     pub ceiling: Option<Duration>,
+    /// Rounds that others disturbed, and that stand all the same.
+    pub disturbed: u32,
+}
+
+/// How much has been measured of an entry, by the lengths of its lists.
+#[derive(Debug)]
+pub struct Mark {
+    samples: usize,
+    rounds: usize,
+    runs: usize,
+    sights: usize,
 }
 
 impl Contest<'_> {
@@ -274,42 +315,51 @@ impl Contest<'_> {
         self.rounds.cost(&self.paces(), mode)
     }
 
-    /// Does rounds as far as `allowance` goes, calling `doing` with the model and
-    /// the round before each step. Gives the number of rounds done.
+    /// One round: each entry's part of it, in a new order. Calls `doing` with the
+    /// model and the round before each.
     ///
     /// # Errors
     ///
     /// When interrupted: what was measured until then stays.
-    pub fn measure(
+    pub fn round(
         &mut self,
         lab: &Lab,
         mode: &Mode,
         random: &mut fastrand::Rng,
-        allowance: &mut Allowance,
+        number: u32,
         mut doing: impl FnMut(&str, u32),
-    ) -> Result<u32, Interrupted> {
+    ) -> Result<(), Interrupted> {
         let mut order: Vec<usize> = (0..self.entries.len()).collect();
-        // Whatever was planned: if all is faster than that, there is time for more.
-        for number in 0..mode.most_rounds {
-            if !allowance.next_round(number < self.rounds.number) {
-                return Ok(number);
-            }
-            random.shuffle(&mut order);
-            for &entry in &order {
-                let entry = &mut self.entries[entry];
-                doing(entry.model(), number + 1);
-                let group = self.group.of(entry.original());
-                entry.round(lab, &group, mode, self.rounds, number)?;
-            }
+        random.shuffle(&mut order);
+        for entry in order {
+            let entry = &mut self.entries[entry];
+            doing(entry.model(), number + 1);
+            let group = self.group.of(entry.original());
+            entry.round(lab, &group, mode, self.rounds, number)?;
         }
-        Ok(mode.most_rounds)
+        Ok(())
+    }
+
+    /// How much has been measured of each entry so far.
+    pub fn marks(&self) -> Vec<Mark> {
+        self.entries.iter().map(Entry::mark).collect()
+    }
+
+    /// Drops what was measured between two moments.
+    pub fn forget(&mut self, from: &[Mark], to: &[Mark]) {
+        for (entry, (from, to)) in self.entries.iter_mut().zip(from.iter().zip(to)) {
+            entry.forget(from, to);
+        }
     }
 
     /// What came of it.
     pub fn cells(self) -> Vec<Cell> {
         let cell = |entry: Entry| {
             let group = self.group.of(entry.original());
-            entry.cell(&group, self.ceiling)
+            let mut cell = entry.cell(&group, self.ceiling)?;
+            let rounds = cell.time.as_ref().map_or(0, |time| time.rounds.len());
+            cell.disturbed = self.disturbed.min(rounds as u32);
+            Some(cell)
         };
         self.entries.into_iter().filter_map(cell).collect()
     }
