@@ -19,6 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::judge::{LEAST_DIFFERENCE, Rules};
 use crate::lab::Lab;
 use crate::lock::Lock;
+use crate::neighbours::Watch;
 use crate::outsider::{self, Outsider};
 use crate::plan::{self, Group, MODELS, Mode, Setting};
 use crate::progress::Progress;
@@ -191,6 +192,7 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
             temporary,
             interrupt,
         },
+        watch: Watch::new(mode.budget),
         mode,
         began,
         progress,
@@ -290,6 +292,7 @@ impl Options {
                 took_s: 0.0,
                 interrupted: false,
                 criterion: None,
+                neighbours: None,
                 notes: Vec::new(),
             },
             host: host::host(),

@@ -103,7 +103,7 @@ pub struct Line {
 }
 
 /// What was seen of a process tree while it did a job.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sight {
     /// The most memory at once, where the system tells.
     pub memory: Option<u64>,

@@ -4,6 +4,8 @@
 //!   [`session`] plans what they do ([`plan`], [`budget`]), has them do it in
 //!   rounds ([`passes`], [`measure`], [`lab`], [`child`]), and writes what came of it
 //!   ([`results`]).
+//! - [`neighbours`] tells whether somebody else used the machine meanwhile, and
+//!   [`windows`] has rounds taken again that they have disturbed.
 //! - [`judge`] tells differences from chance: between models ([`verdicts`]),
 //!   between runs ([`baseline`]), and where there are none ([`self_check`]).
 //! - [`view`] puts the results into words, once, for [`report`]'s tables,
@@ -38,10 +40,12 @@ pub mod faults;
 pub mod host;
 pub mod interrupt;
 pub mod judge;
+pub mod known_work;
 pub mod lab;
 pub mod lock;
 pub mod markdown;
 pub mod measure;
+pub mod neighbours;
 pub mod outsider;
 pub mod page;
 pub mod passes;
@@ -61,8 +65,10 @@ pub mod stranger;
 pub mod sweep;
 pub mod sweep_view;
 pub mod units;
+pub mod used;
 pub mod verdicts;
 pub mod view;
+pub mod windows;
 pub mod workspace;
 
 use std::io::{self, Write};

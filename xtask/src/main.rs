@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use suite::Invalid;
+use xtask::known_work::Work;
 use xtask::session::End;
 use xtask::{ceiling, check, compare, download, faults, program, read, replay, report};
 
@@ -36,6 +38,14 @@ enum Command {
         workload: suite::Workload,
         /// The job, as JSON
         job: String,
+    },
+    /// Works for some milliseconds, in a known way
+    #[command(hide = true)]
+    KnownWork {
+        /// In which way
+        work: Work,
+        /// For how long
+        milliseconds: u64,
     },
     /// Replays a comparison's samples through Criterion
     #[command(hide = true)]
@@ -69,6 +79,10 @@ fn main() -> ExitCode {
             println!("{time}");
             0
         }),
+        Command::KnownWork { work, milliseconds } => {
+            work.work(Duration::from_millis(milliseconds));
+            Ok(0)
+        }
         Command::Replay { results } => replay::replay(&results).map(|()| 0),
     };
     match done {

@@ -27,6 +27,10 @@ pub fn document(comparison: &Comparison) -> String {
         escape(&run.scratch)
     ));
     text.line(format_args!("{}\n", escape(&machine(comparison))));
+    if let Some(neighbours) = &run.neighbours {
+        let words = escape(&neighbours.words());
+        text.line(format_args!("Neighbours: {words}.\n"));
+    }
     for note in &run.notes {
         text.line(format_args!("- {}", escape(note)));
     }

@@ -132,12 +132,40 @@ impl<'a> Entry<'a> {
                 Means::Outsider(outsider) => lab.look_at_errand(outsider, group, patience.run),
             })?
         {
-            match self.sights.first_mut() {
-                Some(seen) if hasty => seen.join(&sight),
-                _ => self.sights.push(sight),
-            }
+            self.sights.push(sight);
         }
         Ok(())
+    }
+
+    /// How much has been measured of it so far.
+    fn mark(&self) -> Mark {
+        Mark {
+            samples: self.samples.len(),
+            rounds: self.rounds.len(),
+            runs: self.runs.len(),
+            sights: self.sights.len(),
+        }
+    }
+
+    /// Drops what was measured between two marks.
+    fn forget(&mut self, from: &Mark, to: &Mark) {
+        self.samples.drain(from.samples..to.samples);
+        self.rounds.drain(from.rounds..to.rounds);
+        self.runs.drain(from.runs..to.runs);
+        self.sights.drain(from.sights..to.sights);
+    }
+
+    /// What was seen of it. Of a program that does not wait to be looked at, each
+    /// look shows a part: they count as one, with the most of all.
+    fn seen(&self) -> Vec<Sight> {
+        let mut sights = self.sights.clone();
+        if self.outsider().is_some()
+            && let [first, others @ ..] = &mut sights[..]
+        {
+            others.iter().for_each(|other| first.join(other));
+            sights.truncate(1);
+        }
+        sights
     }
 
     /// One job in a fresh process.
@@ -184,7 +212,7 @@ impl<'a> Entry<'a> {
 
     /// What came of it; nothing if it was neither measured nor in trouble.
     fn cell(&self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
-        let resources = resources(&self.runs, &self.sights);
+        let resources = resources(&self.runs, &self.seen());
         let command = self.outsider().map(|outsider| outsider.command.clone());
         let job = self.contestant.group(group)?.job().to_json();
         let from_runs = self.pace.is_some_and(|pace| !pace.benched);
@@ -214,6 +242,7 @@ impl<'a> Entry<'a> {
                 _ => Resources::default(),
             },
             outcome: self.outcome.clone().filter(|outcome| !outcome.is_null()),
+            disturbed: 0,
             origin_ceiling_ns: ceiling.map(nanoseconds),
         })
     }
@@ -263,6 +292,17 @@ pub struct Contest<'a> {
     pub runs: u32,
     /// How long the origin alone takes for the job's requests.
     pub ceiling: Option<Duration>,
+    /// Rounds that others disturbed, and that stand all the same.
+    pub disturbed: u32,
+}
+
+/// How much has been measured of an entry, by the lengths of its lists.
+#[derive(Debug)]
+pub struct Mark {
+    samples: usize,
+    rounds: usize,
+    runs: usize,
+    sights: usize,
 }
 
 impl Contest<'_> {
@@ -323,11 +363,26 @@ impl Contest<'_> {
         Ok(())
     }
 
+    /// How much has been measured of each entry so far.
+    pub fn marks(&self) -> Vec<Mark> {
+        self.entries.iter().map(Entry::mark).collect()
+    }
+
+    /// Drops what was measured between two moments.
+    pub fn forget(&mut self, from: &[Mark], to: &[Mark]) {
+        for (entry, (from, to)) in self.entries.iter_mut().zip(from.iter().zip(to)) {
+            entry.forget(from, to);
+        }
+    }
+
     /// What has come of it so far.
     pub fn cells(&self) -> Vec<Cell> {
         let cell = |entry: &Entry| {
             let group = self.group.of(entry.original());
-            entry.cell(&group, self.ceiling)
+            let mut cell = entry.cell(&group, self.ceiling)?;
+            let rounds = cell.time.as_ref().map_or(0, |time| time.rounds.len());
+            cell.disturbed = self.disturbed.min(rounds as u32);
+            Some(cell)
         };
         self.entries.iter().filter_map(cell).collect()
     }

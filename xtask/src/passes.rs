@@ -14,12 +14,26 @@ use crate::lab::Interrupted;
 use crate::measure::Contest;
 use crate::progress::whole_seconds;
 use crate::session::Session;
+use crate::windows::Window;
 
 /// Up to here rounds are begun; the rest is for Criterion's pages.
 const MEASURED: f64 = 0.93;
 
 /// How often what was measured so far is written.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
+
+/// Why there are no more passes.
+enum Stop {
+    Interrupted,
+    /// Results could not be written.
+    Disk(anyhow::Error),
+}
+
+impl From<Interrupted> for Stop {
+    fn from(_: Interrupted) -> Self {
+        Stop::Interrupted
+    }
+}
 
 impl Session {
     /// Does rounds until more would not tell more, or the time is over. The outer
@@ -28,44 +42,15 @@ impl Session {
         &mut self,
         contests: &mut [Contest],
     ) -> anyhow::Result<Result<(), Interrupted>> {
-        let mut random = Rng::with_seed(self.comparison.run.seed);
-        let deadline = self.began + self.mode.budget.mul_f64(MEASURED);
         let mut courses: Vec<_> = contests.iter().map(|one| one.course(&self.mode)).collect();
         let planned = budget::rounds(&courses, self.plannable(), &self.mode);
         for (contest, &number) in contests.iter_mut().zip(&planned) {
             contest.runs = budget::runs(number);
         }
-        let began = Instant::now();
-        let mut written = began;
-        for pass in 1.. {
-            let mut groups = self.pass(pass, &courses, began, deadline);
-            random.shuffle(&mut groups);
-            let mut progress = false;
-            for group in groups {
-                let course = &mut courses[group];
-                let turn = Instant::now();
-                // The first always fits: better late than nothing.
-                if course.done > 0 && turn + course.round > deadline {
-                    continue;
-                }
-                if self
-                    .turn(&mut contests[group], course.done, &mut random)
-                    .is_err()
-                {
-                    return Ok(Err(Interrupted));
-                }
-                course.went(turn.elapsed());
-                progress = true;
-                self.progress.reached(began.elapsed());
-                if written.elapsed() >= WRITE_EVERY {
-                    self.comparison.cells = contests.iter().flat_map(Contest::cells).collect();
-                    self.write()?;
-                    written = Instant::now();
-                }
-            }
-            if !progress {
-                break;
-            }
+        match self.passes(contests, &mut courses) {
+            Ok(()) => {}
+            Err(Stop::Interrupted) => return Ok(Err(Interrupted)),
+            Err(Stop::Disk(error)) => return Err(error),
         }
         for ((contest, course), &planned) in contests.iter().zip(&courses).zip(&planned) {
             if course.done < planned {
@@ -76,6 +61,47 @@ impl Session {
             }
         }
         Ok(Ok(()))
+    }
+
+    fn passes(&mut self, contests: &mut [Contest], courses: &mut [Course]) -> Result<(), Stop> {
+        let mut random = Rng::with_seed(self.comparison.run.seed);
+        let deadline = self.began + self.mode.budget.mul_f64(MEASURED);
+        let began = Instant::now();
+        let mut written = began;
+        let mut window = Window::open(&mut self.watch);
+        for pass in 1.. {
+            let mut groups = self.pass(pass, courses, began, deadline);
+            random.shuffle(&mut groups);
+            let mut went_on = false;
+            for group in groups {
+                let course = &mut courses[group];
+                let turn = Instant::now();
+                // The first always fits: better late than nothing.
+                if course.done > 0 && turn + course.round > deadline {
+                    continue;
+                }
+                let contest = &mut contests[group];
+                window.add(group, contest, course.done);
+                self.turn(contest, course.done, &mut random)?;
+                course.went(turn.elapsed());
+                went_on = true;
+                if window.is_full() {
+                    self.settle(window, contests, &mut random, deadline)?;
+                    window = Window::open(&mut self.watch);
+                }
+                self.progress.reached(began.elapsed());
+                if written.elapsed() >= WRITE_EVERY {
+                    self.comparison.cells = contests.iter().flat_map(Contest::cells).collect();
+                    self.write().map_err(Stop::Disk)?;
+                    written = Instant::now();
+                }
+            }
+            if !went_on {
+                break;
+            }
+        }
+        window.fill();
+        Ok(self.settle(window, contests, &mut random, deadline)?)
     }
 
     /// Who takes part in the next pass: those that get more rounds than they have, by
@@ -111,7 +137,7 @@ impl Session {
     }
 
     /// One round of one job.
-    fn turn(
+    pub(crate) fn turn(
         &self,
         contest: &mut Contest,
         number: u32,

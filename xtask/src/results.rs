@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::baseline::Baseline;
 use crate::curves::Sweep;
+use crate::neighbours::Neighbours;
 use crate::self_check::SelfCheck;
 use crate::verdicts;
 
@@ -78,6 +79,9 @@ pub struct Run {
     /// Where Criterion's pages were made from these data, relative to the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub criterion: Option<String>,
+    /// What is known of others' use of the machine meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<Neighbours>,
     /// What did not go as planned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -160,9 +164,16 @@ pub struct Cell {
     /// What the job came to, in the last of those runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Value>,
+    /// How many of its rounds others disturbed, and were kept all the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub disturbed: u32,
     /// How long the origin alone takes for the job's requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_ceiling_ns: Option<u64>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// One value of a sweep.

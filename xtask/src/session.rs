@@ -11,6 +11,7 @@ use crate::contestants::Contestant;
 use crate::judge::Rules;
 use crate::lab::{Interrupted, Lab};
 use crate::measure::{Contest, Entry};
+use crate::neighbours::Watch;
 use crate::plan::{Group, Mode};
 use crate::progress::{Progress, whole_seconds};
 use crate::results::{Cell, Comparison, Directory, Status};
@@ -36,6 +37,8 @@ pub struct Session {
     pub lab: Lab,
     /// How much time there is, and what for.
     pub mode: Mode,
+    /// Looks at what others use of the machine.
+    pub watch: Watch,
     /// When that time began.
     pub began: Instant,
     /// Where it is told what happens.
@@ -72,6 +75,7 @@ impl Session {
                 .collect(),
             runs: 1,
             ceiling: None,
+            disturbed: 0,
             group: Group {
                 divisor: if self.mode.scale && !group.whole {
                     FIRST_DIVISOR
@@ -82,7 +86,8 @@ impl Session {
             },
         };
         let mut contests: Vec<_> = groups.into_iter().map(contest).collect();
-        let end = match self.prepare(&mut contests) {
+        let ready = self.try_the_watch();
+        let end = match ready.and_then(|()| self.prepare(&mut contests)) {
             Ok(()) => {
                 let end = self.measure(&mut contests)?;
                 self.conclude(&contests);
@@ -111,6 +116,18 @@ impl Session {
             true => End::WithFailures,
             false => End::Well,
         })
+    }
+
+    /// Says what the readings of neighbours are worth, before anything is measured.
+    fn try_the_watch(&mut self) -> Result<(), Interrupted> {
+        self.progress.stage("looking for neighbours");
+        let remark = self.watch.try_out(self.mode.budget, &self.lab.interrupt)?;
+        let said = remark.clone();
+        let said = said.unwrap_or_else(|| self.watch.seen.error_words());
+        self.progress.line(&format!("neighbours: {said}"));
+        let notes = &mut self.comparison.run.notes;
+        notes.extend(remark.map(|remark| format!("neighbours: {remark}")));
+        Ok(())
     }
 
     /// Runs every cell once, for its answer and its pace, and plans with that.
@@ -259,6 +276,7 @@ impl Session {
         if self.comparison.cells.is_empty() {
             return Ok(());
         }
+        self.comparison.run.neighbours = Some(self.watch.seen.clone());
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
         report::write(&self.results, &self.comparison)
     }
@@ -296,6 +314,8 @@ impl Session {
                 .collect();
             self.progress.print(&format!("{}:{lines}\n", finding.title));
         }
+        let neighbours = self.watch.seen.words();
+        self.progress.print(&format!("neighbours: {neighbours}"));
         self.progress.print(&format!(
             "{how} {took}; results are in {path}:\n  {path}/{}",
             Directory::PAGE

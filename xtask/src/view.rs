@@ -8,7 +8,7 @@ use crate::judge::LEAST_ROUNDS;
 use crate::plan::{BASELINE, plain};
 use crate::results::{Cell, Comparison, Status};
 use crate::units::{count, memory, percent, ratio, time};
-use crate::verdicts;
+use crate::{neighbours, verdicts};
 
 /// What a figure that is missing reads.
 pub const NONE: &str = "-";
@@ -489,6 +489,7 @@ fn notes(cell: &Cell, beside_outsiders: bool, own_keys: &[String]) -> String {
             files => notes.push(format!("{files} {spoiled}")),
         }
     }
+    notes.extend(neighbours::note(cell));
     if cell.resources.peak_memory_bytes.is_none()
         && let Some(why) = &cell.resources.memory_method
     {
