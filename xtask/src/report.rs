@@ -68,7 +68,8 @@ pub fn write(directory: &Directory, comparison: &Comparison) -> anyhow::Result<(
 
 fn write_texts(directory: &Directory, comparison: &Comparison) -> anyhow::Result<()> {
     directory.write_text(Directory::MARKDOWN, &markdown::document(comparison))?;
-    directory.write_text(Directory::PAGE, &page::page(comparison)?)
+    let page = page::page_at(comparison, Some(directory.path()))?;
+    directory.write_text(Directory::PAGE, &page)
 }
 
 /// The table of one workload for a terminal, with what it needs to be read.
