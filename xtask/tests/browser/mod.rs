@@ -396,6 +396,14 @@ impl Tab<'_> {
         BASE64_STANDARD.decode(data).expect("it is base64")
     }
 
+    /// Scrolls until what a CSS selector finds first is at the top.
+    pub fn scroll_to(&mut self, selector: &str) {
+        self.evaluate(&format!(
+            "document.querySelector({}).scrollIntoView({{behavior: 'instant'}})",
+            json!(selector)
+        ));
+    }
+
     /// Every complaint so far: errors and warnings in the console, and exceptions
     /// that nobody caught.
     pub fn complaints(&mut self) -> Vec<String> {
