@@ -3,8 +3,12 @@
 //! Both axes are logarithmic: what is swept mostly doubles, and the models are
 //! mostly some times apart. Values that are no numbers stand side by side.
 
+mod crossings;
+
 use askama::Template;
 use serde_json::Value;
+
+pub use crossings::Crossing;
 
 use crate::plan::{MODELS, plain};
 
@@ -12,12 +16,20 @@ use crate::plan::{MODELS, plain};
 #[derive(Debug, Template)]
 #[template(path = "chart.html")]
 pub struct Chart {
+    /// What to call it within the page.
+    pub id: String,
+    /// What it shows.
+    pub title: String,
+    /// The same in words.
+    pub description: String,
     /// The values, from left to right.
     pub across: Vec<Tick>,
     /// Some figures, from bottom to top.
     pub up: Vec<Tick>,
     /// A line for each series that has any dots.
     pub lines: Vec<Line>,
+    /// Where one line overtakes another.
+    pub crossings: Vec<Crossing>,
 }
 
 /// A text at a place on an axis.
@@ -36,6 +48,8 @@ pub struct Line {
     pub name: String,
     /// Which of the page's colours it has.
     pub colour: usize,
+    /// Which strokes it is drawn with, for whoever sees no colours.
+    pub dashes: &'static str,
     /// Dots in a row with nothing missing between them, as `points` of a polyline.
     pub pieces: Vec<String>,
     /// Each dot, and from where to where its interval goes.
@@ -87,6 +101,18 @@ const RIGHT: f64 = 400.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 232.0;
 
+/// Strokes and gaps of each colour's lines.
+const DASHES: [&str; COLOURS] = ["1 4", "none", "9 3", "none", "5 3", "12 3 2 3", "3 3"];
+
+/// How many colours the page has for lines.
+const COLOURS: usize = MODELS.len() + 1;
+
+/// Which of the page's colours a model has; whoever is none of ours has the last.
+pub fn colour(model: &str) -> usize {
+    let place = MODELS.iter().position(|known| *known == model);
+    place.unwrap_or(MODELS.len())
+}
+
 /// The least way from one name to the next.
 const NAME_HEIGHT: f64 = 14.0;
 
@@ -135,12 +161,11 @@ impl Chart {
             }
             pieces.retain(|piece| !piece.is_empty());
             let last = placed.last()?;
+            let colour = colour(&series.name);
             Some(Line {
                 name: series.name.clone(),
-                colour: MODELS
-                    .iter()
-                    .position(|model| *model == series.name)
-                    .unwrap_or(0),
+                colour,
+                dashes: DASHES[colour],
                 pieces,
                 name_at: (last.x + 8.0, last.y),
                 dots: placed,
@@ -149,6 +174,10 @@ impl Chart {
         let mut lines: Vec<Line> = series.iter().filter_map(line).collect();
         spread(&mut lines);
         Some(Self {
+            id: String::new(),
+            title: String::new(),
+            description: String::new(),
+            crossings: Vec::new(),
             up: round_figures(least / unit, most / unit)
                 .into_iter()
                 .map(|figure| figure * unit)
@@ -184,7 +213,7 @@ fn across(values: &[Value]) -> Vec<Tick> {
 
 /// Figures to read an axis by: 1, 2 and 5 with any number of zeros, or as few
 /// of these as do.
-fn round_figures(least: f64, most: f64) -> Vec<f64> {
+pub fn round_figures(least: f64, most: f64) -> Vec<f64> {
     const ENOUGH: usize = 6;
     let (first, last) = (least.log10().floor() as i32, most.log10().ceil() as i32);
     let of = |steps: &[f64]| -> Vec<f64> {

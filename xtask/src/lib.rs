@@ -9,7 +9,8 @@
 //! - [`judge`] tells differences from chance: between models ([`verdicts`]),
 //!   between runs ([`baseline`]), and where there are none ([`self_check`]).
 //! - [`view`] puts the results into words, once, for [`report`]'s tables,
-//!   [`markdown`] and [`page`]; [`replay`] puts them into Criterion's pages.
+//!   [`markdown`] and [`page`]; [`replay`] puts them into Criterion's pages, and
+//!   [`serve`] shows all of these to a browser elsewhere.
 //! - [`outsider`] is any other program that takes part in a comparison: it is sent
 //!   on an [`errand`]. [`program`] measures one alone. Either is a [`stranger`].
 //! - [`sweep`] repeats a job over a list of values; [`curves`] makes curves and
@@ -59,6 +60,7 @@ pub mod report;
 pub mod results;
 pub mod samples;
 pub mod self_check;
+pub mod serve;
 pub mod session;
 pub mod statistics;
 pub mod stranger;

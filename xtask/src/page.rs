@@ -1,32 +1,122 @@
 //! `index.html`: one self-contained file. Every text in it is escaped by the
-//! template library; nothing is fetched from anywhere.
+//! template library; nothing is fetched from anywhere, and a policy within the page
+//! has browsers refuse whatever is not ours.
+
+pub mod distribution;
+pub mod glance;
+pub mod job;
+pub mod marks;
+pub mod stories;
+
+use std::path::Path;
 
 use anyhow::Context;
 use askama::Template;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
 
+pub use crate::chart::colour;
 use crate::markdown::machine;
 use crate::replay;
 use crate::results::Comparison;
-use crate::sweep_view::{self, RULE, SweepView};
-use crate::view::{self, Finding, Row, Table};
+use crate::sweep_view::RULE;
+use crate::view::{self, Finding, Row};
+use glance::Panel;
+use job::Workload;
+use marks::Mark;
+
+/// The page's styles, a file a part of it.
+const STYLES: [&str; 1] = [include_str!("../templates/page.css")];
+
+/// Its scripts. All of it can be read without them, too.
+const SCRIPTS: [&str; 1] = [include_str!("../templates/page.js")];
 
 #[derive(Template)]
 #[template(path = "index.html")]
 struct Page<'a> {
     comparison: &'a Comparison,
+    /// Where the page lies, if it does.
+    directory: Option<&'a Path>,
     machine: String,
+    marks: Vec<Mark>,
+    models: Vec<&'a str>,
+    panels: Vec<Panel>,
     findings: Vec<Finding>,
-    tables: Vec<Table>,
-    sweeps: Vec<SweepView>,
+    workloads: Vec<Workload>,
+    data: String,
+}
+
+/// Criterion's pages of the same samples.
+#[derive(Debug, PartialEq)]
+enum Pages {
+    /// The way to them from the page.
+    Here(String),
+    /// They are not on this machine, or are another comparison's; this makes them.
+    Missing(String),
 }
 
 impl Page<'_> {
-    /// The way to Criterion's pages of a group, if they were made: from
-    /// `results/NAME/`, where the page lies.
-    fn criterion(&self, group: &str) -> Option<String> {
-        let home = self.comparison.run.criterion.as_ref()?;
-        Some(format!("../../{home}/{}", replay::page(group).display()))
+    /// The parts of the page that are about no single workload, as far as this
+    /// comparison has them: their anchors and titles, for the navigation.
+    fn parts(&self) -> Vec<(&'static str, &'static str)> {
+        vec![("glance", "At a glance")]
     }
+
+    /// The presets to choose from, by what they are called in the data and on the
+    /// page: that about cost first. Of one alone there is no choice.
+    fn presets(&self) -> Vec<(&'static str, &'static str)> {
+        let has = |preset: &str| {
+            let mut cells = self.comparison.cells.iter();
+            cells.any(|cell| cell.point.is_none() && cell.preset == preset)
+        };
+        match has("heavy") && has("article") {
+            true => vec![("heavy", "heavy"), ("article", "article"), ("", "both")],
+            false => Vec::new(),
+        }
+    }
+
+    /// What browsers let this page do: run its own scripts, and nothing else.
+    fn policy(&self) -> String {
+        let hashes = SCRIPTS.map(|script| {
+            let hash = BASE64_STANDARD.encode(Sha256::digest(script));
+            format!("'sha256-{hash}'")
+        });
+        format!(
+            "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data:; \
+             base-uri 'none'; form-action 'none'",
+            hashes.join(" ")
+        )
+    }
+
+    /// Criterion's page of `group`, `report` for all of them. Nothing of a page that
+    /// lies nowhere.
+    fn criterion(&self, group: &str) -> Option<Pages> {
+        let run = &self.comparison.run;
+        let home = run.criterion.as_deref().unwrap_or("target/criterion");
+        let way = Path::new("../..").join(home);
+        let there = self.directory?.join(&way);
+        let page = match group {
+            "report" => Path::new("report/index.html").to_owned(),
+            group => replay::page(group),
+        };
+        let is_here = replay::made_from(&there, run) && there.join(&page).is_file();
+        Some(match is_here {
+            true => Pages::Here(way.join(page).display().to_string()),
+            false => Pages::Missing(format!("cargo xtask report {} --criterion", run.name)),
+        })
+    }
+}
+
+/// Where a job is on the page.
+pub fn anchor(workload: &str, label: &str) -> String {
+    slug(&format!("{workload}-{label}"))
+}
+
+/// A name as an anchor.
+pub fn slug(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    name.replace(|c| !fits(c), "-")
 }
 
 /// The page of a comparison.
@@ -35,12 +125,34 @@ impl Page<'_> {
 ///
 /// When the template cannot be rendered, which only a bug could bring about.
 pub fn page(comparison: &Comparison) -> anyhow::Result<String> {
+    page_at(comparison, None)
+}
+
+/// The page of a comparison whose files are in `directory`: what lies beside its
+/// data is on it, too.
+///
+/// # Errors
+///
+/// As [`page`].
+pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Result<String> {
     let page = Page {
         comparison,
+        directory,
         machine: machine(comparison),
+        marks: marks::marks(comparison),
+        models: glance::models(comparison),
+        panels: glance::panels(comparison),
         findings: view::findings(comparison),
-        tables: view::tables(comparison),
-        sweeps: sweep_view::sweeps(comparison),
+        workloads: job::workloads(comparison),
+        data: data(comparison)?,
     };
     page.render().context("the page's template")
+}
+
+/// The comparison as JSON that may stand within HTML: no text in it ends its
+/// element, or begins a comment.
+fn data(comparison: &Comparison) -> anyhow::Result<String> {
+    let json = serde_json::to_string(comparison).context("results as JSON")?;
+    // Outside of texts, JSON has none of these.
+    Ok(json.replace('<', "\\u003c"))
 }

@@ -21,11 +21,23 @@ use crate::budget::SAMPLES;
 use crate::child::{self, Limits, Stopped};
 use crate::interrupt::Interrupt;
 use crate::lab::last_words;
-use crate::results::{Cell, Comparison, Directory};
+use crate::results::{Cell, Comparison, Directory, Run, write_whole};
 
 /// A page of Criterion's, relative to its home.
 pub fn page(group: &str) -> PathBuf {
     Path::new(group).join("report").join("index.html")
+}
+
+/// The file in Criterion's home that says whose pages they are.
+const MADE_FROM: &str = "made-from.json";
+
+/// Whether Criterion's pages in `home` are those of this very run.
+pub fn made_from(home: &Path, run: &Run) -> bool {
+    let text = fs::read(home.join(MADE_FROM));
+    let made: Option<Run> = text
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok());
+    made.is_some_and(|made| (made.name, made.started) == (run.name.clone(), run.started.clone()))
 }
 
 /// Makes Criterion's pages in `home` from the data in `results`, in a child.
@@ -47,15 +59,26 @@ pub fn make(results: &Directory, home: &Path, interrupt: &Interrupt) -> Result<(
     };
     let done = child::run(&mut run().map_err(Stopped::Failed)?, &limits, None)?;
     if done.status.success() {
-        return Ok(());
+        return note_origin(results, home).map_err(Stopped::Failed);
     }
     let said = last_words(&done.stderr);
     Err(Stopped::Failed(anyhow::anyhow!("{}: {said}", done.status)))
 }
 
+/// Notes whose pages they are.
+fn note_origin(results: &Directory, home: &Path) -> anyhow::Result<()> {
+    let run = results.read()?.run;
+    let json = serde_json::to_string(&run).context("a run as JSON")?;
+    write_whole(&home.join(MADE_FROM), &json)
+}
+
 /// Takes away what an earlier comparison left: Criterion would list it beside
 /// this one's, and draw its figures into the same plots.
 fn remove_stale(home: &Path) -> io::Result<()> {
+    match fs::remove_file(home.join(MADE_FROM)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let groups = Workload::ALL.iter().map(|workload| workload.name());
     for stale in groups.chain(["report"]) {
         match fs::remove_dir_all(home.join(stale)) {

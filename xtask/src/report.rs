@@ -1,18 +1,23 @@
 //! `cargo xtask report`: the files that are made from the data alone.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use comfy_table::{
     Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle,
 };
 
+use crate::child::Stopped;
+use crate::interrupt::Interrupt;
+use crate::lock::Lock;
 use crate::results::{Comparison, Directory, safe_name};
+use crate::serve::Server;
 use crate::sweep_view::SweepView;
 use crate::view::{self, Row, Section};
-use crate::{markdown, page, readme, workspace};
+use crate::{markdown, page, readme, replay, workspace};
 
 /// Makes comparison.md and index.html again, from comparison.json alone.
 #[derive(Debug, Args)]
@@ -23,6 +28,20 @@ pub struct Options {
     /// Shows the page in a browser
     #[arg(long)]
     open: bool,
+    /// Serves results and Criterion's pages on the loopback interface, until Ctrl-C
+    #[arg(long)]
+    serve: bool,
+    /// The port to serve on; a free one, if not given
+    #[arg(
+        long,
+        requires = "serve",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    port: u16,
+    /// Makes Criterion's pages from these data first, instead of those there are
+    #[arg(long)]
+    criterion: bool,
     /// Puts the table into README.md as well
     #[arg(long)]
     readme: bool,
@@ -38,22 +57,56 @@ pub struct Options {
 /// When there are no results, or the files cannot be written.
 pub fn report(options: &Options) -> anyhow::Result<()> {
     let root = workspace::root();
-    let results = options.output.as_deref().unwrap_or(&root).join("results");
+    let output = options.output.as_deref().unwrap_or(&root);
+    let results = output.join("results");
     let directory = match &options.name {
         Some(name) => Directory::open(results.join(name))?,
         None => Directory::latest(&results)?,
     };
     let comparison = directory.read()?;
+    if options.criterion {
+        make_criterion_pages(&directory, output)?;
+    }
     write_texts(&directory, &comparison)?;
     if options.readme {
         readme::update(&root.join("README.md"), &comparison)?;
     }
     let page = directory.path().join(Directory::PAGE);
+    if options.serve {
+        return serve(&directory, output, options);
+    }
     crate::print(&page.display().to_string());
     if options.open {
-        open(&page)?;
+        open(page.as_os_str())?;
     }
     Ok(())
+}
+
+fn serve(directory: &Directory, output: &Path, options: &Options) -> anyhow::Result<()> {
+    let interrupt = Interrupt::install().context("cannot notice Ctrl-C")?;
+    let server = Server::bind(output, options.port)?;
+    let name = directory.path().file_name().unwrap_or_default();
+    let url = server.url(&format!("results/{}/{}", name.display(), Directory::PAGE));
+    crate::print(&url);
+    if options.open {
+        open(url.as_ref())?;
+    }
+    server.run(&interrupt)
+}
+
+fn make_criterion_pages(directory: &Directory, output: &Path) -> anyhow::Result<()> {
+    let target = output.join("target");
+    std::fs::create_dir_all(&target)
+        .with_context(|| format!("cannot make {}", target.display()))?;
+    // A comparison makes its own there when it is done.
+    let _lock = Lock::acquire(&target.join("paces.lock"))?;
+    let interrupt = Interrupt::install().context("cannot notice Ctrl-C")?;
+    match replay::make(directory, &target.join("criterion"), &interrupt) {
+        Ok(()) => Ok(()),
+        Err(Stopped::Failed(error)) => Err(error.context("Criterion's pages could not be made")),
+        Err(Stopped::Interrupted) => bail!("interrupted: Criterion's pages are not made"),
+        Err(Stopped::Overtime(limit)) => bail!("Criterion's pages took more than {limit:?}"),
+    }
 }
 
 /// Writes all three files. The page comes last: it stands for them.
@@ -68,7 +121,8 @@ pub fn write(directory: &Directory, comparison: &Comparison) -> anyhow::Result<(
 
 fn write_texts(directory: &Directory, comparison: &Comparison) -> anyhow::Result<()> {
     directory.write_text(Directory::MARKDOWN, &markdown::document(comparison))?;
-    directory.write_text(Directory::PAGE, &page::page(comparison)?)
+    let page = page::page_at(comparison, Some(directory.path()))?;
+    directory.write_text(Directory::PAGE, &page)
 }
 
 /// The table of one workload for a terminal, with what it needs to be read.
@@ -189,7 +243,7 @@ fn grid(view: &view::Table) -> Table {
     table
 }
 
-fn open(page: &Path) -> anyhow::Result<()> {
+fn open(page: &OsStr) -> anyhow::Result<()> {
     let opener = match cfg!(target_os = "macos") {
         true => "open",
         false => "xdg-open",

@@ -115,14 +115,15 @@ impl SweepView {
                 format!("sweep-{name}-{cores}"),
             ),
         };
+        let figures = KINDS.iter().map(|kind| figure(sweep, &anchor, kind));
         Self {
+            figures: figures.collect(),
             title,
             key: sweep.key.clone(),
             anchor,
             job: view::parameters(&sweep.job),
             remarks: remarks(sweep, cells),
             values: sweep.values.iter().map(plain).collect(),
-            figures: KINDS.iter().map(|kind| figure(sweep, kind)).collect(),
             crossovers: match &*sweep.crossovers {
                 [] if rounds(sweep, cells).is_some_and(|(_, most)| most < LEAST_ROUNDS) => {
                     vec![format!(
@@ -166,7 +167,7 @@ fn remarks(sweep: &Sweep, cells: &[Cell]) -> Vec<String> {
     remarks
 }
 
-fn figure(sweep: &Sweep, kind: &Kind) -> Figure {
+fn figure(sweep: &Sweep, anchor: &str, kind: &Kind) -> Figure {
     let at = |curve: &Curve, value: &Value| curve.at(value).and_then(kind.of);
     let least = |value: &Value| {
         let all = sweep.curves.iter().filter_map(|curve| at(curve, value));
@@ -215,11 +216,29 @@ fn figure(sweep: &Sweep, kind: &Kind) -> Figure {
         }
     };
     let series: Vec<Series> = sweep.curves.iter().map(series).collect();
+    let mut chart = Chart::new(&sweep.values, &series, kind.unit, kind.text);
+    if let Some(chart) = &mut chart {
+        chart.id = format!("{anchor}-{}", kind.name);
+        chart.title = format!("{} of {} by {}", kind.name, sweep.workload, sweep.key);
+        chart.description = description(&series);
+        if kind.name == "time" {
+            chart.mark(&sweep.crossovers);
+        }
+    }
     Figure {
         name: kind.name,
         rows: sweep.curves.iter().map(row).collect(),
-        chart: Chart::new(&sweep.values, &series, kind.unit, kind.text),
+        chart,
     }
+}
+
+/// All dots of a chart in words.
+fn description(series: &[Series]) -> String {
+    let dots = series
+        .iter()
+        .flat_map(|series| series.dots.iter().flatten());
+    let titles: Vec<&str> = dots.map(|dot| &*dot.title).collect();
+    titles.join("; ")
 }
 
 fn sentence(crossover: &Crossover, sweep: &Sweep) -> String {

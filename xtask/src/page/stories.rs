@@ -1,0 +1,110 @@
+//! What each job is and why anyone cares, for readers who have never seen it.
+
+use suite::Workload;
+
+/// Three sentences: what is done, what that costs, and where one meets it.
+pub fn story(workload: Workload) -> [&'static str; 3] {
+    match workload {
+        Workload::Counter => [
+            "Several workers add 1 to one shared counter, behind a lock, with an atomic \
+             instruction, or with no guard at all.",
+            "The adding costs nothing, so what is measured is how dearly the workers pay for \
+             taking turns, and what is lost when they do not.",
+            "Every cache, statistic and connection count that several units share is this job.",
+        ],
+        Workload::Pipeline => [
+            "Producers put items into a queue that holds only so many, and consumers take them \
+             out until all have been processed.",
+            "A full queue has to hold producers back and an empty one consumers, and each of \
+             these waits is a wake-up that somebody pays for.",
+            "Log shippers, build steps and stream processors are such queues from end to end.",
+        ],
+        Workload::Primes => [
+            "A pool of workers counts the primes of a range by trial division.",
+            "Nothing is shared and nobody waits, so this shows whether a model uses all the \
+             cores, and what it takes to divide the work.",
+            "Compression, parsing and simulation look like this when they are given one core each.",
+        ],
+        Workload::Exchange => [
+            "A writer sends messages over a queue, then stores an integer, then sends an end \
+             marker; the reader has to see all of it, in that order.",
+            "It costs what handing a message over costs, which between processes is a copy and \
+             a call into the kernel.",
+            "Two services on one machine, or a plug-in in a process of its own, talk like this.",
+        ],
+        Workload::Fetch => [
+            "Some URLs that answer after different delays are fetched all at once.",
+            "Whoever waits well is done when the slowest answer is there; whoever waits in turn \
+             pays for the sum of them.",
+            "A page that asks five services before it can answer is as fast as this.",
+        ],
+        Workload::Offload => [
+            "Blocking calls have to be made while a heartbeat goes on, handed to a pool or made \
+             inline, by mistake.",
+            "A pool costs threads and a hand-over for each call; without one, everything else \
+             stops for as long as the call takes.",
+            "Database drivers, name look-ups and file systems block, and async code calls them.",
+        ],
+        Workload::Download => [
+            "Images go from an HTTP server into a directory, at most so many at once, and every \
+             one of them is verified.",
+            "Sockets, disk and a limit come together here, so it shows a model with the library \
+             that its users would take, and not the model alone.",
+            "Crawlers, mirrors and package managers do this all day.",
+        ],
+        Workload::PingPong => [
+            "A token goes round a ring of units, and each of them sleeps until it arrives.",
+            "Only one unit has anything to do at any time, so this is the price of a switch from \
+             one to the next.",
+            "Chains of actors, of filters or of remote calls hand one request along like this.",
+        ],
+        Workload::Sleepers => [
+            "Many units wait at once, each for the same while, and have to wake in time.",
+            "They do nothing else, so this is what it costs to have a unit at all, above all in \
+             memory.",
+            "Servers with open but quiet connections are full of such sleepers.",
+        ],
+        Workload::Echo => [
+            "A TCP server sends back what its clients send, over many connections that are all \
+             open at once.",
+            "Each message is a wake-up for hardly any work, which is what schedulers and \
+             readiness queues are made for.",
+            "Chats, brokers and proxies are this with more logic in the middle.",
+        ],
+        Workload::Files => [
+            "Local files are read, hashed and their lines counted, the biggest first.",
+            "Reading blocks and hashing computes, so each file is both a call to hand over and \
+             a core to keep busy.",
+            "Backup tools, indexers and build systems begin with this.",
+        ],
+        Workload::Thumbnails => [
+            "JPEG images are decoded, made small and encoded again.",
+            "That is real computing in uneven pieces, so it shows how well a model spreads work \
+             whose size it cannot know.",
+            "Every photo library does it, and so does whoever lets people upload pictures.",
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_job_is_told_in_three_sentences_of_its_own() {
+        let mut told = Vec::new();
+        for &workload in Workload::ALL {
+            for sentence in story(workload) {
+                assert!(sentence.ends_with('.'), "{workload}: {sentence}");
+                let ends = sentence.matches(['.', '!', '?']).count();
+                assert_eq!(ends, 1, "{workload}: {sentence}");
+                assert!(sentence.starts_with(char::is_uppercase), "{sentence}");
+                assert!(!sentence.contains("  "), "{sentence}");
+                told.push(sentence);
+            }
+        }
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(told.len(), Workload::ALL.len() * 3);
+    }
+}
