@@ -116,7 +116,8 @@ impl Queue {
             true => self.ready.iter().position(free),
             false => None,
         };
-        if let Some(transfer) = at.and_then(|at| self.ready.remove(at)) {
+        if let Some(mut transfer) = at.and_then(|at| self.ready.remove(at)) {
+            transfer.taken_up.get_or_insert(now);
             self.running += 1;
             let host = self.hosts.entry(transfer.host().to_owned()).or_default();
             host.running += 1;
