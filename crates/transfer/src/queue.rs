@@ -281,6 +281,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_taken_up_once_however_often_it_begins() {
+        let (first, again) = (Instant::now(), Instant::now() + Duration::from_secs(1));
+        let mut queue = queue("http://h/a\n", &Options::default());
+        let running = begin(&mut queue, first);
+        assert_eq!(running[0].taken_up, Some(first));
+        rest(&mut queue, running, &Next::Now, first);
+        assert_eq!(begin(&mut queue, again)[0].taken_up, Some(first));
+    }
+
+    #[test]
     fn after_a_stop_nothing_begins() {
         let now = Instant::now();
         let mut queue = queue("http://h/a\nhttp://h/b\n", &Options::default());
