@@ -5,9 +5,13 @@ use std::time::Duration;
 use runner::tree;
 use serde_json::Value;
 
+use crate::bottleneck::{self, OriginAlone, Seen};
 use crate::budget::{self, Course, Pace};
 use crate::child::Usage;
+use crate::cold;
+use crate::completion::Completion;
 use crate::contestants::{Contestant, Means};
+use crate::cores;
 use crate::lab::{Interrupted, Lab, Run, Sight, Trouble};
 use crate::outsider::Outsider;
 use crate::plan::{Group, Mode};
@@ -23,6 +27,8 @@ pub struct Entry<'a> {
     samples: Vec<f64>,
     rounds: Vec<usize>,
     runs: Vec<Run>,
+    /// How many of the runs each round gave.
+    run_rounds: Vec<usize>,
     sights: Vec<Sight>,
     outcome: Option<Value>,
 }
@@ -38,6 +44,7 @@ impl<'a> Entry<'a> {
             samples: Vec::new(),
             rounds: Vec::new(),
             runs: Vec::new(),
+            run_rounds: Vec::new(),
             sights: Vec::new(),
             outcome: None,
         }
@@ -115,6 +122,7 @@ impl<'a> Entry<'a> {
                 self.runs.push(run);
             }
         }
+        self.run_rounds.push(self.runs.len() - first);
         let jobs = self.runs[first..].iter().map(|run| run.line.elapsed_ns);
         let samples = match pace.benched {
             true => bench.unwrap_or_default(),
@@ -142,6 +150,7 @@ impl<'a> Entry<'a> {
         Mark {
             samples: self.samples.len(),
             rounds: self.rounds.len(),
+            run_rounds: self.run_rounds.len(),
             runs: self.runs.len(),
             sights: self.sights.len(),
         }
@@ -151,6 +160,7 @@ impl<'a> Entry<'a> {
     fn forget(&mut self, from: &Mark, to: &Mark) {
         self.samples.drain(from.samples..to.samples);
         self.rounds.drain(from.rounds..to.rounds);
+        self.run_rounds.drain(from.run_rounds..to.run_rounds);
         self.runs.drain(from.runs..to.runs);
         self.sights.drain(from.sights..to.sights);
     }
@@ -210,16 +220,35 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The median of its time so far, unless it is in trouble.
+    fn median(&self) -> Option<f64> {
+        median(&self.samples).filter(|_| self.trouble.is_none())
+    }
+
     /// What came of it; nothing if it was neither measured nor in trouble.
-    fn cell(&self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
+    fn cell(&self, group: &Group, origin: OriginAlone) -> Option<Cell> {
         let resources = resources(&self.runs, &self.seen());
         let command = self.outsider().map(|outsider| outsider.command.clone());
-        let job = self.contestant.group(group)?.job().to_json();
+        let job = self.contestant.group(group)?.job();
         let from_runs = self.pace.is_some_and(|pace| !pace.benched);
+        let cold = cold::time(&self.runs, &self.run_rounds);
+        let start_ns = cold::start_ns(&self.runs);
+        let items = self.runs.iter().map(|run| &*run.line.completion_ns);
+        let completion = Completion::of(items);
+        let origin_cpu_ns = bottleneck::cpu_ns(&self.runs);
         let (status, reason, time) = match &self.trouble {
             Some((status, reason)) => (*status, Some(reason.clone()), None),
             None => (Status::Ok, None, Some(time(&self.samples, &self.rounds)?)),
         };
+        let ok = status == Status::Ok;
+        let bound = time.as_ref().and_then(|time| {
+            let seen = Seen {
+                job_ns: time.median_ns,
+                floor_ns: origin.floor_ns,
+                busy: bottleneck::busy(&self.runs, cores::of_origin(group.cores)),
+            };
+            bottleneck::of(&job, self.outcome.as_ref(), &seen)
+        });
         Some(Cell {
             workload: group.workload.name().to_owned(),
             preset: group.preset.name().to_owned(),
@@ -229,13 +258,16 @@ impl<'a> Entry<'a> {
             label: group.label(),
             model: self.contestant.model.clone(),
             command,
-            job,
+            job: job.to_json(),
             status,
             reason,
             scaled: group.divisor > 1,
             divisor: group.divisor,
             time,
             from_runs,
+            cold: cold.filter(|_| ok),
+            start_ns: start_ns.filter(|_| ok),
+            completion: completion.filter(|_| ok),
             resources: match status {
                 Status::Ok => resources,
                 // Half a measurement would look like a whole one.
@@ -243,7 +275,10 @@ impl<'a> Entry<'a> {
             },
             outcome: self.outcome.clone().filter(|outcome| !outcome.is_null()),
             disturbed: 0,
-            origin_ceiling_ns: ceiling.map(nanoseconds),
+            origin_ceiling_ns: origin.ceiling.map(nanoseconds),
+            origin_cpu_ns: origin_cpu_ns.filter(|_| ok),
+            origin_bound: bound.is_some(),
+            origin_bound_by: bound,
         })
     }
 }
@@ -301,6 +336,7 @@ pub struct Contest<'a> {
 pub struct Mark {
     samples: usize,
     rounds: usize,
+    run_rounds: usize,
     runs: usize,
     sights: usize,
 }
@@ -377,9 +413,11 @@ impl Contest<'_> {
 
     /// What has come of it so far.
     pub fn cells(&self) -> Vec<Cell> {
+        let medians = self.entries.iter().filter_map(Entry::median);
+        let origin = OriginAlone::new(self.ceiling, medians);
         let cell = |entry: &Entry| {
             let group = self.group.of(entry.original());
-            let mut cell = entry.cell(&group, self.ceiling)?;
+            let mut cell = entry.cell(&group, origin)?;
             let rounds = cell.time.as_ref().map_or(0, |time| time.rounds.len());
             cell.disturbed = self.disturbed.min(rounds as u32);
             Some(cell)
@@ -406,7 +444,8 @@ fn cpu(runs: impl Iterator<Item = Usage> + Clone) -> Option<(u64, u64)> {
     Some((user, median.saturating_sub(user)))
 }
 
-fn time(samples: &[f64], rounds: &[usize]) -> Option<Time> {
+/// Samples and their median.
+pub(crate) fn time(samples: &[f64], rounds: &[usize]) -> Option<Time> {
     let (low_ns, high_ns) = median_interval(samples)?;
     Some(Time {
         median_ns: median(samples)?,

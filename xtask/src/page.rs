@@ -17,6 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
 pub use crate::chart::colour;
+use crate::completion::CompletionView;
 use crate::markdown::machine;
 use crate::replay;
 use crate::results::Comparison;

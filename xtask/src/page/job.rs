@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::completion::CompletionView;
 use crate::judge::Verdict;
 use crate::page::distribution::{Distribution, short};
 use crate::page::{anchor, colour, slug};
@@ -21,6 +22,8 @@ pub struct Workload {
     pub story: Vec<&'static str>,
     /// One for each preset and variant.
     pub jobs: Vec<Job>,
+    /// When the items were done, of a job that has some.
+    pub completion: Option<CompletionView>,
     /// What was swept.
     pub sweeps: Vec<SweepView>,
 }
@@ -103,6 +106,7 @@ pub fn workloads(comparison: &Comparison) -> Vec<Workload> {
                 .parse()
                 .map_or(Vec::new(), |known| super::stories::story(known).to_vec()),
             jobs: table.sections.into_iter().map(job).collect(),
+            completion: table.completion,
             sweeps: sweeps.remove(name).unwrap_or_default(),
         }
     };
@@ -177,6 +181,7 @@ fn keys(cell: &Cell) -> Vec<Option<f64>> {
             let further = (time.median_ns - time.low_ns).max(time.high_ns - time.median_ns);
             further / time.median_ns
         }),
+        "cold" => cell.cold.as_ref().map(|time| time.median_ns),
         "CPU" => cpu(cell),
         "memory" => peak(cell),
         "switches (vol / inv)" => number(figures.voluntary_switches),

@@ -41,6 +41,13 @@ pub fn marks(comparison: &Comparison) -> Vec<Mark> {
              take these again.",
             false,
         ),
+        (
+            origin_bound(comparison),
+            "bound by the origin",
+            "The server that they ask set their time, by its delays, its link or its own speed: \
+             their notes say which.",
+            false,
+        ),
     ];
     let cells = all.into_iter().map(|(lines, what, about, bad)| Mark {
         title: format!("{} {what}", plural(lines.len(), "cell")),
@@ -107,6 +114,12 @@ fn disturbed(comparison: &Comparison) -> Vec<String> {
         ))
     };
     comparison.cells.iter().filter_map(line).collect()
+}
+
+fn origin_bound(comparison: &Comparison) -> Vec<String> {
+    let cells = comparison.cells.iter().filter(|cell| cell.origin_bound);
+    let line = |cell: &Cell| format!("{} {}, {}", cell.workload, cell.label, cell.model);
+    cells.map(line).collect()
 }
 
 fn scaled(comparison: &Comparison) -> Vec<String> {
