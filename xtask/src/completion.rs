@@ -121,7 +121,7 @@ fn clock(workload: Workload) -> &'static str {
             "from the job's start, when all are handed over, until the call is done"
         }
         Workload::Download => {
-            "from when the model takes a file up, at most `limit` at once, until it is written"
+            "from when the model takes a file up, at most as many at once as the limit, until it is written"
         }
         _ => "from the job's start until it is done",
     }
