@@ -2,6 +2,7 @@
 //! template library; nothing is fetched from anywhere, and a policy within the page
 //! has browsers refuse whatever is not ours.
 
+mod data;
 pub mod distribution;
 pub mod glance;
 pub mod job;
@@ -145,15 +146,9 @@ pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Res
         panels: glance::panels(comparison),
         findings: view::findings(comparison),
         workloads: job::workloads(comparison),
-        data: data(comparison)?,
+        data: data::embedded(comparison)?,
     };
-    page.render().context("the page's template")
-}
-
-/// The comparison as JSON that may stand within HTML: no text in it ends its
-/// element, or begins a comment.
-fn data(comparison: &Comparison) -> anyhow::Result<String> {
-    let json = serde_json::to_string(comparison).context("results as JSON")?;
-    // Outside of texts, JSON has none of these.
-    Ok(json.replace('<', "\\u003c"))
+    let html = page.render().context("the page's template")?;
+    // One in a name would turn around whatever comes after it.
+    Ok(html.replace(data::turns_text, "\u{fffd}"))
 }

@@ -70,7 +70,7 @@ const ROW: f64 = 26.0;
 const TOP: f64 = 4.0;
 
 /// The most letters of a name that have room at the left.
-const LONGEST_NAME: usize = 13;
+const LONGEST_NAME: usize = 11;
 
 /// From this ratio of the slowest sample to the fastest on, the axis is logarithmic:
 /// on a straight one, the fast would all be one stroke.
@@ -185,15 +185,9 @@ impl Scale {
             Some(self.at(samples[(last as f64 * part).round() as usize]))
         };
         let (from, to) = (quartile(0.25)?, quartile(0.75)?);
-        let mut places: Vec<f64> = samples.iter().map(|&sample| self.at(sample)).collect();
-        places.dedup();
-        let mut path = String::new();
-        for place in places {
-            // Writing to a string cannot fail.
-            let _ = write!(path, "M{place} 0v16");
-        }
+        let places = samples.iter().map(|&sample| half(self.at(sample)));
         Some(Strokes {
-            samples: path,
+            samples: path(places),
             from,
             wide: tenth(to - from),
             median: self.at(time.median_ns),
@@ -203,9 +197,26 @@ impl Scale {
     }
 }
 
+/// Strokes at these places, which go up: one stroke at each, and each drawn from
+/// where the last one ended, as there may be thousands on a page.
+fn path(places: impl Iterator<Item = f64>) -> String {
+    let mut path = String::new();
+    let mut last: Option<f64> = None;
+    for place in places {
+        // Writing to a string cannot fail.
+        let _ = match last {
+            None => write!(path, "M{place} 0v16"),
+            Some(last) if place > last => write!(path, "m{}-16v16", place - last),
+            Some(_) => continue,
+        };
+        last = Some(place);
+    }
+    path
+}
+
 /// A few figures at equal distances, as round as they can be.
 fn even_figures(least: f64, most: f64) -> Vec<f64> {
-    const ABOUT: f64 = 4.0;
+    const ABOUT: f64 = 5.0;
     let rough = (most - least) / ABOUT;
     let tens = 10f64.powf(rough.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * tens);
@@ -222,6 +233,11 @@ pub fn short(name: &str) -> String {
         letters if letters <= LONGEST_NAME => name.to_owned(),
         _ => name.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
     }
+}
+
+/// A stroke is twice as wide.
+fn half(place: f64) -> f64 {
+    (place * 2.0).round() / 2.0
 }
 
 /// Nobody sees more of a unit than that.
@@ -259,13 +275,17 @@ mod tests {
             rounds: vec![4],
         };
         let strokes = scale.strokes(&time).expect("there are samples");
-        assert_eq!(strokes.samples.matches('M').count(), 3, "{strokes:?}");
+        assert_eq!(strokes.samples.matches("v16").count(), 3, "{strokes:?}");
+        assert_eq!(
+            path([92.5, 92.5, 100.0].into_iter()),
+            "M92.5 0v16m7.5-16v16"
+        );
         assert!(strokes.low < strokes.median && strokes.median < strokes.high);
     }
 
     #[test]
     fn long_names_are_cut_between_letters() {
         assert_eq!(short("async-std"), "async-std");
-        assert_eq!(short("ääääääääääääääää"), "ääääääääääää…");
+        assert_eq!(short("ääääääääääääääää"), "ääääääääää…");
     }
 }
