@@ -8,6 +8,8 @@
 // Each test has its own part of it.
 #![allow(dead_code)]
 
+pub mod axe;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
@@ -49,18 +51,12 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
     programs.into_iter().find(|program| program.is_file())
 }
 
-/// Says aloud that a test is left out, for lack of `what`. That is a failure where
-/// `CI` is set: there, everything has to be.
-pub fn skip(what: &str) {
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "{what} is not on the path, and CI is set"
-    );
+/// Says aloud that a test is left out, and why. That is a failure where `CI` is
+/// set: there, everything has to be.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}, and CI is set");
     // Not through `eprintln!`, which the test harness would keep to itself.
-    let _ = writeln!(
-        std::io::stderr(),
-        "\n*** SKIPPED: {what} is not on the path ***\n"
-    );
+    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED: {why} ***\n");
 }
 
 /// A browser of its own, with a profile of its own. It ends when it is dropped.
@@ -78,7 +74,7 @@ impl Browser {
     /// Starts it. `None`, said aloud, if there is none.
     pub fn start() -> Option<Self> {
         let Some(program) = NAMES.iter().find_map(|name| on_path(name)) else {
-            skip(&NAMES.join(" or "));
+            skip(&format!("there is no {} on the path", NAMES.join(" or ")));
             return None;
         };
         let profile = tempfile::tempdir().expect("a profile");

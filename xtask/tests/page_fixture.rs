@@ -1,0 +1,124 @@
+//! A comparison with everything that can go wrong in it, as a page: what it says,
+//! without a browser.
+
+mod fixture;
+
+use fixture::{ENDLESS, HOSTILE, REASON, everything};
+use serde_json::Value;
+use xtask::page;
+use xtask::results::{Comparison, Directory};
+use xtask::workspace;
+
+/// The text between two others, the first time that they are there.
+fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
+    let (_, rest) = page
+        .split_once(begin)
+        .unwrap_or_else(|| panic!("no {begin}"));
+    let (text, _) = rest.split_once(end).unwrap_or_else(|| panic!("no {end}"));
+    text
+}
+
+/// The row of a job in the panel of a figure, as its cells' texts.
+fn row(page: &str, figure: &str, job: &str) -> Vec<String> {
+    let panel = between(page, &format!("data-figure=\"{figure}\""), "</table>");
+    let row = between(panel, &format!("href=\"#{job}\""), "</tr>");
+    let cells = row.split("<td").skip(1);
+    cells
+        .map(|cell| between(cell, "<b>", "</b>").to_owned())
+        .collect()
+}
+
+#[test]
+fn text_from_outside_stays_text() {
+    let page = page::page(&everything()).expect("a page");
+    assert!(!page.contains("<script>hacked"), "a name");
+    assert!(!page.contains("<img"), "a reason");
+    assert!(!page.contains(HOSTILE) && !page.contains(REASON));
+    // The data and the page's own scripts are all that it has.
+    let scripts = page.matches("<script").count();
+    assert_eq!(scripts, page.matches("</script>").count());
+    assert!(page.contains(ENDLESS));
+}
+
+#[test]
+fn the_data_are_in_the_page_as_they_were() {
+    let comparison = everything();
+    let page = page::page(&comparison).expect("a page");
+    let data = between(
+        &page,
+        "<script type=\"application/json\" id=\"data\">",
+        "</script>",
+    );
+    let embedded: Value = serde_json::from_str(data).expect("it is JSON");
+    let original = serde_json::to_value(&comparison).expect("it is JSON");
+    assert!(embedded == original);
+}
+
+#[test]
+fn ties_and_intervals_are_those_of_the_verdicts() {
+    let page = page::page(&everything()).expect("a page");
+    let times = row(&page, "time", "primes-heavy");
+    // In the order of the models: serial, thread, process, tokio, async-std, smol.
+    assert_eq!(times[1], "best");
+    assert!(times[3].starts_with("≈ 1.0"), "{times:?}");
+    assert_eq!(times[4], "1.04×");
+    assert!(times[0].starts_with("2.0"), "{times:?}");
+    assert!(times[5].starts_with("44."), "{times:?}");
+    // CPU has no verdicts, and says nothing of ties.
+    let cpu = row(&page, "CPU", "primes-heavy");
+    assert!(!cpu.iter().any(|text| text.contains('≈')), "{cpu:?}");
+    let panel = between(&page, "data-figure=\"CPU\"", "<table");
+    assert!(panel.contains("neither intervals nor verdicts"), "{panel}");
+
+    let missing = row(&page, "memory", "download-heavy");
+    assert_eq!(missing[2..4], ["failed", "wrong answer"]);
+}
+
+#[test]
+fn what_was_marked_is_said_before_any_figure() {
+    let page = page::page(&everything()).expect("a page");
+    let (head, _) = page.split_once("<nav").expect("a navigation");
+    for mark in [
+        "Interrupted",
+        "1 cell failed",
+        "1 cell wrong",
+        "4 cells unsupported",
+        "1 cell drifting",
+        "primes heavy, process",
+    ] {
+        assert!(head.contains(mark), "{mark}: {head}");
+    }
+}
+
+#[test]
+fn a_sweep_has_its_crossover_in_the_chart_and_its_end_in_words() {
+    let page = page::page(&everything()).expect("a page");
+    let sweep = between(&page, "id=\"sweep-sleepers.units\"", "</section>");
+    assert!(sweep.contains("tokio overtakes thread between units = 100 and 1000"));
+    assert!(sweep.contains("process ends before units = 100, unsupported"));
+    assert!(sweep.contains("class=\"crossing\""), "{sweep}");
+    assert!(sweep.matches("role=\"img\"").count() == 3);
+}
+
+#[test]
+fn a_page_is_made_of_the_data_alone_and_the_same_each_time() {
+    let json = serde_json::to_string(&everything()).expect("it is JSON");
+    let again: Comparison = serde_json::from_str(&json).expect("it is of the schema");
+    let [one, other] = [everything(), again].map(|data| page::page(&data).expect("a page"));
+    assert!(one == other);
+}
+
+#[test]
+fn a_page_with_every_sample_is_small_enough() {
+    const MOST: usize = 2 << 20;
+    let page = page::page(&fixture::thorough()).expect("a page");
+    assert!(page.len() < MOST, "{} bytes", page.len());
+}
+
+#[test]
+fn older_results_still_make_a_page() {
+    let path = workspace::root().join("results/reference");
+    let results = Directory::open(path).and_then(|directory| directory.read());
+    let page = page::page(&results.expect("the reference results")).expect("a page");
+    assert_eq!(row(&page, "time", "primes-heavy").len(), 6);
+}
