@@ -146,13 +146,29 @@ pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Res
         workloads: job::workloads(comparison),
         data: data(comparison)?,
     };
-    page.render().context("the page's template")
+    let html = page.render().context("the page's template")?;
+    // One in a name would turn around whatever comes after it.
+    Ok(html.replace(turns_text, "\u{fffd}"))
+}
+
+/// Whether a character sets the direction of what follows it, until another one
+/// ends that. Those that only have a direction of their own do no harm.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The comparison as JSON that may stand within HTML: no text in it ends its
-/// element, or begins a comment.
+/// element, begins a comment, or turns its surroundings around.
 fn data(comparison: &Comparison) -> anyhow::Result<String> {
     let json = serde_json::to_string(comparison).context("results as JSON")?;
     // Outside of texts, JSON has none of these.
-    Ok(json.replace('<', "\\u003c"))
+    let harmful = |c: char| c == '<' || turns_text(c);
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            c if harmful(c) => safe += &format!("\\u{:04x}", u32::from(c)),
+            c => safe.push(c),
+        }
+    }
+    Ok(safe)
 }

@@ -35,6 +35,8 @@ pub struct SweepView {
     pub figures: Vec<Figure>,
     /// Where one model overtakes another, a sentence each; or that none does.
     pub crossovers: Vec<String>,
+    /// Whether there are any: then their charts have their numbers.
+    pub has_crossovers: bool,
     /// Where a curve ends, or has a gap, and why; a sentence each.
     pub gaps: Vec<String>,
 }
@@ -124,6 +126,7 @@ impl SweepView {
             job: view::parameters(&sweep.job),
             remarks: remarks(sweep, cells),
             values: sweep.values.iter().map(plain).collect(),
+            has_crossovers: !sweep.crossovers.is_empty(),
             crossovers: match &*sweep.crossovers {
                 [] if rounds(sweep, cells).is_some_and(|(_, most)| most < LEAST_ROUNDS) => {
                     vec![format!(

@@ -70,7 +70,7 @@ const ROW: f64 = 26.0;
 const TOP: f64 = 4.0;
 
 /// The most letters of a name that have room at the left.
-const LONGEST_NAME: usize = 13;
+const LONGEST_NAME: usize = 11;
 
 /// From this ratio of the slowest sample to the fastest on, the axis is logarithmic:
 /// on a straight one, the fast would all be one stroke.
@@ -205,7 +205,7 @@ impl Scale {
 
 /// A few figures at equal distances, as round as they can be.
 fn even_figures(least: f64, most: f64) -> Vec<f64> {
-    const ABOUT: f64 = 4.0;
+    const ABOUT: f64 = 5.0;
     let rough = (most - least) / ABOUT;
     let tens = 10f64.powf(rough.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * tens);
@@ -266,6 +266,6 @@ mod tests {
     #[test]
     fn long_names_are_cut_between_letters() {
         assert_eq!(short("async-std"), "async-std");
-        assert_eq!(short("ääääääääääääääää"), "ääääääääääää…");
+        assert_eq!(short("ääääääääääääääää"), "ääääääääää…");
     }
 }
