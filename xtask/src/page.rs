@@ -2,6 +2,7 @@
 //! template library; nothing is fetched from anywhere, and a policy within the page
 //! has browsers refuse whatever is not ours.
 
+mod data;
 pub mod distribution;
 pub mod glance;
 pub mod job;
@@ -144,31 +145,9 @@ pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Res
         panels: glance::panels(comparison),
         findings: view::findings(comparison),
         workloads: job::workloads(comparison),
-        data: data(comparison)?,
+        data: data::embedded(comparison)?,
     };
     let html = page.render().context("the page's template")?;
     // One in a name would turn around whatever comes after it.
-    Ok(html.replace(turns_text, "\u{fffd}"))
-}
-
-/// Whether a character sets the direction of what follows it, until another one
-/// ends that. Those that only have a direction of their own do no harm.
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// The comparison as JSON that may stand within HTML: no text in it ends its
-/// element, begins a comment, or turns its surroundings around.
-fn data(comparison: &Comparison) -> anyhow::Result<String> {
-    let json = serde_json::to_string(comparison).context("results as JSON")?;
-    // Outside of texts, JSON has none of these.
-    let harmful = |c: char| c == '<' || turns_text(c);
-    let mut safe = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            c if harmful(c) => safe += &format!("\\u{:04x}", u32::from(c)),
-            c => safe.push(c),
-        }
-    }
-    Ok(safe)
+    Ok(html.replace(data::turns_text, "\u{fffd}"))
 }

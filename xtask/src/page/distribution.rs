@@ -185,15 +185,9 @@ impl Scale {
             Some(self.at(samples[(last as f64 * part).round() as usize]))
         };
         let (from, to) = (quartile(0.25)?, quartile(0.75)?);
-        let mut places: Vec<f64> = samples.iter().map(|&sample| self.at(sample)).collect();
-        places.dedup();
-        let mut path = String::new();
-        for place in places {
-            // Writing to a string cannot fail.
-            let _ = write!(path, "M{place} 0v16");
-        }
+        let places = samples.iter().map(|&sample| half(self.at(sample)));
         Some(Strokes {
-            samples: path,
+            samples: path(places),
             from,
             wide: tenth(to - from),
             median: self.at(time.median_ns),
@@ -201,6 +195,23 @@ impl Scale {
             high: self.at(time.high_ns),
         })
     }
+}
+
+/// Strokes at these places, which go up: one stroke at each, and each drawn from
+/// where the last one ended, as there may be thousands on a page.
+fn path(places: impl Iterator<Item = f64>) -> String {
+    let mut path = String::new();
+    let mut last: Option<f64> = None;
+    for place in places {
+        // Writing to a string cannot fail.
+        let _ = match last {
+            None => write!(path, "M{place} 0v16"),
+            Some(last) if place > last => write!(path, "m{}-16v16", place - last),
+            Some(_) => continue,
+        };
+        last = Some(place);
+    }
+    path
 }
 
 /// A few figures at equal distances, as round as they can be.
@@ -222,6 +233,11 @@ pub fn short(name: &str) -> String {
         letters if letters <= LONGEST_NAME => name.to_owned(),
         _ => name.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
     }
+}
+
+/// A stroke is twice as wide.
+fn half(place: f64) -> f64 {
+    (place * 2.0).round() / 2.0
 }
 
 /// Nobody sees more of a unit than that.
@@ -259,7 +275,11 @@ mod tests {
             rounds: vec![4],
         };
         let strokes = scale.strokes(&time).expect("there are samples");
-        assert_eq!(strokes.samples.matches('M').count(), 3, "{strokes:?}");
+        assert_eq!(strokes.samples.matches("v16").count(), 3, "{strokes:?}");
+        assert_eq!(
+            path([92.5, 92.5, 100.0].into_iter()),
+            "M92.5 0v16m7.5-16v16"
+        );
         assert!(strokes.low < strokes.median && strokes.median < strokes.high);
     }
 
