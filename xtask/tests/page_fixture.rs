@@ -3,6 +3,10 @@
 
 mod fixture;
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use fixture::{ENDLESS, HOSTILE, REASON, everything};
 use xtask::page;
 use xtask::results::{Comparison, Directory};
@@ -135,4 +139,53 @@ fn older_results_still_make_a_page() {
     let results = Directory::open(path).and_then(|directory| directory.read());
     let page = page::page(&results.expect("the reference results")).expect("a page");
     assert_eq!(row(&page, "time", "primes-heavy").len(), 6);
+}
+
+/// Makes the page of `run` again, by the command line.
+fn report(place: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command
+        .args(["report", "run", "--output"])
+        .arg(place)
+        .args(args);
+    let done = command.output().expect("it runs");
+    assert!(done.status.success(), "{done:?}");
+    fs::read_to_string(place.join("results/run/index.html")).expect("a page")
+}
+
+#[test]
+fn criterions_pages_are_linked_where_they_are_of_this_run() {
+    let place = tempfile::Builder::new().prefix("a place ").tempdir();
+    let place = place.expect("a directory");
+    let results = Directory::prepare(place.path().join("results/run")).expect("a directory");
+    let mut comparison = fixture::of(vec![
+        fixture::cell("primes", "heavy", "serial", 2e6, 0.0),
+        fixture::cell("primes", "heavy", "tokio", 1e6, 0.0),
+    ]);
+    comparison.run.name = "run".to_owned();
+    results.write(&comparison).expect("a file");
+
+    const COMMAND: &str = "cargo xtask report run --criterion";
+    let without = report(place.path(), &[]);
+    assert!(without.contains(COMMAND), "there is no way to them");
+    assert!(
+        !without.contains("target/criterion/"),
+        "a link leads nowhere"
+    );
+
+    let with = report(place.path(), &["--criterion"]);
+    assert!(!with.contains(COMMAND), "they are there");
+    for page in ["primes/report", "report"] {
+        let link = format!("../../target/criterion/{page}/index.html");
+        assert!(with.contains(&format!("href=\"{link}\"")), "{link}");
+        assert!(
+            place.path().join("results/run").join(link).is_file(),
+            "{page}"
+        );
+    }
+
+    // Those of another comparison are not this one's.
+    comparison.run.started = "2027-01-02 03:04:05 +00:00".to_owned();
+    results.write(&comparison).expect("a file");
+    assert!(report(place.path(), &[]).contains(COMMAND));
 }

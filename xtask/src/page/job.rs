@@ -205,3 +205,46 @@ fn pairs(comparison: &Comparison, workload: &str, label: &str) -> Vec<PairRow> {
     };
     pairs.map(row).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{Resources, Status, Time};
+
+    #[test]
+    fn every_column_of_figures_is_sorted_by_its_figure() {
+        let figure = Some(7);
+        let cell = Cell {
+            time: Some(Time {
+                median_ns: 2.0,
+                low_ns: 1.0,
+                high_ns: 4.0,
+                samples_ns: vec![2.0],
+                rounds: vec![1],
+            }),
+            resources: Resources {
+                user_ns: figure,
+                system_ns: figure,
+                peak_memory_bytes: figure,
+                voluntary_switches: figure,
+                threads: figure,
+                processes: figure,
+                ..Resources::default()
+            },
+            ..empty()
+        };
+        for (head, key) in Row::HEADS.iter().zip(keys(&cell)) {
+            let is_text = ["model", "notes"].contains(head);
+            assert_eq!(key.is_none(), is_text, "{head}");
+        }
+        assert!(keys(&empty()).iter().all(Option::is_none));
+    }
+
+    fn empty() -> Cell {
+        let cell = serde_json::json!({
+            "workload": "primes", "preset": "heavy", "label": "heavy", "model": "tokio",
+            "job": {}, "status": Status::Ok, "scaled": false, "divisor": 1, "runs": 0,
+        });
+        serde_json::from_value(cell).expect("it is of the schema")
+    }
+}
