@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
+use origin::Stats;
 use runner::stage::{Prepared, Stage, holds};
 use serde_json::Value;
 use suite::{Job, Outcome, WrongAnswer, download, fetch};
@@ -35,8 +36,10 @@ impl Lab {
         let errand = self.send(outsider, group)?;
         let mut command = errand.command(outsider);
         let done = contained(|| self.child(group, &mut command, timeout, None))?;
-        let outcome = errand.end(&done)?;
-        Ok(Run::whole(&done, outcome))
+        let (outcome, origin) = errand.end(&done)?;
+        let mut run = Run::whole(&done, outcome);
+        run.line.origin_cpu_ns = origin.map(|stats| stats.run_cpu_ns);
+        Ok(run)
     }
 
     /// The same, looked at: nothing of it is timed.
@@ -131,10 +134,11 @@ impl Errand {
         command
     }
 
-    /// What the job came to, if all went well; null where nobody can tell.
-    fn end(&self, done: &Finished) -> Result<Value, Trouble> {
+    /// What the job came to, if all went well; null where nobody can tell. And the
+    /// origin's figures, if it asked one.
+    fn end(&self, done: &Finished) -> Result<(Value, Option<Stats>), Trouble> {
         judge(done)?;
-        let outcome = self.outcome().map_err(|error| {
+        let (outcome, origin) = self.outcome().map_err(|error| {
             let status = match error.is::<WrongAnswer>() {
                 true => Status::WrongAnswer,
                 false => Status::Failed,
@@ -145,14 +149,15 @@ impl Errand {
             Trouble::Cell(status, reason.to_owned())
         })?;
         let json = serde_json::to_value(outcome);
-        json.map_err(|error| Trouble::failed(format!("its outcome: {error}")))
+        let json = json.map_err(|error| Trouble::failed(format!("its outcome: {error}")))?;
+        Ok((json, origin))
     }
 
     /// Nobody asks the program what it has done. What it has downloaded is there
     /// to be seen; what it has fetched, the origin has seen going out.
-    fn outcome(&self) -> anyhow::Result<Option<Outcome>> {
+    fn outcome(&self) -> anyhow::Result<(Option<Outcome>, Option<Stats>)> {
         let Some(prepared) = &self.prepared else {
-            return Ok(None);
+            return Ok((None, None));
         };
         let mut outcome = match prepared.job() {
             Job::Download(job) => {
@@ -169,24 +174,25 @@ impl Errand {
                 Outcome::Download(download::Outcome {
                     files,
                     bytes,
-                    peak_in_flight: None,
+                    ..download::Outcome::default()
                 })
             }
             Job::Fetch(job) => {
                 let (Some(stats), Some(body)) = (prepared.origin_stats(), job.body_bytes) else {
-                    return Ok(None);
+                    return Ok((None, None));
                 };
                 // Who asks twice is sent more: see `Prepared::account`.
                 let (stats, bodies) = (stats?, job.targets.len());
                 Outcome::Fetch(fetch::Outcome {
                     bodies,
                     bytes: stats.bytes_sent.min(body * bodies as u64),
+                    ..fetch::Outcome::default()
                 })
             }
-            _ => return Ok(None),
+            _ => return Ok((None, None)),
         };
-        prepared.verify(&mut outcome)?;
-        Ok(Some(outcome))
+        let origin = prepared.verify_delivery(&mut outcome)?;
+        Ok((Some(outcome), origin))
     }
 }
 

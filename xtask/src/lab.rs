@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use runner::clock::monotonic_ns;
 use runner::scratch::Scratch;
 use runner::{inputs, tree};
 use serde::Deserialize;
@@ -80,6 +81,10 @@ impl Run {
             line: Line {
                 elapsed_ns: u64::try_from(done.wall.as_nanos()).unwrap_or(u64::MAX),
                 outcome,
+                completion_ns: Vec::new(),
+                launch_ns: None,
+                start_ns: None,
+                origin_cpu_ns: None,
                 peak_memory_bytes: None,
                 threads: None,
             },
@@ -92,8 +97,20 @@ impl Run {
 pub struct Line {
     /// The job alone.
     pub elapsed_ns: u64,
-    /// What it came to.
+    /// What it came to, without the completion times.
     pub outcome: Value,
+    /// The completion time of each of its items, if they have one.
+    #[serde(skip)]
+    pub completion_ns: Vec<u64>,
+    /// From the process's start to its own first line.
+    #[serde(default)]
+    pub launch_ns: Option<u64>,
+    /// Starting the model.
+    #[serde(default)]
+    pub start_ns: Option<u64>,
+    /// What the origin's processors did for the job.
+    #[serde(default)]
+    pub origin_cpu_ns: Option<u64>,
     /// The most memory, by the process's own account.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
@@ -164,6 +181,7 @@ impl Lab {
         if !checked {
             command.arg("--unchecked");
         }
+        command.args(["--spawned-at", &monotonic_ns().to_string()]);
         let done = self.child(group, &mut command, timeout, None)?;
         Ok(Run {
             wall: done.wall,
@@ -330,8 +348,15 @@ impl Lab {
 /// What a runner said, if all went well.
 fn line(done: &Finished) -> Result<Line, Trouble> {
     judge(done)?;
-    serde_json::from_str(done.stdout.trim())
-        .map_err(|error| Trouble::failed(format!("its line is not as agreed: {error}")))
+    let parse = || -> serde_json::Result<Line> {
+        let mut line: Line = serde_json::from_str(done.stdout.trim())?;
+        let outcome = line.outcome.as_object_mut();
+        if let Some(times) = outcome.and_then(|outcome| outcome.shift_remove("completion_ns")) {
+            line.completion_ns = serde_json::from_value(times)?;
+        }
+        Ok(line)
+    };
+    parse().map_err(|error| Trouble::failed(format!("its line is not as agreed: {error}")))
 }
 
 /// Exit codes as the models' programs have them.

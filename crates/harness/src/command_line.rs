@@ -80,19 +80,18 @@ fn article(program: &str, workload: Workload, answers: &Value) -> Result<Value> 
         .report()?;
     let keys: Vec<_> = report.as_object().into_iter().flatten().collect();
     let keys: Vec<_> = keys.into_iter().map(|(key, _)| key.as_str()).collect();
-    ensure!(
-        keys == [
-            "model",
-            "workload",
-            "preset",
-            "job",
-            "outcome",
-            "elapsed_ns",
-            "peak_memory_bytes",
-            "threads"
-        ],
-        "the keys are {keys:?}"
-    );
+    let mut right = vec![
+        "model",
+        "workload",
+        "preset",
+        "job",
+        "outcome",
+        "elapsed_ns",
+        "start_ns",
+    ];
+    right.extend(workload.needs_origin().then_some("origin_cpu_ns"));
+    right.extend(["peak_memory_bytes", "threads"]);
+    ensure!(keys == right, "the keys are {keys:?}");
     let job = workload.job(Preset::Article).to_json();
     for (key, right) in [
         ("workload", json!(name)),
@@ -122,6 +121,13 @@ fn article(program: &str, workload: Workload, answers: &Value) -> Result<Value> 
         );
     }
     Ok(report)
+}
+
+/// When each of so many items was done is printed too.
+fn has_completions(report: &Value, items: usize) -> Result<()> {
+    let times = report["outcome"]["completion_ns"].as_array();
+    ensure!(times.map(Vec::len) == Some(items), "{report}");
+    Ok(())
 }
 
 /// W×N, whatever the order.
@@ -163,7 +169,7 @@ pub fn fetch(program: &'static str) -> Result<()> {
     let report = article(program, Workload::Fetch, &answers)?;
     let elapsed_ms = report["elapsed_ns"].as_u64().map(|ns| ns / 1_000_000);
     ensure!(elapsed_ms >= Some(300), "faster than the origin: {report}");
-    Ok(())
+    has_completions(&report, 3)
 }
 
 /// One call of two seconds.
@@ -172,7 +178,7 @@ pub fn offload(program: &'static str) -> Result<()> {
     for key in ["ticks", "longest_gap_ns"] {
         ensure!(report["outcome"][key].is_u64(), "no {key}: {report}");
     }
-    Ok(())
+    has_completions(&report, 1)
 }
 
 /// A hundred images, at most twenty at once.
@@ -184,7 +190,7 @@ pub fn download(program: &'static str) -> Result<()> {
         peak.is_some_and(|peak| (1..=20).contains(&peak)),
         "{report}"
     );
-    Ok(())
+    has_completions(&report, 100)
 }
 
 /// Ten thousand passes.

@@ -6,12 +6,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use suite::counter::Guard;
 use suite::echo::{Closing, Open, Talk};
 use suite::exchange::{Transcript, message};
+use suite::offload::Place;
 use suite::ping_pong::Station;
 use suite::pipeline::{Item, Level, Tally};
 use suite::{Model, Result, Setup, Unsupported};
@@ -89,14 +90,20 @@ impl Model for Faulty {
     fn fetch(&self, job: &fetch::Job) -> Result<fetch::Outcome> {
         let mut outcome = fetch::Outcome::default();
         for _ in &job.targets {
-            outcome.add(origin::DELAY_BODY_BYTES);
+            outcome.add(origin::DELAY_BODY_BYTES, Duration::MAX);
         }
         Ok(outcome)
     }
 
-    /// Never waits for the last call.
+    /// `pool`: never waits for the last call. `inline`: an item's clock starts when
+    /// the one before is done, and one takes no time at all.
     fn offload(&self, job: &offload::Job) -> Result<offload::Outcome> {
-        Ok(offload::Heartbeat::start().outcome(job.calls.saturating_sub(1)))
+        let mut done = vec![job.call(); job.calls];
+        match job.place {
+            Place::Pool => drop(done.pop()),
+            Place::Inline => done.iter_mut().take(1).for_each(|time| *time /= 2),
+        }
+        Ok(offload::Heartbeat::start().outcome(done))
     }
 
     /// The files have the right names, and nothing in them.

@@ -25,6 +25,10 @@ fn conformance_finds_each_fault() {
     finds(conformance::exchange_shapes::<Faulty>, "the second time");
     finds(conformance::fetch_shapes::<Faulty>, "requests is 0");
     finds(conformance::offload_pool::<Faulty>, "done is 0");
+    finds(
+        conformance::offload_inline::<Faulty>,
+        "completion_ns is 25000000, and at least 50000000",
+    );
     finds(conformance::download_shapes::<Faulty>, "0000.jpg with 0 b");
     finds(
         conformance::ping_pong_shapes::<Faulty>,

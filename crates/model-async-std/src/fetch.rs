@@ -1,5 +1,7 @@
 //! Unit: task, one a URL. Shares: the client. Ends: every task is awaited.
 
+use std::time::Instant;
+
 use anyhow::Context;
 use async_std::{io, task};
 use suite::Result;
@@ -8,17 +10,22 @@ use suite::fetch::{Job, Outcome};
 use crate::http::Client;
 
 pub async fn run(job: Job, client: Client) -> Result<Outcome> {
+    let started = Instant::now();
     let workers: Vec<_> = job
         .targets
         .into_iter()
         .map(|url| {
             let client = client.clone();
-            task::spawn(async move { fetch(&client, &url).await.context(url) })
+            task::spawn(async move {
+                let bytes = fetch(&client, &url).await.context(url)?;
+                anyhow::Ok((bytes, started.elapsed()))
+            })
         })
         .collect();
     let mut outcome = Outcome::default();
-    for bytes in crate::join_all(workers).await {
-        outcome.add(bytes?);
+    for body in crate::join_all(workers).await {
+        let (bytes, time) = body?;
+        outcome.add(bytes, time);
     }
     Ok(outcome)
 }

@@ -2,6 +2,7 @@
 //! every call is awaited.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_lock::Semaphore;
 use async_std::task;
@@ -10,6 +11,7 @@ use suite::Result;
 use suite::offload::{Heartbeat, Job, Outcome, Place, block};
 
 pub async fn run(job: Job, pool: Arc<Semaphore>) -> Result<Outcome> {
+    let started = Instant::now();
     let mut heartbeat = Heartbeat::start();
     let calls = async {
         let mut calls = Vec::with_capacity(job.calls);
@@ -19,15 +21,16 @@ pub async fn run(job: Job, pool: Arc<Semaphore>) -> Result<Outcome> {
                 Place::Pool => {
                     let permit = pool.acquire_arc().await;
                     task::spawn_blocking(move || {
-                        block(&job);
+                        let time = block(&job, started);
                         drop(permit);
+                        time
                     })
                 }
                 // The mistake: the call keeps a worker from all other tasks.
-                Place::Inline => task::spawn(async move { block(&job) }),
+                Place::Inline => task::spawn(async move { block(&job, started) }),
             });
         }
-        crate::join_all(calls).await.len()
+        crate::join_all(calls).await
     };
     let beats = async {
         loop {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Instant;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use crate::http;
 use crate::worker::{self, Answer, Worker};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
+    let started = Instant::now();
     job.targets
         .iter()
         .try_for_each(|url| http::check_length(url))?;
@@ -20,7 +22,7 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     let mut workers = children.deal(job.targets.len(), urls, worker::Task::Fetch)?;
     let mut outcome = Outcome::default();
     while let Some(answer) = workers.answer(None)? {
-        outcome.add(answer.number()?);
+        outcome.add(answer.number()?, started.elapsed());
     }
     Ok(outcome)
 }

@@ -20,14 +20,15 @@ pub fn run(job: &Job, children: &mut Children, most: usize) -> Result<Outcome> {
 
 /// The heart beats where the answers arrive, between two of them.
 fn handed_over(job: &Job, children: &mut Children, most: usize) -> Result<Outcome> {
+    let started = Instant::now();
     let mut heartbeat = Heartbeat::start();
     let mut next = Instant::now() + job.heartbeat();
     let calls = (0..job.calls).map(|_| Task(job.clone()));
     let mut workers = children.deal(job.calls.min(most), calls, worker::Task::Offload)?;
-    let mut done = 0;
+    let mut done = Vec::with_capacity(job.calls);
     while !workers.is_done() {
         if workers.answer(Some(next))?.is_some() {
-            done += 1;
+            done.push(started.elapsed());
         }
         if Instant::now() >= next {
             heartbeat.tick();
@@ -39,16 +40,18 @@ fn handed_over(job: &Job, children: &mut Children, most: usize) -> Result<Outcom
 
 /// The mistake: the heart's own thread makes the calls.
 fn inline(job: &Job) -> Outcome {
+    let started = Instant::now();
     let mut heartbeat = Heartbeat::start();
     let mut next = Instant::now() + job.heartbeat();
+    let mut done = Vec::with_capacity(job.calls);
     for _ in 0..job.calls {
-        block(job);
+        done.push(block(job, started));
         if Instant::now() >= next {
             heartbeat.tick();
             next = Instant::now() + job.heartbeat();
         }
     }
-    heartbeat.outcome(job.calls)
+    heartbeat.outcome(done)
 }
 
 /// Make one of this job's calls.
@@ -57,7 +60,7 @@ pub struct Task(Job);
 
 impl Task {
     pub fn perform(self) -> Result<Answer> {
-        block(&self.0);
+        block(&self.0, Instant::now());
         Ok(Answer::Done)
     }
 }

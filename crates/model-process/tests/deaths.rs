@@ -379,7 +379,7 @@ fn survives_among_files(job: &Job, program: &str) -> Result<()> {
     let prepared = Stage::new(program, None).prepare(job)?;
     let model = start(prepared.job(), program)?;
     let ticks = Progress::Count(&ticks);
-    let verify = |outcome: &mut Outcome| prepared.verify(outcome);
+    let verify = |outcome: &mut Outcome| prepared.verify(outcome).map(drop);
     survives(&model, prepared.job(), &ticks, &[1, 4, 8], &verify)
 }
 
@@ -459,7 +459,7 @@ fn download() -> Result<()> {
                 let requests = stats()?.requests;
                 ensure!((40..=41).contains(&requests), "{requests} requests");
                 ensure!(parts(into.path())?.is_empty(), "a part is left");
-                prepared.verify(outcome)
+                prepared.verify(outcome).map(drop)
             };
             survives(&model, prepared.job(), &requests, &[moment], &verify)?;
         }

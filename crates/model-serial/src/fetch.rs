@@ -1,6 +1,7 @@
 //! Unit: none. Shares: one connection, in turn. Ends: the last body does.
 
 use std::io;
+use std::time::Instant;
 
 use anyhow::Context;
 use http_ureq::Client;
@@ -10,9 +11,11 @@ use suite::fetch::{Job, Outcome};
 use crate::http;
 
 pub fn run(job: &Job, client: &Client) -> Result<Outcome> {
+    let started = Instant::now();
     let mut outcome = Outcome::default();
     for url in &job.targets {
-        outcome.add(fetch(client, url).with_context(|| url.clone())?);
+        let bytes = fetch(client, url).with_context(|| url.clone())?;
+        outcome.add(bytes, started.elapsed());
     }
     Ok(outcome)
 }

@@ -8,14 +8,16 @@ use suite::offload::{Heartbeat, Job, Outcome, block};
 /// There is nobody to hand a call over to: each blocks the heart, whatever
 /// `place` says.
 pub fn run(job: &Job) -> Result<Outcome> {
+    let started = Instant::now();
     let mut heartbeat = Heartbeat::start();
     let mut next = Instant::now() + job.heartbeat();
+    let mut done = Vec::with_capacity(job.calls);
     for _ in 0..job.calls {
-        block(job);
+        done.push(block(job, started));
         if Instant::now() >= next {
             heartbeat.tick();
             next = Instant::now() + job.heartbeat();
         }
     }
-    Ok(heartbeat.outcome(job.calls))
+    Ok(heartbeat.outcome(done))
 }

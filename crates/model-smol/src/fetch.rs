@@ -1,6 +1,7 @@
 //! Unit: task, one a URL. Shares: the client. Ends: every task is awaited.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use smol::Executor;
@@ -10,17 +11,22 @@ use suite::fetch::{Job, Outcome};
 use crate::http::Client;
 
 pub async fn run(job: Job, executor: Arc<Executor<'static>>, client: Client) -> Result<Outcome> {
+    let started = Instant::now();
     let workers: Vec<_> = job
         .targets
         .into_iter()
         .map(|url| {
             let client = client.clone();
-            executor.spawn(async move { fetch(&client, &url).await.context(url) })
+            executor.spawn(async move {
+                let bytes = fetch(&client, &url).await.context(url)?;
+                anyhow::Ok((bytes, started.elapsed()))
+            })
         })
         .collect();
     let mut outcome = Outcome::default();
-    for bytes in crate::join_all(workers).await {
-        outcome.add(bytes?);
+    for body in crate::join_all(workers).await {
+        let (bytes, time) = body?;
+        outcome.add(bytes, time);
     }
     Ok(outcome)
 }

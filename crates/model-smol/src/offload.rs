@@ -2,6 +2,7 @@
 //! every call is awaited.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use smol::lock::Semaphore;
 use smol::{Executor, Timer, future, unblock};
@@ -13,6 +14,7 @@ pub async fn run(
     executor: Arc<Executor<'static>>,
     pool: Arc<Semaphore>,
 ) -> Result<Outcome> {
+    let started = Instant::now();
     let mut heartbeat = Heartbeat::start();
     let calls = async {
         let mut calls = Vec::with_capacity(job.calls);
@@ -22,15 +24,16 @@ pub async fn run(
                 Place::Pool => {
                     let permit = pool.acquire_arc().await;
                     unblock(move || {
-                        block(&job);
+                        let time = block(&job, started);
                         drop(permit);
+                        time
                     })
                 }
                 // The mistake: the call keeps a worker from all other tasks.
-                Place::Inline => executor.spawn(async move { block(&job) }),
+                Place::Inline => executor.spawn(async move { block(&job, started) }),
             });
         }
-        crate::join_all(calls).await.len()
+        crate::join_all(calls).await
     };
     let beats = async {
         loop {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::thread;
+use std::time::Instant;
 
 use anyhow::Context;
 use http_ureq::Client;
@@ -11,19 +12,22 @@ use suite::fetch::{Job, Outcome};
 use crate::http;
 
 pub fn run(job: &Job, client: &Client) -> Result<Outcome> {
+    let started = Instant::now();
     thread::scope(|scope| {
         let workers = job
             .targets
             .iter()
             .map(|url| {
                 crate::spawn(scope, move || {
-                    fetch(client, url).with_context(|| url.clone())
+                    let bytes = fetch(client, url).with_context(|| url.clone())?;
+                    anyhow::Ok((bytes, started.elapsed()))
                 })
             })
             .collect::<Result<Vec<_>>>()?;
         let mut outcome = Outcome::default();
         for worker in workers {
-            outcome.add(crate::join(worker)?);
+            let (bytes, time) = crate::join(worker)?;
+            outcome.add(bytes, time);
         }
         Ok(outcome)
     })

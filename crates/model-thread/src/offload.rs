@@ -16,24 +16,24 @@ pub fn run(job: &Job, pool: &ThreadPool) -> Result<Outcome> {
 }
 
 fn handed_over(job: &Job, pool: &ThreadPool) -> Outcome {
+    let started = Instant::now();
     let mut heartbeat = Heartbeat::start();
     let (finished, calls) = unbounded();
     pool.in_place_scope(|workers| {
         for _ in 0..job.calls {
             let finished = finished.clone();
             workers.spawn(move |_| {
-                block(job);
                 // The receiver outlives the scope.
-                let _ = finished.send(());
+                let _ = finished.send(block(job, started));
             });
         }
         drop(finished);
 
-        let mut done = 0;
+        let mut done = Vec::with_capacity(job.calls);
         let mut next = Instant::now() + job.heartbeat();
         loop {
             match calls.recv_deadline(next) {
-                Ok(()) => done += 1,
+                Ok(time) => done.push(time),
                 Err(RecvTimeoutError::Timeout) => {
                     heartbeat.tick();
                     next = Instant::now() + job.heartbeat();
@@ -46,14 +46,16 @@ fn handed_over(job: &Job, pool: &ThreadPool) -> Outcome {
 
 /// The mistake: the heart's own thread makes the calls.
 fn inline(job: &Job) -> Outcome {
+    let started = Instant::now();
     let mut heartbeat = Heartbeat::start();
     let mut next = Instant::now() + job.heartbeat();
+    let mut done = Vec::with_capacity(job.calls);
     for _ in 0..job.calls {
-        block(job);
+        done.push(block(job, started));
         if Instant::now() >= next {
             heartbeat.tick();
             next = Instant::now() + job.heartbeat();
         }
     }
-    heartbeat.outcome(job.calls)
+    heartbeat.outcome(done)
 }

@@ -1,5 +1,7 @@
 //! Unit: task, one a URL. Shares: the client. Ends: the `JoinSet` drains.
 
+use std::time::Instant;
+
 use anyhow::Context;
 use suite::Result;
 use suite::fetch::{Job, Outcome};
@@ -8,14 +10,19 @@ use tokio::task::JoinSet;
 use crate::http::Client;
 
 pub async fn run(job: Job, client: Client) -> Result<Outcome> {
+    let started = Instant::now();
     let mut workers = JoinSet::new();
     for url in job.targets {
         let client = client.clone();
-        workers.spawn(async move { fetch(&client, &url).await.context(url) });
+        workers.spawn(async move {
+            let bytes = fetch(&client, &url).await.context(url)?;
+            anyhow::Ok((bytes, started.elapsed()))
+        });
     }
     let mut outcome = Outcome::default();
-    for bytes in workers.join_all().await {
-        outcome.add(bytes?);
+    for body in workers.join_all().await {
+        let (bytes, time) = body?;
+        outcome.add(bytes, time);
     }
     Ok(outcome)
 }

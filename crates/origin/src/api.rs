@@ -107,6 +107,9 @@ pub struct Stats {
     /// Processor time of the whole origin process since it started, user and
     /// system, in nanoseconds. A reset does not zero it.
     pub cpu_ns: u64,
+    /// The part of it since this run was opened or last reset. Of one run alone if
+    /// no other is at work; that of asking for these figures is in it.
+    pub run_cpu_ns: u64,
 }
 
 /// A request for a fault URL, as the origin saw it.

@@ -46,7 +46,10 @@ impl Runs {
             shape,
             set,
             link,
-            tally: Mutex::default(),
+            tally: Mutex::new(Tally {
+                cpu_before: cpu_ns(),
+                ..Tally::default()
+            }),
         });
         let mut open = lock(&self.open);
         if open.len() >= MAX_RUNS {
@@ -85,7 +88,9 @@ pub struct HostedRun {
 struct Tally {
     connections: HashSet<u64>,
     in_flight: u64,
-    /// All but `connections`, which is filled in when asked for.
+    /// Processor time when the run was opened or last reset, in nanoseconds.
+    cpu_before: u64,
+    /// All but `connections` and processor time, which are filled in when asked for.
     stats: Stats,
 }
 
@@ -134,13 +139,16 @@ impl HostedRun {
     pub fn stats(&self, reset: bool) -> Stats {
         let mut tally = lock(&self.tally);
         let connections = tally.connections.len() as u64;
+        let cpu_ns = cpu_ns();
         let stats = Stats {
             connections,
-            cpu_ns: cpu_ns(),
+            cpu_ns,
+            run_cpu_ns: cpu_ns.saturating_sub(tally.cpu_before),
             ..tally.stats
         };
         if reset {
             tally.connections.clear();
+            tally.cpu_before = cpu_ns;
             tally.stats = Stats {
                 peak_in_flight: tally.in_flight,
                 ..Stats::default()

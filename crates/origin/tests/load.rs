@@ -40,6 +40,8 @@ fn the_peak_is_the_number_of_requests_that_wait_at_once() {
     );
     assert_eq!(stats.bytes_sent, 37 * 2048);
     assert_ne!(stats.cpu_ns, 0);
+    assert!((1..stats.cpu_ns).contains(&stats.run_cpu_ns), "{stats:?}");
+    let cpu_before = stats.cpu_ns;
 
     // After a reset, only what is used again counts.
     let stats = run.stats().expect("figures");
@@ -54,6 +56,7 @@ fn the_peak_is_the_number_of_requests_that_wait_at_once() {
         (stats.connections, stats.requests, stats.peak_in_flight),
         (1, 1, 1)
     );
+    assert_eq!(stats.run_cpu_ns, stats.cpu_ns - cpu_before);
 }
 
 /// However quick its clients are: an instrument must not accuse them wrongly.

@@ -122,6 +122,13 @@ pub struct RunArgs {
     /// before that the answer is right: a check can cost more.
     #[arg(long, hide = true)]
     pub unchecked: bool,
+
+    /// When this process was started, by the clock of [`crate::clock`].
+    ///
+    /// For whoever measures from outside: how long it took to come to its own
+    /// first line is printed as `launch_ns`.
+    #[arg(long, value_name = "NS", hide = true)]
+    pub spawned_at: Option<u64>,
 }
 
 #[derive(clap::Args, Debug)]

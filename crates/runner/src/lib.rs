@@ -12,11 +12,13 @@
 //!   it; the harness uses it too.
 //! - [`inputs`] makes the files that some jobs read, and [`echo`] has the server
 //!   that another one talks to.
-//! - [`tree`] measures a process and its children.
+//! - [`tree`] measures a process and its children, and [`clock`] is what they
+//!   have in common with whoever starts them.
 //!
 //! **No runtime is linked here**: what is measured is the model's alone.
 
 mod cli;
+pub mod clock;
 mod download;
 pub mod echo;
 mod findings;
@@ -49,6 +51,7 @@ pub const UNSUPPORTED: u8 = 4;
 
 /// Runs the command line of `M`'s binary, to the exit code it ends with.
 pub fn main<M: Model>() -> ExitCode {
+    let entered_ns = clock::monotonic_ns();
     let args = match cli::Args::try_parse() {
         Ok(args) => args,
         // `--help` too is an "error" to clap. Nobody is left to tell if this
@@ -64,7 +67,7 @@ pub fn main<M: Model>() -> ExitCode {
     let done = match args.command {
         cli::Command::Download(args) => return download::download::<M>(&args).into(),
         cli::Command::List(args) => list::list(&args),
-        cli::Command::Run(args) => run::run::<M>(&args),
+        cli::Command::Run(args) => run::run::<M>(&args, entered_ns),
         cli::Command::Origin(args) => origin::serve(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
     };

@@ -1,11 +1,12 @@
 //! `run`: one workload, once, on a model that is started for it.
 
 use std::io;
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
+use suite::completion::nanoseconds;
 use suite::{Model, Outcome, Setup};
 
 use crate::cli::RunArgs;
@@ -13,6 +14,11 @@ use crate::stage::Stage;
 use crate::{findings, tree};
 
 /// What `--json` prints: these keys, in this order.
+///
+/// Together, `launch_ns` (from the process's start to its own first line),
+/// `start_ns` (starting the model) and `elapsed_ns` (the job) are what the job
+/// takes cold. What the runner does in between, as asking the origin for its list,
+/// is in none of them.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'static str,
@@ -21,12 +27,18 @@ struct Report<'a> {
     job: Value,
     outcome: &'a Outcome,
     elapsed_ns: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    launch_ns: Option<u64>,
+    start_ns: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin_cpu_ns: Option<u64>,
     peak_memory_bytes: Option<u64>,
     threads: Option<u64>,
 }
 
-/// Starts the model, has it do the job, and prints what came of it.
-pub fn run<M: Model>(args: &RunArgs) -> anyhow::Result<()> {
+/// Starts the model, has it do the job, and prints what came of it. The program
+/// was entered at `entered_ns`, by the clock of [`crate::clock`].
+pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
     let job = args.job()?;
     let program = std::env::current_exe().context("this program's own path")?;
     let threads = args.threads.unwrap_or_else(crate::cores);
@@ -35,14 +47,20 @@ pub fn run<M: Model>(args: &RunArgs) -> anyhow::Result<()> {
         .with_threads(threads, args.blocking_threads);
     let mut prepared = stage.prepare(&job)?;
     let setup = Setup::sized(prepared.job(), &program, threads, args.blocking_threads);
+    let starting = Instant::now();
     let model = M::start(&setup).context("the model does not start")?;
+    let start = starting.elapsed();
 
     let (elapsed, mut outcome) = prepared.run(&model)?;
     // Before anything else needs memory, and while all children stand.
     let footprint = Footprint::now(stage.origin_pid());
-    match args.unchecked {
+    let stats = match args.unchecked {
         false => prepared.verify(&mut outcome)?,
         true => prepared.account(&mut outcome)?,
+    };
+    if args.hold {
+        // Whoever looks at this process's memory has no use for them.
+        outcome = outcome.without_completions();
     }
 
     let text = if args.json {
@@ -53,6 +71,9 @@ pub fn run<M: Model>(args: &RunArgs) -> anyhow::Result<()> {
             job: job.to_json(),
             outcome: &outcome,
             elapsed_ns: nanoseconds(elapsed),
+            launch_ns: (args.spawned_at).map(|spawned| entered_ns.saturating_sub(spawned)),
+            start_ns: nanoseconds(start),
+            origin_cpu_ns: stats.map(|stats| stats.run_cpu_ns),
             peak_memory_bytes: footprint.memory_bytes,
             threads: footprint.threads,
         };
@@ -67,10 +88,6 @@ pub fn run<M: Model>(args: &RunArgs) -> anyhow::Result<()> {
     }
     drop(model);
     prepared.close()
-}
-
-fn nanoseconds(elapsed: Duration) -> u64 {
-    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What the process, and its children if it has any, take up.

@@ -24,7 +24,7 @@ use anyhow::Context;
 use origin::{Origin, Shape};
 use sha2::{Digest, Sha256};
 use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
-use suite::{download, files, thumbnails};
+use suite::{completion, download, files, thumbnails};
 use transfer::list::Lines;
 
 use crate::echo::{self, Server};
@@ -90,6 +90,7 @@ impl Stage {
             fresh: None,
             server: None,
             answered: OnceLock::new(),
+            elapsed: None,
             origin: None,
         };
         match &mut prepared.job {
@@ -182,6 +183,8 @@ pub struct Prepared {
     /// The job with its right answer, from when it is first looked at: before,
     /// it would be work and memory that nobody may count as the model's.
     answered: OnceLock<Job>,
+    /// What the last run took: no item of it can have taken longer.
+    elapsed: Option<Duration>,
     /// Not read: the origin has to last as long as somebody may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -212,19 +215,42 @@ impl Prepared {
         let started = Instant::now();
         let outcome = self.job.run(model);
         let elapsed = started.elapsed();
+        self.elapsed = Some(elapsed);
         Ok((elapsed, outcome?))
     }
 
     /// Accepts only what is right: the answer, and for a download every file.
     ///
-    /// Adds what only the origin knows to the outcome.
-    pub fn verify(&self, outcome: &mut Outcome) -> Result<()> {
+    /// Adds what only the origin knows to the outcome, and gives its figures, if
+    /// the job has one.
+    pub fn verify(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        let stats = self.look_at(outcome)?;
+        let job = self.answered.get_or_init(|| inputs::answered(&self.job));
+        job.check(outcome)?;
+        if let Some(elapsed) = self.elapsed {
+            completion::check_within(outcome.completion_ns(), elapsed)?;
+        }
+        Ok(stats)
+    }
+
+    /// The same, of a program that is none of the models: all of it that can be
+    /// seen from outside. When each item was done cannot.
+    pub fn verify_delivery(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        let stats = self.look_at(outcome)?;
+        match (&self.job, &*outcome) {
+            (Job::Download(job), Outcome::Download(outcome)) => job.check_files(outcome)?,
+            (Job::Fetch(job), Outcome::Fetch(outcome)) => job.check_bodies(outcome)?,
+            (job, outcome) => job.check(outcome)?,
+        }
+        Ok(stats)
+    }
+
+    /// Looks at what a download has left, and at what the origin has seen.
+    fn look_at(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
         if let (Job::Download(job), Outcome::Download(outcome)) = (&self.job, &mut *outcome) {
             self.verify_files(job, outcome)?;
         }
-        self.account(outcome)?;
-        let job = self.answered.get_or_init(|| inputs::answered(&self.job));
-        Ok(job.check(outcome)?)
+        self.account(outcome)
     }
 
     /// Ends what was started for the job.
@@ -238,9 +264,9 @@ impl Prepared {
 
     /// Adds what only the origin knows to the outcome, and accepts no answer
     /// that it was not asked for. A part of [`Prepared::verify`].
-    pub fn account(&self, outcome: &mut Outcome) -> Result<()> {
-        if let Some(run) = &self.run {
-            let stats = run.stats()?;
+    pub fn account(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        let stats = self.origin_stats().transpose()?;
+        if let Some(stats) = &stats {
             // More would be retries; fewer, and some answer is made up.
             let least = match &self.job {
                 Job::Download(job) => job.images,
@@ -258,7 +284,7 @@ impl Prepared {
                 outcome.peak_in_flight = Some(stats.peak_in_flight);
             }
         }
-        Ok(())
+        Ok(stats)
     }
 
     /// Every file is there, whole, under its name, and nothing else is.
@@ -277,6 +303,15 @@ impl Prepared {
             if files != outcome.files {
                 let (got, right) = (format!("with {files} files"), outcome.files.to_string());
                 return Err(wrong_file(directory, &got, &right).into());
+            }
+            // Nothing was in it before.
+            if outcome.before > 0 {
+                return Err(WrongAnswer {
+                    what: "before",
+                    got: outcome.before.to_string(),
+                    expected: "0".to_owned(),
+                }
+                .into());
             }
             sum = bytes;
         }
@@ -486,7 +521,8 @@ mod tests {
             Ok(download::Outcome {
                 files: 2,
                 bytes: 8,
-                peak_in_flight: None,
+                completion_ns: vec![0, 1],
+                ..download::Outcome::default()
             })
         }
     }

@@ -4,16 +4,24 @@
 //! The article's headline program: network, disk and a limit on both. What it
 //! decides is decided in the crate `transfer`, the same for every model, and it
 //! is the same code that `model-X download` runs.
+//!
+//! **Completion time** of a file: from when the model takes it up, which is when
+//! the queue gives it out, until its last byte is written and checked. That is a
+//! closed loop: at most `limit` are taken up at once (by the process model one
+//! more a child, of quick files), and a file's wait in the list is no part of its
+//! time. Nor is its wait for a name: names are given to some hundred files at a
+//! time, so that would tell of the group, and not of the file.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
-use transfer::{Failure, List, Observer, Options, Session};
+use transfer::{Failure, Finished, Gauge, Key, List, Observer, Options, Session};
 
-use crate::{Invalid, Preset, Result, WrongAnswer};
+use crate::{Invalid, Preset, Result, WrongAnswer, completion};
 
 /// What is downloaded, from where, to where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +55,20 @@ pub struct Outcome {
     pub files: u64,
     /// Bytes in them.
     pub bytes: u64,
+    /// Those of the files that were there before, and were not downloaded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub before: u64,
     /// The most requests that the origin ever had in flight, by its own count.
     /// The models leave it to whoever ran them: no other server tells.
     pub peak_in_flight: Option<u64>,
+    /// The completion time of each file that was downloaded, in nanoseconds, in
+    /// any order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completion_ns: Vec<u64>,
+}
+
+fn is_zero(files: &u64) -> bool {
+    *files == 0
 }
 
 impl Job {
@@ -92,7 +111,7 @@ impl Job {
     ///
     /// A failure is not tried again: a comparison that hid one would measure
     /// something else.
-    fn open(&self, failures: Arc<FirstFailure>) -> Result<Arc<Session>> {
+    fn open(&self, log: Arc<Log>) -> Result<Arc<Session>> {
         let options = Options {
             limit: self.limit,
             retries: 0,
@@ -105,22 +124,25 @@ impl Job {
             (Some(urls), _) => List::File(urls.clone()),
             (None, list) => List::Text(list.clone().unwrap_or_default()),
         };
-        Ok(Session::open(self.directory(), list, options, failures)?)
+        Ok(Session::open(self.directory(), list, options, log)?)
     }
 
     /// Has `run` download everything.
     pub(crate) fn run(&self, run: impl FnOnce(&Arc<Session>) -> Result<()>) -> Result<Outcome> {
-        let failures = Arc::new(FirstFailure::default());
-        let session = self.open(failures.clone())?;
+        let log = Arc::new(Log::default());
+        let session = self.open(log.clone())?;
         run(&session)?;
         let tally = session.close()?;
-        if let Some(first) = failures.take() {
+        let log = std::mem::take(&mut *log.entries());
+        if let Some(first) = log.first_failure {
             bail!("{} of {} files: {first}", tally.failed, tally.listed);
         }
         Ok(Outcome {
             files: tally.complete,
             bytes: tally.bytes,
+            before: log.before,
             peak_in_flight: None,
+            completion_ns: log.completion_ns,
         })
     }
 
@@ -151,9 +173,21 @@ impl Job {
         }
     }
 
-    /// All files, and never more requests in flight than the limit. That each
-    /// file has the right bytes is for whoever can read them to check first.
+    /// All files, none before it can have been, and never more requests in flight
+    /// than the limit. That each file has the right bytes is for whoever can read
+    /// them to check first.
     pub fn check(&self, outcome: &Outcome) -> std::result::Result<(), WrongAnswer> {
+        self.check_files(outcome)?;
+        let downloaded = outcome.files.saturating_sub(outcome.before);
+        // Of other servers nobody knows how long they take.
+        let delay = self.delay_ms * u64::from(self.urls.is_none());
+        let least = std::iter::repeat_n(delay, outcome.completion_ns.len());
+        completion::check(&outcome.completion_ns, downloaded as usize, least)
+    }
+
+    /// The part of [`Job::check`] that can be seen from outside: all files, and
+    /// never more requests in flight than the limit.
+    pub fn check_files(&self, outcome: &Outcome) -> std::result::Result<(), WrongAnswer> {
         if self.urls.is_none() {
             let files = self.images;
             WrongAnswer::unless(outcome.files == files, "files", outcome.files, files)?;
@@ -170,28 +204,60 @@ impl Job {
     }
 }
 
-/// Keeps what went wrong first.
+/// What happens to the files of one job.
 #[derive(Debug, Default)]
-struct FirstFailure(Mutex<Option<String>>);
+struct Log(Mutex<Entries>);
 
-impl FirstFailure {
-    fn keep(&self, text: impl FnOnce() -> String) {
-        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(text);
+#[derive(Debug, Default)]
+struct Entries {
+    /// What went wrong first.
+    first_failure: Option<String>,
+    /// The files that have no name yet, and when those were taken up that are not
+    /// whole.
+    unnamed: HashMap<Key, Option<Instant>>,
+    /// How long those took that are.
+    completion_ns: Vec<u64>,
+    /// Files that nobody has taken up, as they were there.
+    before: u64,
+}
+
+impl Log {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<String> {
-        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        first.take()
+    fn failure(&self, text: impl FnOnce() -> String) {
+        self.entries().first_failure.get_or_insert_with(text);
     }
 }
 
-impl Observer for FirstFailure {
+impl Observer for Log {
     fn bad_line(&self, bad: &transfer::list::BadLine) {
-        self.keep(|| bad.to_string());
+        self.failure(|| bad.to_string());
+    }
+
+    fn begun(&self, gauge: &Arc<Gauge>) {
+        // The first time counts, also if a child has died of it since.
+        let taken_up = Some(gauge.taken_up);
+        self.entries().unnamed.entry(gauge.key).or_insert(taken_up);
+    }
+
+    fn whole(&self, file: &Finished) {
+        let mut entries = self.entries();
+        let unnamed = entries.unnamed.get_mut(&file.key);
+        if let Some(taken_up) = unnamed.and_then(Option::take) {
+            let time = completion::nanoseconds(taken_up.elapsed());
+            entries.completion_ns.push(time);
+        }
+    }
+
+    fn complete(&self, file: &Finished, _before: bool) {
+        let mut entries = self.entries();
+        let taken_up = entries.unnamed.remove(&file.key).is_some();
+        entries.before += u64::from(!taken_up);
     }
 
     fn failed(&self, failure: &Failure) {
-        self.keep(|| format!("{} ({}): {}", failure.name, failure.url, failure.reason));
+        self.failure(|| format!("{} ({}): {}", failure.name, failure.url, failure.reason));
     }
 }

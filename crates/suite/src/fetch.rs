@@ -2,12 +2,17 @@
 //!
 //! Shows that waiting adds up in turn and not at once: the elapsed time is near
 //! the slowest delay, or near the sum of all.
+//!
+//! **Completion time** of a URL: from when the job starts, as all are asked at
+//! once, until its body is whole. Those that a model asks in turn wait for each
+//! other, and the wait is part of it. The process model's clock stops when the
+//! parent hears of it.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Preset, WrongAnswer};
+use crate::{Invalid, Preset, WrongAnswer, completion};
 
 /// What is fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,13 +38,17 @@ pub struct Outcome {
     pub bodies: usize,
     /// Bytes of all bodies.
     pub bytes: u64,
+    /// The completion time of each, in nanoseconds, in any order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completion_ns: Vec<u64>,
 }
 
 impl Outcome {
-    /// One more body has arrived.
-    pub fn add(&mut self, bytes: u64) {
+    /// One more body has arrived, so long after the job's start.
+    pub fn add(&mut self, bytes: u64, time: Duration) {
         self.bodies += 1;
         self.bytes += bytes;
+        self.completion_ns.push(completion::nanoseconds(time));
     }
 }
 
@@ -103,8 +112,16 @@ impl Job {
         job
     }
 
-    /// Every body, whole.
+    /// Every body, whole, and none before it can have been.
     pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
+        self.check_bodies(outcome)?;
+        // Of other servers nobody knows how long they take.
+        let delays = self.delays_ms.iter().filter(|_| self.urls.is_empty());
+        completion::check(&outcome.completion_ns, self.units(), delays.copied())
+    }
+
+    /// The part of [`Job::check`] that can be seen from outside: every body, whole.
+    pub fn check_bodies(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
         WrongAnswer::unless(
             outcome.bodies == self.units(),
             "bodies",

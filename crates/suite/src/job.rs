@@ -188,6 +188,30 @@ workloads! {
     "thumbnails" thumbnails Thumbnails,
 }
 
+impl Outcome {
+    /// The completion time of each item, in nanoseconds, in any order; empty for
+    /// jobs whose items have none.
+    pub fn completion_ns(&self) -> &[u64] {
+        match self {
+            Outcome::Fetch(outcome) => &outcome.completion_ns,
+            Outcome::Offload(outcome) => &outcome.completion_ns,
+            Outcome::Download(outcome) => &outcome.completion_ns,
+            _ => &[],
+        }
+    }
+
+    /// The same outcome without these.
+    pub fn without_completions(mut self) -> Self {
+        match &mut self {
+            Outcome::Fetch(outcome) => outcome.completion_ns = Vec::new(),
+            Outcome::Offload(outcome) => outcome.completion_ns = Vec::new(),
+            Outcome::Download(outcome) => outcome.completion_ns = Vec::new(),
+            _ => {}
+        }
+        self
+    }
+}
+
 impl Workload {
     /// Second ways to do this job that a comparison measures beside the first.
     pub fn variants(self) -> &'static [Variant] {

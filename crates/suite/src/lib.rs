@@ -20,6 +20,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 pub mod batch;
+pub mod completion;
 pub mod counter;
 pub mod download;
 pub mod echo;

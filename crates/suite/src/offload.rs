@@ -2,12 +2,16 @@
 //!
 //! Shows what a blocking call does to everything else that shares its thread,
 //! and what handing it over to a pool costs.
+//!
+//! **Completion time** of a call: from when the job starts, as all calls are
+//! handed over then, until it has returned. Waiting for a place in the pool is
+//! part of it. The process model's clock stops when the parent hears of it.
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Preset, WrongAnswer};
+use crate::{Invalid, Preset, WrongAnswer, completion};
 
 /// Where the blocking calls are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,12 +47,16 @@ pub struct Outcome {
     /// The longest time without a beat, in nanoseconds. Reported, not checked:
     /// it is the result.
     pub longest_gap_ns: u64,
+    /// The completion time of each call, in nanoseconds, in any order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completion_ns: Vec<u64>,
 }
 
 /// The call that blocks: it keeps its thread and needs no core, like a slow
-/// system call.
-pub fn block(job: &Job) {
+/// system call. Says how long after `started`, the job's start, it was done.
+pub fn block(job: &Job, started: Instant) -> Duration {
     std::thread::sleep(job.call());
+    started.elapsed()
 }
 
 /// Counts the beats and remembers the longest gap between them.
@@ -76,13 +84,14 @@ impl Heartbeat {
     }
 
     /// The calls are done: the gap that is still open counts too, or a heart
-    /// that never beat would show none.
-    pub fn outcome(mut self, done: usize) -> Outcome {
+    /// that never beat would show none. `done` has the completion time of each.
+    pub fn outcome(mut self, done: Vec<Duration>) -> Outcome {
         self.close_gap();
         Outcome {
-            done,
+            done: done.len(),
             ticks: self.ticks,
-            longest_gap_ns: u64::try_from(self.longest_gap.as_nanos()).unwrap_or(u64::MAX),
+            longest_gap_ns: completion::nanoseconds(self.longest_gap),
+            completion_ns: done.into_iter().map(completion::nanoseconds).collect(),
         }
     }
 
@@ -141,8 +150,11 @@ impl Job {
         job
     }
 
-    /// Every call done. How steady the heart beat is a figure, not an answer.
+    /// Every call done, and none sooner than it takes. How steady the heart beat
+    /// is a figure, not an answer.
     pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
-        WrongAnswer::unless(outcome.done == self.calls, "done", outcome.done, self.calls)
+        WrongAnswer::unless(outcome.done == self.calls, "done", outcome.done, self.calls)?;
+        let least = std::iter::repeat_n(self.call_ms, self.calls);
+        completion::check(&outcome.completion_ns, self.calls, least)
     }
 }

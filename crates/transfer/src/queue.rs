@@ -116,7 +116,8 @@ impl Queue {
             true => self.ready.iter().position(free),
             false => None,
         };
-        if let Some(transfer) = at.and_then(|at| self.ready.remove(at)) {
+        if let Some(mut transfer) = at.and_then(|at| self.ready.remove(at)) {
+            transfer.taken_up.get_or_insert(now);
             self.running += 1;
             let host = self.hosts.entry(transfer.host().to_owned()).or_default();
             host.running += 1;
@@ -277,6 +278,16 @@ mod tests {
         rest(&mut queue, running.pop(), &Next::Complete, now);
         assert_eq!(begin(&mut queue, now).len(), 1);
         assert_eq!(queue.running(), 3);
+    }
+
+    #[test]
+    fn a_file_is_taken_up_once_however_often_it_begins() {
+        let (first, again) = (Instant::now(), Instant::now() + Duration::from_secs(1));
+        let mut queue = queue("http://h/a\n", &Options::default());
+        let running = begin(&mut queue, first);
+        assert_eq!(running[0].taken_up, Some(first));
+        rest(&mut queue, running, &Next::Now, first);
+        assert_eq!(begin(&mut queue, again)[0].taken_up, Some(first));
     }
 
     #[test]

@@ -9,12 +9,13 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use crate::list::{BadLine, Lines};
 use crate::parts::{DiskError, Finished, Parts};
 use crate::rate::Rate;
 use crate::store::{Known, OpenError, Store};
-use crate::{Next, Options, Queue, Transfer, Trouble, tls};
+use crate::{Key, Next, Options, Queue, Transfer, Trouble, tls};
 
 /// Where the list comes from.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub trait Observer: Send + Sync {
     fn begun(&self, _gauge: &Arc<Gauge>) {}
     /// It has ended, one way or another, or waits.
     fn ended(&self, _gauge: &Arc<Gauge>) {}
+    /// A file has every byte, and waits for its name.
+    fn whole(&self, _file: &Finished) {}
     /// A file is complete, under its name; `before` says that it was already.
     fn complete(&self, _file: &Finished, _before: bool) {}
     /// A file has failed.
@@ -88,6 +91,10 @@ pub struct Failure {
 /// How far a file is that is running.
 #[derive(Debug)]
 pub struct Gauge {
+    /// What it is known by.
+    pub key: Key,
+    /// When the queue first gave it out.
+    pub taken_up: Instant,
     /// Its name.
     pub name: String,
     /// Bytes of it that are there.
@@ -254,6 +261,8 @@ impl Session {
     /// [`rest`](Self::rest).
     pub fn begin(&self, transfer: &Transfer) -> Arc<Gauge> {
         let gauge = Arc::new(Gauge {
+            key: transfer.key,
+            taken_up: transfer.taken_up.unwrap_or_else(Instant::now),
             name: transfer.name.clone(),
             bytes: AtomicU64::new(transfer.part.bytes),
             total: AtomicU64::new(transfer.part.total.unwrap_or(0)),
@@ -277,6 +286,7 @@ impl Session {
     /// A file has every byte. True says that it is time for a
     /// [`commit`](Self::commit), which blocks.
     pub fn finished(&self, file: Finished) -> bool {
+        self.observer.whole(&file);
         self.store.add(file)
     }
 

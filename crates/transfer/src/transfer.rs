@@ -52,6 +52,9 @@ pub struct Transfer {
     whole_only: bool,
     /// The most bytes that were ever on the disk.
     furthest: u64,
+    /// When the queue first gave it out; only where that happened.
+    #[serde(skip)]
+    pub(crate) taken_up: Option<Instant>,
 }
 
 /// The part of a file that is on the disk, and what it is part of.
@@ -134,6 +137,7 @@ impl Transfer {
             name: entry.name,
             sha256: entry.sha256,
             furthest: part.bytes,
+            taken_up: None,
             part,
             redirects: 0,
             failures: 0,
