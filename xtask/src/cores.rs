@@ -47,6 +47,13 @@ pub fn parse(text: &str) -> Result<Option<usize>, Invalid> {
     }
 }
 
+/// How many cores the origin has, when the models are kept to so many, or to
+/// none.
+pub fn of_origin(kept: Option<usize>) -> usize {
+    let all: Vec<usize> = (0..runner::cores()).collect();
+    kept.map_or(all.len(), |kept| Share::Origin(kept).of(&all).len())
+}
+
 /// Calls `start`, and has what it starts run on a share of the cores; on all, if
 /// none is given.
 ///

@@ -23,12 +23,15 @@
 //! or [`faults`]' own way to run many at once.
 
 pub mod baseline;
+pub mod bottleneck;
 pub mod budget;
 pub mod ceiling;
 pub mod chart;
 pub mod check;
 pub mod child;
+pub mod cold;
 pub mod compare;
+pub mod completion;
 pub mod contestants;
 pub mod cores;
 pub mod curves;

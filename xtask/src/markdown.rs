@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 
 use suite::Preset;
 
+use crate::completion::CompletionView;
 use crate::results::Comparison;
 use crate::sweep_view::{self, RULE, SweepView};
 use crate::units::memory;
@@ -64,6 +65,9 @@ pub fn document(comparison: &Comparison) -> String {
                 let figures = row.columns().map(escape).join(" | ");
                 text.line(format_args!("| {} | {figures} |", escape(&section.label)));
             }
+        }
+        if let Some(completion) = &table.completion {
+            text.completion(completion);
         }
         for section in &table.sections {
             for row in &section.rows {
@@ -153,6 +157,20 @@ impl Text {
     fn line(&mut self, line: impl Display) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.0, "{line}");
+    }
+
+    /// The times of a job's items: a row a model.
+    fn completion(&mut self, completion: &CompletionView) {
+        let CompletionView { title, clock, rows } = completion;
+        self.line(format_args!("\n**{title}**, {clock}.\n"));
+        let heads = CompletionView::HEADS;
+        self.line(format_args!("| {} |", heads.join(" | ")));
+        let figures = "--:|".repeat(heads.len() - 2);
+        self.line(format_args!("|---|---|{figures}"));
+        for row in rows {
+            let texts: Vec<_> = row.iter().map(|text| escape(text)).collect();
+            self.line(format_args!("| {} |", texts.join(" | ")));
+        }
     }
 
     /// A sweep: a row a model, a column a value.

@@ -5,9 +5,13 @@ use std::time::Duration;
 use runner::tree;
 use serde_json::Value;
 
+use crate::bottleneck::{self, OriginAlone, Seen};
 use crate::budget::{Allowance, Pace, Rounds};
 use crate::child::Usage;
+use crate::cold;
+use crate::completion::Pool;
 use crate::contestants::{Contestant, Means};
+use crate::cores;
 use crate::lab::{Interrupted, Lab, Run, Sight, Trouble};
 use crate::outsider::Outsider;
 use crate::plan::{Group, Mode};
@@ -23,6 +27,9 @@ pub struct Entry<'a> {
     samples: Vec<f64>,
     rounds: Vec<usize>,
     runs: Vec<Run>,
+    /// How many of the runs each round gave.
+    run_rounds: Vec<usize>,
+    completions: Pool,
     sights: Vec<Sight>,
     outcome: Option<Value>,
 }
@@ -38,6 +45,8 @@ impl<'a> Entry<'a> {
             samples: Vec::new(),
             rounds: Vec::new(),
             runs: Vec::new(),
+            run_rounds: Vec::new(),
+            completions: Pool::default(),
             sights: Vec::new(),
             outcome: None,
         }
@@ -110,11 +119,14 @@ impl<'a> Entry<'a> {
         let short = timeout(pace.run());
         let first = self.runs.len();
         for _ in 0..rounds.runs + u32::from(!pace.benched) {
-            if let Some(run) = self.run(lab, group, false, short)? {
+            if let Some(mut run) = self.run(lab, group, false, short)? {
+                self.completions
+                    .add(&std::mem::take(&mut run.line.completion_ns));
                 self.outcome = Some(run.line.outcome.clone());
                 self.runs.push(run);
             }
         }
+        self.run_rounds.push(self.runs.len() - first);
         let walls = self.runs[first..].iter().map(|run| run.wall);
         let samples = match pace.benched {
             true => bench.unwrap_or_default(),
@@ -181,15 +193,32 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// The median of its time so far, unless it is in trouble.
+    fn median(&self) -> Option<f64> {
+        median(&self.samples).filter(|_| self.trouble.is_none())
+    }
+
     /// What came of it; nothing if it was neither measured nor in trouble.
-    fn cell(self, group: &Group, ceiling: Option<Duration>) -> Option<Cell> {
+    fn cell(self, group: &Group, origin: OriginAlone) -> Option<Cell> {
         let resources = resources(&self.runs, &self.sights);
         let command = self.outsider().map(|outsider| outsider.command.clone());
-        let job = self.contestant.group(group)?.job().to_json();
+        let job = self.contestant.group(group)?.job();
+        let cold = cold::time(&self.runs, &self.run_rounds);
+        let start_ns = cold::start_ns(&self.runs);
+        let origin_cpu_ns = bottleneck::cpu_ns(&self.runs);
         let (status, reason, time) = match self.trouble {
             Some((status, reason)) => (status, Some(reason), None),
             None => (Status::Ok, None, Some(time(self.samples, self.rounds)?)),
         };
+        let ok = status == Status::Ok;
+        let bound = time.as_ref().and_then(|time| {
+            let seen = Seen {
+                job_ns: time.median_ns,
+                floor_ns: origin.floor_ns,
+                busy: bottleneck::busy(&self.runs, cores::of_origin(group.cores)),
+            };
+            bottleneck::of(&job, self.outcome.as_ref(), &seen)
+        });
         Some(Cell {
             workload: group.workload.name().to_owned(),
             preset: group.preset.name().to_owned(),
@@ -199,19 +228,25 @@ impl<'a> Entry<'a> {
             label: group.label(),
             model: self.contestant.model.clone(),
             command,
-            job,
+            job: job.to_json(),
             status,
             reason,
             scaled: group.divisor > 1,
             divisor: group.divisor,
             time,
+            cold: cold.filter(|_| ok),
+            start_ns: start_ns.filter(|_| ok),
+            completion: self.completions.figures().filter(|_| ok),
             resources: match status {
                 Status::Ok => resources,
                 // Half a measurement would look like a whole one.
                 _ => Resources::default(),
             },
             outcome: self.outcome.filter(|outcome| !outcome.is_null()),
-            origin_ceiling_ns: ceiling.map(nanoseconds),
+            origin_ceiling_ns: origin.ceiling.map(nanoseconds),
+            origin_cpu_ns: origin_cpu_ns.filter(|_| ok),
+            origin_bound: bound.is_some(),
+            origin_bound_by: bound,
         })
     }
 }
@@ -307,9 +342,11 @@ impl Contest<'_> {
 
     /// What came of it.
     pub fn cells(self) -> Vec<Cell> {
+        let medians = self.entries.iter().filter_map(Entry::median);
+        let origin = OriginAlone::new(self.ceiling, medians);
         let cell = |entry: Entry| {
             let group = self.group.of(entry.original());
-            entry.cell(&group, self.ceiling)
+            entry.cell(&group, origin)
         };
         self.entries.into_iter().filter_map(cell).collect()
     }
@@ -333,7 +370,8 @@ fn cpu(runs: impl Iterator<Item = Usage> + Clone) -> Option<(u64, u64)> {
     Some((user, median.saturating_sub(user)))
 }
 
-fn time(samples: Vec<f64>, rounds: Vec<usize>) -> Option<Time> {
+/// Samples and their median.
+pub(crate) fn time(samples: Vec<f64>, rounds: Vec<usize>) -> Option<Time> {
     let (low_ns, high_ns) = median_interval(&samples)?;
     Some(Time {
         median_ns: median(&samples)?,

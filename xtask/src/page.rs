@@ -4,6 +4,7 @@
 use anyhow::Context;
 use askama::Template;
 
+use crate::completion::CompletionView;
 use crate::markdown::machine;
 use crate::replay;
 use crate::results::Comparison;

@@ -9,6 +9,7 @@ use comfy_table::{
     Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle,
 };
 
+use crate::completion::CompletionView;
 use crate::results::{Comparison, Directory, safe_name};
 use crate::sweep_view::SweepView;
 use crate::view::{self, Row, Section};
@@ -88,6 +89,11 @@ pub fn terminal(comparison: &Comparison, workload: &str) -> String {
         }
     }
     text += &grid(&view).trim_fmt();
+    if let Some(completion) = &view.completion {
+        let CompletionView { title, clock, .. } = completion;
+        text += &format!("\n\n  {title}, {clock}\n");
+        text += &completion_grid(completion).trim_fmt();
+    }
     for section in &view.sections {
         for row in &section.rows {
             if let Some(reason) = &row.reason {
@@ -185,6 +191,17 @@ fn grid(view: &view::Table) -> Table {
         if (2..last).contains(&at) {
             column.set_cell_alignment(CellAlignment::Right);
         }
+    }
+    table
+}
+
+fn completion_grid(completion: &CompletionView) -> Table {
+    let mut table = empty_grid();
+    let bold = |head| Cell::new(head).add_attribute(Attribute::Bold);
+    table.set_header(CompletionView::HEADS.map(bold));
+    table.add_rows(&completion.rows);
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::baseline::Baseline;
+use crate::bottleneck::Bound;
+use crate::completion::Completion;
 use crate::curves::Sweep;
 use crate::self_check::SelfCheck;
 use crate::verdicts;
@@ -150,6 +152,16 @@ pub struct Cell {
     /// How long the job takes on a started model: Criterion's samples. Or a whole
     /// process with that job, of a contestant that is none of the models.
     pub time: Option<Time>,
+    /// How long the same takes cold: from a process's start to the end of its first
+    /// job. Of the models alone: whoever is from outside has no other time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold: Option<Time>,
+    /// How much of that is the process's start and the model's: the median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ns: Option<u64>,
+    /// When the job's items were done, where they have such a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<Completion>,
     /// The rest, from fresh processes; medians over the runs.
     #[serde(flatten)]
     pub resources: Resources,
@@ -159,6 +171,15 @@ pub struct Cell {
     /// How long the origin alone takes for the job's requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_ceiling_ns: Option<u64>,
+    /// Processor time of the origin for one job: the median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_cpu_ns: Option<u64>,
+    /// Whether the origin, more than the model, set the time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub origin_bound: bool,
+    /// By what of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_bound_by: Option<Bound>,
 }
 
 /// One value of a sweep.

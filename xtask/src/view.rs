@@ -4,6 +4,8 @@
 use serde_json::Value;
 use suite::{Job, Workload};
 
+use crate::bottleneck;
+use crate::completion::CompletionView;
 use crate::judge::LEAST_ROUNDS;
 use crate::plan::{BASELINE, plain};
 use crate::results::{Cell, Comparison, Status};
@@ -22,6 +24,8 @@ pub struct Table {
     pub about: String,
     /// One for each preset and variant.
     pub sections: Vec<Section>,
+    /// When the job's items were done, where they have such a time.
+    pub completion: Option<CompletionView>,
 }
 
 /// One job, and how each model did it, best first.
@@ -67,6 +71,8 @@ pub struct Row {
     pub interval: String,
     /// The further end of from the median, as a part of it.
     pub spread: String,
+    /// The median from a process's start to the end of its first job.
+    pub cold: String,
     /// How many times the best's, marked with `≈` if that is no difference.
     pub to_best: String,
     /// How many times the serial model's.
@@ -91,10 +97,11 @@ pub struct Row {
 
 impl Row {
     /// The heads of the columns, in the order of [`Row::columns`].
-    pub const HEADS: [&str; 11] = [
+    pub const HEADS: [&str; 12] = [
         "model",
         "time",
         "±",
+        "cold",
         "to best",
         "to serial",
         "CPU",
@@ -106,11 +113,12 @@ impl Row {
     ];
 
     /// The figures in the order of a table.
-    pub fn columns(&self) -> [&str; 11] {
+    pub fn columns(&self) -> [&str; 12] {
         [
             &self.model,
             &self.time,
             &self.spread,
+            &self.cold,
             &self.to_best,
             &self.to_serial,
             &self.cpu,
@@ -163,15 +171,17 @@ pub fn table(comparison: &Comparison, workload: &str) -> Table {
         let Comparison { self_check, .. } = comparison;
         section(label, cells.collect(), judged, self_check.is_none())
     };
+    let sections: Vec<_> = distinct(cells.iter().map(|cell| &*cell.label))
+        .into_iter()
+        .map(section)
+        .collect();
     Table {
+        completion: CompletionView::new(workload, &sections, &cells),
         workload: workload.to_owned(),
         about: workload
             .parse::<Workload>()
             .map_or(String::new(), |known| known.about().to_owned()),
-        sections: distinct(cells.iter().map(|cell| &*cell.label))
-            .into_iter()
-            .map(section)
-            .collect(),
+        sections,
     }
 }
 
@@ -203,6 +213,7 @@ fn section(
     let first = model.or(cells.first());
     let outsiders = outsiders(&cells);
     let mut remarks = first.map_or(Vec::new(), |cell| remarks(cell));
+    remarks.extend(bottleneck::cpu_remark(&cells));
     let whole = !outsiders.is_empty();
     let own = own_parameters(&cells);
     let row = |cell: &&Cell| row(cell, &scale, whole, &own);
@@ -321,6 +332,7 @@ fn row(cell: &Cell, scale: &Scale, beside_outsiders: bool, own_keys: &[String]) 
             let high = time.high_ns - time.median_ns;
             percent(low.max(high) / time.median_ns)
         })),
+        cold: or_none(cell.cold.as_ref().map(|cold| time(cold.median_ns))),
         to_best: to(scale.best),
         to_serial: to(scale.serial),
         // Together: for a short run, the kernel only guesses how to split it.
@@ -468,6 +480,7 @@ fn notes(cell: &Cell, beside_outsiders: bool, own_keys: &[String]) -> String {
     if let Some(late) = number("latest_ns") {
         notes.push(format!("latest {} late", time(late as f64)));
     }
+    notes.extend(cell.origin_bound_by.map(|bound| bound.words().to_owned()));
     // What one of many costs is what people know by heart.
     let each = match &*cell.workload {
         "ping-pong" => number("passes").map(|passes| (passes, "a pass")),

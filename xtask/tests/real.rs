@@ -75,6 +75,9 @@ fn two_models_and_two_workloads_are_compared() {
             samples
         );
         assert!(samples >= 10);
+        let cold = cell["cold"]["median_ns"].as_f64();
+        assert!(number("start_ns") > 0, "{cell}");
+        assert!(cold > Some(number("start_ns") as f64), "{cell}");
     }
     let of = |workload: &str, model: &str| {
         let mut cells = cells.iter();
@@ -85,6 +88,18 @@ fn two_models_and_two_workloads_are_compared() {
     assert_eq!(of("primes", "serial")["job"], of("primes", "thread")["job"]);
     assert!(of("fetch", "serial")["origin_ceiling_ns"].as_u64() > Some(0));
     assert!(of("primes", "serial")["origin_ceiling_ns"].is_null());
+    for model in ["serial", "thread"] {
+        let cell = of("fetch", model);
+        let figure = |key: &str| cell["completion"][key].as_u64().expect(key);
+        let items = cell["job"]["delays_ms"].as_array().expect("a list").len() as u64;
+        assert_eq!(figure("items"), items * figure("runs"), "{cell}");
+        assert_eq!(Some(figure("runs")), cell["runs"].as_u64(), "{cell}");
+        assert!(figure("p50_ns") <= figure("p90_ns"), "{cell}");
+        assert!(figure("p99_ns") <= figure("max_ns"), "{cell}");
+        assert!(cell["origin_cpu_ns"].as_u64() > Some(0), "{cell}");
+        assert_eq!(cell["outcome"]["completion_ns"], Value::Null, "{cell}");
+        assert_eq!(of("primes", model)["completion"], Value::Null);
+    }
 
     let markdown = fs::read_to_string(results.join("comparison.md")).expect("tables");
     assert!(
