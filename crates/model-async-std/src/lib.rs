@@ -72,6 +72,10 @@ impl Model for AsyncStd {
                     .with_min_threads(setup.threads)
                     .with_max_threads(setup.threads),
             );
+            // async-std has a start of its own, at the first task of a process: it
+            // counts the cores once more, for an executor that stands already. That
+            // would be the first job's time.
+            future::block_on(task::spawn(async {}));
             setup.threads
         });
         ensure!(
