@@ -1,7 +1,7 @@
 //! `cargo xtask compare`: from the command line to `results/NAME/`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -12,20 +12,23 @@ use runner::{inputs, scratch};
 use suite::{Invalid, Setup, Workload};
 
 use crate::baseline::Against;
+use crate::beside::Beside;
 use crate::child::{self, Stopped};
 use crate::contestants::{self, Built, Contestant};
 use crate::cores::{self, Share};
+use crate::effort::{Effort, build, count};
 use crate::interrupt::Interrupt;
 use crate::judge::{LEAST_DIFFERENCE, Rules};
 use crate::lab::Lab;
 use crate::lock::Lock;
-use crate::neighbours::Watch;
+use crate::neighbours::{self, Watch};
 use crate::outsider::{self, Outsider};
 use crate::plan::{self, Group, MODELS, Mode, Setting};
 use crate::progress::Progress;
 use crate::results::{Comparison, Directory, Run, SCHEMA, safe_name};
 use crate::self_check::SelfCheck;
 use crate::session::{End, Session};
+use crate::sources::Sources;
 use crate::sweep::{self, Sweep};
 use crate::{host, self_check, workspace};
 
@@ -95,6 +98,15 @@ pub struct Options {
         value_parser = percentage
     )]
     least_difference: f64,
+    /// Percent of the machine that others may use before rounds are taken again, or
+    /// marked; at 100, none ever are
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = neighbours::LIMIT * 100.0,
+        value_parser = percentage
+    )]
+    neighbours_limit: f64,
     /// Compares every model with itself: exit code 1 if that finds differences
     #[arg(long, conflicts_with = "baseline")]
     self_check: bool,
@@ -154,6 +166,14 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
         Err(Stopped::Interrupted | Stopped::Overtime(_)) => return Ok(End::Interrupted),
     };
 
+    let beside = match options.prebuilt {
+        // Made of who knows what.
+        Some(_) => Beside::default(),
+        None => options.beside(&root, &target, &mut comparison, &interrupt, &progress),
+    };
+    if interrupt.came() {
+        return Ok(End::Interrupted);
+    }
     let mut contestants = match options.self_check {
         true => self_check::contestants(contestants),
         false => contestants,
@@ -192,7 +212,7 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
             temporary,
             interrupt,
         },
-        watch: Watch::new(mode.budget),
+        watch: Watch::new(mode.budget, options.neighbours_limit / 100.0),
         mode,
         began,
         progress,
@@ -202,6 +222,7 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
         },
         against,
         comparison,
+        beside,
         results,
     };
     session.run(groups, &contestants, &target)
@@ -268,6 +289,47 @@ impl Options {
         let mut models: Vec<String> = MODELS.map(str::to_owned).to_vec();
         models.retain(|model| self.models.is_empty() || self.models.contains(model));
         models
+    }
+
+    /// The code that was built, and what it takes to make it. What cannot be had
+    /// of that is a note, and no reason to measure nothing.
+    fn beside(
+        &self,
+        root: &Path,
+        target: &Path,
+        comparison: &mut Comparison,
+        interrupt: &Interrupt,
+        progress: &Progress,
+    ) -> Beside {
+        let Run {
+            revision,
+            models,
+            notes,
+            ..
+        } = &mut comparison.run;
+        let mut note = |what: &str, error: anyhow::Error| {
+            let note = format!("{what}: {error:#}");
+            progress.line(&note);
+            notes.push(note);
+        };
+        let sources = Sources::of_tree(root, revision, models);
+        let sources = sources.map_err(|error| note("the code is not kept", error));
+        let counted = count::models(root, models);
+        let counted = counted.map_err(|error| note("the effort is not counted", error));
+        let mut effort = counted.ok().map(|models| Effort {
+            revision: revision.clone(),
+            models,
+        });
+        if let Some(effort) = effort.as_mut().filter(|_| self.thorough)
+            && let Err(Stopped::Failed(error)) =
+                build::measure(root, target, effort, interrupt, progress)
+        {
+            note("no times of builds", error);
+        }
+        Beside {
+            sources: sources.ok(),
+            effort,
+        }
     }
 
     /// All that is known before anything is measured.

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use suite::Invalid;
 use xtask::known_work::Work;
 use xtask::session::End;
-use xtask::{ceiling, check, compare, download, faults, program, read, replay, report};
+use xtask::{ceiling, check, compare, download, effort, faults, program, read, replay, report};
 
 /// Puts Rust's concurrency models through the same paces.
 #[derive(Parser)]
@@ -25,6 +25,7 @@ enum Command {
     Measure(program::Options),
     Report(report::Options),
     Read(read::Options),
+    Effort(effort::Options),
     Download(download::Options),
     Faults(faults::Options),
     /// Checks fmt, clippy, docs, isolation and symmetry
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         Command::Measure(options) => program::measure(&options).map(code),
         Command::Report(options) => report::report(&options).map(|()| 0),
         Command::Read(options) => read::read(&options).map(|()| 0),
+        Command::Effort(options) => effort::effort(&options).map(code),
         Command::Download(options) => download::download(&options).map(|became| match became {
             Some(never) => match never {},
             None => INTERRUPTED,

@@ -24,7 +24,8 @@ use crate::results::Cell;
 use crate::units::percent;
 use crate::used::{Difference, Reading};
 
-/// What others may use of the machine, as a part of all its cores' time.
+/// What others may use of the machine, as a part of all its cores' time, unless it
+/// is set.
 pub const LIMIT: f64 = 0.03;
 
 /// What a window lasts at least: the ticks of less are too few to go by.
@@ -44,7 +45,7 @@ const SHORTEST_TRIAL: Duration = Duration::from_millis(200);
 /// parts of the machine: of a window's length times the number of cores.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Neighbours {
-    /// [`LIMIT`]: a window in which others used a larger part is disturbed.
+    /// A window in which others used a larger part is disturbed; at 1, none is.
     pub limit: f64,
     /// Why nothing is known, if nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,11 +130,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// In a comparison that has so much time.
-    pub fn new(budget: Duration) -> Self {
+    /// In a comparison that has so much time, and in which others may use as much as
+    /// `limit`.
+    pub fn new(budget: Duration, limit: f64) -> Self {
         Self {
             seen: Neighbours {
-                limit: LIMIT,
+                limit,
                 ..Neighbours::default()
             },
             left: budget.mul_f64(RETAKING),
@@ -213,12 +215,13 @@ impl Watch {
         if let Some(why) = &self.seen.unknown {
             return Some(format!("unknown, because {why}"));
         }
-        let busy = self.seen.error.is_some_and(|error| error > LIMIT);
+        let limit = self.seen.limit;
+        let busy = self.seen.error.is_some_and(|error| error > limit);
         busy.then(|| {
             format!(
                 "THIS MACHINE IS NOT IDLE: {}, which is more than the {} that count as disturbed",
                 self.seen.error_words(),
-                percent(LIMIT)
+                percent(limit)
             )
         })
     }
@@ -240,7 +243,9 @@ impl Watch {
     /// Whether others have used more than they may since a window began.
     pub fn disturbed(&mut self, since: &Reading) -> bool {
         let now = self.open();
-        now.is_some_and(|now| now.since(since).others() > LIMIT)
+        let limit = self.seen.limit;
+        // A reading has an error: all of the machine can come out as more than that.
+        now.is_some_and(|now| limit < 1.0 && now.since(since).others() > limit)
     }
 
     /// Whether there is as much time for taking windows again.
@@ -278,7 +283,7 @@ mod tests {
 
     #[test]
     fn retaking_ends_with_a_tenth_of_the_budget() {
-        let mut watch = Watch::new(Duration::from_secs(60));
+        let mut watch = Watch::new(Duration::from_secs(60), LIMIT);
         assert!(watch.affords(Duration::from_secs(6)));
         assert!(!watch.affords(Duration::from_secs(7)));
         watch.retook(Duration::from_secs(4));

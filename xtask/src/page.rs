@@ -17,11 +17,16 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::beside::Beside;
 pub use crate::chart::colour;
+use crate::choose::{self, Choose};
+use crate::claims::{self, Answer, Claim};
 use crate::completion::CompletionView;
+use crate::effort::view::EffortView;
 use crate::markdown::machine;
 use crate::replay;
 use crate::results::Comparison;
+use crate::side_by_side::{self, SideBySide};
 use crate::sweep_view::RULE;
 use crate::view::{self, Finding, Row};
 use glance::Panel;
@@ -29,10 +34,18 @@ use job::Workload;
 use marks::Mark;
 
 /// The page's styles, a file a part of it.
-const STYLES: [&str; 1] = [include_str!("../templates/page.css")];
+const STYLES: [&str; 3] = [
+    include_str!("../templates/page.css"),
+    include_str!("../templates/choose.css"),
+    include_str!("../templates/side_by_side.css"),
+];
 
 /// Its scripts. All of it can be read without them, too.
-const SCRIPTS: [&str; 1] = [include_str!("../templates/page.js")];
+const SCRIPTS: [&str; 3] = [
+    include_str!("../templates/page.js"),
+    include_str!("../templates/choose.js"),
+    include_str!("../templates/side_by_side.js"),
+];
 
 #[derive(Template)]
 #[template(path = "index.html")]
@@ -45,7 +58,11 @@ struct Page<'a> {
     models: Vec<&'a str>,
     panels: Vec<Panel>,
     findings: Vec<Finding>,
+    choose: Choose,
+    claims: Vec<Claim>,
     workloads: Vec<Workload>,
+    side_by_side: Option<SideBySide>,
+    effort: Option<EffortView>,
     data: String,
 }
 
@@ -62,7 +79,19 @@ impl Page<'_> {
     /// The parts of the page that are about no single workload, as far as this
     /// comparison has them: their anchors and titles, for the navigation.
     fn parts(&self) -> Vec<(&'static str, &'static str)> {
-        vec![("glance", "At a glance")]
+        vec![
+            ("glance", "At a glance"),
+            ("choose", "Choose"),
+            ("claims", "The article's claims"),
+            ("side-by-side", "Side by side"),
+            ("effort", "Effort"),
+        ]
+    }
+
+    /// Whether a workload has a part of the page.
+    fn has(&self, workload: &str) -> bool {
+        let mut workloads = self.workloads.iter();
+        workloads.any(|known| known.name == workload)
     }
 
     /// The presets to choose from, by what they are called in the data and on the
@@ -135,8 +164,12 @@ pub fn page(comparison: &Comparison) -> anyhow::Result<String> {
 ///
 /// # Errors
 ///
-/// As [`page`].
+/// As [`page`], and when what lies there cannot be understood.
 pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Result<String> {
+    let beside = match directory {
+        Some(directory) => Beside::read(directory)?,
+        None => Beside::default(),
+    };
     let page = Page {
         comparison,
         directory,
@@ -145,7 +178,14 @@ pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Res
         models: glance::models(comparison),
         panels: glance::panels(comparison),
         findings: view::findings(comparison),
+        choose: choose::choose(comparison),
+        claims: claims::claims(comparison),
         workloads: job::workloads(comparison),
+        side_by_side: beside
+            .sources
+            .as_ref()
+            .map(|sources| side_by_side::view(comparison, sources)),
+        effort: beside.effort.as_ref().map(EffortView::of),
         data: data::embedded(comparison)?,
     };
     let html = page.render().context("the page's template")?;

@@ -7,10 +7,11 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use console::{Style, measure_text_width, truncate_str};
-use similar::{ChangeTag, DiffOp, TextDiff};
+use similar::{DiffOp, TextDiff};
 use suite::Workload;
 
 use crate::plan::MODELS;
+use crate::rust_code::RustCode;
 use crate::workspace;
 
 /// Shows a workload's file of two models side by side.
@@ -45,7 +46,12 @@ pub fn read(options: &Options) -> anyhow::Result<()> {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.strip_prefix(&root).unwrap_or(Path::new(model));
-        Ok((name.display().to_string(), text.replace('\t', "    ")))
+        let lines = match RustCode::of(&text) {
+            Some(code) => format!("{} lines of code", code.lines()),
+            None => "not Rust".to_owned(),
+        };
+        let name = format!("{}: {lines}", name.display());
+        Ok((name, text.replace('\t', "    ")))
     };
     let (left_name, left) = text(&options.left)?;
     let (right_name, right) = text(&options.right)?;
@@ -60,36 +66,52 @@ pub fn read(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A step on the way through two texts, in whole lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// So many lines are the same in both.
+    Same(usize),
+    /// So many are there only in the one, and so many in their place.
+    Other(usize, usize),
+}
+
+/// What is the same in two texts, and what differs. The page marks the same lines
+/// as the terminal: both go by these.
+pub fn steps(left: &str, right: &str) -> Vec<Step> {
+    let diff = TextDiff::from_lines(left, right);
+    let step = |op: &DiffOp| match *op {
+        DiffOp::Equal { len, .. } => Step::Same(len),
+        DiffOp::Delete { old_len, .. } => Step::Other(old_len, 0),
+        DiffOp::Insert { new_len, .. } => Step::Other(0, new_len),
+        DiffOp::Replace {
+            old_len, new_len, ..
+        } => Step::Other(old_len, new_len),
+    };
+    diff.ops().iter().map(step).collect()
+}
+
 /// Both texts in columns, the same lines level with each other. Between them
 /// stands what happened to a line from left to right: `<` gone, `>` new, `|`
 /// another.
 pub fn side_by_side(left: &str, right: &str, width: usize) -> Vec<String> {
-    let diff = TextDiff::from_lines(left, right);
     let mut lines = Vec::new();
-    for op in diff.ops() {
-        let side = |tag| {
-            let changes = diff
-                .iter_changes(op)
-                .filter(move |change| change.tag() == tag);
-            changes
-                .map(|change| change.value().trim_end_matches(['\r', '\n']))
-                .collect::<Vec<_>>()
+    let steps = steps(left, right);
+    let (mut left, mut right) = (left.lines(), right.lines());
+    for step in steps {
+        let (from_left, from_right) = match step {
+            Step::Same(number) => (number, number),
+            Step::Other(gone, new) => (gone, new),
         };
-        if let DiffOp::Equal { .. } = op {
-            let same = side(ChangeTag::Equal);
-            lines.extend(
-                same.iter()
-                    .map(|line| joined((line, line), ' ', width, &Style::new())),
-            );
-            continue;
-        }
-        let (gone, new) = (side(ChangeTag::Delete), side(ChangeTag::Insert));
-        for at in 0..gone.len().max(new.len()) {
-            let (text, mark, style) = match (gone.get(at), new.get(at)) {
-                (Some(gone), Some(new)) => ((*gone, *new), '|', Style::new().yellow()),
-                (Some(gone), None) => ((*gone, ""), '<', Style::new().red()),
-                (None, new) => (("", new.copied().unwrap_or("")), '>', Style::new().green()),
+        for at in 0..from_left.max(from_right) {
+            let one = (at < from_left).then(|| left.next()).flatten();
+            let other = (at < from_right).then(|| right.next()).flatten();
+            let (mark, style) = match (step, one, other) {
+                (Step::Same(_), ..) => (' ', Style::new()),
+                (_, Some(_), Some(_)) => ('|', Style::new().yellow()),
+                (_, Some(_), None) => ('<', Style::new().red()),
+                (_, None, _) => ('>', Style::new().green()),
             };
+            let text = (one.unwrap_or(""), other.unwrap_or(""));
             lines.push(joined(text, mark, width, &style));
         }
     }

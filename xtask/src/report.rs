@@ -59,11 +59,7 @@ pub struct Options {
 pub fn report(options: &Options) -> anyhow::Result<()> {
     let root = workspace::root();
     let output = options.output.as_deref().unwrap_or(&root);
-    let results = output.join("results");
-    let directory = match &options.name {
-        Some(name) => Directory::open(results.join(name))?,
-        None => Directory::latest(&results)?,
-    };
+    let directory = Directory::named(&output.join("results"), options.name.as_deref())?;
     let comparison = directory.read()?;
     if options.criterion {
         make_criterion_pages(&directory, output)?;

@@ -330,6 +330,19 @@ impl Directory {
         }
     }
 
+    /// The directory of that name under `results`; the one written last, if none is
+    /// named.
+    ///
+    /// # Errors
+    ///
+    /// When it has no results, or nothing has.
+    pub fn named(results: &Path, name: Option<&str>) -> anyhow::Result<Self> {
+        match name {
+            Some(name) => Self::open(results.join(name)),
+            None => Self::latest(results),
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

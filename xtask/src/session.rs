@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::baseline::{Against, Baseline};
+use crate::beside::Beside;
 use crate::budget::{self, Measured};
 use crate::child::Stopped;
 use crate::contestants::Contestant;
@@ -49,6 +50,8 @@ pub struct Session {
     pub against: Option<Against>,
     /// What came of it so far.
     pub comparison: Comparison,
+    /// What lies beside that.
+    pub beside: Beside,
     /// Where that is written.
     pub results: Directory,
 }
@@ -278,6 +281,7 @@ impl Session {
         }
         self.comparison.run.neighbours = Some(self.watch.seen.clone());
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
+        self.beside.write(&self.results)?;
         report::write(&self.results, &self.comparison)
     }
 

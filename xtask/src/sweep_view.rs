@@ -106,17 +106,23 @@ pub fn sweeps(comparison: &Comparison) -> Vec<SweepView> {
     comparison.sweeps.iter().map(view).collect()
 }
 
+/// The anchor of a sweep on the page.
+pub fn anchor(workload: &str, key: &str, cores: Option<usize>) -> String {
+    match cores {
+        None => format!("sweep-{workload}.{key}"),
+        Some(cores) => format!("sweep-{workload}.{key}-{cores}"),
+    }
+}
+
 impl SweepView {
     /// A sweep in words; `cells` are those of its comparison.
     pub fn new(sweep: &Sweep, cells: &[Cell]) -> Self {
         let name = format!("{}.{}", sweep.workload, sweep.key);
-        let (title, anchor) = match sweep.cores {
-            None => (name.clone(), format!("sweep-{name}")),
-            Some(cores) => (
-                format!("{name} on {}", view::cores(cores)),
-                format!("sweep-{name}-{cores}"),
-            ),
+        let title = match sweep.cores {
+            None => name,
+            Some(cores) => format!("{name} on {}", view::cores(cores)),
         };
+        let anchor = anchor(&sweep.workload, &sweep.key, sweep.cores);
         let figures = KINDS.iter().map(|kind| figure(sweep, &anchor, kind));
         Self {
             figures: figures.collect(),

@@ -48,8 +48,8 @@ fn comparison() -> Comparison {
 #[test]
 fn the_page_escapes_what_it_shows() {
     let page = page::page(&comparison()).expect("a page");
-    // Its data and its own script are all that it has.
-    assert_eq!(page.matches("<script").count(), 2, "{page}");
+    // Its data and its own scripts are all that it has.
+    assert_eq!(page.matches("<script").count(), 4, "{page}");
     assert!(!page.contains("alert(1)</script"), "{page}");
     assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"));
     assert!(page.contains("Interrupted"));

@@ -102,9 +102,23 @@ fn what_was_marked_is_said_before_any_figure() {
         "1 cell wrong",
         "4 cells unsupported",
         "1 cell drifting",
+        "1 cell origin-bound",
         "primes heavy, process",
     ] {
         assert!(head.contains(mark), "{mark}: {head}");
+    }
+}
+
+#[test]
+fn when_items_were_done_is_told_beneath_their_jobs() {
+    let page = page::page(&everything()).expect("a page");
+    let download = between(
+        &page,
+        "<section id=\"download\"",
+        "<section id=\"sleepers\"",
+    );
+    for part in ["completion time", "p99", "3.00 ms"] {
+        assert!(download.contains(part), "{part}: {download}");
     }
 }
 

@@ -101,6 +101,26 @@ fn two_models_and_two_workloads_are_compared() {
         assert_eq!(of("primes", model)["completion"], Value::Null);
     }
 
+    // Beside the figures is the code that they are of, and what it takes.
+    let beside = |name: &str| -> Value {
+        let text = fs::read(results.join(name)).expect(name);
+        serde_json::from_slice(&text).expect("JSON")
+    };
+    let sources = beside("sources.json");
+    assert_eq!(sources["revision"], data["run"]["revision"]);
+    let files = sources["files"].as_array().expect("a list");
+    assert_eq!(files.len(), 2 * suite::Workload::ALL.len());
+    for file in files {
+        let path = xtask::workspace::root().join(file["path"].as_str().expect("a path"));
+        let text = fs::read_to_string(&path).expect("a file of the tree");
+        assert_eq!(file["text"], text, "{}", path.display());
+    }
+    let effort = beside("effort.json");
+    let thread = &effort["models"][1];
+    assert_eq!(thread["model"], "thread");
+    assert!(thread["dependencies"].as_u64() > Some(10), "{thread}");
+    assert!(thread["build"].is_null(), "builds are timed when asked for");
+
     let markdown = fs::read_to_string(results.join("comparison.md")).expect("tables");
     assert!(
         markdown.contains("## primes") && markdown.contains("| serial |"),

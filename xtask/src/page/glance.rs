@@ -197,6 +197,7 @@ fn place(cell: &Cell, best: Option<(&Cell, f64)>, kind: &Kind, judged: Option<&S
     let mark = match judged {
         Some(judged) if judged.drifts(&cell.model) => "drifting",
         _ if kind.name == TIME && cell.command.is_some() => "whole process",
+        _ if kind.name == TIME && cell.origin_bound => "origin-bound",
         _ => "",
     };
     let Some((best, least)) = best.filter(|(_, least)| *least > 0.0) else {

@@ -2,28 +2,26 @@
 
 use std::collections::HashMap;
 
-use crate::completion::CompletionView;
-use crate::judge::Verdict;
 use crate::page::distribution::{Distribution, short};
 use crate::page::{anchor, colour, slug};
 use crate::results::{Cell, Comparison};
 use crate::sweep_view::{self, SweepView};
 use crate::units::{memory, ratio, time};
-use crate::view::{self, Row, Section};
+use crate::view::{self, Row, Section, Table};
 
 /// All that there is of one workload.
 #[derive(Debug)]
 pub struct Workload {
     /// Its name.
     pub name: String,
+    /// Its table, whose sections are `jobs` here.
+    pub table: Table,
     /// Where it is on the page.
     pub anchor: String,
     /// What it is and why anyone cares; nothing of a workload that is not ours.
     pub story: Vec<&'static str>,
     /// One for each preset and variant.
     pub jobs: Vec<Job>,
-    /// When the items were done, of a job that has some.
-    pub completion: Option<CompletionView>,
     /// What was swept.
     pub sweeps: Vec<SweepView>,
 }
@@ -78,10 +76,8 @@ pub struct PairRow {
     pub key: f64,
     /// The ratio.
     pub ratio: String,
-    /// From where to where it goes.
-    pub interval: String,
-    /// What that means.
-    pub verdict: &'static str,
+    /// What that means, with its interval.
+    pub verdict: String,
 }
 
 /// The workloads of a comparison, in the order of its data.
@@ -91,13 +87,16 @@ pub fn workloads(comparison: &Comparison) -> Vec<Workload> {
         sweeps.entry(&sweep.workload).or_default().push(view);
     }
     let mut names: Vec<&str> = Vec::new();
-    for cell in &comparison.cells {
-        if !names.contains(&&*cell.workload) {
-            names.push(&cell.workload);
+    let cells = comparison.cells.iter().map(|cell| &*cell.workload);
+    let swept = comparison.sweeps.iter().map(|sweep| &*sweep.workload);
+    for name in cells.chain(swept) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     let workload = |name: &str| {
-        let table = view::table(comparison, name);
+        let mut table = view::table(comparison, name);
+        let sections = std::mem::take(&mut table.sections);
         let job = |section| job(comparison, name, section);
         Workload {
             name: name.to_owned(),
@@ -105,8 +104,8 @@ pub fn workloads(comparison: &Comparison) -> Vec<Workload> {
             story: name
                 .parse()
                 .map_or(Vec::new(), |known| super::stories::story(known).to_vec()),
-            jobs: table.sections.into_iter().map(job).collect(),
-            completion: table.completion,
+            jobs: sections.into_iter().map(job).collect(),
+            table,
             sweeps: sweeps.remove(name).unwrap_or_default(),
         }
     };
@@ -181,7 +180,7 @@ fn keys(cell: &Cell) -> Vec<Option<f64>> {
             let further = (time.median_ns - time.low_ns).max(time.high_ns - time.median_ns);
             further / time.median_ns
         }),
-        "cold" => cell.cold.as_ref().map(|time| time.median_ns),
+        "cold" => cell.cold.as_ref().map(|cold| cold.median_ns),
         "CPU" => cpu(cell),
         "memory" => peak(cell),
         "switches (vol / inv)" => number(figures.voluntary_switches),
@@ -201,12 +200,7 @@ fn pairs(comparison: &Comparison, workload: &str, label: &str) -> Vec<PairRow> {
         other: pair.other.clone(),
         key: pair.judged.ratio,
         ratio: ratio(pair.judged.ratio),
-        interval: format!("{:.3} to {:.3}", pair.judged.low, pair.judged.high),
-        verdict: match pair.judged.verdict {
-            Verdict::Faster => "faster",
-            Verdict::Slower => "slower",
-            Verdict::NoDifference => "no difference",
-        },
+        verdict: pair.judged.words(),
     };
     pairs.map(row).collect()
 }
@@ -219,14 +213,16 @@ mod tests {
     #[test]
     fn every_column_of_figures_is_sorted_by_its_figure() {
         let figure = Some(7);
+        let time = Time {
+            median_ns: 2.0,
+            low_ns: 1.0,
+            high_ns: 4.0,
+            samples_ns: vec![2.0],
+            rounds: vec![1],
+        };
         let cell = Cell {
-            time: Some(Time {
-                median_ns: 2.0,
-                low_ns: 1.0,
-                high_ns: 4.0,
-                samples_ns: vec![2.0],
-                rounds: vec![1],
-            }),
+            cold: Some(time.clone()),
+            time: Some(time),
             resources: Resources {
                 user_ns: figure,
                 system_ns: figure,

@@ -43,9 +43,9 @@ pub fn marks(comparison: &Comparison) -> Vec<Mark> {
         ),
         (
             origin_bound(comparison),
-            "bound by the origin",
-            "The server that they ask set their time, by its delays, its link or its own speed: \
-             their notes say which.",
+            "origin-bound",
+            "The server, or what the job asks of its link, set their time: models can hardly \
+             differ there.",
             false,
         ),
     ];
@@ -108,17 +108,25 @@ fn drifting(comparison: &Comparison) -> Vec<String> {
 fn disturbed(comparison: &Comparison) -> Vec<String> {
     let line = |cell: &Cell| {
         let note = neighbours::note(cell)?;
-        Some(format!(
-            "{} {}, {}: {note}",
-            cell.workload, cell.label, cell.model
-        ))
+        let Cell {
+            workload,
+            label,
+            model,
+            ..
+        } = cell;
+        Some(format!("{workload} {label}, {model}: {note}"))
     };
     comparison.cells.iter().filter_map(line).collect()
 }
 
 fn origin_bound(comparison: &Comparison) -> Vec<String> {
     let cells = comparison.cells.iter().filter(|cell| cell.origin_bound);
-    let line = |cell: &Cell| format!("{} {}, {}", cell.workload, cell.label, cell.model);
+    let line = |cell: &Cell| {
+        let why = cell
+            .origin_bound_by
+            .map_or("the origin", |bound| bound.words());
+        format!("{} {}, {}: {why}", cell.workload, cell.label, cell.model)
+    };
     cells.map(line).collect()
 }
 
