@@ -21,7 +21,7 @@ const LEAST_RUNS: u32 = 3;
 /// The part of the budget that is planned with. The rest is for what is slower
 /// in a bench than in the first run (files to be removed again, say), and for
 /// Criterion's pages.
-const PLANNED: f64 = 0.75;
+const PLANNED: f64 = 0.85;
 
 /// What one run of a cell's job takes.
 #[derive(Debug, Clone, Copy)]
@@ -87,13 +87,12 @@ pub struct Patience {
 /// So long a machine may stall altogether.
 const STALL: Duration = Duration::from_secs(20);
 
-/// What one round takes, by the paces of those who take part: a bench each, and two
-/// runs, one of them to look at.
+/// What one round takes, by the paces of those who take part: a bench each, a run,
+/// and in some rounds one more, to look at.
 pub fn round(paces: &[Pace], mode: &Mode) -> Duration {
-    paces
-        .iter()
-        .map(|pace| pace.bench(mode) + pace.run() * 2)
-        .sum()
+    let runs = 1.0 + f64::from(mode.memory_runs) / f64::from(mode.most_rounds);
+    let round = |pace: &Pace| pace.bench(mode) + pace.run().mul_f64(runs);
+    paces.iter().map(round).sum()
 }
 
 /// Runs that give times and switches, a cell and round, if there are so many rounds.
