@@ -3,8 +3,9 @@
 //! By either of two signs. The job took no more than a tenth longer than the
 //! origin alone takes for the same requests over as many connections: so little is
 //! left for models to differ in. (If some model is faster than bare sockets were
-//! seen to be, as it keeps its connections, what that one takes counts.) Or the origin kept four fifths of its cores busy: then it went
-//! as fast as it could, whoever asked.
+//! seen to be, as it keeps its connections, what that one takes counts.) Or the
+//! origin kept four fifths of its cores busy: then it went as fast as it could,
+//! whoever asked.
 
 use std::time::Duration;
 

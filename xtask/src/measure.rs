@@ -347,10 +347,10 @@ impl Contest<'_> {
         self.entries.iter().filter_map(Entry::pace).collect()
     }
 
-    /// Where even the fastest model takes [`LONG`], a bench's ten jobs a round would
-    /// be most of a comparison, and its warming up would change nothing. Then times
-    /// are those of fresh processes' jobs: for all models of the group, as the
-    /// first job on a started model is not quite any other.
+    /// Where even the fastest model takes a quarter of a second, a bench's ten jobs a
+    /// round would be most of a comparison, and its warming up would change nothing.
+    /// Then times are those of fresh processes' jobs: for all models of the group, as
+    /// the first job on a started model is not quite any other.
     pub fn choose_bench(&mut self) {
         let long = self.paces().iter().all(|pace| pace.job >= LONG);
         for entry in &mut self.entries {
