@@ -240,6 +240,9 @@ fn reference() -> Comparison {
 #[test]
 fn what_each_model_has_of_its_own_is_said() {
     let mut comparison = reference();
+    // That is one in which each has its own already.
+    let own = |label: &str| label.ends_with("own-limits");
+    comparison.cells.retain(|cell| !own(&cell.label));
     let before = report::terminal(&comparison, "download");
     assert!(
         !before.contains("each its own") && !before.contains("limit=10"),
