@@ -91,8 +91,6 @@ pub struct Row {
     pub notes: String,
     /// Why there are no figures.
     pub reason: Option<String>,
-    /// Its time as a part of the slowest one's, in percent.
-    pub bar: f64,
 }
 
 impl Row {
@@ -199,14 +197,11 @@ fn section(
 ) -> Section {
     let key = |cell: &Cell| median(cell).unwrap_or(f64::INFINITY);
     cells.sort_by(|one, other| key(one).total_cmp(&key(other)));
-    let times = || cells.iter().filter_map(|cell| median(cell));
-    let best = times().next();
-    let slowest = times().next_back();
+    let best = cells.iter().find_map(|cell| median(cell));
     let serial = cells.iter().find(|cell| cell.model == BASELINE);
     let scale = Scale {
         best,
         serial: serial.and_then(|cell| median(cell)),
-        slowest,
     };
     // A contestant from outside knows less about the job.
     let model = cells.iter().find(|cell| cell.command.is_none());
@@ -303,7 +298,6 @@ fn shared(job: &Value, own: &[String]) -> Value {
 struct Scale {
     best: Option<f64>,
     serial: Option<f64>,
-    slowest: Option<f64>,
 }
 
 fn row(cell: &Cell, scale: &Scale, beside_outsiders: bool, own_keys: &[String]) -> Row {
@@ -345,9 +339,6 @@ fn row(cell: &Cell, scale: &Scale, beside_outsiders: bool, own_keys: &[String]) 
         processes: or_none(figures.processes.map(count)),
         notes: notes(cell, beside_outsiders, own_keys),
         reason: cell.reason.clone(),
-        bar: own
-            .zip(scale.slowest)
-            .map_or(0.0, |(own, slowest)| own / slowest * 100.0),
     }
 }
 
