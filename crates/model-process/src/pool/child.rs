@@ -1,4 +1,4 @@
-//! One child: how it comes up, and how its end is noticed.
+//! One child: its start, and how its end is noticed.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,39 +15,38 @@ use rustix::process::{
 };
 use suite::Result;
 
-use crate::shared::Memory;
-use crate::shelf::Shelf;
-use crate::worker::{Hello, Mail, Name, News, Task, Welcome};
+use crate::pool::fd_passing::FdSlot;
+use crate::pool::protocol::{ChildEvent, ChildId, Hello, Message, Task, Welcome};
+use crate::shm::Memory;
 
-/// A child that stands ready or is at work.
-pub struct Child {
-    pub name: Name,
-    pub tasks: IpcSender<Task>,
+/// A child that is ready or at work.
+pub(crate) struct Child {
+    pub(crate) id: ChildId,
+    pub(crate) tasks: IpcSender<Task>,
     /// Tasks that it has not answered.
-    pub owes: usize,
-    /// It has been killed, and its end is on its way.
-    pub ending: bool,
-    process: Process,
+    pub(crate) unanswered: usize,
+    /// It has been killed, and the message of its exit is still to come.
+    pub(crate) killed: bool,
+    pub(crate) process: ChildProcess,
 }
 
-/// A child on its way up.
-pub struct Starting {
-    name: Name,
+/// A child that is starting.
+pub(crate) struct Starting {
+    id: ChildId,
     server: IpcOneShotServer<Hello>,
     pidfd: mpsc::Receiver<OwnedFd>,
     watcher: Watcher,
 }
 
-/// How a start can fail.
-pub enum Failure {
-    /// There is no process, and the reason is none that goes away.
-    NotStarted(anyhow::Error),
+pub(crate) enum StartError {
+    /// There is no process, and another attempt would fail as well.
+    NoProcess(anyhow::Error),
     /// It has ended, or does not behave like a child.
-    NoHello(Name, Process),
+    NoHello(ChildId, ChildProcess),
 }
 
-/// A process, and the thread that sees to its end.
-pub struct Process {
+/// A process, and the thread that waits for its end.
+pub(crate) struct ChildProcess {
     /// Unlike its number, this can never come to mean another process.
     pidfd: OwnedFd,
     watcher: Watcher,
@@ -55,15 +54,15 @@ pub struct Process {
 
 type Watcher = JoinHandle<io::Result<ExitStatus>>;
 
-impl Process {
-    /// Ends it, whatever it is doing. Its end comes in the mail.
-    pub fn kill(&self) {
-        // Fails when it is dead, which is as good.
+impl ChildProcess {
+    /// Ends it, whatever it is doing. The message of its exit follows.
+    pub(crate) fn kill(&self) {
+        // Fails only if it is dead already.
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 
-    /// How it ended. Its end has been in the mail, so its watcher is done.
-    pub fn reaped(self) -> String {
+    /// How it ended. Blocks unless the message of its exit has arrived.
+    pub(crate) fn exit_status(self) -> String {
         match self.watcher.join() {
             Ok(Ok(status)) => status.to_string(),
             Ok(Err(error)) => format!("an unknown cause: {error}"),
@@ -73,54 +72,52 @@ impl Process {
 }
 
 impl Starting {
-    /// Starts a process that is to become a child of this name.
-    pub fn launch(
-        name: Name,
+    /// Starts a process that is to become this child.
+    pub(crate) fn spawn(
+        id: ChildId,
         program: &Path,
         memory: &Arc<Memory>,
-        shelf: &Shelf,
-        mailbox: &IpcSender<Mail>,
+        fd_slot: &FdSlot,
+        mailbox: &IpcSender<Message>,
     ) -> Result<Self> {
         let (server, server_name) = IpcOneShotServer::new().context("a place to say hello")?;
         let mut command = Command::new(program);
         command
             .args(["worker", &server_name])
             .stdin(memory.stdin()?)
-            // A child has nothing to say there.
-            .stdout(shelf.stdout()?);
+            // A child prints nothing.
+            .stdout(fd_slot.stdout()?);
         let (report, pidfd) = mpsc::channel();
         let (memory, mailbox) = (Arc::clone(memory), mailbox.clone());
         let watcher = thread::Builder::new()
-            .name(format!("watcher of {}", name.unit))
-            .spawn(move || watch(command, &report, &server_name, &memory, name, &mailbox))?;
+            .name(format!("watcher of {}", id.unit))
+            .spawn(move || watch(command, &report, &server_name, &memory, id, &mailbox))?;
         Ok(Self {
-            name,
+            id,
             server,
             pidfd,
             watcher,
         })
     }
 
-    /// Waits until it says hello.
-    pub fn welcome(self, mailbox: &IpcSender<Mail>) -> std::result::Result<Child, Failure> {
-        let Self {
-            name,
-            server,
-            pidfd,
-            watcher,
-        } = self;
-        let Ok(pidfd) = pidfd.recv() else {
-            return Err(Failure::NotStarted(match watcher.join() {
+    /// Waits until it says hello, and welcomes it.
+    pub(crate) fn shake_hands(
+        self,
+        mailbox: &IpcSender<Message>,
+    ) -> std::result::Result<Child, StartError> {
+        let (id, watcher) = (self.id, self.watcher);
+        let Ok(pidfd) = self.pidfd.recv() else {
+            return Err(StartError::NoProcess(match watcher.join() {
                 Ok(Err(error)) => error.into(),
                 _ => anyhow!("the watcher of a child panicked"),
             }));
         };
-        let process = Process { pidfd, watcher };
+        let process = ChildProcess { pidfd, watcher };
         let greet = || {
-            let (_, hello) = server.accept()?;
+            let (_, hello) = self.server.accept()?;
             let (tasks, receiver) = ipc::channel()?;
             hello.send(Welcome {
-                name,
+                id,
                 tasks: receiver,
                 mailbox: mailbox.clone(),
             })?;
@@ -128,46 +125,41 @@ impl Starting {
         };
         match greet() {
             Ok(tasks) => Ok(Child {
-                name,
+                id,
                 tasks,
-                owes: 0,
-                ending: false,
+                unanswered: 0,
+                killed: false,
                 process,
             }),
-            Err(_) => Err(Failure::NoHello(name, process)),
+            Err(_) => Err(StartError::NoHello(id, process)),
         }
     }
 }
 
 impl Child {
-    /// Ends it, whatever it is doing. Its end comes in the mail.
-    pub fn kill(&mut self) {
-        self.ending = true;
+    /// Ends it, whatever it is doing. The message of its exit follows.
+    pub(crate) fn kill(&mut self) {
+        self.killed = true;
         self.process.kill();
-    }
-
-    /// How it ended, once its end has been in the mail.
-    pub fn reaped(self) -> String {
-        self.process.reaped()
     }
 }
 
-/// Starts a process and sees to its end, on a thread of its own: the kernel ties
+/// Starts a process and waits for its end, on a thread of its own: the kernel ties
 /// a child's death signal to the thread that started it, so that thread has to
-/// stay; and a thread that stays anyway can as well sleep until the child ends.
+/// stay; and as it stays, it can sleep until the child ends.
 fn watch(
     mut command: Command,
     report: &mpsc::Sender<OwnedFd>,
     server: &str,
     memory: &Memory,
-    name: Name,
-    mailbox: &IpcSender<Mail>,
+    id: ChildId,
+    mailbox: &IpcSender<Message>,
 ) -> io::Result<ExitStatus> {
     let mut child = command.spawn()?;
     drop(command); // and with it what has become the child's standard input
     let pid = Pid::from_child(&child);
     match pidfd_open(pid, PidfdFlags::empty()) {
-        // Whoever asked for this child waits for it.
+        // The thread that starts this child waits for it.
         Ok(pidfd) => drop(report.send(pidfd)),
         Err(error) => {
             child.kill()?;
@@ -175,19 +167,19 @@ fn watch(
             return Err(error.into());
         }
     }
-    // Dead but not reaped: no other process can have its number yet, so what has
-    // that number on it was its own. (It fails only for what is no child.)
+    // Dead but not reaped: no other process can have its number yet, so a lock
+    // with that number was its own. (It fails only for what is not a child.)
     let dead = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), dead));
-    memory.counter.lock.outlive(child.id());
+    memory.counter.lock.release_dead_holder(child.id());
     let status = child.wait();
-    // If it never said hello, the parent would wait for that for ever: a
-    // connection that says nothing ends the wait. (The name is gone once it has
+    // If it never said hello, the parent would wait for that forever: a
+    // connection without a message ends the wait. (The name is gone once it has
     // been connected to, and ipc-channel leaks a descriptor when it fails.)
     if Path::new(server).exists() {
         drop(IpcSender::<Hello>::connect(server.to_owned()));
     }
     // The parent is gone only if it panicked.
-    let _ = mailbox.send(Mail::Of(name, News::End));
+    let _ = mailbox.send(Message::Child(id, ChildEvent::Exit));
     status
 }

@@ -1,4 +1,4 @@
-//! A counting semaphore in shared memory: how many items a queue still takes.
+//! A counting semaphore in shared memory: how many more items a queue takes.
 //!
 //! ipc-channel has no capacity of its own: a send waits only for the kernel's
 //! buffer.
@@ -6,29 +6,29 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use crate::futex;
+use crate::shm::futex;
 
-/// Credits that are free, and how many processes wait for some.
+/// Free permits, and how many processes wait for one.
 ///
 /// Sequentially consistent where one side writes `free` and reads `waiting`
 /// while the other does the opposite: one of the two has to see the other.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub struct Credits {
+pub(crate) struct Semaphore {
     free: AtomicU32,
     waiting: AtomicU32,
 }
 
-impl Credits {
-    /// So many are free, and nobody waits: for the next job.
-    pub fn reset(&self, free: u32) {
+impl Semaphore {
+    /// Prepares it for the next job: no process waits.
+    pub(crate) fn reset(&self, free: u32) {
         self.free.store(free, SeqCst);
         self.waiting.store(0, SeqCst);
     }
 
-    /// Waits until there are some and takes them, but no more than `most`.
-    /// Returns how many.
-    pub fn take(&self, most: u32) -> u32 {
+    /// Waits for a free permit, and takes up to `max` of those there are. Returns
+    /// how many.
+    pub(crate) fn acquire_up_to(&self, max: u32) -> u32 {
         let mut free = self.free.load(Relaxed);
         loop {
             if free == 0 {
@@ -38,13 +38,13 @@ impl Credits {
                 free = self.free.load(Relaxed);
                 continue;
             }
-            let taken = free.min(most);
+            let taken = free.min(max);
             match self
                 .free
                 .compare_exchange_weak(free, free - taken, SeqCst, Relaxed)
             {
                 Ok(_) => {
-                    // Who gives wakes one; what that one leaves is for the next.
+                    // A release wakes one process; what it leaves is for the next.
                     if free > taken {
                         self.wake_one();
                     }
@@ -55,9 +55,8 @@ impl Credits {
         }
     }
 
-    /// Gives credits back.
-    pub fn give(&self, credits: u32) {
-        self.free.fetch_add(credits, SeqCst);
+    pub(crate) fn release(&self, permits: u32) {
+        self.free.fetch_add(permits, SeqCst);
         self.wake_one();
     }
 
