@@ -72,10 +72,10 @@ impl Downloader {
             let DownloadSetup { directory, options } = *setup;
             // Which certificates are trusted is a download's own setting, and so
             // are the connections that were made with it.
-            if self.attempts.as_ref().is_some_and(Attempts::used_tls) {
+            let before = self.attempts.take();
+            if before.is_some_and(|attempts| attempts.tls.get().is_some()) {
                 context.client = Client::new(1);
             }
-            self.attempts = None;
             self.attempts = Some(Attempts::new(directory.as_ref(), options)?);
         }
         let attempts = self.attempts.as_ref().context("a child has no setup")?;
@@ -122,11 +122,6 @@ impl Attempts {
             options,
             tls,
         })
-    }
-
-    /// Whether there may be connections over TLS.
-    fn used_tls(&self) -> bool {
-        self.tls.get().is_some()
     }
 
     /// One request, and what came of it.

@@ -30,7 +30,7 @@ impl Progress {
     pub(crate) fn new(memory: Arc<Memory>, units: usize) -> Self {
         let before = |unit: usize| Running {
             gauge: None,
-            received: memory.progress[unit].received(),
+            received: memory.progress[unit].read().0,
         };
         Self {
             running: Mutex::new((0..units).map(before).collect()),
@@ -47,11 +47,10 @@ impl Progress {
     fn report_one(&self, unit: usize, session: &Session) {
         let running = &mut self.running()[unit];
         if let Some(gauge) = &running.gauge {
-            let counters = self.counters(unit);
-            let received = counters.received();
+            let (received, position, total) = self.counters(unit).read();
             let new = received.saturating_sub(running.received);
             running.received = received;
-            session.received(gauge, new, counters.position(), counters.total());
+            session.received(gauge, new, position, total);
         }
     }
 

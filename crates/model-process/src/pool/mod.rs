@@ -1,15 +1,5 @@
-//! The pool of children, and what parent and children say to each other.
-//!
-//! | file | holds |
-//! |---|---|
-//! | `protocol.rs` | every message |
-//! | `child.rs` | the parent's side of one child: its start and its end |
-//! | `children.rs` | all of them; joint work, which starts again when one dies |
-//! | `mailbox.rs` | the one channel on which every answer and every death arrives |
-//! | `chunks.rs` | work in chunks: what a dead child had is given to another |
-//! | `fd_passing.rs` | how an open file gets to children that run already |
-//! | `limits.rs` | how many children there can be |
-//! | `context.rs` | what a child has, beyond its task |
+//! The pool of children: `child.rs` starts one, `children.rs` has all of them,
+//! `chunks.rs` gives them work, and `protocol.rs` has every message.
 
 mod child;
 mod children;

@@ -27,16 +27,14 @@ impl ProgressCounters {
         self.total.store(total.unwrap_or(0), Relaxed);
     }
 
-    pub(crate) fn received(&self) -> u64 {
-        self.received.load(Relaxed)
-    }
-
-    pub(crate) fn position(&self) -> u64 {
-        self.position.load(Relaxed)
-    }
-
-    pub(crate) fn total(&self) -> Option<u64> {
-        Some(self.total.load(Relaxed)).filter(|&total| total > 0)
+    /// The bytes received, the position and the total.
+    pub(crate) fn read(&self) -> (u64, u64, Option<u64>) {
+        let total = Some(self.total.load(Relaxed)).filter(|&total| total > 0);
+        (
+            self.received.load(Relaxed),
+            self.position.load(Relaxed),
+            total,
+        )
     }
 
     pub(crate) fn queue(&self, task: u64) {
