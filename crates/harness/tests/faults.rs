@@ -150,7 +150,7 @@ fn a_bench_checks_before_and_after_it_times() {
     let (code, said, _) = bench("knitting", "{}");
     assert_eq!(code, Some(2));
     assert!(
-        said.starts_with("error: PACES_CELLS: workload = knitting"),
+        said.starts_with("error: PACES_CELLS: unknown variant `knitting`"),
         "{said}"
     );
 }

@@ -17,6 +17,7 @@
 //!
 //! **No runtime is linked here**: what is measured is the model's alone.
 
+pub mod bench_spec;
 mod cli;
 pub mod clock;
 mod download;
@@ -25,6 +26,7 @@ mod findings;
 pub mod inputs;
 mod list;
 mod progress;
+mod report;
 mod run;
 pub mod scratch;
 pub mod stage;
@@ -37,6 +39,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use suite::{Invalid, Model, Unsupported};
+
+pub use report::Report;
 
 /// How a run ends that failed, or whose answer was wrong.
 pub const FAILED: u8 = 1;

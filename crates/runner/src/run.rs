@@ -4,37 +4,13 @@ use std::io;
 use std::time::Instant;
 
 use anyhow::Context;
-use serde::Serialize;
-use serde_json::Value;
 use suite::completion::nanoseconds;
-use suite::{Model, Outcome, Setup};
+use suite::{Model, Setup};
 
 use crate::cli::RunArgs;
+use crate::report::Report;
 use crate::stage::Stage;
 use crate::{findings, tree};
-
-/// What `--json` prints: these keys, in this order.
-///
-/// Together, `launch_ns` (from the process's start to its own first line),
-/// `start_ns` (starting the model) and `elapsed_ns` (the job) are what the job
-/// takes cold. What the runner does in between, as asking the origin for its list,
-/// is in none of them.
-#[derive(Serialize)]
-struct Report<'a> {
-    model: &'static str,
-    workload: &'static str,
-    preset: &'static str,
-    job: Value,
-    outcome: &'a Outcome,
-    elapsed_ns: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    launch_ns: Option<u64>,
-    start_ns: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin_cpu_ns: Option<u64>,
-    peak_memory_bytes: Option<u64>,
-    threads: Option<u64>,
-}
 
 /// Starts the model, has it do the job, and prints what came of it. The program
 /// was entered at `entered_ns`, by the clock of [`crate::clock`].
@@ -65,14 +41,14 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
 
     let text = if args.json {
         let report = Report {
-            model: model.name(),
-            workload: args.workload.name(),
-            preset: args.preset.name(),
+            model: model.name().to_owned(),
+            workload: args.workload,
+            preset: args.preset,
             job: job.to_json(),
-            outcome: &outcome,
+            outcome: serde_json::to_value(&outcome)?,
             elapsed_ns: nanoseconds(elapsed),
             launch_ns: (args.spawned_at).map(|spawned| entered_ns.saturating_sub(spawned)),
-            start_ns: nanoseconds(start),
+            start_ns: Some(nanoseconds(start)),
             origin_cpu_ns: stats.map(|stats| stats.run_cpu_ns),
             peak_memory_bytes: footprint.memory_bytes,
             threads: footprint.threads,

@@ -66,9 +66,11 @@ pub struct Variant {
 macro_rules! workloads {
     ($($(#[doc = $about:literal])+ $name:literal $module:ident $Workload:ident,)+) => {
         /// One of the jobs that every model does.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+        )]
         pub enum Workload {
-            $($(#[doc = $about])+ $Workload,)+
+            $($(#[doc = $about])+ #[serde(rename = $name)] $Workload,)+
         }
 
         /// A workload with its parameters.
@@ -298,6 +300,16 @@ impl Job {
     }
 }
 
+/// A job's value as [`Job::set`] takes it: bare text, lists with commas.
+pub fn setting_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(setting_text).collect::<Vec<_>>().join(","),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,6 +344,20 @@ mod tests {
         let mut job = Workload::Counter.job(Preset::Article);
         job.set("guard", "racy").expect("a guard");
         assert_eq!(job.to_json()["guard"], "racy");
+    }
+
+    #[test]
+    fn a_job_is_set_from_its_own_values() {
+        for &workload in Workload::ALL {
+            let job = workload.job(Preset::Heavy);
+            let mut again = workload.job(Preset::Article);
+            for (key, value) in job.to_json().as_object().expect("an object") {
+                if !value.is_null() {
+                    again.set(key, &setting_text(value)).expect("its own value");
+                }
+            }
+            assert_eq!(again, job);
+        }
     }
 
     #[test]
