@@ -35,6 +35,7 @@ mod images;
 mod link;
 mod log;
 mod process;
+mod refusal;
 mod request;
 mod response;
 mod run;

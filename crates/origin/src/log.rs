@@ -18,8 +18,8 @@ use crate::{
     client::exchange,
     fault::{Asked, FAULTS, MAX_BODY, query_bytes},
     lock,
+    refusal::Refusal,
     request::{FAULT, Method, Request},
-    response::Refusal,
 };
 
 /// How many requests are remembered, of all clients together.

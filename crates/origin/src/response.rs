@@ -12,6 +12,7 @@ use std::{
 use crate::{
     SERVER,
     images::Image,
+    refusal::Refusal,
     request::{Method, Request},
     runs::Visit,
 };
@@ -22,32 +23,6 @@ pub const LAST_MODIFIED: Duration = Duration::from_secs(1_704_067_200);
 /// The last piece of an unshaped body, in bytes: so much is still to go to the
 /// kernel when a request stops being in flight.
 const LAST_PIECE: usize = 16 * 1024;
-
-/// A request that is not served, and why.
-#[derive(Debug)]
-pub struct Refusal {
-    pub status: u16,
-    pub reason: String,
-    /// The methods that the path has, where the request's is none of them.
-    pub allow: Option<&'static str>,
-}
-
-impl Refusal {
-    pub fn new(status: u16, reason: String) -> Refusal {
-        Refusal {
-            status,
-            reason,
-            allow: None,
-        }
-    }
-
-    pub fn method(allow: &'static str) -> Refusal {
-        Refusal {
-            allow: Some(allow),
-            ..Refusal::new(405, format!("this path takes {allow}"))
-        }
-    }
-}
 
 impl From<Refusal> for Response {
     fn from(refusal: Refusal) -> Response {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use suite::batch::Spoiled;
 use suite::{Job, Outcome};
 
-use crate::run::Footprint;
+use crate::footprint::Footprint;
 
 /// A few lines: the answer first, then what it took.
 pub fn text(

@@ -23,6 +23,7 @@ pub mod clock;
 mod download;
 pub mod echo;
 mod findings;
+mod footprint;
 pub mod inputs;
 mod list;
 mod progress;

@@ -8,9 +8,10 @@ use suite::completion::nanoseconds;
 use suite::{Model, Setup};
 
 use crate::cli::RunArgs;
+use crate::findings;
+use crate::footprint::Footprint;
 use crate::report::Report;
 use crate::stage::Stage;
-use crate::{findings, tree};
 
 /// Starts the model, has it do the job, and prints what came of it. The program
 /// was entered at `entered_ns`, by the clock of [`crate::clock`].
@@ -64,32 +65,4 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
     }
     drop(model);
     prepared.close()
-}
-
-/// What the process, and its children if it has any, take up.
-pub struct Footprint {
-    /// The peak of a process alone; of a tree what it has now.
-    pub memory_bytes: Option<u64>,
-    /// Threads there are now.
-    pub threads: Option<u64>,
-    /// Processes there are now.
-    pub processes: usize,
-}
-
-impl Footprint {
-    fn now(origin: Option<u32>) -> Self {
-        let me = std::process::id();
-        let mut pids = tree::descendants(me, origin.as_slice());
-        let alone = pids.is_empty();
-        pids.push(me);
-        Self {
-            memory_bytes: match alone {
-                true => tree::peak_resident_bytes(me),
-                // Peaks of several processes need not have been at one time.
-                false => tree::pss_bytes(&pids),
-            },
-            threads: tree::threads(&pids),
-            processes: pids.len(),
-        }
-    }
 }
