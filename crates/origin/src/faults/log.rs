@@ -12,11 +12,12 @@ use std::{
 
 use anyhow::Context;
 
+use super::answer::Answer;
+use super::asked::{Asked, MAX_BODY, query_bytes};
+use super::table::FAULTS;
 use crate::{
-    answer::Answer,
     api::FaultRequest,
     client::exchange,
-    fault::{Asked, FAULTS, MAX_BODY, query_bytes},
     lock,
     refusal::Refusal,
     request::{FAULT, Method, Request},
