@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use origin::Stats;
+use runner::fixture::{Fixture, Prepared};
 use runner::inputs;
-use runner::stage::{Prepared, Stage, holds};
+use runner::verify::holds;
 use serde_json::Value;
 use suite::{Job, Outcome, WrongAnswer, download, fetch};
 use tempfile::TempDir;
@@ -117,7 +118,7 @@ impl Errand {
                 job.into = Some(into);
             }
             // The program is only for jobs without an origin.
-            let ready = Stage::new("", Some(origin.to_owned())).prepare(&job)?;
+            let ready = Fixture::new("", Some(origin.to_owned())).prepare(&job)?;
             let urls_file = directory.path().join("urls");
             set("origin", origin.as_ref());
             set("urls_file", urls_file.as_os_str());

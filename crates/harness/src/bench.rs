@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context;
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use runner::bench_spec::{BenchCell, BenchSpec};
-use runner::stage::{Prepared, Stage};
+use runner::fixture::{Fixture, Prepared};
 use suite::{Job, Model, Outcome, Result, Setup};
 
 /// Runs the bench of a package named `model-NAME`, whose binary is `program`.
@@ -96,7 +96,7 @@ struct Trial<M> {
     // Dropped in this order: the model may still have connections to the origin.
     model: M,
     prepared: Prepared,
-    _stage: Stage,
+    _fixture: Fixture,
     last: Outcome,
 }
 
@@ -104,10 +104,10 @@ impl<M: Model> Trial<M> {
     /// Starts the model and checks its answer before anything is timed.
     fn start(program: &str, spec: &BenchSpec, job: &Job) -> Result<Self> {
         let (threads, blocking_threads) = (spec.threads, spec.blocking_threads);
-        let mut stage = Stage::new(program, spec.origin.clone())
+        let mut fixture = Fixture::new(program, spec.origin.clone())
             .with_inputs(spec.inputs.clone())
             .with_threads(threads, blocking_threads);
-        let mut prepared = stage.prepare(job)?;
+        let mut prepared = fixture.prepare(job)?;
         let setup = Setup::sized(prepared.job(), program, threads, blocking_threads);
         let model = M::start(&setup).context("the model does not start")?;
         let (_, mut last) = prepared.run(&model)?;
@@ -115,7 +115,7 @@ impl<M: Model> Trial<M> {
         Ok(Self {
             model,
             prepared,
-            _stage: stage,
+            _fixture: fixture,
             last,
         })
     }

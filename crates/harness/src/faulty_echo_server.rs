@@ -12,7 +12,7 @@ use suite::echo::Job;
 
 /// What is wrong with it.
 #[derive(Debug, Clone, Copy)]
-pub enum Manner {
+pub enum EchoFault {
     /// It closes each connection at once.
     HangsUp,
     /// It closes each in the middle of the last message.
@@ -23,15 +23,15 @@ pub enum Manner {
     AddsAByte,
 }
 
-pub struct Mimic {
+pub struct FaultyEchoServer {
     pub address: SocketAddr,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Mimic {
+impl FaultyEchoServer {
     /// Serves the clients of such jobs.
-    pub fn serve(manner: Manner, job: &Job) -> Result<Self> {
+    pub fn serve(fault: EchoFault, job: &Job) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
         let address = listener.local_addr()?;
         let stopping = Arc::new(AtomicBool::new(false));
@@ -44,7 +44,7 @@ impl Mimic {
                         break;
                     }
                     // A client that gives up is no fault of this server.
-                    scope.spawn(move || client.and_then(|client| echo(manner, bytes, &client)));
+                    scope.spawn(move || client.and_then(|client| echo(fault, bytes, &client)));
                 }
             });
         });
@@ -56,7 +56,7 @@ impl Mimic {
     }
 }
 
-impl Drop for Mimic {
+impl Drop for FaultyEchoServer {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
         // The connection wakes the thread, which then sees that it is over.
@@ -67,16 +67,16 @@ impl Drop for Mimic {
     }
 }
 
-fn echo(manner: Manner, bytes: u64, mut client: &TcpStream) -> io::Result<()> {
-    if let Manner::HangsUp = manner {
+fn echo(fault: EchoFault, bytes: u64, mut client: &TcpStream) -> io::Result<()> {
+    if let EchoFault::HangsUp = fault {
         return Ok(());
     }
     io::copy(&mut client.take(bytes - 1), &mut client)?;
     let mut last = [0];
     client.read_exact(&mut last)?;
-    match manner {
-        Manner::HangsUp | Manner::StopsShort => Ok(()),
-        Manner::ChangesAByte => client.write_all(&[last[0] ^ 1]),
-        Manner::AddsAByte => client.write_all(&[last[0], b'!']),
+    match fault {
+        EchoFault::HangsUp | EchoFault::StopsShort => Ok(()),
+        EchoFault::ChangesAByte => client.write_all(&[last[0] ^ 1]),
+        EchoFault::AddsAByte => client.write_all(&[last[0], b'!']),
     }
 }

@@ -14,13 +14,13 @@ use suite::Result;
 /// A client that connects and says nothing does not hold up the others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub struct Canned {
+pub struct StaticServer {
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Canned {
+impl StaticServer {
     /// Answers with exactly these bytes, and closes the connection.
     pub fn serve(answer: &'static str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
@@ -48,7 +48,7 @@ impl Canned {
     }
 }
 
-impl Drop for Canned {
+impl Drop for StaticServer {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
         // The connection wakes the thread, which then sees that it is over.
@@ -70,12 +70,12 @@ fn reply(client: TcpStream, answer: &str) -> io::Result<()> {
 }
 
 /// A URL where nobody listens.
-pub fn nobody() -> Result<String> {
-    Ok(format!("http://{}/nobody", nobody_at()?))
+pub fn refusing_url() -> Result<String> {
+    Ok(format!("http://{}/nobody", refusing_address()?))
 }
 
 /// An address where nobody listens.
-pub fn nobody_at() -> Result<SocketAddr> {
+pub fn refusing_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
     Ok(listener.local_addr()?)
 }

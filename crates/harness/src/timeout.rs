@@ -9,7 +9,7 @@ use suite::Result;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Fails a test that hangs, instead of hanging with it.
-pub fn watched(test: fn(&'static str) -> Result<()>, program: &'static str) -> Result<()> {
+pub fn with_timeout(test: fn(&'static str) -> Result<()>, program: &'static str) -> Result<()> {
     within(PATIENCE, test, program)
 }
 
@@ -56,14 +56,14 @@ mod tests {
 
     #[test]
     fn a_test_keeps_its_own_result() {
-        assert!(watched(|_| Ok(()), "").is_ok());
-        let error = watched(fails, "it").expect_err("it fails");
+        assert!(with_timeout(|_| Ok(()), "").is_ok());
+        let error = with_timeout(fails, "it").expect_err("it fails");
         assert_eq!(error.to_string(), "it fails");
     }
 
     #[test]
     #[should_panic(expected = "its own words")]
     fn a_test_panics_in_its_own_words() {
-        let _ = watched(|_| panic!("its own words"), "");
+        let _ = with_timeout(|_| panic!("its own words"), "");
     }
 }

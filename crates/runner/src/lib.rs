@@ -8,7 +8,7 @@
 //! }
 //! ```
 //!
-//! - [`stage`] makes a job as asked into one that can be run, runs and verifies
+//! - [`fixture`] makes a job as asked into one that can be run, runs and verifies
 //!   it; the harness uses it too.
 //! - [`inputs`] makes the files that some jobs read, and [`echo`] has the server
 //!   that another one talks to.
@@ -22,7 +22,7 @@ mod cli;
 pub mod clock;
 mod download;
 pub mod echo;
-mod findings;
+pub mod fixture;
 mod footprint;
 pub mod inputs;
 mod list;
@@ -30,8 +30,9 @@ mod progress;
 mod report;
 mod run;
 pub mod scratch;
-pub mod stage;
+mod text_output;
 pub mod tree;
+pub mod verify;
 
 use std::io::{self, Write};
 use std::num::NonZero;

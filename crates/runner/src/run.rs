@@ -8,10 +8,10 @@ use suite::completion::nanoseconds;
 use suite::{Model, Setup};
 
 use crate::cli::RunArgs;
-use crate::findings;
+use crate::fixture::Fixture;
 use crate::footprint::Footprint;
 use crate::report::Report;
-use crate::stage::Stage;
+use crate::text_output;
 
 /// Starts the model, has it do the job, and prints what came of it. The program
 /// was entered at `entered_ns`, by the clock of [`crate::clock`].
@@ -19,10 +19,10 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
     let job = args.job()?;
     let program = std::env::current_exe().context("this program's own path")?;
     let threads = args.threads.unwrap_or_else(crate::cores);
-    let mut stage = Stage::new(&program, args.origin.clone())
+    let mut fixture = Fixture::new(&program, args.origin.clone())
         .with_inputs(args.inputs.clone())
         .with_threads(threads, args.blocking_threads);
-    let mut prepared = stage.prepare(&job)?;
+    let mut prepared = fixture.prepare(&job)?;
     let setup = Setup::sized(prepared.job(), &program, threads, args.blocking_threads);
     let starting = Instant::now();
     let model = M::start(&setup).context("the model does not start")?;
@@ -30,7 +30,7 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
 
     let (elapsed, mut outcome) = prepared.run(&model)?;
     // Before anything else needs memory, and while all children stand.
-    let footprint = Footprint::now(stage.origin_pid());
+    let footprint = Footprint::now(fixture.origin_pid());
     let stats = match args.unchecked {
         false => prepared.verify(&mut outcome)?,
         true => prepared.account(&mut outcome)?,
@@ -57,7 +57,7 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
         format!("{}\n", serde_json::to_string(&report)?)
     } else {
         let head = format!("{} on {}, {}", args.workload, model.name(), args.preset);
-        findings::text(&head, prepared.job(), &outcome, elapsed, &footprint)
+        text_output::text(&head, prepared.job(), &outcome, elapsed, &footprint)
     };
     crate::print(&text)?;
     if args.hold {

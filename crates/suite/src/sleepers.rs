@@ -154,6 +154,16 @@ impl Job {
             format!("{units} (all, before the first woke; a longer wait_ms gives them time)"),
         )
     }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
+        format!(
+            "{} waited for {:?}, {} of them at once; the latest woke {:.3?} late",
+            outcome.woken,
+            self.wait(),
+            outcome.alive,
+            Duration::from_nanos(outcome.latest_ns)
+        )
+    }
 }
 
 #[cfg(test)]
