@@ -4,33 +4,42 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use analysis::Rules;
+use analysis::baseline::Against;
+use analysis::holm::LEAST_DIFFERENCE;
 use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use compare::contestants::Contestant;
+use compare::mode::Mode;
+use compare::session::Session;
+use compare::settings::{refuse_idle, setting};
+use compare::sweep::{self, SweepSpec};
+use compare::{plan, self_check};
+use lab::affinity::{self, Share};
+use lab::background_load::{self, LoadMonitor};
+use lab::build::{self, Built};
+use lab::build_times;
+use lab::case::Case;
+use lab::command_template::{self, CustomCommand};
+use lab::error::Interrupted;
+use lab::executor::RunContext;
+use lab::interrupt::Interrupt;
+use lab::lock::Lock;
+use lab::progress::{Progress, whole_seconds};
+use lab::{host, process, sources, workspace};
 use origin::Origin;
+use report::{files, terminal, words};
+use results::{
+    Baseline, Cell, Comparison, Effort, ResultsDir, RunInfo, SCHEMA, SelfCheck, Sidecars, Status,
+    safe_name,
+};
 use runner::{inputs, scratch};
-use suite::{Invalid, Setup, Workload};
+use suite::models::MODELS;
+use suite::{Invalid, Setting, Setup, Workload};
 
-use crate::baseline::Against;
-use crate::beside::Beside;
-use crate::child::{self, Stopped};
-use crate::contestants::{self, Built, Contestant};
-use crate::cores::{self, Share};
-use crate::effort::{Effort, build, count};
-use crate::interrupt::Interrupt;
-use crate::judge::{LEAST_DIFFERENCE, Rules};
-use crate::lab::Lab;
-use crate::lock::Lock;
-use crate::neighbours::{self, Watch};
-use crate::outsider::{self, Outsider};
-use crate::plan::{self, Group, MODELS, Mode, Setting};
-use crate::progress::Progress;
-use crate::results::{Comparison, Directory, Run, SCHEMA, safe_name};
-use crate::self_check::SelfCheck;
-use crate::session::{End, Session};
-use crate::sources::Sources;
-use crate::sweep::{self, Sweep};
-use crate::{host, self_check, workspace};
+use crate::effort::count;
+use crate::{Outcome, criterion_pages};
 
 /// Measures models side by side, and writes results/NAME.
 #[derive(Debug, Args)]
@@ -48,7 +57,7 @@ pub struct Options {
     #[arg(long)]
     thorough: bool,
     /// Changes a job, in every preset
-    #[arg(long = "set", value_name = "WORKLOAD.KEY=VALUE")]
+    #[arg(long = "set", value_name = "WORKLOAD.KEY=VALUE", value_parser = setting)]
     settings: Vec<Setting>,
     /// Puts a program of your own into the tables; can be given again
     ///
@@ -57,10 +66,10 @@ pub struct Options {
     /// the server, {threads} for the number of worker threads, and {KEY} for any key of the job. A brace of its
     /// own is doubled. No shell is involved.
     #[arg(long = "contestant", value_name = "NAME=COMMAND")]
-    outsiders: Vec<Outsider>,
+    custom_commands: Vec<CustomCommand>,
     /// Measures a job, heavy but for one key, at each of its values
     #[arg(long = "sweep", value_name = "WORKLOAD.KEY=VALUE,VALUE,...")]
-    sweeps: Vec<Sweep>,
+    sweeps: Vec<SweepSpec>,
     /// On how many cores, with commas: `1,all` measures everything on both
     #[arg(
         long,
@@ -68,7 +77,7 @@ pub struct Options {
         value_delimiter = ',',
         default_value = "all",
         conflicts_with = "threads",
-        value_parser = cores::parse
+        value_parser = affinity::parse
     )]
     cores: Vec<Option<usize>>,
     /// The directory under results; date and time, if not given
@@ -102,11 +111,12 @@ pub struct Options {
     /// marked; at 100, none ever are
     #[arg(
         long,
+        alias = "neighbours-limit",
         value_name = "PERCENT",
-        default_value_t = neighbours::LIMIT * 100.0,
+        default_value_t = background_load::LIMIT * 100.0,
         value_parser = percentage
     )]
-    neighbours_limit: f64,
+    load_limit: f64,
     /// Compares every model with itself: exit code 1 if that finds differences
     #[arg(long, conflicts_with = "baseline")]
     self_check: bool,
@@ -132,13 +142,13 @@ pub struct Options {
 /// When nothing can be compared: a setting that makes no sense, another
 /// comparison that runs, a directory that cannot be written, an origin that
 /// does not start.
-pub fn compare(options: &Options) -> anyhow::Result<End> {
+pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let mode = options.mode();
     let models = options.models();
-    let groups = options.groups(&mode)?;
-    outsider::check(&options.outsiders, &groups)?;
+    let cases = options.cases(&mode)?;
+    command_template::check(&options.custom_commands, &cases)?;
 
-    let root = workspace::root();
+    let root = workspace::root()?;
     let output = options.output.as_deref().unwrap_or(&root);
     let target = output.join("target");
     std::fs::create_dir_all(&target)
@@ -146,62 +156,55 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
     let _lock = Lock::acquire(&target.join("paces.lock"))?;
     let mut comparison = options.comparison(&mode)?;
     let results = output.join("results");
-    let against = |name: &String| Against::open(&results, name, &comparison, &groups);
-    let against = options.baseline.as_ref().map(against).transpose()?;
-    let results = Directory::prepare(results.join(&comparison.run.name))?;
+    let against = options.against(&results, &comparison, &cases)?;
+    let results = ResultsDir::prepare(results.join(&comparison.run.name))?;
 
-    child::adopt_orphans()?;
+    process::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
-    let built = match &options.prebuilt {
-        Some(directory) => Ok(contestants::prebuilt(directory, &models)),
-        None => contestants::build(&root, &models, &interrupt, &progress),
+    let Built { models, origin } = match &options.prebuilt {
+        Some(directory) => build::prebuilt(directory, &models),
+        None => build::build(&root, &models, &interrupt, &progress)?,
     };
-    let Built {
-        contestants,
-        origin,
-    } = match built {
-        Ok(built) => built,
-        Err(Stopped::Failed(error)) => return Err(error),
-        Err(Stopped::Interrupted | Stopped::Overtime(_)) => return Ok(End::Interrupted),
-    };
-
-    let beside = match options.prebuilt {
-        // Made of who knows what.
-        Some(_) => Beside::default(),
-        None => options.beside(&root, &target, &mut comparison, &interrupt, &progress),
+    let sidecars = match options.prebuilt {
+        // Built from other code than this tree's.
+        Some(_) => Sidecars::default(),
+        None => options.sidecars(&root, &target, &mut comparison, &interrupt, &progress),
     };
     if interrupt.came() {
-        return Ok(End::Interrupted);
+        return Err(Interrupted.into());
     }
-    let mut contestants = match options.self_check {
-        true => self_check::contestants(contestants),
-        false => contestants,
-    };
+    let models = models.into_iter();
+    let mut contestants: Vec<_> = models
+        .map(|(model, programs)| Contestant::model(model, programs))
+        .collect();
+    if options.self_check {
+        contestants = self_check::contestants(contestants);
+    }
     let model = |contestant: &Contestant| contestant.model.clone();
     comparison.run.models = contestants.iter().map(model).collect();
-    contestants.extend(options.outsiders.iter().map(Contestant::from));
+    contestants.extend(options.custom_commands.iter().map(Contestant::custom));
 
     let began = Instant::now();
-    let needs_origin = groups.iter().any(|group| group.workload.needs_origin());
+    let needs_origin = cases.iter().any(|case| case.workload.needs_origin());
     // They live as long as this function: every run on so many cores asks the
     // same one.
     let mut origins: BTreeMap<Option<usize>, Origin> = BTreeMap::new();
     for &cores in options.cores.iter().filter(|_| needs_origin) {
-        let started = cores::kept_to(cores.map(Share::Origin), || Origin::spawn(&origin, &[]));
+        let started = affinity::kept_to(cores.map(Share::Origin), || Origin::spawn(&origin, &[]));
         origins.insert(cores, started.flatten()?);
     }
-    let (temporary, scratch) = scratch::directory(plan::room_needed(&groups))?;
+    let (temporary, scratch) = scratch::directory(plan::room_needed(&cases))?;
     comparison.run.scratch = scratch;
     let begin = |against: &Against| against.begin(&comparison, options.fail_above);
     comparison.baseline = against.as_ref().map(begin);
     let files = temporary.path().join("inputs");
-    for group in plan::inputs_needed(&groups) {
-        progress.doing(&format!("making the files of {}", group.title()));
-        inputs::make(&files, &group.full)?;
+    for case in plan::inputs_needed(&cases) {
+        progress.doing(&format!("making the files of {}", case.title()));
+        inputs::make(&files, &case.full)?;
     }
     let session = Session {
-        lab: Lab {
+        context: RunContext {
             origins: origins
                 .iter()
                 .map(|(&cores, origin)| (cores, origin.url().to_owned()))
@@ -210,22 +213,103 @@ pub fn compare(options: &Options) -> anyhow::Result<End> {
             threads: comparison.run.threads,
             blocking_threads: comparison.run.blocking_threads,
             temporary,
-            interrupt,
+            interrupt: interrupt.clone(),
         },
-        watch: Watch::new(mode.budget, options.neighbours_limit / 100.0),
+        monitor: LoadMonitor::new(mode.budget, options.load_limit / 100.0),
         mode,
         began,
-        progress,
+        progress: &progress,
         rules: Rules {
             seed: comparison.run.seed,
             least: options.least_difference / 100.0,
         },
         against,
         comparison,
-        beside,
-        results,
+        sidecars,
+        results: &results,
     };
-    session.run(groups, &contestants, &target)
+    let mut comparison = session.run(cases, &contestants)?;
+    if comparison.cells.is_empty() {
+        let took = whole_seconds(began.elapsed());
+        progress.print(&format!(
+            "interrupted after {took}, before anything was measured"
+        ));
+        return Err(Interrupted.into());
+    }
+    progress.print(&terminal::tables(&comparison));
+    if !comparison.run.interrupted {
+        make_criterion_pages(&mut comparison, &results, &target, &interrupt, &progress);
+    }
+    comparison.run.took_s = began.elapsed().as_secs_f64();
+    files::write(&results, &comparison)?;
+    progress.print(&closing(&comparison, &results));
+    // Also if only Criterion's pages are missing.
+    if interrupt.came() {
+        return Err(Interrupted.into());
+    }
+    Ok(Outcome::of(is_success(&comparison)))
+}
+
+/// Whether every cell is right or unsupported, and no slower than it may be, and the
+/// comparison passed its check of itself.
+fn is_success(comparison: &Comparison) -> bool {
+    let right = |cell: &Cell| matches!(cell.status, Status::Ok | Status::Unsupported);
+    let Comparison {
+        cells,
+        baseline,
+        self_check,
+        ..
+    } = comparison;
+    cells.iter().all(right)
+        && baseline.as_ref().is_none_or(Baseline::holds)
+        && self_check.as_ref().is_none_or(SelfCheck::passed)
+}
+
+/// What a comparison that cannot have them still has is whole, so failing to make
+/// Criterion's pages is a note.
+fn make_criterion_pages(
+    comparison: &mut Comparison,
+    results: &ResultsDir,
+    target: &Path,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) {
+    if !comparison.cells.iter().any(criterion_pages::shown) {
+        return;
+    }
+    progress.stage("making Criterion's pages");
+    let home = target.join("criterion");
+    match criterion_pages::make(results, &home, interrupt) {
+        Ok(()) => comparison.run.criterion = Some("target/criterion".to_owned()),
+        Err(error) => {
+            let note = format!("Criterion's pages could not be made: {error:#}");
+            progress.line(&note);
+            comparison.run.notes.push(note);
+        }
+    }
+}
+
+/// What is said when all has been written.
+fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
+    let path = results.path().display();
+    let run = &comparison.run;
+    let how = if run.interrupted {
+        "interrupted after"
+    } else {
+        "took"
+    };
+    let took = whole_seconds(Duration::from_secs_f64(run.took_s));
+    let mut text = String::new();
+    for finding in words::findings(comparison) {
+        text += &format!("{}:\n  {}\n\n", finding.title, finding.lines.join("\n  "));
+    }
+    if let Some(load) = &run.neighbours {
+        text += &format!("neighbours: {}\n", load.words());
+    }
+    text + &format!(
+        "{how} {took}; results are in {path}:\n  {path}/{}",
+        ResultsDir::PAGE
+    )
 }
 
 impl Options {
@@ -245,7 +329,7 @@ impl Options {
 
     /// What is to be measured, in the order of the tables: the presets, then the
     /// sweeps.
-    fn groups(&self, mode: &Mode) -> Result<Vec<Group>, Invalid> {
+    fn cases(&self, mode: &Mode) -> Result<Vec<Case>, Invalid> {
         let compared: Vec<Workload> = match &*self.workloads {
             [] if self.sweeps.is_empty() => Workload::ALL.to_vec(),
             named => named.to_vec(),
@@ -254,15 +338,15 @@ impl Options {
             true => sweep::worth_an_hour(&compared, &self.settings, &self.sweeps),
             false => Vec::new(),
         };
-        let sweeps: Vec<&Sweep> = self.sweeps.iter().chain(&own).collect();
+        let sweeps: Vec<&SweepSpec> = self.sweeps.iter().chain(&own).collect();
         sweep::refuse_twice(&sweeps)?;
         let swept = sweeps.iter().map(|sweep| sweep.workload);
         let all: Vec<_> = compared.iter().copied().chain(swept).collect();
-        plan::refuse_idle(&self.settings, &all)?;
+        refuse_idle(&self.settings, &all)?;
 
         let mut groups = match &*compared {
             [] => Vec::new(),
-            named => plan::groups(named, mode.presets, &self.settings)?,
+            named => plan::cases(named, mode.presets, &self.settings)?,
         };
         if self.thorough
             && let Some(group) = plan::article_limits(&groups, &self.settings)
@@ -275,13 +359,37 @@ impl Options {
         }
         let mut on_cores = sweep::on_cores(groups, &self.cores);
         for sweep in sweeps {
-            let points = sweep.groups(&self.settings)?;
+            let points = sweep.cases(&self.settings)?;
             // A curve's points are neighbours: the next number of cores is another.
             for cores in &self.cores {
                 on_cores.extend(sweep::on_cores(points.clone(), &[*cores]));
             }
         }
         Ok(on_cores)
+    }
+
+    /// The earlier run of `--baseline`, if it can be compared with this one.
+    fn against(
+        &self,
+        results: &Path,
+        comparison: &Comparison,
+        cases: &[Case],
+    ) -> anyhow::Result<Option<Against>> {
+        let Some(name) = &self.baseline else {
+            return Ok(None);
+        };
+        let refused = |why: String| Invalid::new("--baseline", name, why);
+        if *name == comparison.run.name {
+            return Err(refused("this run would be written over it".to_owned()).into());
+        }
+        let earlier = ResultsDir::open(results.join(name))
+            .map_err(|error| refused(format!("{error:#}")))?
+            .read()?;
+        let jobs: Vec<_> = cases
+            .iter()
+            .map(|case| (case.workload.name(), case.label()))
+            .collect();
+        Ok(Some(Against::open(name, earlier, comparison, &jobs)?))
     }
 
     /// In the order of the tables, and each once, however they were named.
@@ -293,15 +401,15 @@ impl Options {
 
     /// The code that was built, and what it takes to make it. What cannot be had
     /// of that is a note, and no reason to measure nothing.
-    fn beside(
+    fn sidecars(
         &self,
         root: &Path,
         target: &Path,
         comparison: &mut Comparison,
         interrupt: &Interrupt,
         progress: &Progress,
-    ) -> Beside {
-        let Run {
+    ) -> Sidecars {
+        let RunInfo {
             revision,
             models,
             notes,
@@ -312,7 +420,7 @@ impl Options {
             progress.line(&note);
             notes.push(note);
         };
-        let sources = Sources::of_tree(root, revision, models);
+        let sources = sources::of_tree(root, revision, models);
         let sources = sources.map_err(|error| note("the code is not kept", error));
         let counted = count::models(root, models);
         let counted = counted.map_err(|error| note("the effort is not counted", error));
@@ -321,12 +429,11 @@ impl Options {
             models,
         });
         if let Some(effort) = effort.as_mut().filter(|_| self.thorough)
-            && let Err(Stopped::Failed(error)) =
-                build::measure(root, target, effort, interrupt, progress)
+            && let Err(error) = build_times::measure(root, target, effort, interrupt, progress)
         {
             note("no times of builds", error);
         }
-        Beside {
+        Sidecars {
             sources: sources.ok(),
             effort,
         }
@@ -334,12 +441,12 @@ impl Options {
 
     /// All that is known before anything is measured.
     fn comparison(&self, mode: &Mode) -> anyhow::Result<Comparison> {
-        let root = workspace::root();
+        let root = workspace::root()?;
         let started = jiff::Zoned::now();
         let now = || started.strftime("%Y-%m-%dT%H-%M-%S").to_string();
         Ok(Comparison {
             schema: SCHEMA,
-            run: Run {
+            run: RunInfo {
                 name: self.name.clone().unwrap_or_else(now),
                 started: started.strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
                 mode: mode.name.to_owned(),

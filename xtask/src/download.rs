@@ -6,13 +6,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use anyhow::Context;
-
-use crate::child::Stopped;
-use crate::contestants::{self, Profile};
-use crate::interrupt::Interrupt;
-use crate::plan::MODELS;
-use crate::progress::Progress;
-use crate::workspace;
+use lab::build::{self, Profile};
+use lab::interrupt::Interrupt;
+use lab::progress::Progress;
+use lab::workspace;
+use suite::models::MODELS;
 
 /// Builds a model and has it download a list of URLs
 #[derive(clap::Args, Debug)]
@@ -31,23 +29,18 @@ pub struct Options {
     pub args: Vec<OsString>,
 }
 
-/// Becomes the model's own program: signals, terminal and exit code are its. None
-/// if someone interrupts before that.
+/// Becomes the model's own program: signals, terminal and exit code are its.
 ///
 /// # Errors
 ///
 /// When it does not build or start.
-pub fn download(options: &Options) -> anyhow::Result<Option<Infallible>> {
+pub fn download(options: &Options) -> anyhow::Result<Infallible> {
     let package = workspace::package(&options.model);
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
-    let root = workspace::root();
-    let built = contestants::program(&root, &package, Profile::Release, &interrupt, &progress);
-    let program = match built {
-        Ok(program) => program.with_context(|| format!("{package} does not build"))?,
-        Err(Stopped::Failed(error)) => return Err(error),
-        Err(Stopped::Interrupted | Stopped::Overtime(_)) => return Ok(None),
-    };
+    let root = workspace::root()?;
+    let built = build::program(&root, &package, Profile::Release, &interrupt, &progress);
+    let program = built?.with_context(|| format!("{package} does not build"))?;
     drop(progress); // what it has drawn goes with it
     let error = Command::new(&program)
         .arg("download")

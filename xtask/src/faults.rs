@@ -1,56 +1,41 @@
-//! `cargo xtask faults`: the downloaders, put to the test.
-//!
-//! - A [`case`] tells in data what is downloaded, what happens meanwhile, and what
-//!   is right; [`cases`] has all of them, under the 28 faults.
-//! - A [`trial`] puts one to a model's [`program`], in a [`place`] of its own,
-//!   with the [`origins`] as servers, and [`judge`] says what is wrong.
-//! - The [`matrix`] does all of that for all models, and [`table`] shows it.
-//! - [`kills`] and [`million`] are what does not fit into a case.
-
-pub mod case;
-pub mod cases;
-pub mod judge;
-pub mod kills;
-pub mod matrix;
-pub mod million;
-pub mod origins;
-pub mod place;
-pub mod program;
-pub mod table;
-pub mod trial;
+//! `cargo xtask faults`: every downloader against every fault.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use faults::case::Case;
+use faults::matrix::{self, Model};
+use faults::run::Bench;
+use faults::servers::Origins;
+use faults::{cases, crash, name_spaces, scale, table};
+use lab::build::{self, Profile};
+use lab::error::Interrupted;
+use lab::interrupt::Interrupt;
+use lab::progress::Progress;
+use lab::{process, workspace};
 use origin::Origin;
+use report::format::memory;
+use report::readme;
 use runner::scratch;
 use suite::Invalid;
+use suite::models::MODELS;
 
-use crate::child::{self, Stopped};
-use crate::contestants::{self, Profile};
-use crate::interrupt::Interrupt;
-use crate::plan::MODELS;
-use crate::progress::Progress;
-use crate::session::End;
-use crate::units::memory;
-use crate::{readme, workspace};
-use case::Case;
-use matrix::Model;
-use origins::Origins;
-use trial::Bench;
+use crate::Outcome;
 
 /// What the README's table stands between.
 const MARKS: [&str; 2] = [
     "<!-- faults: written by `cargo xtask faults --readme` -->",
     "<!-- /faults -->",
 ];
+
 /// Room for the files of all cases, or of some downloads.
 const ROOM: u64 = 2 << 30;
+
 /// Room for a tiny file.
 const ROOM_A_FILE: u64 = 8 * 1024;
+
 /// The most that the memory of a list may be above that of one with a hundredth
 /// of its URLs.
 const FLAT: f64 = 1.1;
@@ -98,16 +83,12 @@ pub struct Options {
 /// # Errors
 ///
 /// When that cannot be done. That some fail is no error.
-pub fn faults(options: &Options) -> anyhow::Result<End> {
-    child::adopt_orphans()?;
+pub fn faults(options: &Options) -> anyhow::Result<Outcome> {
+    process::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
     let cases = options.cases()?;
-    let (models, origin) = match options.build(&interrupt, &progress) {
-        Ok(built) => built,
-        Err(Stopped::Failed(error)) => return Err(error),
-        Err(Stopped::Interrupted | Stopped::Overtime(_)) => return Ok(End::Interrupted),
-    };
+    let (models, origin) = options.build(&interrupt, &progress)?;
     let room = ROOM + options.million.unwrap_or_default() * ROOM_A_FILE;
     let (scratch, _) = scratch::directory(room)?;
     let parent = scratch.path();
@@ -115,7 +96,7 @@ pub fn faults(options: &Options) -> anyhow::Result<End> {
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
         progress.stage(&format!("{kills} kills of each model, seed {seed}"));
         let origin = Origin::spawn(&origin, &[])?;
-        let reports = kills::run(&models, kills, seed, origin.url(), parent, &interrupt);
+        let reports = crash::run(&models, kills, seed, origin.url(), parent, &interrupt);
         reports
             .iter()
             .for_each(|report| progress.print(&said(report)));
@@ -123,9 +104,9 @@ pub fn faults(options: &Options) -> anyhow::Result<End> {
     } else if let Some(urls) = options.million {
         let mut well = true;
         for model in &models {
-            let figures = million::run(model, urls, &origin, parent, &interrupt, &progress);
+            let figures = scale::run(model, urls, &origin, parent, &interrupt, &progress);
             let [short, long] = match figures {
-                Err(_) if interrupt.came() => return Ok(End::Interrupted),
+                Err(_) if interrupt.came() => return Err(Interrupted.into()),
                 figures => figures.with_context(|| model.name.clone())?,
             };
             for figures in [&short, &long] {
@@ -142,11 +123,10 @@ pub fn faults(options: &Options) -> anyhow::Result<End> {
     } else {
         options.put_to_the_test(cases, &models, &origin, parent, &interrupt, &progress)?
     };
-    Ok(match well {
-        _ if interrupt.came() => End::Interrupted,
-        true => End::Well,
-        false => End::WithFailures,
-    })
+    if interrupt.came() {
+        return Err(Interrupted.into());
+    }
+    Ok(Outcome::of(well))
 }
 
 impl Options {
@@ -183,26 +163,24 @@ impl Options {
         &self,
         interrupt: &Interrupt,
         progress: &Progress,
-    ) -> Result<(Vec<Model>, PathBuf), Stopped> {
+    ) -> anyhow::Result<(Vec<Model>, PathBuf)> {
         let profile = match self.debug {
             true => Profile::Debug,
             false => Profile::Release,
         };
-        let root = workspace::root();
+        let root = workspace::root()?;
         let program = |package: &str| match &self.prebuilt {
             Some(directory) => Ok(Some(directory.join(package))),
-            None => contestants::program(&root, package, profile, interrupt, progress),
+            None => build::program(&root, package, profile, interrupt, progress),
         };
-        let origin = program("origin")?
-            .context("the origin does not build")
-            .map_err(Stopped::Failed)?;
+        let origin = program("origin")?.context("the origin does not build")?;
         let models = self.models().into_iter().map(|name| {
             Ok(Model {
                 name: name.to_owned(),
                 program: program(&workspace::package(name))?,
             })
         });
-        Ok((models.collect::<Result<_, _>>()?, origin))
+        Ok((models.collect::<anyhow::Result<_>>()?, origin))
     }
 
     /// The matrix. True if nothing is wrong and everything could be tried.
@@ -229,29 +207,15 @@ impl Options {
         let unbuilt = models.iter().any(|model| model.program.is_none());
         let well = failed == 0 && !unbuilt;
         if self.readme && !interrupt.came() {
-            let path = workspace::root().join("README.md");
+            let path = workspace::root()?.join("README.md");
             readme::replace(&path, MARKS, &table::markdown(&matrix))?;
         }
         Ok(well)
     }
 }
 
-/// How to get name spaces to mount in, if there is a way: as whoever may, or as
-/// root of a name space of one's own.
-fn name_spaces(directory: &Path) -> Option<&'static [&'static str]> {
-    let ways: [&[&str]; 2] = [&["unshare", "-m"], &["unshare", "-rm"]];
-    ways.into_iter().find(|way| {
-        let mut command = Command::new(way[0]);
-        command.args(&way[1..]);
-        command
-            .args(["mount", "-t", "tmpfs", "-o", "size=200k", "none"])
-            .arg(directory);
-        command.output().is_ok_and(|done| done.status.success())
-    })
-}
-
 /// What came of kills, in a line; and what is wrong.
-fn said(report: &kills::Report) -> String {
+fn said(report: &crash::Report) -> String {
     let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
     let mut text = format!(
         "{:9} {}  {} kills ({} of a child alone), {} downloads of {:.1} MiB, {:.2} MiB more sent \
@@ -277,7 +241,7 @@ fn said(report: &kills::Report) -> String {
 }
 
 /// What a list took, in a line.
-fn of_a_list(model: &str, figures: &million::Figures) -> String {
+fn of_a_list(model: &str, figures: &scale::Figures) -> String {
     format!(
         "{model}: {} URLs: {:.1} s, {} at most; again with all of them there: {:.1} s, {} at most",
         figures.urls,

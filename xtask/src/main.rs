@@ -1,15 +1,24 @@
-//! The command line.
+//! `cargo xtask`: one file a command.
+
+mod check;
+mod compare;
+mod criterion_pages;
+mod download;
+mod effort;
+mod faults;
+mod measure;
+mod read;
+mod report;
+mod serve;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use lab::error::Interrupted;
+use lab::server_ceiling;
 use suite::Invalid;
-use xtask::known_work::Work;
-use xtask::session::End;
-use xtask::{ceiling, check, compare, download, effort, faults, program, read, replay, report};
 
 /// Puts Rust's concurrency models through the same paces.
 #[derive(Parser)]
@@ -22,7 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Compare(compare::Options),
-    Measure(program::Options),
+    Measure(measure::Options),
     Report(report::Options),
     Read(read::Options),
     Effort(effort::Options),
@@ -40,14 +49,6 @@ enum Command {
         /// The job, as JSON
         job: String,
     },
-    /// Works for some milliseconds, in a known way
-    #[command(hide = true)]
-    KnownWork {
-        /// In which way
-        work: Work,
-        /// For how long
-        milliseconds: u64,
-    },
     /// Replays a comparison's samples through Criterion
     #[command(hide = true)]
     Replay {
@@ -56,54 +57,66 @@ enum Command {
     },
 }
 
+/// How a command that came to its end came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All is right.
+    Success,
+    /// Something failed, and that has been told.
+    Failure,
+}
+
+impl Outcome {
+    fn of(success: bool) -> Self {
+        if success {
+            Outcome::Success
+        } else {
+            Outcome::Failure
+        }
+    }
+}
+
 const FAILED: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Compare(options) => compare::compare(&options).map(code),
-        Command::Measure(options) => program::measure(&options).map(code),
-        Command::Report(options) => report::report(&options).map(|()| 0),
-        Command::Read(options) => read::read(&options).map(|()| 0),
-        Command::Effort(options) => effort::effort(&options).map(code),
-        Command::Download(options) => download::download(&options).map(|became| match became {
-            Some(never) => match never {},
-            None => INTERRUPTED,
-        }),
-        Command::Faults(options) => faults::faults(&options).map(code),
-        Command::Check => Ok(if check::check() { 0 } else { FAILED }),
+    let done = run(Cli::parse().command);
+    ExitCode::from(match done {
+        Ok(Outcome::Success) => 0,
+        Ok(Outcome::Failure) => FAILED,
+        Err(error) if error.is::<Interrupted>() => INTERRUPTED,
+        Err(error) => {
+            // If standard error is closed, the exit code has to do.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            if error.is::<Invalid>() {
+                WRONG_COMMAND_LINE
+            } else {
+                FAILED
+            }
+        }
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Compare(options) => return compare::compare(&options),
+        Command::Measure(options) => measure::measure(&options)?,
+        Command::Report(options) => report::report(&options)?,
+        Command::Read(options) => read::read(&options)?,
+        Command::Effort(options) => return effort::effort(&options),
+        Command::Download(options) => match download::download(&options)? {},
+        Command::Faults(options) => return faults::faults(&options),
+        Command::Check => return Ok(Outcome::of(check::check()?)),
         Command::Ceiling {
             origin,
             workload,
             job,
-        } => ceiling::nanoseconds(&origin, workload, &job).map(|time| {
-            println!("{time}");
-            0
-        }),
-        Command::KnownWork { work, milliseconds } => {
-            work.work(Duration::from_millis(milliseconds));
-            Ok(0)
+        } => {
+            let time = server_ceiling::nanoseconds(&origin, workload, &job)?;
+            lab::progress::print(&time.to_string());
         }
-        Command::Replay { results } => replay::replay(&results).map(|()| 0),
-    };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            // If standard error is closed, the exit code has to do.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::from(match error.downcast_ref::<Invalid>() {
-                Some(_) => WRONG_COMMAND_LINE,
-                None => FAILED,
-            })
-        }
+        Command::Replay { results } => criterion_pages::replay(&results)?,
     }
-}
-
-fn code(end: End) -> u8 {
-    match end {
-        End::Well => 0,
-        End::WithFailures => FAILED,
-        End::Interrupted => INTERRUPTED,
-    }
+    Ok(Outcome::Success)
 }

@@ -7,12 +7,12 @@ use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use console::{Style, measure_text_width, truncate_str};
-use similar::{DiffOp, TextDiff};
+use lab::progress::print;
+use lab::workspace;
+use report::diff::{Step, steps};
+use report::highlight::RustCode;
 use suite::Workload;
-
-use crate::plan::MODELS;
-use crate::rust_code::RustCode;
-use crate::workspace;
+use suite::models::MODELS;
 
 /// Shows a workload's file of two models side by side.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ const WIDTH: usize = 165;
 ///
 /// When a file cannot be read.
 pub fn read(options: &Options) -> anyhow::Result<()> {
-    let root = workspace::root();
+    let root = workspace::root()?;
     let width = match console::Term::stdout().size_checked() {
         Some((_, columns)) => usize::from(columns),
         None => WIDTH,
@@ -62,32 +62,8 @@ pub fn read(options: &Options) -> anyhow::Result<()> {
         &Style::new().bold(),
     )];
     lines.extend(side_by_side(&left, &right, width));
-    crate::print(&lines.join("\n"));
+    print(&lines.join("\n"));
     Ok(())
-}
-
-/// A step on the way through two texts, in whole lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// So many lines are the same in both.
-    Same(usize),
-    /// So many are there only in the one, and so many in their place.
-    Other(usize, usize),
-}
-
-/// What is the same in two texts, and what differs. The page marks the same lines
-/// as the terminal: both go by these.
-pub fn steps(left: &str, right: &str) -> Vec<Step> {
-    let diff = TextDiff::from_lines(left, right);
-    let step = |op: &DiffOp| match *op {
-        DiffOp::Equal { len, .. } => Step::Same(len),
-        DiffOp::Delete { old_len, .. } => Step::Other(old_len, 0),
-        DiffOp::Insert { new_len, .. } => Step::Other(0, new_len),
-        DiffOp::Replace {
-            old_len, new_len, ..
-        } => Step::Other(old_len, new_len),
-    };
-    diff.ops().iter().map(step).collect()
 }
 
 /// Both texts in columns, the same lines level with each other. Between them

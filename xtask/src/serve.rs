@@ -10,10 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use lab::interrupt::Interrupt;
 use percent_encoding::percent_decode_str;
 use tiny_http::{Header, Method, Request, Response};
-
-use crate::interrupt::Interrupt;
 
 /// What is served, below the root. Nothing else in a build directory is meant to
 /// be seen.

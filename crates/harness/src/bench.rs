@@ -1,40 +1,28 @@
 //! A model's Criterion bench.
 //!
 //! Started by `cargo bench -p model-NAME`, it times every workload's `heavy`
-//! preset. `cargo xtask compare` directs it through the environment instead:
-//!
-//! - `PACES_CELLS`: what to time, as a JSON list of
-//!   `{"workload": "counter", "label": "heavy-racy", "job": {..}}`, with whatever
-//!   other keys;
-//! - `PACES_ORIGIN`: the URL of a running origin;
-//! - `PACES_INPUTS`: where the files are that some jobs would make for
-//!   themselves;
-//! - `PACES_THREADS`, `PACES_BLOCKING_THREADS`: what `run` has as options.
-//!
-//! How long and how often is for Criterion's own command line to say.
+//! preset. `cargo xtask compare` directs it through the environment instead: see
+//! [`runner::bench_spec`].
 //!
 //! A cell that fails is reported on standard error as `CELL
 //! counter/tokio/heavy: why`, and the process ends with the exit code that `run`
 //! would have; the other cells stand.
 
-use std::env::{self, VarError};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use criterion::{BenchmarkId, Criterion, SamplingMode};
-use runner::stage::{Prepared, Stage};
-use serde::Deserialize;
-use serde_json::Value;
-use suite::{Job, Model, Outcome, Preset, Result, Setup, Workload};
+use runner::bench_spec::{BenchCell, BenchSpec};
+use runner::fixture::{Fixture, Prepared};
+use suite::{Job, Model, Outcome, Result, Setup};
 
 /// Runs the bench of a package named `model-NAME`, whose binary is `program`.
 pub fn main<M: Model>(package: &str, program: &str) -> ExitCode {
     let model = package.strip_prefix("model-").unwrap_or(package);
-    let orders = match Orders::from_environment() {
-        Ok(orders) => orders,
+    let spec = match BenchSpec::from_environment() {
+        Ok(spec) => spec,
         Err(error) => {
             eprintln!("error: {error:#}");
             return runner::INVALID.into();
@@ -42,8 +30,8 @@ pub fn main<M: Model>(package: &str, program: &str) -> ExitCode {
     };
     let mut criterion = Criterion::default().configure_from_args();
     let mut code = None;
-    for cell in &orders.cells {
-        if let Err(error) = measure::<M>(&mut criterion, model, program, &orders, cell) {
+    for cell in &spec.cells {
+        if let Err(error) = measure::<M>(&mut criterion, model, program, &spec, cell) {
             let workload = cell.job.workload();
             eprintln!("CELL {workload}/{model}/{}: {error:#}", cell.label);
             // A failure is worse news than what a model does not do.
@@ -55,91 +43,13 @@ pub fn main<M: Model>(package: &str, program: &str) -> ExitCode {
     code.unwrap_or(0).into()
 }
 
-/// One row of one table: a job, and what it is called there.
-struct Cell {
-    label: String,
-    job: Job,
-}
-
-/// What is to be timed, and with what.
-struct Orders {
-    cells: Vec<Cell>,
-    origin: Option<String>,
-    inputs: Option<PathBuf>,
-    threads: usize,
-    blocking_threads: usize,
-}
-
-impl Orders {
-    fn from_environment() -> Result<Self> {
-        Ok(Self {
-            cells: match variable("PACES_CELLS")? {
-                Some(cells) => Cell::list(&cells).context("PACES_CELLS")?,
-                None => Cell::heavy(),
-            },
-            origin: variable("PACES_ORIGIN")?,
-            inputs: variable("PACES_INPUTS")?.map(PathBuf::from),
-            threads: number("PACES_THREADS")?.unwrap_or_else(runner::cores),
-            blocking_threads: number("PACES_BLOCKING_THREADS")?.unwrap_or(Setup::BLOCKING_THREADS),
-        })
-    }
-}
-
-impl Cell {
-    fn heavy() -> Vec<Self> {
-        let heavy = |workload: &Workload| Self {
-            label: Preset::Heavy.to_string(),
-            job: workload.job(Preset::Heavy),
-        };
-        Workload::ALL.iter().map(heavy).collect()
-    }
-
-    fn list(json: &str) -> Result<Vec<Self>> {
-        #[derive(Deserialize)]
-        struct Entry {
-            workload: String,
-            label: String,
-            job: Value,
-        }
-        let entries: Vec<Entry> = serde_json::from_str(json)?;
-        let cell = |entry: Entry| {
-            let job = entry
-                .workload
-                .parse::<Workload>()?
-                .job_from_json(entry.job)?;
-            job.validate()?;
-            Ok(Self {
-                label: entry.label,
-                job,
-            })
-        };
-        entries.into_iter().map(cell).collect()
-    }
-}
-
-fn variable(name: &str) -> Result<Option<String>> {
-    match env::var(name) {
-        Ok(value) => Ok(Some(value)),
-        Err(VarError::NotPresent) => Ok(None),
-        Err(error) => bail!("{name}: {error}"),
-    }
-}
-
-fn number(name: &str) -> Result<Option<usize>> {
-    let number = |text: String| match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => bail!("{name} = {text}: has to be a whole number from 1"),
-    };
-    variable(name)?.map(number).transpose()
-}
-
 /// Has Criterion time one cell.
 fn measure<M: Model>(
     criterion: &mut Criterion,
     model: &str,
     program: &str,
-    orders: &Orders,
-    cell: &Cell,
+    spec: &BenchSpec,
+    cell: &BenchCell,
 ) -> Result<()> {
     let mut trial = None;
     let mut failure = None;
@@ -162,7 +72,7 @@ fn measure<M: Model>(
             // and not below, where it would count as the first iteration.
             let trial: &mut Trial<M> = match &mut trial {
                 Some(trial) => trial,
-                none => match Trial::start(program, orders, &cell.job) {
+                none => match Trial::start(program, spec, &cell.job) {
                     Ok(started) => none.insert(started),
                     Err(error) => give_up(error),
                 },
@@ -186,18 +96,18 @@ struct Trial<M> {
     // Dropped in this order: the model may still have connections to the origin.
     model: M,
     prepared: Prepared,
-    _stage: Stage,
+    _fixture: Fixture,
     last: Outcome,
 }
 
 impl<M: Model> Trial<M> {
     /// Starts the model and checks its answer before anything is timed.
-    fn start(program: &str, orders: &Orders, job: &Job) -> Result<Self> {
-        let (threads, blocking_threads) = (orders.threads, orders.blocking_threads);
-        let mut stage = Stage::new(program, orders.origin.clone())
-            .with_inputs(orders.inputs.clone())
+    fn start(program: &str, spec: &BenchSpec, job: &Job) -> Result<Self> {
+        let (threads, blocking_threads) = (spec.threads, spec.blocking_threads);
+        let mut fixture = Fixture::new(program, spec.origin.clone())
+            .with_inputs(spec.inputs.clone())
             .with_threads(threads, blocking_threads);
-        let mut prepared = stage.prepare(job)?;
+        let mut prepared = fixture.prepare(job)?;
         let setup = Setup::sized(prepared.job(), program, threads, blocking_threads);
         let model = M::start(&setup).context("the model does not start")?;
         let (_, mut last) = prepared.run(&model)?;
@@ -205,7 +115,7 @@ impl<M: Model> Trial<M> {
         Ok(Self {
             model,
             prepared,
-            _stage: stage,
+            _fixture: fixture,
             last,
         })
     }

@@ -11,7 +11,7 @@ use runner::tree;
 use serde_json::{Value, json};
 use suite::{Preset, Result, Workload};
 
-use crate::canned;
+use crate::static_server;
 
 /// What became of a command.
 struct Ended {
@@ -261,7 +261,7 @@ pub fn the_list_is_complete(program: &'static str) -> Result<()> {
 
 /// Exit code 2, and what would have been right.
 pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
-    for (args, says) in [
+    let refused = [
         (&["run", "knitting"] as &[&str], "counter, pipeline, primes"),
         (&["run", "primes", "--preset", "huge"], "article, heavy"),
         (
@@ -290,8 +290,17 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["run", "primes", "--threads", "0"], "1..=1024"),
         (&["run", "primes", "--threads", "1025"], "1..=1024"),
         (&["run", "primes", "--blocking-threads", "501"], "1..=500"),
+        (&["run", "exchange", "--set", "messages=-1"], "whole number"),
+        (&["run", "offload", "--set", "heartbeat_ms=0"], "from 1"),
         (&["fly"], "fly"),
-    ] {
+    ];
+    for workload in Workload::ALL {
+        let tried = refused
+            .iter()
+            .any(|(args, _)| args.get(1) == Some(&workload.name()));
+        ensure!(tried, "nothing that {workload} has to refuse was tried");
+    }
+    for (args, says) in refused {
         paces(program, args)?.with(runner::INVALID)?.says(says)?;
     }
     Ok(())
@@ -312,7 +321,7 @@ pub fn what_is_too_much_is_said_to_be(program: &'static str) -> Result<()> {
 
 /// Exit code 1, and the thing by its name.
 pub fn failures_are_named(program: &'static str) -> Result<()> {
-    let nobody = canned::nobody()?;
+    let nobody = static_server::refusing_url()?;
     let args = ["run", "fetch", "--origin", &nobody];
     paces(program, &args)?.with(runner::FAILED)?.says(&nobody)?;
 

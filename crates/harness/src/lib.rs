@@ -21,15 +21,15 @@ pub mod conformance;
 #[doc(hidden)]
 pub mod faulty;
 
-mod canned;
-mod mimic;
+mod faulty_echo_server;
 mod reference;
-mod watchdog;
+mod static_server;
+mod timeout;
 
 #[doc(hidden)]
-pub use suite::Result;
+pub use suite::{Result, Workload};
 #[doc(hidden)]
-pub use watchdog::watched;
+pub use timeout::with_timeout;
 
 /// The model crate's own binary, as Cargo tells only its own tests and benches.
 #[doc(hidden)]
@@ -41,61 +41,42 @@ macro_rules! program {
 }
 
 /// Expands to a `#[test]` for each thing that the model has to get right.
+///
+/// Each workload has its test of [`command_line`] and, in braces, those of
+/// [`conformance`]. One that is missing does not compile.
 #[macro_export]
 macro_rules! conformance {
     ($Model:ty) => {
-        /// Through the model's methods.
-        mod model {
-            use super::*;
-
-            $crate::tests! {
-                conformance::<$Model>:
-                presets_are_all_supported
-                counter_lock
-                counter_atomic
-                counter_racy
-                pipeline_shapes
-                pipeline_any_shape
-                primes_shapes
-                primes_any_range
-                exchange_shapes
+        $crate::tests! {
+            $Model:
+            Counter counter { counter_lock counter_atomic counter_racy }
+            Pipeline pipeline { pipeline_shapes pipeline_any_shape }
+            Primes primes { primes_shapes primes_any_range }
+            Exchange exchange { exchange_shapes }
+            Fetch fetch {
                 fetch_shapes
                 fetch_survives_what_servers_do
                 fetch_survives_a_dying_origin
-                offload_pool
-                offload_inline
+            }
+            Offload offload { offload_pool offload_inline }
+            Download download {
                 download_shapes
                 download_survives_what_servers_do
                 download_survives_a_dying_origin
                 download_survives_a_bad_directory
-                ping_pong_shapes
-                sleepers_shapes
+            }
+            PingPong ping_pong { ping_pong_shapes }
+            Sleepers sleepers { sleepers_shapes }
+            Echo echo {
                 echo_shapes
                 echo_survives_what_servers_do
                 echo_server_survives_what_clients_do
-                files_shapes
-                files_of_all_kinds
-                thumbnails_shapes
-                thumbnails_of_all_kinds
             }
-        }
+            Files files { files_shapes files_of_all_kinds }
+            Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
 
-        /// Through the model's binary.
-        mod command_line {
-            $crate::tests! {
-                command_line:
-                counter
-                pipeline
-                primes
-                exchange
-                fetch
-                offload
-                download
-                ping_pong
-                sleepers
-                echo
-                files
-                thumbnails
+            model { presets_are_all_supported }
+            command_line {
                 the_list_is_complete
                 what_makes_no_sense_is_refused
                 what_is_too_much_is_said_to_be
@@ -111,21 +92,35 @@ macro_rules! conformance {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! tests {
-    ($module:ident::<$Model:ty>: $($test:ident)+) => {
-        $(
-            #[test]
-            fn $test() -> $crate::Result<()> {
-                $crate::watched($crate::$module::$test::<$Model>, $crate::program!())
-            }
-        )+
+    (
+        $Model:ty:
+        $($Workload:ident $command:ident { $($shape:ident)+ })+
+        model { $($model:ident)+ }
+        command_line { $($command_line:ident)+ }
+    ) => {
+        const _: fn($crate::Workload) = |workload| match workload {
+            $($crate::Workload::$Workload => {})+
+        };
+
+        /// Through the model's methods.
+        mod model {
+            use super::*;
+
+            $($($crate::tests! { conformance $shape::<$Model> })+)+
+            $($crate::tests! { conformance $model::<$Model> })+
+        }
+
+        /// Through the model's binary.
+        mod command_line {
+            $($crate::tests! { command_line $command })+
+            $($crate::tests! { command_line $command_line })+
+        }
     };
-    ($module:ident: $($test:ident)+) => {
-        $(
-            #[test]
-            fn $test() -> $crate::Result<()> {
-                $crate::watched($crate::$module::$test, $crate::program!())
-            }
-        )+
+    ($module:ident $test:ident $(::<$Model:ty>)?) => {
+        #[test]
+        fn $test() -> $crate::Result<()> {
+            $crate::with_timeout($crate::$module::$test$(::<$Model>)?, $crate::program!())
+        }
     };
 }
 

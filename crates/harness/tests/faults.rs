@@ -5,67 +5,102 @@ use std::process::{Command, Stdio};
 
 use harness::faulty::Faulty;
 use harness::{command_line, conformance};
-use suite::Result;
+use suite::{Result, Workload};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_model-faulty");
 
+type Test = fn(&'static str) -> Result<()>;
+
+const SHOULD_HAVE_FAILED: &str = "it should have failed";
+
 #[track_caller]
-fn finds(test: fn(&'static str) -> Result<()>, fault: &str) {
+fn finds(test: Test, fault: &str) {
     let found = test(PROGRAM).expect_err(fault);
     assert!(format!("{found:#}").contains(fault), "{found:#}");
 }
 
-#[test]
-fn conformance_finds_each_fault() {
-    finds(conformance::counter_lock::<Faulty>, "total is 999");
-    finds(conformance::pipeline_shapes::<Faulty>, "high_water is 11");
-    finds(conformance::pipeline_any_shape::<Faulty>, "high_water is 2");
-    finds(conformance::primes_shapes::<Faulty>, "count is 40");
-    finds(conformance::primes_any_range::<Faulty>, "count is 1,");
-    finds(conformance::exchange_shapes::<Faulty>, "the second time");
-    finds(conformance::fetch_shapes::<Faulty>, "requests is 0");
-    finds(conformance::offload_pool::<Faulty>, "done is 0");
-    finds(
-        conformance::offload_inline::<Faulty>,
-        "completion_ns is 25000000, and at least 50000000",
-    );
-    finds(conformance::download_shapes::<Faulty>, "0000.jpg with 0 b");
-    finds(
-        conformance::ping_pong_shapes::<Faulty>,
-        "units=3 passes=1000: wrong answer: out_of_order",
-    );
-    finds(conformance::sleepers_shapes::<Faulty>, "alive is 9, and 10");
-    finds(
-        conformance::echo_shapes::<Faulty>,
-        "connections is 3, and 20",
-    );
-    finds(
-        conformance::echo_survives_what_servers_do::<Faulty>,
-        "it should have failed",
-    );
-    finds(
-        conformance::echo_server_survives_what_clients_do::<Faulty>,
-        "(os error", // whichever the next client meets
-    );
-    finds(conformance::files_shapes::<Faulty>, "lines is");
-    finds(conformance::files_of_all_kinds::<Faulty>, "lines is");
-    finds(
-        conformance::thumbnails_of_all_kinds::<Faulty>,
-        "images and broken is 4, and 8",
-    );
-    finds(conformance::presets_are_all_supported::<Faulty>, "total");
+/// What conformance finds of each workload of the faulty model.
+fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
+    match workload {
+        Workload::Counter => vec![(conformance::counter_lock::<Faulty>, "total is 999")],
+        Workload::Pipeline => vec![
+            (conformance::pipeline_shapes::<Faulty>, "high_water is 11"),
+            (conformance::pipeline_any_shape::<Faulty>, "high_water is 2"),
+        ],
+        Workload::Primes => vec![
+            (conformance::primes_shapes::<Faulty>, "count is 40"),
+            (conformance::primes_any_range::<Faulty>, "count is 1,"),
+        ],
+        Workload::Exchange => vec![(conformance::exchange_shapes::<Faulty>, "the second time")],
+        Workload::Fetch => vec![
+            (conformance::fetch_shapes::<Faulty>, "requests is 0"),
+            (
+                conformance::fetch_survives_what_servers_do::<Faulty>,
+                SHOULD_HAVE_FAILED,
+            ),
+            (
+                conformance::fetch_survives_a_dying_origin::<Faulty>,
+                SHOULD_HAVE_FAILED,
+            ),
+        ],
+        Workload::Offload => vec![
+            (conformance::offload_pool::<Faulty>, "done is 0"),
+            (
+                conformance::offload_inline::<Faulty>,
+                "completion_ns is 25000000, and at least 50000000",
+            ),
+        ],
+        Workload::Download => vec![
+            (conformance::download_shapes::<Faulty>, "0000.jpg with 0 b"),
+            (
+                conformance::download_survives_what_servers_do::<Faulty>,
+                SHOULD_HAVE_FAILED,
+            ),
+            (
+                conformance::download_survives_a_dying_origin::<Faulty>,
+                SHOULD_HAVE_FAILED,
+            ),
+        ],
+        Workload::PingPong => vec![(
+            conformance::ping_pong_shapes::<Faulty>,
+            "units=3 passes=1000: wrong answer: out_of_order",
+        )],
+        Workload::Sleepers => vec![(conformance::sleepers_shapes::<Faulty>, "alive is 9, and 10")],
+        Workload::Echo => vec![
+            (
+                conformance::echo_shapes::<Faulty>,
+                "connections is 3, and 20",
+            ),
+            (
+                conformance::echo_survives_what_servers_do::<Faulty>,
+                SHOULD_HAVE_FAILED,
+            ),
+            (
+                conformance::echo_server_survives_what_clients_do::<Faulty>,
+                "(os error", // whichever the next client meets
+            ),
+        ],
+        Workload::Files => vec![
+            (conformance::files_shapes::<Faulty>, "lines is"),
+            (conformance::files_of_all_kinds::<Faulty>, "lines is"),
+        ],
+        Workload::Thumbnails => vec![(
+            conformance::thumbnails_of_all_kinds::<Faulty>,
+            "images and broken is 4, and 8",
+        )],
+    }
 }
 
 #[test]
-fn conformance_wants_errors() {
-    for test in [
-        conformance::fetch_survives_what_servers_do::<Faulty>,
-        conformance::fetch_survives_a_dying_origin::<Faulty>,
-        conformance::download_survives_what_servers_do::<Faulty>,
-        conformance::download_survives_a_dying_origin::<Faulty>,
-    ] {
-        finds(test, "it should have failed");
+fn conformance_finds_each_fault() {
+    for &workload in Workload::ALL {
+        let faults = faults(workload);
+        assert!(!faults.is_empty(), "{workload} has no fault");
+        for (test, fault) in faults {
+            finds(test, fault);
+        }
     }
+    finds(conformance::presets_are_all_supported::<Faulty>, "total");
 }
 
 #[test]
@@ -150,7 +185,7 @@ fn a_bench_checks_before_and_after_it_times() {
     let (code, said, _) = bench("knitting", "{}");
     assert_eq!(code, Some(2));
     assert!(
-        said.starts_with("error: PACES_CELLS: workload = knitting"),
+        said.starts_with("error: PACES_CELLS: unknown variant `knitting`"),
         "{said}"
     );
 }

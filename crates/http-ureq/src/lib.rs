@@ -2,13 +2,15 @@
 //! terms of the crate `transfer`.
 //!
 //! ureq frames requests and answers and keeps connections; the connections are
-//! ours (`wire.rs`). They wait for a byte no longer than the idle timeout, and
+//! ours (`connect.rs`, `stream.rs`). They wait for a byte no longer than the idle timeout, and
 //! [`Client::interrupt`] ends every wait for a connection, a handshake or a byte.
 //! Only for a name server it has to wait: nothing in std can be told not to.
 //!
 //! A connection is kept for another request when a body has been read to its
 //! end, and closed when a [`Response`] is dropped before.
 
+mod connect;
+mod stream;
 mod trouble;
 mod wire;
 
@@ -20,7 +22,8 @@ use transfer::{Head, Options, Request, Trouble};
 use ureq::http::{self, HeaderMap, Version, header::TRANSFER_ENCODING};
 use ureq::{Agent, BodyReader};
 
-use crate::wire::{Connects, Unresolved, Wire};
+use crate::connect::{Connects, Unresolved};
+use crate::wire::Wire;
 
 /// The most bytes that the head of an answer may have.
 const HEAD_BYTES: usize = 64 * 1024;

@@ -10,6 +10,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_std::future::timeout;
 use async_std::net::TcpStream;
@@ -24,8 +25,6 @@ use smol_hyper::rt::FuturesIo;
 use surf::http::{Body, Method, Request, Response, StatusCode, ensure_eq};
 use surf::{HttpClient, Url};
 use transfer::{Session, Trouble};
-
-use crate::http::within;
 
 /// Sends with hyper.
 pub struct BackEnd {
@@ -102,6 +101,14 @@ impl BackEnd {
         let late = |_| Trouble::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.map_err(late)?
     }
+}
+
+/// What comes of I/O, unless nothing comes of it for so long.
+pub async fn within<T>(
+    wait: Duration,
+    io: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    timeout(wait, io).await.unwrap_or(Err(Trouble::Idle(wait)))
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, Trouble> {

@@ -3,10 +3,8 @@
 //! `back_end.rs`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use async_std::future::timeout;
 use futures_lite::AsyncBufReadExt;
 use http_hyper::Idle;
 use surf::http::Method;
@@ -14,6 +12,7 @@ use surf::{Response, Url};
 use transfer::{Head, Request, Session, Trouble};
 
 use crate::back_end::BackEnd;
+pub use crate::back_end::within;
 
 /// Sends requests over connections that outlast it.
 #[derive(Clone)]
@@ -89,12 +88,4 @@ pub async fn drain(mut response: Response, most: usize) -> Result<(), Trouble> {
         read += length;
     }
     Ok(())
-}
-
-/// What comes of I/O, unless nothing comes of it for so long.
-pub async fn within<T>(
-    wait: Duration,
-    io: impl Future<Output = Result<T, Trouble>>,
-) -> Result<T, Trouble> {
-    timeout(wait, io).await.unwrap_or(Err(Trouble::Idle(wait)))
 }

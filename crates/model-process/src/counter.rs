@@ -3,52 +3,43 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use serde::{Deserialize, Serialize};
 use suite::Result;
 use suite::counter::{Guard, Job, Outcome};
 
-use crate::children::Children;
-use crate::worker::{self, Answer, Worker};
+use crate::pool::{Answer, Children, Task, WorkerContext};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
-    children.together(job.workers, |children| {
-        children.shared().counter.total.store(0, Relaxed);
+    children.run_all_or_retry(job.workers, |children| {
+        children.memory.counter.total.store(0, Relaxed);
         for worker in 0..job.workers {
-            children.send(worker, worker::Task::Counter(Task(job.clone())))?;
+            children.send(worker, Task::Counter(job.clone()))?;
         }
-        // Whoever lives adds on to the end: not even at the lock does anybody wait
-        // for one that has died. Only then may all start again.
+        // The others add on to the end when one dies: not even at the lock do they
+        // wait for it. Only then may all start again.
         let answers: Vec<_> = (0..job.workers).map(|_| children.answer()).collect();
         answers.into_iter().collect::<Result<Vec<_>>>()?;
-        let total = children.shared().counter.total.load(Relaxed);
+        let total = children.memory.counter.total.load(Relaxed);
         Ok(job.outcome(total))
     })
 }
 
-/// Be one of this job's workers.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Task(Job);
-
-impl Task {
-    pub fn perform(self, worker: &Worker) -> Result<Answer> {
-        let Self(job) = self;
-        let counter = &worker.memory.counter;
-        let total = &counter.total;
-        match job.guard {
-            Guard::Lock => count(&job, || {
-                let add = || total.store(total.load(Relaxed) + 1, Relaxed);
-                counter.lock.hold(worker.id, add);
-            }),
-            Guard::Atomic => count(&job, || {
-                total.fetch_add(1, Relaxed);
-            }),
-            // What another worker stores between the two is overwritten.
-            Guard::Racy => count(&job, || {
-                total.store(total.load(Relaxed) + 1, Relaxed);
-            }),
-        }
-        Ok(Answer::Done)
+pub(crate) fn perform(job: &Job, context: &WorkerContext) -> Answer {
+    let counter = &context.memory.counter;
+    let total = &counter.total;
+    match job.guard {
+        Guard::Lock => count(job, || {
+            let add = || total.store(total.load(Relaxed) + 1, Relaxed);
+            counter.lock.hold(context.pid, add);
+        }),
+        Guard::Atomic => count(job, || {
+            total.fetch_add(1, Relaxed);
+        }),
+        // What another worker stores between the two is overwritten.
+        Guard::Racy => count(job, || {
+            total.store(total.load(Relaxed) + 1, Relaxed);
+        }),
     }
+    Answer::Done
 }
 
 fn count(job: &Job, add: impl Fn()) {

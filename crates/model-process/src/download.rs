@@ -4,6 +4,7 @@
 //! stopped, and who is at work is killed.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -11,67 +12,62 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use suite::Result;
-use transfer::Turn;
-use transfer::{DiskError, Finish, Key, Next, Options, Queue, Session, Transfer};
+use transfer::{DiskError, Finish, Key, Next, Options, Queue, Session, Transfer, Turn};
 
-use crate::attempts::{Answer, Task, Terms};
-use crate::children::{Children, Event, Knocker, MOST_DEATHS};
-use crate::meters::Meters;
-use crate::worker::{self, LONGEST_TEXT};
+use crate::download_progress::{Progress, QUICK, Units};
+use crate::pool::protocol::{DownloadAnswer, DownloadSetup, DownloadTask, MAX_TEXT_BYTES};
+use crate::pool::{Answer, Children, Event, MAX_DEATHS, Task, Waker};
 
-/// How long files that have every byte wait for others to get their names with.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long finished files wait for others to be committed with.
+const COMMIT_DELAY: Duration = Duration::from_secs(1);
 
-/// A file that takes no longer is one of the quick ones. A child whose last one
-/// was quick is dealt one ahead, and need not wait for the parent between two.
-const QUICK: Duration = Duration::from_millis(10);
-/// While files have to wait for a child, the children at work double in number: as
+/// While files have to wait for a child, the number of active children doubles: as
 /// soon as a file is not quick, and else this often. More than keep the cores busy
 /// only take turns, and each costs more than a millisecond of a core to start, in
 /// which a dozen quick files would have come.
-const GROWTH: Duration = Duration::from_millis(100);
+const GROWTH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Begins with `few` children at work.
+/// Begins with `few` active children.
 pub fn run(session: &Arc<Session>, children: &mut Children, few: usize) -> Result<()> {
-    let terms = Box::new(Terms::of(session)?);
-    children.look();
-    let limit = children.replace_at_most(session.options.limit)?;
+    let setup = Box::new(DownloadSetup::from_session(session)?);
+    children.drain_events();
+    let limit = children.reserve_at_most(session.options.limit)?;
     if limit < session.options.limit {
         session.note(&format!("too many files are open: {limit} at once"));
     }
-    children.shared().rate.store(0, Relaxed);
-    let meters = Arc::new(Meters::new(children.memory(), limit));
-    let looked_at = Arc::clone(&meters);
-    session.on_tally(move |session| looked_at.look(session));
-    let files = Arc::new(Files::new(&session.options, children.knocker()));
+    children.memory.rate.store(0, Relaxed);
+    let progress = Arc::new(Progress::new(children.memory.clone(), limit));
+    let reported = Arc::clone(&progress);
+    session.on_tally(move |session| reported.report(session));
+    let files = Arc::new(Files::new(&session.options, children.waker()));
     let stop = Arc::clone(&files);
     session.on_stop(move || stop.stop());
 
     thread::scope(|scope| {
-        let (due, commits) = mpsc::channel();
+        let (commits, requests) = mpsc::channel();
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
-        thread("names").spawn_scoped(scope, || commit(session, commits))?;
+        thread("names").spawn_scoped(scope, || commit(session, requests))?;
         let reader = thread("list").spawn_scoped(scope, || files.read(session));
-        let mut units = Units {
+        let mut dispatcher = Dispatcher {
             session,
             files: &files,
-            meters: &meters,
-            terms,
-            units: (0..limit).map(|_| Unit::default()).collect(),
-            at_work: limit,
+            setup,
+            units: Units::new(session, progress, limit),
             deaths: HashMap::new(),
-            due,
-            patience: None,
+            commits,
+            commit_at: None,
             active: few.clamp(1, limit),
             grown: Instant::now(),
-            tasks: 0,
             children,
         };
-        let served = reader.map_err(Into::into).and_then(|_| units.serve());
-        // Nobody waits any more for those who are still at work.
-        units.children.end_busy();
-        (0..limit).for_each(|unit| drop(units.put_down(unit)));
-        match served.map_err(anyhow::Error::downcast::<DiskError>) {
+        let served = reader
+            .map_err(Into::into)
+            .and_then(|_| dispatcher.serve())
+            .map_err(anyhow::Error::downcast::<DiskError>);
+        // Their answers are no longer needed.
+        dispatcher.children.kill_busy();
+        (0..limit).for_each(|unit| drop(dispatcher.units.end(unit)));
+        match served {
             Ok(()) => Ok(()),
             Err(Ok(error)) => {
                 session.stop_for(error);
@@ -85,35 +81,34 @@ pub fn run(session: &Arc<Session>, children: &mut Children, few: usize) -> Resul
     })
 }
 
-/// Gives files their names, and waits for the disk to have them, whenever it is
-/// time to.
-fn commit(session: &Session, due: mpsc::Receiver<()>) {
-    for () in due {
+/// Gives finished files their names, and waits for the disk, at each request.
+fn commit(session: &Session, requests: mpsc::Receiver<()>) {
+    for () in requests {
         if let Err(error) = session.commit() {
             return session.stop_for(error);
         }
     }
 }
 
-/// The files that wait. Whoever deals them out waits for the children, so what
-/// happens here is one of the things that happen there: a knock.
+/// The files that wait. The thread that dispatches them waits for the children, so
+/// a change here is reported to it as one of their events: a wake.
 struct Files {
     queue: Mutex<Queue>,
     /// So much room has to be for more of the list to be read.
     half: usize,
     /// There is so much.
     room: Condvar,
-    knocker: Knocker,
+    waker: Waker,
 }
 
 impl Files {
-    fn new(options: &Options, knocker: Knocker) -> Self {
+    fn new(options: &Options, waker: Waker) -> Self {
         let queue = Queue::new(options);
         Self {
             half: queue.room() / 2,
             queue: Mutex::new(queue),
             room: Condvar::new(),
-            knocker,
+            waker,
         }
     }
 
@@ -125,7 +120,7 @@ impl Files {
     fn change(&self, change: impl FnOnce(&mut Queue)) {
         change(&mut self.queue());
         self.room.notify_all();
-        self.knocker.knock();
+        self.waker.wake();
     }
 
     fn stop(&self) {
@@ -150,7 +145,7 @@ impl Files {
         }
     }
 
-    /// Whether so many can begin, and more are left.
+    /// Whether more files than this can begin.
     fn has_more_than(&self, units: usize) -> bool {
         self.queue().ready() > units
     }
@@ -166,56 +161,33 @@ impl Files {
     }
 }
 
-/// The children, as far as this download knows them.
-struct Units<'a> {
+/// Dispatches files to the children.
+struct Dispatcher<'a> {
     session: &'a Session,
     files: &'a Files,
-    meters: &'a Meters,
-    terms: Box<Terms>,
-    units: Vec<Unit>,
-    /// Those that are not given up.
-    at_work: usize,
+    setup: Box<DownloadSetup>,
+    units: Units<'a>,
     /// Children that died while they had a file.
     deaths: HashMap<Key, u32>,
-    /// To be told when files are to get their names.
-    due: mpsc::Sender<()>,
-    /// Until when those wait that have every byte, if there are any.
-    patience: Option<Instant>,
-    /// The places whose children get files.
+    commits: mpsc::Sender<()>,
+    /// When to commit, if there are finished files.
+    commit_at: Option<Instant>,
+    /// How many places, from the first, get files.
     active: usize,
-    /// When there were last more of these than before.
+    /// When that number was last raised.
     grown: Instant,
-    /// Tasks that were dealt ahead.
-    tasks: u64,
     children: &'a mut Children,
 }
 
-/// The child in one place.
-#[derive(Default)]
-struct Unit {
-    /// It knows the terms.
-    knows: bool,
-    /// What it downloads.
-    file: Option<Box<Transfer>>,
-    /// Since when.
-    since: Option<Instant>,
-    /// The last one took not long.
-    quick: bool,
-    /// What was dealt ahead, and the number of that task.
-    ahead: Option<(u64, Box<Transfer>)>,
-    /// It gets nothing any more.
-    given_up: bool,
-}
-
-impl Units<'_> {
-    /// Deals files out, and hears what comes of them, until nothing is left.
+impl Dispatcher<'_> {
+    /// Dispatches files, and handles what comes of them, until nothing is left.
     fn serve(&mut self) -> Result<()> {
         while !self.session.is_stopped() {
-            if self.patience.is_some_and(|until| until <= Instant::now()) {
-                self.name();
+            if self.commit_at.is_some_and(|at| at <= Instant::now()) {
+                self.request_commit();
             }
             let until = loop {
-                let unit = match (self.free(), self.growth()) {
+                let unit = match (self.units.idle(self.active), self.growth()) {
                     (Some(unit), _) => unit,
                     (None, Some(when)) if when <= Instant::now() => {
                         self.grow()?;
@@ -227,172 +199,140 @@ impl Units<'_> {
                     },
                 };
                 match self.files.turn() {
-                    Turn::Begin(transfer) => self.deal(unit, transfer)?,
-                    Turn::Wait(_) if self.take_back() => {}
+                    Turn::Begin(transfer) => self.dispatch(unit, transfer)?,
+                    Turn::Wait(_) if self.withdraw() => {}
                     Turn::Wait(when) => break when,
                     Turn::End => return Ok(()),
                 }
             };
-            let until = [until, self.patience].into_iter().flatten().min();
-            match self.children.next(until)? {
+            let until = [until, self.commit_at].into_iter().flatten().min();
+            match self.children.next_event(until)? {
                 Some(Event::Answer(unit, answer)) => self.answered(unit, answer?)?,
                 Some(Event::Death(unit, _)) => self.died(unit)?,
-                Some(Event::Knock) | None => {}
+                Some(Event::Wake) | None => {}
             }
         }
         Ok(())
     }
 
-    /// A child with nothing to do.
-    fn free(&self) -> Option<usize> {
-        let free = |unit: &Unit| unit.file.is_none() && !unit.given_up;
-        (0..self.active).find(|&unit| free(&self.units[unit]))
-    }
-
-    /// A child that gets through its files quickly, where there is plenty of them.
+    /// A child that can be sent a file ahead, if there are plenty.
     fn quick(&self) -> Option<usize> {
-        let quick = |unit: &Unit| unit.quick && unit.file.is_some() && unit.ahead.is_none();
-        let dealt = |unit: usize| self.children.shared().meters[unit].is_dealt();
-        let plenty = || {
-            let per_host = self.session.options.per_host;
-            per_host.is_none() && self.files.has_more_than(self.active)
-        };
-        (0..self.active)
-            .find(|&unit| quick(&self.units[unit]) && !dealt(unit))
-            .filter(|_| plenty())
+        self.units.quick(self.active).filter(|_| {
+            self.session.options.per_host.is_none() && self.files.has_more_than(self.active)
+        })
     }
 
-    /// When there are to be more children at work, if that would help.
+    /// When there are to be more active children, if that would help.
     fn growth(&self) -> Option<Instant> {
-        let oldest = self.units.iter().filter_map(|unit| unit.since).min();
+        let oldest = self.units.oldest();
         let slow = oldest.map_or(self.grown, |since| since.max(self.grown)) + QUICK;
-        let helps = self.active < self.units.len() && self.files.has_more_than(0);
-        helps.then(|| slow.min(self.grown + GROWTH))
+        let helps = self.active < self.units.all.len() && self.files.has_more_than(0);
+        helps.then(|| slow.min(self.grown + GROWTH_INTERVAL))
     }
 
-    /// Has twice as many children at work, or as many as there can be. Where too
-    /// few can be started, it goes on with those that there are.
+    /// Doubles the number of active children, as far as possible. If too few can
+    /// be started, the download goes on with those that run.
     fn grow(&mut self) -> Result<()> {
         self.grown = Instant::now();
-        self.active = (2 * self.active).min(self.units.len());
-        let missing = |unit: &usize| !self.units[*unit].given_up && !self.children.stands(*unit);
-        let missing: Vec<_> = (0..self.active).filter(missing).collect();
-        let Err(error) = self.children.fill(missing.iter().copied()) else {
+        self.active = (2 * self.active).min(self.units.all.len());
+        let missing: Vec<_> = (0..self.active)
+            .filter(|&unit| !self.units.all[unit].retired && !self.children.is_started(unit))
+            .collect();
+        let Err(error) = self.children.start_missing(missing.iter().copied()) else {
             return Ok(());
         };
-        // Whatever there is too little of, there will be no more of it.
-        for unit in 0..self.units.len() {
-            self.units[unit].given_up |= !self.children.stands(unit);
+        // What is lacking now will not be there later.
+        for unit in 0..self.units.all.len() {
+            self.units.all[unit].retired |= !self.children.is_started(unit);
         }
-        self.at_work = self.units.iter().filter(|unit| !unit.given_up).count();
-        if self.at_work == 0 {
+        let left = self.units.in_use();
+        if left == 0 {
             return Err(error);
         }
-        let note = format!("{error:#}: {} at once from now on", self.at_work);
-        self.session.note(&note);
+        self.session
+            .note(&format!("{error:#}: {left} at once from now on"));
         Ok(())
     }
 
-    fn deal(&mut self, unit: usize, transfer: Box<Transfer>) -> Result<()> {
+    fn dispatch(&mut self, unit: usize, transfer: Box<Transfer>) -> Result<()> {
         // In a message, it may not be too long.
-        if transfer.text_bytes() > 2 * LONGEST_TEXT {
+        if transfer.text_bytes() > 2 * MAX_TEXT_BYTES {
             let why = "its URL, or what its server says of it, is too long to be sent to a child";
             self.rest(*transfer, &Next::Failed(why.to_owned()));
             return Ok(());
         }
-        // It may never have been started, or have died with nothing to do.
-        if !self.children.stands(unit) {
-            self.children.fill(unit..unit + 1)?;
+        // It may never have been started, or have died while it was idle.
+        if !self.children.is_started(unit) {
+            self.children.start_missing(unit..unit + 1)?;
         }
-        let mut ahead = None;
-        if self.units[unit].file.is_some() {
-            self.tasks += 1;
-            ahead = Some(self.tasks);
-            self.children.shared().meters[unit].deal(self.tasks);
-            self.units[unit].ahead = Some((self.tasks, transfer.clone()));
-        } else {
-            self.begin(unit, transfer.clone());
-        }
-        let terms = (!self.units[unit].knows).then(|| self.terms.clone());
-        self.units[unit].knows = true;
-        let task = Task {
-            terms,
+        let queued = self.units.assign(unit, transfer.clone());
+        let has_setup = mem::replace(&mut self.units.all[unit].has_setup, true);
+        let setup = (!has_setup).then(|| self.setup.clone());
+        let task = DownloadTask {
+            setup,
             transfer,
-            ahead,
+            queued,
         };
-        self.children.send(unit, worker::Task::Download(task))
+        self.children.send(unit, Task::Download(task))
     }
 
-    /// A child begins with a file.
-    fn begin(&mut self, unit: usize, transfer: Box<Transfer>) {
-        self.meters.begin(unit, &transfer, self.session);
-        self.units[unit].since = Some(Instant::now());
-        self.units[unit].file = Some(transfer);
+    /// Takes back a file that was sent ahead, if there is one.
+    fn withdraw(&mut self) -> bool {
+        let withdrawn = self.units.withdraw();
+        withdrawn
+            .map(|transfer| self.rest(*transfer, &Next::Now))
+            .is_some()
     }
 
-    /// Takes back a file that was dealt ahead, if there is one that its child has
-    /// not begun with: it could be long until that comes to it.
-    fn take_back(&mut self) -> bool {
-        for unit in 0..self.units.len() {
-            let meter = &self.children.shared().meters[unit];
-            let claim = |ahead: &mut (u64, _)| meter.claim(ahead.0);
-            if let Some((_, transfer)) = self.units[unit].ahead.take_if(claim) {
-                self.rest(*transfer, &Next::Now);
-                return true;
-            }
-        }
-        false
-    }
-
-    fn answered(&mut self, unit: usize, answer: worker::Answer) -> Result<()> {
+    fn answered(&mut self, unit: usize, answer: Answer) -> Result<()> {
         let answer = match answer {
-            worker::Answer::Download(answer) => *answer,
+            Answer::Download(answer) => *answer,
             other => return Err(other.unexpected()),
         };
-        if let Answer::TakenBack = answer {
+        if let DownloadAnswer::Withdrawn = answer {
             return Ok(());
         }
-        let dealt = self.put_down(unit).context("a child answered unasked")?;
-        if let Some((_, transfer)) = self.units[unit].ahead.take() {
-            self.begin(unit, transfer);
+        let sent = self.units.end(unit).context("a child answered unasked")?;
+        if let Some(transfer) = self.units.take_queued(unit) {
+            self.units.begin(unit, transfer);
         }
         let session = self.session;
-        let host = dealt.host().to_owned(); // until a redirect
+        let host = sent.host().to_owned(); // until a redirect
         let (mut transfer, mut next) = match answer {
-            Answer::Finished(Finish::Whole(file)) => {
-                self.patience.get_or_insert(Instant::now() + PATIENCE);
+            DownloadAnswer::Finished(Finish::Whole(file)) => {
+                self.commit_at.get_or_insert(Instant::now() + COMMIT_DELAY);
                 if session.finished(file) {
-                    self.name();
+                    self.request_commit();
                 }
-                (dealt, Next::Complete)
+                (sent, Next::Complete)
             }
-            Answer::Finished(Finish::Mismatch(why)) => (dealt, Next::Failed(why)),
-            Answer::Left(transfer, next) => (transfer, next),
-            Answer::Refused(refusal) => return Err(DiskError::from(refusal).into()),
-            Answer::TakenBack => return Ok(()),
+            DownloadAnswer::Finished(Finish::Mismatch(why)) => (sent, Next::Failed(why)),
+            DownloadAnswer::Unfinished(transfer, next) => (transfer, next),
+            DownloadAnswer::Refused(refusal) => return Err(DiskError::from(refusal).into()),
+            DownloadAnswer::Withdrawn => return Ok(()),
         };
         match next {
             Next::Crowded => {
-                // It may not have come as far as to know them.
-                self.units[unit].knows = false;
+                // The child may have failed before it applied the setup.
+                self.units.all[unit].has_setup = false;
                 next = session.crowded(&mut transfer, &self.files.queue());
             }
-            // What was dealt ahead would not leave it alone.
-            Next::HostAfter(_) => while self.take_back() {},
+            // The host is to be left alone, by files that were sent ahead as well.
+            Next::HostAfter(_) => while self.withdraw() {},
             _ => {}
         }
         self.rest_at(&host, *transfer, &next);
         Ok(())
     }
 
-    /// A file that was dealt has ended, or goes on as `next` says. Whoever tells
-    /// it looks for what is next anyway.
+    /// A file has ended, or goes on as `next` says. No wake is needed: the caller
+    /// dispatches what is next anyway.
     fn rest(&self, transfer: Transfer, next: &Next) {
         let host = transfer.host().to_owned();
         self.rest_at(&host, transfer, next);
     }
 
-    /// The same, of a file that may have been sent elsewhere since.
+    /// The same, of a file that may have been redirected to another host since.
     fn rest_at(&self, host: &str, transfer: Transfer, next: &Next) {
         if let Next::Failed(why) = next {
             self.session.fail(&transfer, why.clone());
@@ -401,55 +341,42 @@ impl Units<'_> {
         let _ = self.files.queue().rest(host, transfer, Some(next), now);
     }
 
-    /// Has those files named that have every byte.
-    fn name(&mut self) {
-        self.patience = None;
-        // Nobody listens any more if the disk has refused.
-        let _ = self.due.send(());
+    fn request_commit(&mut self) {
+        self.commit_at = None;
+        // The other thread has ended if the disk has refused.
+        let _ = self.commits.send(());
     }
 
     /// The child in this place has died. Another one goes on with its file.
     fn died(&mut self, unit: usize) -> Result<()> {
-        self.units[unit].knows = false;
-        if let Some((_, transfer)) = self.units[unit].ahead.take() {
+        self.units.all[unit].has_setup = false;
+        if let Some(transfer) = self.units.take_queued(unit) {
             self.rest(*transfer, &Next::Now);
         }
-        let Some(mut transfer) = self.put_down(unit) else {
+        let Some(mut transfer) = self.units.end(unit) else {
             return Ok(());
         };
-        let how = self.children.last_end().to_owned();
+        let how = self.children.last_exit.clone();
         let deaths = self.deaths.entry(transfer.key).or_default();
         *deaths += 1;
-        let next = if *deaths > MOST_DEATHS {
-            let times = *deaths;
+        let next = if *deaths > MAX_DEATHS {
             Next::Failed(format!(
-                "given up after {times} children died of it, the last by {how}"
+                "given up after {deaths} children died of it, the last by {how}"
             ))
         } else {
             transfer.part = self.session.part_of(&transfer)?;
             Next::Now
         };
         self.rest(*transfer, &next);
-        // The server may not notice at once: what the child had asked for is in
-        // flight still, so there is one request less at once from now on.
-        if self.at_work > 1 {
-            self.at_work -= 1;
-            self.units[unit].given_up = true;
-            let note = format!(
-                "a child died by {how}: {} at once from now on",
-                self.at_work
-            );
-            self.session.note(&note);
+        // The server may not notice at once, and go on with what the child had
+        // requested: so there is one request less at once from now on.
+        let left = self.units.in_use() - 1;
+        if left > 0 {
+            self.units.all[unit].retired = true;
+            self.session.note(&format!(
+                "a child died by {how}: {left} at once from now on"
+            ));
         }
         Ok(())
-    }
-
-    /// What the child in this place has had.
-    fn put_down(&mut self, unit: usize) -> Option<Box<Transfer>> {
-        self.meters.end(unit, self.session);
-        let unit = &mut self.units[unit];
-        let since = unit.since.take();
-        unit.quick = since.is_some_and(|since| since.elapsed() <= QUICK);
-        unit.file.take()
     }
 }

@@ -1,25 +1,23 @@
 //! Unit: child process, one a URL. Shares: nothing. Ends: every URL is answered.
 
-use std::fmt;
 use std::io;
 use std::time::Instant;
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
+use http_ureq::Client;
 use suite::Result;
 use suite::fetch::{Job, Outcome};
 
-use crate::children::Children;
 use crate::http;
-use crate::worker::{self, Answer, Worker};
+use crate::pool::{Answer, Children, Chunks, Task, WorkerContext};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     let started = Instant::now();
     job.targets
         .iter()
         .try_for_each(|url| http::check_length(url))?;
-    let urls = job.targets.iter().cloned().map(Task);
-    let mut workers = children.deal(job.targets.len(), urls, worker::Task::Fetch)?;
+    let urls = job.targets.iter().cloned();
+    let mut workers = Chunks::dispatch(children, urls.len(), urls, Task::Fetch, String::clone)?;
     let mut outcome = Outcome::default();
     while let Some(answer) = workers.answer(None)? {
         outcome.add(answer.number()?, started.elapsed());
@@ -27,22 +25,13 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Read this URL's body to its end: how many bytes has it?
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Task(String);
-
-impl Task {
-    pub fn perform(self, worker: &Worker) -> Result<Answer> {
-        let fetch = || {
-            let mut body = http::get(&worker.client, &self.0)?;
-            anyhow::Ok(io::copy(&mut body, &mut io::sink())?)
-        };
-        fetch().map(Answer::Number).context(self.0.clone())
-    }
+pub(crate) fn perform(url: &str, context: &WorkerContext) -> Result<Answer> {
+    let bytes = fetch(&context.client, url).with_context(|| url.to_owned())?;
+    Ok(Answer::Number(bytes))
 }
 
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Reads a body to its end; returns its length in bytes.
+fn fetch(client: &Client, url: &str) -> Result<u64> {
+    let mut body = http::get(client, url)?;
+    Ok(io::copy(&mut body, &mut io::sink())?)
 }

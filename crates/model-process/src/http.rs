@@ -6,7 +6,7 @@ use std::io::BufReader;
 use anyhow::{Result, ensure};
 use http_ureq::{Client, Response};
 
-use crate::worker::LONGEST_TEXT;
+use crate::pool::protocol::MAX_TEXT_BYTES;
 
 /// Bodies are read in pieces of this size.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -22,8 +22,8 @@ pub fn get(client: &Client, url: &str) -> Result<BufReader<Response>> {
 /// Refuses a URL that does not fit into a task.
 pub fn check_length(url: &str) -> Result<()> {
     ensure!(
-        url.len() <= LONGEST_TEXT,
-        "{}...: a URL of {} bytes, at most {LONGEST_TEXT} are sent to a child",
+        url.len() <= MAX_TEXT_BYTES,
+        "{}...: a URL of {} bytes, at most {MAX_TEXT_BYTES} are sent to a child",
         &url[..url.floor_char_boundary(64)],
         url.len()
     );

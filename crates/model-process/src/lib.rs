@@ -1,45 +1,34 @@
 //! The process model: a unit is a child process.
 //!
-//! The children are this very binary, started as `PROGRAM worker`. They stand
+//! The children are this very binary, started as `PROGRAM worker`. They are started
 //! before the job begins (a download starts most of them as it goes), are kept
-//! from job to job, and share nothing but channels and one small piece of mapped
-//! memory. Any of them can die at any moment; the job then still ends, and with
-//! the right answer. (Only a client of `echo` cannot make up for the server's
-//! child that it talks to: its job fails.)
+//! from job to job, and share only channels and one small piece of mapped memory.
+//! Any of them can die at any moment; the job then still ends, and with the right
+//! answer. (Only a client of `echo` cannot make up for the server's child that it
+//! talks to: its job fails.)
 //!
-//! | file | holds |
-//! |---|---|
-//! | `worker.rs` | a child's side: its loop, and all that is said between the two |
-//! | `child.rs` | the parent's side of one child: its start and its end |
-//! | `children.rs` | all of them, and the one mailbox that every answer and every death arrives in; work that they do together, which starts again when one dies |
-//! | `shares.rs` | work that comes in shares: a dead child's are dealt out again |
-//! | `attempts.rs`, `meters.rs` | a download at the child's side, and how far its files are |
-//! | `shelf.rs` | how an open file gets to children that stand already |
-//! | `shared.rs`, `lock.rs`, `credits.rs`, `futex.rs` | shared memory, and what waits in it |
+//! The workloads' `run` is the parent's side, `perform` the child's. `worker.rs` is
+//! a child's loop, `pool/` starts children and gives them work, `shm/` is the memory
+//! that they share. A download is in three files: `download.rs` dispatches files,
+//! `download_child.rs` downloads one, `download_progress.rs` knows how far each is.
 //!
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
 
-mod attempts;
-mod child;
-mod children;
 mod counter;
-mod credits;
 mod download;
+mod download_child;
+mod download_progress;
 mod echo;
 mod exchange;
 mod fetch;
 mod files;
-mod futex;
 mod http;
-mod lock;
-mod meters;
 mod offload;
 mod ping_pong;
 mod pipeline;
+mod pool;
 mod primes;
-mod shared;
-mod shares;
-mod shelf;
+mod shm;
 mod sleepers;
 mod thumbnails;
 mod worker;
@@ -50,12 +39,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use suite::{Model, Result, Setup, Workload};
 use transfer::Session;
 
-use crate::children::Children;
+use crate::pool::Children;
 
 /// Runs as a child: `PROGRAM worker NAME` comes here.
 pub use crate::worker::main as worker;
 
-/// Child processes, standing ready.
+/// Child processes, started in advance.
 pub struct Process {
     /// One job at a time: it has all the children.
     children: Mutex<Children>,
@@ -73,7 +62,7 @@ impl Process {
 
 /// How many children a download begins with: two for a core, as one waits while
 /// the other works.
-fn few(cores: usize) -> usize {
+fn initial_children(cores: usize) -> usize {
     2 * cores
 }
 
@@ -81,9 +70,13 @@ impl Model for Process {
     fn start(setup: &Setup) -> Result<Self> {
         let mut children = Children::new(&setup.program)?;
         match setup.workload {
-            // It starts more when there is work for them.
-            Workload::Download => children.stand_at_most(setup.units.min(few(setup.threads)))?,
-            _ => children.stand(setup.units)?,
+            Workload::Download => {
+                // More are started when there is work for them.
+                let units = setup.units.min(initial_children(setup.threads));
+                let units = children.reserve_at_most(units)?;
+                children.start_missing(0..units)?;
+            }
+            _ => children.ensure_started(setup.units)?,
         }
         Ok(Self {
             children: Mutex::new(children),
@@ -121,7 +114,11 @@ impl Model for Process {
     }
 
     fn download_session(&self, session: &Arc<Session>) -> Result<()> {
-        download::run(session, &mut self.children(), few(self.busy_children))
+        download::run(
+            session,
+            &mut self.children(),
+            initial_children(self.busy_children),
+        )
     }
 
     fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {

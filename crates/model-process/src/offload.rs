@@ -1,15 +1,12 @@
 //! Unit: child process of a pool, one a call under way. Shares: nothing. Ends:
 //! every call is answered.
 
-use std::fmt;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
 use suite::Result;
 use suite::offload::{Heartbeat, Job, Outcome, Place, block};
 
-use crate::children::Children;
-use crate::worker::{self, Answer};
+use crate::pool::{Answer, Children, Chunks, Task};
 
 pub fn run(job: &Job, children: &mut Children, most: usize) -> Result<Outcome> {
     match job.place {
@@ -23,8 +20,10 @@ fn handed_over(job: &Job, children: &mut Children, most: usize) -> Result<Outcom
     let started = Instant::now();
     let mut heartbeat = Heartbeat::start();
     let mut next = Instant::now() + job.heartbeat();
-    let calls = (0..job.calls).map(|_| Task(job.clone()));
-    let mut workers = children.deal(job.calls.min(most), calls, worker::Task::Offload)?;
+    let calls = (0..job.calls).map(|_| job.clone());
+    let describe = |job: &Job| format!("a call of {:?}", job.call());
+    let units = job.calls.min(most);
+    let mut workers = Chunks::dispatch(children, units, calls, Task::Offload, describe)?;
     let mut done = Vec::with_capacity(job.calls);
     while !workers.is_done() {
         if workers.answer(Some(next))?.is_some() {
@@ -54,19 +53,7 @@ fn inline(job: &Job) -> Outcome {
     heartbeat.outcome(done)
 }
 
-/// Make one of this job's calls.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Task(Job);
-
-impl Task {
-    pub fn perform(self) -> Result<Answer> {
-        block(&self.0, Instant::now());
-        Ok(Answer::Done)
-    }
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a call of {:?}", self.0.call())
-    }
+pub(crate) fn perform(job: &Job) -> Answer {
+    block(job, Instant::now());
+    Answer::Done
 }

@@ -5,23 +5,22 @@ use std::mem;
 
 use anyhow::Context;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
-use serde::{Deserialize, Serialize};
 use suite::Result;
 use suite::ping_pong::{Job, Outcome, Station};
 
-use crate::children::Children;
-use crate::worker::{self, Answer};
+use crate::pool::protocol::PingPongTask;
+use crate::pool::{Answer, Children, Task};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
-    children.together(job.units, |children| {
-        lay(job, children).context("laying the ring")?;
-        // The dead one's neighbours see that its channels are closed, then theirs
-        // do: all who live answer. Only then may all start again.
+    children.run_all_or_retry(job.units, |children| {
+        connect(job, children).context("connecting the ring")?;
+        // When one dies, its neighbors find its channels closed, then their own
+        // neighbors do: all that live answer. Only then may all start again.
         let answers: Vec<_> = (0..job.units).map(|_| children.answer()).collect();
         let mut outcome = Outcome::default();
         for answer in answers {
             match answer? {
-                Answer::Passes(seen) => outcome = outcome.merge(seen),
+                Answer::PingPong(seen) => outcome = outcome.merge(seen),
                 other => return Err(other.unexpected()),
             }
         }
@@ -29,59 +28,45 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     })
 }
 
-/// Hands each child its two ends of the ring. No end stays here: not even of a
-/// large ring are there ever more than four, and a channel closes when the child
-/// at its other end dies.
-fn lay(job: &Job, children: &mut Children) -> Result<()> {
+/// Gives each child its two ends of the ring. No end stays here: even of a large
+/// ring there are never more than four, and a channel closes when the child at its
+/// other end dies.
+fn connect(job: &Job, children: &mut Children) -> Result<()> {
     let (to_first, mut tokens) = ipc::channel()?;
-    let mut hand = |unit, tokens, next| {
-        let station = Task {
+    let mut give = |unit, tokens, next| {
+        let task = PingPongTask {
             job: job.clone(),
             unit,
             tokens,
             next,
         };
-        children.send(unit, worker::Task::PingPong(station))
+        children.send(unit, Task::PingPong(task))
     };
     for unit in 1..job.units {
         let (next, following) = ipc::channel()?;
-        hand(unit - 1, mem::replace(&mut tokens, following), next)?;
+        give(unit - 1, mem::replace(&mut tokens, following), next)?;
     }
-    hand(job.units - 1, tokens, to_first)
+    give(job.units - 1, tokens, to_first)
 }
 
-/// Be the ring's station of this number.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Task {
-    job: Job,
-    unit: usize,
-    tokens: IpcReceiver<u64>,
-    next: IpcSender<u64>,
+pub(crate) fn perform(task: PingPongTask) -> Answer {
+    play(Station::new(&task.job, task.unit), &task.tokens, &task.next)
 }
 
-impl Task {
-    pub fn perform(self) -> Result<Answer> {
-        let Self {
-            job,
-            unit,
-            tokens,
-            next,
-        } = self;
-        let mut station = Station::new(&job, unit);
-        let mut token = station.first();
-        loop {
-            if let Some(token) = token
-                && next.send(token).is_err()
-            {
-                return Ok(Answer::Deserted);
-            }
-            if !station.waits() {
-                return Ok(Answer::Passes(station.outcome()));
-            }
-            token = match tokens.recv() {
-                Ok(arrived) => station.pass(arrived),
-                Err(_) => return Ok(Answer::Deserted),
-            };
+fn play(mut station: Station, tokens: &IpcReceiver<u64>, next: &IpcSender<u64>) -> Answer {
+    let mut token = station.first();
+    loop {
+        if let Some(token) = token
+            && next.send(token).is_err()
+        {
+            return Answer::PeerGone;
         }
+        if !station.waits() {
+            return Answer::PingPong(station.outcome());
+        }
+        token = match tokens.recv() {
+            Ok(arrived) => station.pass(arrived),
+            Err(_) => return Answer::PeerGone,
+        };
     }
 }

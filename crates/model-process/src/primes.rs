@@ -1,19 +1,16 @@
 //! Unit: child process, dealt chunks of the range. Shares: nothing. Ends: every
 //! chunk is answered.
 
-use std::fmt;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
 use suite::Result;
 use suite::primes::{Job, Outcome, count};
 
-use crate::children::Children;
-use crate::worker::{self, Answer};
+use crate::pool::{Answer, Children, Chunks, Task};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
-    let shares = shares(job);
-    let mut workers = children.deal(job.workers, shares, worker::Task::Primes)?;
+    let describe = |range: &_| format!("primes in {range:?}");
+    let mut workers = Chunks::dispatch(children, job.workers, chunks(job), Task::Primes, describe)?;
     let mut count = 0;
     while let Some(answer) = workers.answer(None)? {
         count += answer.number()?;
@@ -21,35 +18,23 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     Ok(Outcome { count })
 }
 
-/// The chunks, several at once to begin with: a share costs two messages. Fewer
-/// towards the end, where nobody should wait for one who has many left (guided
+/// The job's chunks, several joined to begin with: each costs two messages. Fewer
+/// towards the end, where no child should wait for one that has many left (guided
 /// self-scheduling: Polychronopoulos and Kuck, 1987).
-fn shares(job: &Job) -> Vec<Task> {
+fn chunks(job: &Job) -> Vec<Range<u64>> {
     let mut chunks = job.chunks();
-    let mut shares = Vec::new();
+    let mut joined = Vec::new();
     while let Some(first) = chunks.next() {
         let more = chunks.len() / (2 * job.workers);
         let last = match more {
             0 => first.end,
             _ => chunks.nth(more - 1).map_or(first.end, |chunk| chunk.end),
         };
-        shares.push(Task(first.start..last));
+        joined.push(first.start..last);
     }
-    shares
+    joined
 }
 
-/// How many of these are prime?
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Task(Range<u64>);
-
-impl Task {
-    pub fn perform(self) -> Result<Answer> {
-        Ok(Answer::Number(count(self.0)))
-    }
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "primes in {:?}", self.0)
-    }
+pub(crate) fn perform(range: Range<u64>) -> Answer {
+    Answer::Number(count(range))
 }

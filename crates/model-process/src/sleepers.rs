@@ -4,39 +4,34 @@
 use std::thread;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
 use suite::Result;
-use suite::sleepers::{Job, Outcome};
+use suite::sleepers::{Job, Outcome, Tally};
 
-use crate::children::Children;
-use crate::worker::{self, Answer, Worker};
+use crate::pool::{Answer, Children, Task, WorkerContext};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
-    // All have to wait at once: when one dies, nobody sleeps on.
-    children.together(job.units, |children| {
-        children.shared().sleepers.reset();
+    // All have to wait at once: when one dies, the others are killed and all start
+    // again.
+    children.run_all_or_retry(job.units, |children| {
+        children.memory.sleepers.reset();
         for unit in 0..job.units {
-            children.send(unit, worker::Task::Sleepers(Task(job.clone())))?;
+            children.send(unit, Task::Sleepers(job.clone()))?;
         }
         for _ in 0..job.units {
             children.answer()?;
         }
-        Ok(children.shared().sleepers.outcome())
+        Ok(children.memory.sleepers.outcome())
     })
 }
 
-/// Sleep as long as this job says.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Task(Job);
+pub(crate) fn perform(job: &Job, context: &WorkerContext) -> Answer {
+    sleep(job, &context.memory.sleepers);
+    Answer::Done
+}
 
-impl Task {
-    pub fn perform(self, worker: &Worker) -> Result<Answer> {
-        let Self(job) = self;
-        let tally = &worker.memory.sleepers;
-        let due = Instant::now() + job.wait();
-        tally.began();
-        thread::sleep(job.wait());
-        tally.woke(due);
-        Ok(Answer::Done)
-    }
+fn sleep(job: &Job, tally: &Tally) {
+    let due = Instant::now() + job.wait();
+    tally.began();
+    thread::sleep(job.wait());
+    tally.woke(due);
 }

@@ -1,8 +1,8 @@
 //! Children that are killed, a parent that is killed, and what is left of them.
 //!
-//! Nothing here is built into the model for the tests: children are found in
-//! `/proc`, and that a job is under way is seen from outside, in the memory that
-//! they share, in their processor time or in what they are blocked in.
+//! The model has no hooks for these tests: children are found in `/proc`, and that
+//! a job is under way is seen from outside, in the memory that they share, in their
+//! processor time or in what they are blocked in.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -28,8 +28,8 @@ const LOCK: u64 = 0;
 const TOTAL: u64 = 8;
 const PROCESSED: u64 = 512;
 
-/// One test at a time, as each takes all children of this process for its own.
-/// And none for ever.
+/// One test at a time, as each takes all children of this process for its own; and
+/// with a limit on its time.
 fn alone(test: fn(&'static str) -> Result<()>) -> Result<()> {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,8 +54,7 @@ fn start(job: &Job, program: impl AsRef<Path>) -> Result<Process> {
     Process::start(&setup(job, program))
 }
 
-/// The children of `parent` that are workers, dead ones that nobody has reaped
-/// included.
+/// The children of `parent` that are workers, and dead ones that are not reaped.
 fn workers_of(parent: u32) -> Result<Vec<i32>> {
     children_of(parent, "worker")
 }
@@ -102,8 +101,8 @@ fn ticks() -> Result<u64> {
     Ok(workers()?.into_iter().map(ticks).sum())
 }
 
-/// Whether a process has ended: whoever has inherited a dead one may take its
-/// time to reap it.
+/// Whether a process has ended: the process that has inherited a dead one may be
+/// slow to reap it.
 fn gone(&pid: &i32) -> bool {
     match procfs::process::Process::new(pid) {
         Ok(process) => process
@@ -144,10 +143,13 @@ impl Memory {
 /// What grows while a job is under way.
 enum Progress<'a> {
     /// A word in shared memory, which each job begins at 0.
-    Word(&'a Memory, u64),
+    Word(Memory, u64),
     /// Something that only ever grows.
     Count(&'a dyn Fn() -> Result<u64>),
 }
+
+const TICKS: Progress = Progress::Count(&ticks);
+const ASLEEP: Progress = Progress::Count(&asleep);
 
 impl Progress<'_> {
     fn begin(&self) -> Result<u64> {
@@ -166,12 +168,34 @@ impl Progress<'_> {
     }
 }
 
-/// Looks again and again until `fact` holds.
+/// Checks again and again until `fact` holds.
 fn until(mut fact: impl FnMut() -> Result<bool>) -> Result<()> {
     while !fact()? {
         thread::sleep(Duration::from_micros(200)); // to leave the workers a core
     }
     Ok(())
+}
+
+/// What comes of a job during which `act` is called, with a way to see whether the
+/// job is over.
+fn run_during(
+    model: &Process,
+    job: &Job,
+    act: impl FnOnce(&dyn Fn() -> bool) -> Result<()>,
+) -> Result<Result<Outcome>> {
+    thread::scope(|scope| {
+        let running = scope.spawn(|| job.run(model));
+        act(&|| running.is_finished())?;
+        running.join().map_err(|_| anyhow!("it panicked"))
+    })
+}
+
+/// The error of a job that has to fail.
+fn failure(outcome: Result<Outcome>) -> Result<String> {
+    match outcome {
+        Ok(outcome) => bail!("{outcome:?}"),
+        Err(error) => Ok(format!("{error:#}")),
+    }
 }
 
 /// Runs `job` again and again; each time kills another child at another moment,
@@ -187,25 +211,24 @@ fn survives(
         let before = workers()?;
         let victim = before[round % before.len()];
         let began = progress.begin()?;
-        let outcome = thread::scope(|scope| {
-            let running = scope.spawn(|| job.run(model));
+        let outcome = run_during(model, job, |is_over| {
             until(|| {
-                ensure!(!running.is_finished(), "the job was over before {moment}");
+                ensure!(!is_over(), "the job was over before {moment}");
                 Ok(progress.now()? - began >= moment)
             })?;
-            signal(victim, Signal::KILL)?;
-            running.join().map_err(|_| anyhow!("it panicked"))?
-        });
-        let mut outcome = outcome.with_context(|| format!("killed at {moment}"))?;
-        check(&mut outcome).with_context(|| format!("killed at {moment}"))?;
+            signal(victim, Signal::KILL)
+        })?;
+        outcome
+            .and_then(|mut outcome| check(&mut outcome))
+            .with_context(|| format!("killed at {moment}"))?;
         ensure!(!workers()?.contains(&victim), "{victim} is still there");
     }
-    // And now in peace.
+    // And now without a death.
     check(&mut job.run(model)?)?;
-    let (standing, units) = (workers()?.len(), setup(job, "").units);
+    let (started, units) = (workers()?.len(), setup(job, "").units);
     ensure!(
-        standing == units,
-        "{standing} children stand for {units} units"
+        started == units,
+        "there are {started} children for {units} units"
     );
     Ok(())
 }
@@ -215,39 +238,57 @@ fn right(job: &Job) -> impl Fn(&mut Outcome) -> Result<()> {
     |outcome| Ok(job.check(outcome)?)
 }
 
-#[test]
-fn counter() -> Result<()> {
-    alone(|program| {
-        for (guard, increments) in [
-            ("lock", 200_000),
-            ("atomic", 3_000_000),
-            ("racy", 3_000_000),
-        ] {
-            let sets = format!("workers=4 increments={increments} guard={guard}");
-            let job = job(Workload::Counter, &sets)?;
-            let model = start(&job, program)?;
-            let memory = Memory::open()?;
-            let total = Progress::Word(&memory, TOTAL);
-            let moments = [1, increments / 3, increments / 2];
-            survives(&model, &job, &total, &moments, &right(&job)).context(guard)?;
+/// A test for each of these jobs: with these settings, as long as it makes progress
+/// of this kind, a child is killed at each of these moments.
+macro_rules! survive {
+    ($($name:ident: $workload:ident, $progress:expr, [$($sets:literal: $moments:expr),+ $(,)?];)+) => {$(
+        #[test]
+        fn $name() -> Result<()> {
+            alone(|program| {
+                $({
+                    let job = job(Workload::$workload, $sets)?;
+                    let model = start(&job, program)?;
+                    survives(&model, &job, &$progress, &$moments, &right(&job)).context($sets)?;
+                })+
+                Ok(())
+            })
         }
-        Ok(())
-    })
+    )+};
+}
+
+survive! {
+    counter: Counter, Progress::Word(Memory::open()?, TOTAL), [
+        "workers=4 increments=200000 guard=lock": [1, 66_666, 100_000],
+        "workers=4 increments=3000000 guard=atomic": [1, 1_000_000, 1_500_000],
+        "workers=4 increments=3000000 guard=racy": [1, 1_000_000, 1_500_000],
+    ];
+    pipeline: Pipeline, Progress::Word(Memory::open()?, PROCESSED), [
+        "producers=2 consumers=2 items=150 capacity=4 produce_us=1000": [1, 30, 80, 140],
+        "producers=3 consumers=1 items=300000 capacity=64 produce_us=0": [1, 5_000, 100_000, 250_000],
+        "producers=1 consumers=3 items=10000 capacity=1 produce_us=0": [1, 500, 4_000, 9_000],
+    ];
+    primes: Primes, TICKS, ["workers=4 start=1000000 end=3000000": [1, 4, 8]];
+    exchange: Exchange, TICKS, ["messages=150000": [1, 4, 8]];
+    offload: Offload, ASLEEP, ["calls=4 call_ms=200 heartbeat_ms=10": [1, 3, 4]];
+    ping_pong: PingPong, TICKS, [
+        "units=2 passes=40000": [1, 4, 8],
+        "units=7 passes=40000": [1, 4, 8],
+    ];
+    sleepers: Sleepers, ASLEEP, ["units=4 wait_ms=300": [1, 3, 4]];
 }
 
 #[test]
-fn the_lock_outlives_its_holder() -> Result<()> {
+fn a_lock_is_released_when_its_holder_dies() -> Result<()> {
     alone(|program| {
         let job = job(Workload::Counter, "workers=4 increments=2000000 guard=lock")?;
         let model = start(&job, program)?;
         let memory = Memory::open()?;
         for _ in 0..2 {
-            let outcome = thread::scope(|scope| {
-                let running = scope.spawn(|| job.run(&model));
+            let outcome = run_during(&model, &job, |is_over| {
                 until(|| {
                     for holder in workers()? {
-                        ensure!(!running.is_finished(), "no holder was caught in time");
-                        // Stopped, it can neither take the lock nor give it back.
+                        ensure!(!is_over(), "no holder was caught in time");
+                        // Stopped, it can neither take the lock nor release it.
                         signal(holder, Signal::STOP)?;
                         let state = || procfs::process::Process::new(holder)?.stat()?.state();
                         until(|| Ok(matches!(state()?, ProcState::Stopped)))?;
@@ -258,60 +299,12 @@ fn the_lock_outlives_its_holder() -> Result<()> {
                         signal(holder, Signal::CONT)?;
                     }
                     Ok(false)
-                })?;
-                running.join().map_err(|_| anyhow!("it panicked"))?
-            });
+                })
+            })?;
             job.check(&outcome?)?;
         }
-        ensure!(memory.word(LOCK)? == 0, "somebody still holds the lock");
+        ensure!(memory.word(LOCK)? == 0, "the lock is still held");
         Ok(())
-    })
-}
-
-#[test]
-fn pipeline() -> Result<()> {
-    alone(|program| {
-        for (sets, moments) in [
-            (
-                "producers=2 consumers=2 items=150 capacity=4 produce_us=1000",
-                [1, 30, 80, 140],
-            ),
-            (
-                "producers=3 consumers=1 items=300000 capacity=64 produce_us=0",
-                [1, 5_000, 100_000, 250_000],
-            ),
-            (
-                "producers=1 consumers=3 items=10000 capacity=1 produce_us=0",
-                [1, 500, 4_000, 9_000],
-            ),
-        ] {
-            let job = job(Workload::Pipeline, sets)?;
-            let model = start(&job, program)?;
-            let memory = Memory::open()?;
-            let processed = Progress::Word(&memory, PROCESSED);
-            survives(&model, &job, &processed, &moments, &right(&job)).context(sets)?;
-        }
-        Ok(())
-    })
-}
-
-#[test]
-fn primes() -> Result<()> {
-    alone(|program| {
-        let job = job(Workload::Primes, "workers=4 start=1000000 end=3000000")?;
-        let model = start(&job, program)?;
-        let ticks = Progress::Count(&ticks);
-        survives(&model, &job, &ticks, &[1, 4, 8], &right(&job))
-    })
-}
-
-#[test]
-fn exchange() -> Result<()> {
-    alone(|program| {
-        let job = job(Workload::Exchange, "messages=150000")?;
-        let model = start(&job, program)?;
-        let ticks = Progress::Count(&ticks);
-        survives(&model, &job, &ticks, &[1, 4, 8], &right(&job))
     })
 }
 
@@ -333,39 +326,6 @@ fn fetch() -> Result<()> {
 }
 
 #[test]
-fn offload() -> Result<()> {
-    alone(|program| {
-        let job = job(Workload::Offload, "calls=4 call_ms=200 heartbeat_ms=10")?;
-        let model = start(&job, program)?;
-        let sleepers = Progress::Count(&asleep);
-        survives(&model, &job, &sleepers, &[1, 3, 4], &right(&job))
-    })
-}
-
-#[test]
-fn ping_pong() -> Result<()> {
-    alone(|program| {
-        for sets in ["units=2 passes=40000", "units=7 passes=40000"] {
-            let job = job(Workload::PingPong, sets)?;
-            let model = start(&job, program)?;
-            let ticks = Progress::Count(&ticks);
-            survives(&model, &job, &ticks, &[1, 4, 8], &right(&job)).context(sets)?;
-        }
-        Ok(())
-    })
-}
-
-#[test]
-fn sleepers() -> Result<()> {
-    alone(|program| {
-        let job = job(Workload::Sleepers, "units=4 wait_ms=300")?;
-        let model = start(&job, program)?;
-        let sleepers = Progress::Count(&asleep);
-        survives(&model, &job, &sleepers, &[1, 3, 4], &right(&job))
-    })
-}
-
-#[test]
 fn files() -> Result<()> {
     alone(|program| survives_among_files(&job(Workload::Files, "count=1000")?, program))
 }
@@ -378,9 +338,8 @@ fn thumbnails() -> Result<()> {
 fn survives_among_files(job: &Job, program: &str) -> Result<()> {
     let prepared = Stage::new(program, None).prepare(job)?;
     let model = start(prepared.job(), program)?;
-    let ticks = Progress::Count(&ticks);
     let verify = |outcome: &mut Outcome| prepared.verify(outcome).map(drop);
-    survives(&model, prepared.job(), &ticks, &[1, 4, 8], &verify)
+    survives(&model, prepared.job(), &TICKS, &[1, 4, 8], &verify)
 }
 
 #[test]
@@ -389,8 +348,7 @@ fn echo() -> Result<()> {
         let job = job(Workload::Echo, "connections=4 messages=10000")?;
         let prepared = Stage::new(program, None).prepare(&job)?;
         let model = start(&job, program)?;
-        let ticks = Progress::Count(&ticks);
-        survives(&model, prepared.job(), &ticks, &[1, 4, 8], &right(&job))?;
+        survives(&model, prepared.job(), &TICKS, &[1, 4, 8], &right(&job))?;
         drop(model);
         prepared.close()
     })
@@ -405,35 +363,30 @@ fn an_echo_names_the_connection_whose_server_was_killed() -> Result<()> {
         let server = server_of(std::process::id())?;
         let killed = |victim| {
             let began = ticks()?;
-            thread::scope(|scope| {
-                let running = scope.spawn(|| prepared.job().run(&model));
+            let outcome = run_during(&model, prepared.job(), |is_over| {
                 until(|| {
-                    ensure!(!running.is_finished(), "the job was over too soon");
+                    ensure!(!is_over(), "the job was over too soon");
                     Ok(ticks()? - began >= 4)
                 })?;
-                signal(victim, Signal::KILL)?;
-                match running.join() {
-                    Ok(Err(error)) => Ok(format!("{error:#}")),
-                    other => bail!("{other:?}"),
-                }
-            })
+                signal(victim, Signal::KILL)
+            })?;
+            failure(outcome)
         };
         for round in 0..3 {
             let text = killed(workers_of(server as u32)?[round])?;
             ensure!(text.contains(" of 3 to 127.0.0.1:"), "{text}");
-            // The others serve on, and there is another in the place of the dead.
+            // The others go on, and there is another in the place of the dead one.
             job.check(&prepared.job().run(&model)?)?;
-            let standing = workers_of(server as u32)?.len();
-            ensure!(standing == 3, "{standing} children of the server stand");
+            let children = workers_of(server as u32)?.len();
+            ensure!(children == 3, "the server has {children} children");
         }
         let children = workers_of(server as u32)?;
         let text = killed(server)?;
         ensure!(text.contains(" of 3 to 127.0.0.1:"), "{text}");
         until(|| Ok(children.iter().all(gone)))?;
-        match prepared.job().run(&model) {
-            Err(error) if format!("{error:#}").contains("refused") => Ok(()),
-            other => bail!("{other:?}"),
-        }
+        let text = failure(prepared.job().run(&model))?;
+        ensure!(text.contains("refused"), "{text}");
+        Ok(())
     })
 }
 
@@ -455,7 +408,7 @@ fn download() -> Result<()> {
             let requests = Progress::Count(&requests);
             // Every file, and never more requests in flight than the limit.
             let verify = |outcome: &mut Outcome| {
-                // What the dead child had got is asked for again, and no more.
+                // Only the file that the dead child had is requested again.
                 let requests = stats()?.requests;
                 ensure!((40..=41).contains(&requests), "{requests} requests");
                 ensure!(parts(into.path())?.is_empty(), "a part is left");
@@ -468,13 +421,13 @@ fn download() -> Result<()> {
 }
 
 /// A file at the origin that comes slowly the first time, and in no time after.
-struct Slow {
+struct SlowFile {
     origin: Origin,
     list: tempfile::NamedTempFile,
     into: tempfile::TempDir,
 }
 
-impl Slow {
+impl SlowFile {
     const BYTES: usize = 400_000;
     const NAME: &str = "file";
 
@@ -488,7 +441,7 @@ impl Slow {
         Ok(Self { origin, list, into })
     }
 
-    /// The same for a model of this process.
+    /// Downloads it, for a model of this process.
     fn job(&self, limit: usize) -> Result<Job> {
         let mut job = job(Workload::Download, &format!("limit={limit}"))?;
         if let Job::Download(job) = &mut job {
@@ -501,12 +454,8 @@ impl Slow {
     /// The command that downloads it.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let list = self.list.path();
-        command
-            .arg("download")
-            .arg(list)
-            .arg("--into")
-            .arg(self.into.path());
+        command.arg("download").arg(self.list.path());
+        command.arg("--into").arg(self.into.path());
         command.args(["--limit", "3"]);
         command
     }
@@ -516,8 +465,8 @@ impl Slow {
         until(|| Ok(parts(self.into.path())?.iter().any(|&bytes| bytes > 0)))
     }
 
-    /// It was asked for twice: all of it, and then what was missing.
-    fn was_taken_up(&self) -> Result<()> {
+    /// It was requested twice: all of it, and then what was missing.
+    fn was_resumed(&self) -> Result<()> {
         let asked = origin::fault_log(self.origin.url(), "token")?;
         let [first, second] = &asked[..] else {
             bail!("{asked:?}")
@@ -532,15 +481,11 @@ impl Slow {
         ensure!(second.if_range.is_some(), "{second:?}");
         let (sent, rest) = (second.body_bytes_sent, (Self::BYTES - from) as u64);
         ensure!(sent == rest, "{sent} bytes came, and {rest} were missing");
-        self.is_right()
-    }
-
-    fn is_right(&self) -> Result<()> {
         let file = fs::read(self.into.path().join(Self::NAME))?;
         let right = origin::fault_body(1, Self::BYTES);
         ensure!(
             file == right,
-            "the file has {} bytes, or others",
+            "the file has {} bytes, or wrong ones",
             file.len()
         );
         ensure!(parts(self.into.path())?.is_empty(), "a part is left");
@@ -564,7 +509,7 @@ fn parts(into: &Path) -> Result<Vec<u64>> {
     Ok(parts)
 }
 
-/// The workers that have a connection to somebody.
+/// The workers that have a connection.
 fn connected() -> Result<Vec<i32>> {
     let connected = |pid: &i32| {
         let fds = procfs::process::Process::new(*pid).and_then(|process| process.fd());
@@ -589,18 +534,16 @@ fn tcp_inodes(pid: i32) -> BTreeSet<u64> {
 fn another_child_goes_on_where_one_was_killed() -> Result<()> {
     alone(|program| {
         for limit in [1, 3] {
-            let slow = Slow::new(program)?;
+            let slow = SlowFile::new(program)?;
             let job = slow.job(limit)?;
             let model = start(&job, program)?;
-            let outcome = thread::scope(|scope| {
-                let running = scope.spawn(|| job.run(&model));
+            let outcome = run_during(&model, &job, |_| {
                 slow.has_begun()?;
-                let worker = *connected()?.first().context("nobody is connected")?;
-                signal(worker, Signal::KILL)?;
-                running.join().map_err(|_| anyhow!("it panicked"))?
+                let worker = *connected()?.first().context("no connection")?;
+                signal(worker, Signal::KILL)
             })?;
-            job.check(&outcome)?;
-            slow.was_taken_up()
+            job.check(&outcome?)?;
+            slow.was_resumed()
                 .with_context(|| format!("{limit} at once"))?;
         }
         Ok(())
@@ -610,7 +553,7 @@ fn another_child_goes_on_where_one_was_killed() -> Result<()> {
 #[test]
 fn the_next_run_goes_on_where_a_parent_was_killed() -> Result<()> {
     alone(|program| {
-        let slow = Slow::new(program)?;
+        let slow = SlowFile::new(program)?;
         let mut parent = slow.command(program).stderr(Stdio::null()).spawn()?;
         slow.has_begun()?;
         let orphans = workers_of(parent.id())?;
@@ -623,7 +566,7 @@ fn the_next_run_goes_on_where_a_parent_was_killed() -> Result<()> {
 
         let output = slow.command(program).output()?;
         ensure!(output.status.success(), "{output:?}");
-        slow.was_taken_up()
+        slow.was_resumed()
     })
 }
 
@@ -631,7 +574,7 @@ fn the_next_run_goes_on_where_a_parent_was_killed() -> Result<()> {
 fn a_terminal_interrupts_the_parent_alone() -> Result<()> {
     alone(|program| {
         for interrupt in [Signal::INT, Signal::TERM, Signal::HUP] {
-            let slow = Slow::new(program)?;
+            let slow = SlowFile::new(program)?;
             let mut command = slow.command(program);
             command.process_group(0).stderr(Stdio::piped());
             let parent = command.spawn()?;
@@ -650,16 +593,16 @@ fn a_terminal_interrupts_the_parent_alone() -> Result<()> {
 
             let output = slow.command(program).output()?;
             ensure!(output.status.success(), "{output:?}");
-            slow.was_taken_up()?;
+            slow.was_resumed()?;
         }
         Ok(())
     })
 }
 
 #[test]
-fn a_stop_ends_who_waits_for_the_list() -> Result<()> {
+fn a_stop_ends_the_wait_for_the_list() -> Result<()> {
     alone(|program| {
-        let slow = Slow::new(program)?;
+        let slow = SlowFile::new(program)?;
         let mut parent = Command::new(program)
             .args(["download", "-", "--limit", "3", "--into"])
             .arg(slow.into.path())
@@ -685,7 +628,7 @@ fn a_stop_ends_who_waits_for_the_list() -> Result<()> {
 #[test]
 fn a_file_that_keeps_killing_its_children_fails_alone() -> Result<()> {
     alone(|program| {
-        let slow = Slow::new(program)?;
+        let slow = SlowFile::new(program)?;
         let url = slow.origin.url();
         let others = (0..5).map(|n| format!("{url}/fault/right/{n}/other\n"));
         let list = format!(
@@ -695,25 +638,21 @@ fn a_file_that_keeps_killing_its_children_fails_alone() -> Result<()> {
         fs::write(&slow.list, list)?;
         let job = slow.job(3)?;
         let model = start(&job, program)?;
-        let error = thread::scope(|scope| {
-            let running = scope.spawn(|| job.run(&model));
+        let outcome = run_during(&model, &job, |is_over| {
             until(|| Ok(fs::read_dir(slow.into.path())?.count() == 6))?;
             let mut deaths = 0;
             until(|| {
-                let asked = origin::fault_log(url, "token")?.len();
-                if asked > deaths {
+                let requests = origin::fault_log(url, "token")?.len();
+                if requests > deaths {
                     for worker in connected()? {
                         signal(worker, Signal::KILL)?;
                     }
-                    deaths = asked;
+                    deaths = requests;
                 }
-                Ok(running.is_finished())
-            })?;
-            match running.join() {
-                Ok(Err(error)) => Ok(format!("{error:#}")),
-                other => bail!("{other:?}"),
-            }
+                Ok(is_over())
+            })
         })?;
+        let error = failure(outcome)?;
         let says = "given up after 6 children died of it, the last by signal: 9";
         ensure!(
             error.contains("1 of 6 files") && error.contains(says),
@@ -726,7 +665,7 @@ fn a_file_that_keeps_killing_its_children_fails_alone() -> Result<()> {
 #[test]
 fn a_rate_is_that_of_all_children() -> Result<()> {
     alone(|program| {
-        let slow = Slow::new(program)?;
+        let slow = SlowFile::new(program)?;
         let url = slow.origin.url();
         let files = (0..5).map(|n| format!("{url}/fault/right/{n}/{n}?bytes=40000\n"));
         fs::write(&slow.list, files.collect::<String>())?;
@@ -744,7 +683,7 @@ fn a_rate_is_that_of_all_children() -> Result<()> {
 #[test]
 fn a_url_that_is_too_long_for_a_message_fails_alone() -> Result<()> {
     alone(|program| {
-        let slow = Slow::new(program)?;
+        let slow = SlowFile::new(program)?;
         let url = slow.origin.url();
         // Each of these becomes nine bytes.
         let long = "\u{2603}".repeat(10_000);
@@ -779,20 +718,16 @@ fn a_job_that_keeps_killing_its_children_fails() -> Result<()> {
         ] {
             let long = job(workload, sets)?;
             let model = start(&long, program)?;
-            let error = thread::scope(|scope| {
-                let running = scope.spawn(|| long.run(&model));
+            let outcome = run_during(&model, &long, |is_over| {
                 until(|| {
                     for worker in workers()? {
                         // It may just have gone.
                         let _ = signal(worker, Signal::KILL);
                     }
-                    Ok(running.is_finished())
-                })?;
-                match running.join() {
-                    Ok(Err(error)) => Ok(format!("{error:#}")),
-                    other => bail!("{workload}: {other:?}"),
-                }
+                    Ok(is_over())
+                })
             })?;
+            let error = failure(outcome).with_context(|| workload.to_string())?;
             ensure!(error.contains("signal: 9"), "{workload}: {error}");
             let short = workload.job(Preset::Article).scaled(50);
             short.check(&short.run(&model)?)?;
@@ -809,13 +744,11 @@ fn a_program_that_is_no_worker_is_refused() -> Result<()> {
             ("/bin/false", "exit status: 1"),
             ("/nonexistent/program", "No such file"),
         ] {
-            match start(&job, program) {
-                Ok(_) => bail!("{program} was started as a model"),
-                Err(error) => {
-                    let text = format!("{error:#}");
-                    ensure!(text.contains(program) && text.contains(says), "{text}");
-                }
-            }
+            let Err(error) = start(&job, program) else {
+                bail!("{program} was started as a model")
+            };
+            let text = format!("{error:#}");
+            ensure!(text.contains(program) && text.contains(says), "{text}");
         }
         ensure!(workers()?.is_empty(), "a child is left");
         Ok(())
@@ -839,10 +772,7 @@ fn a_failure_ends_what_is_still_under_way() -> Result<()> {
         ];
         let model = start(&job, program)?;
         let started = Instant::now();
-        let text = match job.run(&model) {
-            Ok(outcome) => bail!("{outcome:?}"),
-            Err(error) => format!("{error:#}"),
-        };
+        let text = failure(job.run(&model))?;
         ensure!(text.contains(&missing) && text.contains("404"), "{text}");
         ensure!(started.elapsed() < Duration::from_secs(20), "it waited");
 
@@ -857,7 +787,7 @@ fn a_failure_ends_what_is_still_under_way() -> Result<()> {
 }
 
 #[test]
-fn more_children_than_stand_are_started() -> Result<()> {
+fn missing_children_are_started() -> Result<()> {
     alone(|program| {
         let few = job(Workload::Primes, "workers=1")?;
         let model = start(&few, program)?;
@@ -889,7 +819,7 @@ fn children_that_died_between_two_jobs_are_replaced() -> Result<()> {
 }
 
 #[test]
-fn nobody_is_left_when_the_model_is_dropped() -> Result<()> {
+fn no_child_is_left_when_the_model_is_dropped() -> Result<()> {
     alone(|program| {
         let job = job(Workload::Primes, "workers=4")?;
         let model = start(&job, program)?;
@@ -903,7 +833,7 @@ fn nobody_is_left_when_the_model_is_dropped() -> Result<()> {
 }
 
 #[test]
-fn nobody_is_left_when_the_parent_is_killed() -> Result<()> {
+fn no_child_is_left_when_the_parent_is_killed() -> Result<()> {
     alone(|program| {
         // Asleep, and blocked on each other.
         for (units, args) in [
@@ -935,7 +865,7 @@ fn nobody_is_left_when_the_parent_is_killed() -> Result<()> {
 }
 
 #[test]
-fn nobody_is_left_of_an_echo_whose_parent_is_killed() -> Result<()> {
+fn no_process_is_left_of_an_echo_whose_parent_is_killed() -> Result<()> {
     alone(|program| {
         let mut parent = Command::new(program)
             .args(["run", "echo", "--set", "connections=3", "--set"])
@@ -944,7 +874,7 @@ fn nobody_is_left_of_an_echo_whose_parent_is_killed() -> Result<()> {
             .spawn()?;
         let mut orphans = BTreeSet::new();
         until(|| {
-            // Its own children come when the server stands.
+            // Its own children come when the server runs.
             orphans.extend(workers_of(parent.id())?);
             Ok(orphans.len() == 3)
         })?;

@@ -26,15 +26,15 @@
 //! # anyhow::Ok(())
 //! ```
 
-mod answer;
 mod api;
 mod ceiling;
 mod client;
-mod fault;
+mod conditions;
+mod faults;
 mod images;
 mod link;
-mod log;
 mod process;
+mod refusal;
 mod request;
 mod response;
 mod run;
@@ -49,9 +49,8 @@ pub use api::{
     DELAY_BODY_BYTES, FaultRequest, File, MAX_DELAY_MS, MAX_IMAGES, MAX_MBIT_PER_S, Shape, Stats,
 };
 pub use ceiling::ceiling;
-pub use fault::{FAULTS, Fault, fault_body};
+pub use faults::{FAULTS, Fault, fault_body, fault_log};
 pub use images::splitmix64;
-pub use log::fault_log;
 pub use process::Origin;
 pub use run::Run;
 pub use serve::{ServeArgs, serve};

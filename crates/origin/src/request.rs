@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::response::Refusal;
+use crate::refusal::Refusal;
 
 /// The largest head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;

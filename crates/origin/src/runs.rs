@@ -14,7 +14,7 @@ use crate::{
     images::{Image, Library, Set},
     link::Link,
     lock,
-    response::Refusal,
+    refusal::Refusal,
 };
 
 /// Runs whose clients were killed are never closed; this many are kept.

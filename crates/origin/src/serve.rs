@@ -13,16 +13,15 @@ use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{
-    answer::{After, Answer},
     api::{DELAY_BODY_BYTES, MAX_DELAY_MS, Opened},
-    fault::FAULTS,
-    log::Log,
+    faults::{After, Answer, FAULTS, Log},
+    refusal::Refusal,
     request::{
         FAULT, Failure,
         Method::{Delete, Get, Head, Post},
         Request, Requests,
     },
-    response::{Addressee, Refusal, Response},
+    response::{Addressee, Response},
     runs::Runs,
     tls::{self, Tls},
     wire::{Wire, linger, reset},

@@ -4,7 +4,7 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use http::{HeaderName, HeaderValue};
 use suite::fetch::check_url;
-use suite::{Invalid, Preset, Setup, Workload};
+use suite::{Invalid, Preset, Setting, Setup, Workload};
 use transfer::Options;
 
 /// One concurrency model of Paces: runs one workload and checks its answer, or
@@ -80,7 +80,7 @@ pub struct RunArgs {
 
     /// Change one of them; can be given again
     #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<Change>,
+    pub set: Vec<String>,
 
     /// Worker threads for tasks [default: one a core]
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
@@ -314,33 +314,6 @@ fn header_value(text: &str) -> Result<String, String> {
     }
 }
 
-/// One `--set key=value`, or `--set workload.key=value`.
-#[derive(Debug, Clone)]
-pub struct Change {
-    workload: Option<Workload>,
-    key: String,
-    value: String,
-}
-
-impl std::str::FromStr for Change {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| Invalid::new("--set", text, "has to be key=value"))?;
-        let (workload, key) = match key.split_once('.') {
-            Some((workload, key)) => (Some(workload.parse()?), key),
-            None => (None, key),
-        };
-        Ok(Self {
-            workload,
-            key: key.to_owned(),
-            value: value.to_owned(),
-        })
-    }
-}
-
 impl RunArgs {
     /// The job as asked.
     pub fn job(&self) -> Result<suite::Job, Invalid> {
@@ -348,17 +321,14 @@ impl RunArgs {
             check_url("--origin", origin)?;
         }
         let mut job = self.workload.job(self.preset);
-        for change in &self.set {
+        for text in &self.set {
+            let setting = Setting::parse(text, Some(self.workload))?;
             // Elsewhere one `--set` can go to several workloads; here a key
             // for another one would silently change nothing.
-            if let Some(other) = change.workload.filter(|&w| w != self.workload) {
-                return Err(Invalid::new(
-                    format!("{other}.{}", change.key),
-                    &change.value,
-                    format!("the workload that runs is {}", self.workload),
-                ));
+            if setting.workload != self.workload {
+                return Err(setting.refuse(format!("the workload that runs is {}", self.workload)));
             }
-            job.set(&change.key, &change.value)?;
+            job.set(&setting.key, &setting.value)?;
         }
         job.validate()?;
         Ok(job)

@@ -24,31 +24,92 @@ const LARGEST_PICTURE: u64 = 256 * 1024;
 /// What all texts are cut from, in bytes.
 const BLOCK: usize = 1024 * 1024;
 
-/// The directory whose files a job reads, if it names one, and how many are made
-/// for it if not. Nothing of a job that reads no files.
-fn asked(job: &Job) -> Option<(Option<&Path>, u64)> {
-    match job {
-        Job::Files(job) => Some((job.dir.as_deref(), job.count)),
-        Job::Thumbnails(job) => Some((job.dir.as_deref(), job.count)),
-        _ => None,
+/// The files that a job reads.
+struct Inputs<'a> {
+    /// The directory that the job names.
+    directory: Option<&'a Path>,
+    /// How many files are made if it names none.
+    count: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Picture,
+}
+
+/// The files that a job reads, if it reads any.
+fn inputs(job: &Job) -> Option<Inputs<'_>> {
+    let (directory, count, kind) = match job {
+        Job::Files(job) => (&job.dir, job.count, Kind::Text),
+        Job::Thumbnails(job) => (&job.dir, job.count, Kind::Picture),
+        // No arm for all others: a new workload has to be looked at here.
+        Job::Counter(_)
+        | Job::Pipeline(_)
+        | Job::Primes(_)
+        | Job::Exchange(_)
+        | Job::Fetch(_)
+        | Job::Offload(_)
+        | Job::Download(_)
+        | Job::PingPong(_)
+        | Job::Sleepers(_)
+        | Job::Echo(_) => return None,
+    };
+    Some(Inputs {
+        directory: directory.as_deref(),
+        count,
+        kind,
+    })
+}
+
+impl Kind {
+    /// The most bytes that a made file has, about.
+    fn largest(self) -> u64 {
+        match self {
+            Kind::Text => LONGEST_TEXT,
+            Kind::Picture => LARGEST_PICTURE,
+        }
     }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Kind::Text => "txt",
+            Kind::Picture => "jpg",
+        }
+    }
+
+    /// Writes the file of this number.
+    fn write(self, path: &Path, number: u64) -> Result<()> {
+        match self {
+            Kind::Text => write_text(path, number),
+            Kind::Picture => write_picture(path, number),
+        }
+    }
+}
+
+/// Where the file of this number is made.
+fn made(place: &Path, workload: Workload, kind: Kind, number: u64) -> PathBuf {
+    place
+        .join(workload.name())
+        .join(format!("{number:05}.{}", kind.extension()))
 }
 
 /// How many files have to be made for a job.
 pub fn to_make(job: &Job) -> u64 {
-    match asked(job) {
-        Some((None, count)) => count,
+    match inputs(job) {
+        Some(Inputs {
+            directory: None,
+            count,
+            ..
+        }) => count,
         _ => 0,
     }
 }
 
 /// How much room they take, at most.
 pub fn room(job: &Job) -> u64 {
-    let largest = match job.workload() {
-        Workload::Thumbnails => LARGEST_PICTURE,
-        _ => LONGEST_TEXT,
-    };
-    to_make(job) * largest
+    inputs(job).map_or(0, |inputs| to_make(job) * inputs.kind.largest())
 }
 
 /// Makes the files of a job that names no directory, in one below `place`. Those
@@ -58,11 +119,10 @@ pub fn room(job: &Job) -> u64 {
 ///
 /// When a file cannot be written; it is named.
 pub fn make(place: &Path, job: &Job) -> Result<()> {
-    let (workload, count) = (job.workload(), to_make(job));
-    let write = match workload {
-        Workload::Thumbnails => write_picture,
-        _ => write_text,
+    let Some(Inputs { kind, .. }) = inputs(job) else {
+        return Ok(());
     };
+    let (workload, count) = (job.workload(), to_make(job));
     let directory = place.join(workload.name());
     fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
     let next = AtomicU64::new(0);
@@ -72,8 +132,9 @@ pub fn make(place: &Path, job: &Job) -> Result<()> {
             if number >= count {
                 return anyhow::Ok(());
             }
-            let path = made(place, workload, number);
-            write(&path, number).with_context(|| path.display().to_string())?;
+            let path = made(place, workload, kind, number);
+            kind.write(&path, number)
+                .with_context(|| path.display().to_string())?;
         }
     };
     let helpers = thread::available_parallelism().map_or(1, NonZero::get) as u64;
@@ -97,18 +158,21 @@ pub fn make(place: &Path, job: &Job) -> Result<()> {
 /// [`Invalid`] if there are none in its directory, or it cannot be read.
 pub fn list(place: Option<&Path>, job: &Job) -> Result<Arc<[PathBuf]>> {
     let workload = job.workload();
-    let mut found = match (asked(job), place) {
-        (Some((Some(directory), _)), _) => found_in(directory, workload)?,
-        (Some((None, count)), Some(place)) => {
+    let Some(inputs) = inputs(job) else {
+        anyhow::bail!("{workload} has no files");
+    };
+    let mut found = match (inputs.directory, place) {
+        (Some(directory), _) => found_in(directory, workload)?,
+        (None, Some(place)) => {
             let sized = |number| {
-                let path = made(place, workload, number);
+                let path = made(place, workload, inputs.kind, number);
                 let size = path.metadata().map(|data| data.len());
                 let size = size.with_context(|| path.display().to_string())?;
                 anyhow::Ok((size, path))
             };
-            (0..count).map(sized).collect::<Result<_>>()?
+            (0..inputs.count).map(sized).collect::<Result<_>>()?
         }
-        _ => anyhow::bail!("{workload} has no files"),
+        (None, None) => anyhow::bail!("no files were made for {workload}"),
     };
     found.sort_by(|(size, path), (other, path_of_other)| {
         other.cmp(size).then_with(|| path.cmp(path_of_other))
@@ -169,17 +233,6 @@ pub fn answered(job: &Job) -> Job {
         _ => {}
     }
     job
-}
-
-/// Where the file of this number is made.
-fn made(place: &Path, workload: Workload, number: u64) -> PathBuf {
-    let kind = match workload {
-        Workload::Thumbnails => "jpg",
-        _ => "txt",
-    };
-    place
-        .join(workload.name())
-        .join(format!("{number:05}.{kind}"))
 }
 
 /// Lines of words of random letters, cut from one block: which part, and how

@@ -8,7 +8,7 @@
 //! }
 //! ```
 //!
-//! - [`stage`] makes a job as asked into one that can be run, runs and verifies
+//! - [`fixture`] makes a job as asked into one that can be run, runs and verifies
 //!   it; the harness uses it too.
 //! - [`inputs`] makes the files that some jobs read, and [`echo`] has the server
 //!   that another one talks to.
@@ -17,18 +17,22 @@
 //!
 //! **No runtime is linked here**: what is measured is the model's alone.
 
+pub mod bench_spec;
 mod cli;
 pub mod clock;
 mod download;
 pub mod echo;
-mod findings;
+pub mod fixture;
+mod footprint;
 pub mod inputs;
 mod list;
 mod progress;
+mod report;
 mod run;
 pub mod scratch;
-pub mod stage;
+mod text_output;
 pub mod tree;
+pub mod verify;
 
 use std::io::{self, Write};
 use std::num::NonZero;
@@ -37,6 +41,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use suite::{Invalid, Model, Unsupported};
+
+pub use report::Report;
 
 /// How a run ends that failed, or whose answer was wrong.
 pub const FAILED: u8 = 1;

@@ -11,6 +11,7 @@ use indicatif::{
     DecimalBytes, HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle,
 };
 use serde::Serialize;
+use suite::completion::nanoseconds;
 use transfer::list::BadLine;
 use transfer::{Failure, Finished, Gauge, Observer, Session, Tally};
 
@@ -116,7 +117,7 @@ impl Progress {
                 repeated: tally.repeated,
                 bytes: tally.bytes,
                 received: tally.received,
-                elapsed_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
+                elapsed_ns: nanoseconds(elapsed),
             };
             write_json(&mut *lock(json), &summary);
             self.flush();

@@ -4,37 +4,14 @@ use std::io;
 use std::time::Instant;
 
 use anyhow::Context;
-use serde::Serialize;
-use serde_json::Value;
 use suite::completion::nanoseconds;
-use suite::{Model, Outcome, Setup};
+use suite::{Model, Setup};
 
 use crate::cli::RunArgs;
-use crate::stage::Stage;
-use crate::{findings, tree};
-
-/// What `--json` prints: these keys, in this order.
-///
-/// Together, `launch_ns` (from the process's start to its own first line),
-/// `start_ns` (starting the model) and `elapsed_ns` (the job) are what the job
-/// takes cold. What the runner does in between, as asking the origin for its list,
-/// is in none of them.
-#[derive(Serialize)]
-struct Report<'a> {
-    model: &'static str,
-    workload: &'static str,
-    preset: &'static str,
-    job: Value,
-    outcome: &'a Outcome,
-    elapsed_ns: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    launch_ns: Option<u64>,
-    start_ns: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin_cpu_ns: Option<u64>,
-    peak_memory_bytes: Option<u64>,
-    threads: Option<u64>,
-}
+use crate::fixture::Fixture;
+use crate::footprint::Footprint;
+use crate::report::Report;
+use crate::text_output;
 
 /// Starts the model, has it do the job, and prints what came of it. The program
 /// was entered at `entered_ns`, by the clock of [`crate::clock`].
@@ -42,10 +19,10 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
     let job = args.job()?;
     let program = std::env::current_exe().context("this program's own path")?;
     let threads = args.threads.unwrap_or_else(crate::cores);
-    let mut stage = Stage::new(&program, args.origin.clone())
+    let mut fixture = Fixture::new(&program, args.origin.clone())
         .with_inputs(args.inputs.clone())
         .with_threads(threads, args.blocking_threads);
-    let mut prepared = stage.prepare(&job)?;
+    let mut prepared = fixture.prepare(&job)?;
     let setup = Setup::sized(prepared.job(), &program, threads, args.blocking_threads);
     let starting = Instant::now();
     let model = M::start(&setup).context("the model does not start")?;
@@ -53,7 +30,7 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
 
     let (elapsed, mut outcome) = prepared.run(&model)?;
     // Before anything else needs memory, and while all children stand.
-    let footprint = Footprint::now(stage.origin_pid());
+    let footprint = Footprint::now(fixture.origin_pid());
     let stats = match args.unchecked {
         false => prepared.verify(&mut outcome)?,
         true => prepared.account(&mut outcome)?,
@@ -65,14 +42,14 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
 
     let text = if args.json {
         let report = Report {
-            model: model.name(),
-            workload: args.workload.name(),
-            preset: args.preset.name(),
+            model: model.name().to_owned(),
+            workload: args.workload,
+            preset: args.preset,
             job: job.to_json(),
-            outcome: &outcome,
+            outcome: serde_json::to_value(&outcome)?,
             elapsed_ns: nanoseconds(elapsed),
             launch_ns: (args.spawned_at).map(|spawned| entered_ns.saturating_sub(spawned)),
-            start_ns: nanoseconds(start),
+            start_ns: Some(nanoseconds(start)),
             origin_cpu_ns: stats.map(|stats| stats.run_cpu_ns),
             peak_memory_bytes: footprint.memory_bytes,
             threads: footprint.threads,
@@ -80,7 +57,7 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
         format!("{}\n", serde_json::to_string(&report)?)
     } else {
         let head = format!("{} on {}, {}", args.workload, model.name(), args.preset);
-        findings::text(&head, prepared.job(), &outcome, elapsed, &footprint)
+        text_output::text(&head, prepared.job(), &outcome, elapsed, &footprint)
     };
     crate::print(&text)?;
     if args.hold {
@@ -88,32 +65,4 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
     }
     drop(model);
     prepared.close()
-}
-
-/// What the process, and its children if it has any, take up.
-pub struct Footprint {
-    /// The peak of a process alone; of a tree what it has now.
-    pub memory_bytes: Option<u64>,
-    /// Threads there are now.
-    pub threads: Option<u64>,
-    /// Processes there are now.
-    pub processes: usize,
-}
-
-impl Footprint {
-    fn now(origin: Option<u32>) -> Self {
-        let me = std::process::id();
-        let mut pids = tree::descendants(me, origin.as_slice());
-        let alone = pids.is_empty();
-        pids.push(me);
-        Self {
-            memory_bytes: match alone {
-                true => tree::peak_resident_bytes(me),
-                // Peaks of several processes need not have been at one time.
-                false => tree::pss_bytes(&pids),
-            },
-            threads: tree::threads(&pids),
-            processes: pids.len(),
-        }
-    }
 }

@@ -99,3 +99,10 @@ pub(crate) fn check_spoiled(
     let (got, right) = (names(got), names(right));
     WrongAnswer::unless(got == right, what, &got, &right)
 }
+
+/// A line for each file that could not be dealt with, for people.
+pub(crate) fn spoiled_lines(how: &str, files: &[Spoiled]) -> String {
+    // Quoted: a name can hold anything.
+    let line = |file: &Spoiled| format!("\n  {how}: {:?}: {}", file.name, file.reason);
+    files.iter().map(line).collect()
+}

@@ -2,6 +2,8 @@
 //!
 //! Shows what a guard costs, and what leaving it out costs.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, Preset, WrongAnswer};
@@ -95,5 +97,14 @@ impl Job {
         WrongAnswer::unless(right, "total", outcome.total, expected)?;
         let lost = all - outcome.total;
         WrongAnswer::unless(outcome.lost == lost, "lost", outcome.lost, lost)
+    }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
+        format!(
+            "{} additions, total {}, lost {}",
+            self.additions(),
+            outcome.total,
+            outcome.lost
+        )
     }
 }

@@ -202,6 +202,18 @@ impl Job {
             format!("at most {}", self.limit),
         )
     }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, elapsed: Duration) -> String {
+        let rate = outcome.bytes as f64 * 8e-6 / elapsed.as_secs_f64();
+        let peak = match outcome.peak_in_flight {
+            Some(peak) => format!("{peak} in flight at most, of {} allowed", self.limit),
+            None => format!("{} in flight allowed", self.limit),
+        };
+        format!(
+            "{} files, {} bytes, {rate:.1} Mbit/s; {peak}",
+            outcome.files, outcome.bytes
+        )
+    }
 }
 
 /// What happens to the files of one job.

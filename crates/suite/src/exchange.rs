@@ -5,6 +5,8 @@
 //! the marker. That the reader sees the value, every time, is the point: the
 //! queue orders the store before the read.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, Preset, WrongAnswer};
@@ -122,6 +124,13 @@ impl Job {
             "value",
             outcome.value,
             self.value,
+        )
+    }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
+        format!(
+            "{} messages in order, then the integer read {}",
+            outcome.received, outcome.value
         )
     }
 }

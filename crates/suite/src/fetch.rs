@@ -134,6 +134,18 @@ impl Job {
         let bytes = body_bytes * self.units() as u64;
         WrongAnswer::unless(outcome.bytes == bytes, "bytes", outcome.bytes, bytes)
     }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
+        let bodies = format!("{} bodies, {} bytes", outcome.bodies, outcome.bytes);
+        if !self.urls.is_empty() {
+            return bodies; // how long those take is not known
+        }
+        format!(
+            "{bodies}; the slowest answer takes {:?}, all in turn {:?}",
+            self.slowest(),
+            self.sum()
+        )
+    }
 }
 
 /// Plain HTTP with a host, for now. What comes after the host is for the server

@@ -10,6 +10,7 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -190,6 +191,17 @@ impl Job {
             &outcome.digest,
             &right.digest,
         )
+    }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, elapsed: Duration) -> String {
+        let read = format!(
+            "{} files, {} bytes, {} lines, {:.1} MB/s",
+            outcome.files,
+            outcome.bytes,
+            outcome.lines,
+            outcome.bytes as f64 * 1e-6 / elapsed.as_secs_f64()
+        );
+        read + &batch::spoiled_lines("unreadable", &outcome.unreadable)
     }
 }
 

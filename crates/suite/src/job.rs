@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,9 +67,11 @@ pub struct Variant {
 macro_rules! workloads {
     ($($(#[doc = $about:literal])+ $name:literal $module:ident $Workload:ident,)+) => {
         /// One of the jobs that every model does.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+        )]
         pub enum Workload {
-            $($(#[doc = $about])+ $Workload,)+
+            $($(#[doc = $about])+ #[serde(rename = $name)] $Workload,)+
         }
 
         /// A workload with its parameters.
@@ -137,6 +140,17 @@ macro_rules! workloads {
                 }
             }
 
+            /// What came of it, for people: a line, or a few. The job took `elapsed`.
+            pub fn summary(&self, outcome: &Outcome, elapsed: Duration) -> String {
+                match (self, outcome) {
+                    $((Job::$Workload(job), Outcome::$Workload(outcome)) => {
+                        job.summary(outcome, elapsed)
+                    })+
+                    // Another workload's outcome: no check would have let it pass.
+                    _ => format!("{outcome:?}"),
+                }
+            }
+
             /// Refuses parameters that make no sense.
             pub fn validate(&self) -> std::result::Result<(), Invalid> {
                 match self { $(Job::$Workload(job) => job.validate(),)+ }
@@ -188,45 +202,78 @@ workloads! {
     "thumbnails" thumbnails Thumbnails,
 }
 
+// No arm for all others in these: a new workload has to be looked at here.
+
 impl Outcome {
     /// The completion time of each item, in nanoseconds, in any order; empty for
     /// jobs whose items have none.
     pub fn completion_ns(&self) -> &[u64] {
         match self {
-            Outcome::Fetch(outcome) => &outcome.completion_ns,
-            Outcome::Offload(outcome) => &outcome.completion_ns,
-            Outcome::Download(outcome) => &outcome.completion_ns,
-            _ => &[],
+            Outcome::Fetch(fetch::Outcome { completion_ns, .. })
+            | Outcome::Offload(offload::Outcome { completion_ns, .. })
+            | Outcome::Download(download::Outcome { completion_ns, .. }) => completion_ns,
+            Outcome::Counter(_)
+            | Outcome::Pipeline(_)
+            | Outcome::Primes(_)
+            | Outcome::Exchange(_)
+            | Outcome::PingPong(_)
+            | Outcome::Sleepers(_)
+            | Outcome::Echo(_)
+            | Outcome::Files(_)
+            | Outcome::Thumbnails(_) => &[],
         }
     }
 
     /// The same outcome without these.
     pub fn without_completions(mut self) -> Self {
-        match &mut self {
-            Outcome::Fetch(outcome) => outcome.completion_ns = Vec::new(),
-            Outcome::Offload(outcome) => outcome.completion_ns = Vec::new(),
-            Outcome::Download(outcome) => outcome.completion_ns = Vec::new(),
-            _ => {}
+        if let Outcome::Fetch(fetch::Outcome { completion_ns, .. })
+        | Outcome::Offload(offload::Outcome { completion_ns, .. })
+        | Outcome::Download(download::Outcome { completion_ns, .. }) = &mut self
+        {
+            *completion_ns = Vec::new();
         }
+        debug_assert!(self.completion_ns().is_empty(), "{self:?}");
         self
     }
 }
 
 impl Workload {
-    /// Second ways to do this job that a comparison measures beside the first.
+    /// Second ways to do this job that a comparison measures as well.
     pub fn variants(self) -> &'static [Variant] {
         match self {
             Workload::Counter => &[Variant {
                 name: "racy",
                 set: ("guard", "racy"),
             }],
-            _ => &[],
+            Workload::Pipeline
+            | Workload::Primes
+            | Workload::Exchange
+            | Workload::Fetch
+            | Workload::Offload
+            | Workload::Download
+            | Workload::PingPong
+            | Workload::Sleepers
+            | Workload::Echo
+            | Workload::Files
+            | Workload::Thumbnails => &[],
         }
     }
 
     /// Whether the job needs an HTTP origin (or URLs of one's own).
     pub fn needs_origin(self) -> bool {
-        matches!(self, Workload::Fetch | Workload::Download)
+        match self {
+            Workload::Fetch | Workload::Download => true,
+            Workload::Counter
+            | Workload::Pipeline
+            | Workload::Primes
+            | Workload::Exchange
+            | Workload::Offload
+            | Workload::PingPong
+            | Workload::Sleepers
+            | Workload::Echo
+            | Workload::Files
+            | Workload::Thumbnails => false,
+        }
     }
 }
 
@@ -298,6 +345,16 @@ impl Job {
     }
 }
 
+/// A job's value as [`Job::set`] takes it: bare text, lists with commas.
+pub fn setting_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(setting_text).collect::<Vec<_>>().join(","),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,6 +392,20 @@ mod tests {
     }
 
     #[test]
+    fn a_job_is_set_from_its_own_values() {
+        for &workload in Workload::ALL {
+            let job = workload.job(Preset::Heavy);
+            let mut again = workload.job(Preset::Article);
+            for (key, value) in job.to_json().as_object().expect("an object") {
+                if !value.is_null() {
+                    again.set(key, &setting_text(value)).expect("its own value");
+                }
+            }
+            assert_eq!(again, job);
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         let refused = |workload: Workload, key: &str, value: &str| {
             let mut job = workload.job(Preset::Article);
@@ -343,7 +414,7 @@ mod tests {
                 .expect_err("it makes no sense")
                 .to_string()
         };
-        for (workload, key, value, says) in [
+        let cases = [
             (Workload::Counter, "workers", "0", "counter.workers = 0"),
             (
                 Workload::Counter,
@@ -366,6 +437,7 @@ mod tests {
             ),
             (Workload::Pipeline, "capacity", "0", "from 1"),
             (Workload::Primes, "end", "5", "from 1000000"),
+            (Workload::Exchange, "messages", "-1", "whole number"),
             (Workload::Fetch, "delays_ms", "", "from 1"),
             (Workload::Fetch, "delays_ms", "soon", "delays_ms"),
             (Workload::Fetch, "urls", "ftp://x/", "http://"),
@@ -379,7 +451,12 @@ mod tests {
             (Workload::Echo, "bytes", "0", "from 1"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
-        ] {
+        ];
+        for workload in Workload::ALL {
+            let tried = cases.iter().any(|(tried, ..)| tried == workload);
+            assert!(tried, "nothing that {workload} has to refuse was tried");
+        }
+        for (workload, key, value, says) in cases {
             let text = refused(workload, key, value);
             assert!(text.contains(says), "{text}");
         }

@@ -36,10 +36,13 @@ pub mod thumbnails;
 
 mod error;
 mod job;
+pub mod models;
+mod setting;
 mod setup;
 
 pub use error::{Invalid, Result, Unsupported, WrongAnswer};
-pub use job::{Job, Outcome, Preset, Variant, Workload};
+pub use job::{Job, Outcome, Preset, Variant, Workload, setting_text};
+pub use setting::Setting;
 pub use setup::Setup;
 
 /// A concurrency model: one way to do several things at once.

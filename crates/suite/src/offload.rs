@@ -157,4 +157,15 @@ impl Job {
         let least = std::iter::repeat_n(self.call_ms, self.calls);
         completion::check(&outcome.completion_ns, self.calls, least)
     }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
+        format!(
+            "{} calls of {:?} done; {} ticks, one due every {:?}, longest gap {:.3?}",
+            outcome.done,
+            self.call(),
+            outcome.ticks,
+            self.heartbeat(),
+            Duration::from_nanos(outcome.longest_gap_ns)
+        )
+    }
 }

@@ -3,6 +3,8 @@
 //! Shows what a switch from one unit to the next costs: nothing else is done.
 //! Two units play it back and forth.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, Preset, WrongAnswer};
@@ -149,6 +151,15 @@ impl Job {
             "out_of_order",
             outcome.out_of_order,
             0,
+        )
+    }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, elapsed: Duration) -> String {
+        format!(
+            "{} passes in order round {} units; {:.3?} a pass",
+            outcome.passes,
+            self.units,
+            elapsed.div_f64(outcome.passes.max(1) as f64)
         )
     }
 }

@@ -4,6 +4,7 @@
 //! producer that is too fast waits.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -256,6 +257,13 @@ impl Job {
             "high_water",
             outcome.high_water,
             format!("at most {}", self.capacity),
+        )
+    }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
+        format!(
+            "{} items, all in order; the queue held {} at most, of {} allowed",
+            outcome.received, outcome.high_water, self.capacity
         )
     }
 }

@@ -3,6 +3,7 @@
 //! Shows what a model does with work that needs nothing but a core.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +121,10 @@ impl Job {
             outcome.count,
             true_count,
         )
+    }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
+        format!("{} primes in {}..{}", outcome.count, self.start, self.end)
     }
 }
 

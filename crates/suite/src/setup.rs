@@ -49,7 +49,15 @@ impl Setup {
             Workload::Offload => job.units().min(blocking_threads),
             // Work for cores: more units than threads would only take turns.
             Workload::Files | Workload::Thumbnails => job.units().min(threads),
-            _ => job.units(),
+            Workload::Counter
+            | Workload::Pipeline
+            | Workload::Primes
+            | Workload::Exchange
+            | Workload::Fetch
+            | Workload::Download
+            | Workload::PingPong
+            | Workload::Sleepers
+            | Workload::Echo => job.units(),
         };
         Self {
             threads,

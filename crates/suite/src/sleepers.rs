@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Preset, WrongAnswer};
+use crate::{Invalid, Preset, WrongAnswer, completion};
 
 /// How many wait, and how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +74,7 @@ impl Tally {
         if now < due {
             self.early.fetch_add(1, Relaxed);
         }
-        let late = now.saturating_duration_since(due).as_nanos();
-        let late = u64::try_from(late).unwrap_or(u64::MAX);
+        let late = completion::nanoseconds(now.saturating_duration_since(due));
         // Read first: see `pipeline::Level`.
         if late > self.latest_ns.load(Relaxed) {
             self.latest_ns.fetch_max(late, Relaxed);
@@ -153,6 +152,16 @@ impl Job {
             "alive",
             outcome.alive,
             format!("{units} (all, before the first woke; a longer wait_ms gives them time)"),
+        )
+    }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
+        format!(
+            "{} waited for {:?}, {} of them at once; the latest woke {:.3?} late",
+            outcome.woken,
+            self.wait(),
+            outcome.alive,
+            Duration::from_nanos(outcome.latest_ns)
         )
     }
 }

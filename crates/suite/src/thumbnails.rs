@@ -14,6 +14,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::error::{DecodingError, ImageError};
 use image::imageops::FilterType;
 use image::{ImageFormat, ImageReader, ImageResult};
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{self, Spoiled};
@@ -225,6 +227,16 @@ impl Job {
             &outcome.digest,
             &right.digest,
         )
+    }
+
+    pub(crate) fn summary(&self, outcome: &Outcome, elapsed: Duration) -> String {
+        let made = format!(
+            "{} thumbnails, {} bytes, {:.1} a second",
+            outcome.images,
+            outcome.bytes,
+            outcome.images as f64 / elapsed.as_secs_f64()
+        );
+        made + &batch::spoiled_lines("broken", &outcome.broken)
     }
 }
 

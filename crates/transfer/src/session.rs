@@ -11,11 +11,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use crate::list::{BadLine, Lines};
-use crate::parts::{DiskError, Finished, Parts};
+use crate::fs::DiskError;
+use crate::list::Lines;
+use crate::lock::OpenError;
+use crate::partial::Finished;
+use crate::parts::Parts;
 use crate::rate::Rate;
-use crate::store::{Known, OpenError, Store};
-use crate::{Key, Next, Options, Queue, Transfer, Trouble, tls};
+use crate::store::{Known, Store};
+use crate::tally::{Counts, Failure, Gauge, Observer, Tally, add};
+use crate::{Next, Options, Queue, Transfer, Trouble, tls};
 
 /// Where the list comes from.
 #[derive(Debug, Clone)]
@@ -51,80 +55,6 @@ pub enum Fatal {
     Certificates(String),
 }
 
-/// Is told what happens. All of it may be called by any thread at any time.
-pub trait Observer: Send + Sync {
-    /// A line of the list asks for nothing that can be had.
-    fn bad_line(&self, _bad: &BadLine) {}
-    /// Something that whoever started it should know, and that is no failure.
-    fn note(&self, _text: &str) {}
-    /// A file has begun, or has been taken up again.
-    fn begun(&self, _gauge: &Arc<Gauge>) {}
-    /// It has ended, one way or another, or waits.
-    fn ended(&self, _gauge: &Arc<Gauge>) {}
-    /// A file has every byte, and waits for its name.
-    fn whole(&self, _file: &Finished) {}
-    /// A file is complete, under its name; `before` says that it was already.
-    fn complete(&self, _file: &Finished, _before: bool) {}
-    /// A file has failed.
-    fn failed(&self, _failure: &Failure) {}
-}
-
-/// Is told, and tells nobody.
-#[derive(Debug)]
-pub struct Silent;
-
-impl Observer for Silent {}
-
-/// A file that could not be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Where it was to come from.
-    pub url: String,
-    /// What it would have been called.
-    pub name: String,
-    /// Why.
-    pub reason: String,
-    /// How often it was tried again.
-    pub retries: u32,
-}
-
-/// How far a file is that is running.
-#[derive(Debug)]
-pub struct Gauge {
-    /// What it is known by.
-    pub key: Key,
-    /// When the queue first gave it out.
-    pub taken_up: Instant,
-    /// Its name.
-    pub name: String,
-    /// Bytes of it that are there.
-    pub bytes: AtomicU64,
-    /// Bytes that it has; 0 if nobody has said.
-    pub total: AtomicU64,
-}
-
-/// What has come of a run so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Files that are complete, under their names.
-    pub complete: u64,
-    /// Those of them that were so before.
-    pub before: u64,
-    /// Files, and lines of the list, that have failed.
-    pub failed: u64,
-    /// Lines that named a URL of an earlier line.
-    pub repeated: u64,
-    /// Bytes of the files that are complete.
-    pub bytes: u64,
-    /// Bytes of bodies that were received.
-    pub received: u64,
-    /// Files that the list has asked for so far, failed and repeated ones
-    /// included.
-    pub listed: u64,
-    /// Whether the list has ended.
-    pub list_ended: bool,
-}
-
 /// One run of a download.
 pub struct Session {
     /// How it behaves.
@@ -145,18 +75,6 @@ pub struct Session {
 }
 
 type OnTally = Box<dyn Fn(&Session) + Send + Sync>;
-
-#[derive(Debug, Default)]
-struct Counts {
-    complete: AtomicU64,
-    before: AtomicU64,
-    failed: AtomicU64,
-    repeated: AtomicU64,
-    bytes: AtomicU64,
-    received: AtomicU64,
-    listed: AtomicU64,
-    list_ended: AtomicBool,
-}
 
 impl Session {
     /// Opens the directory, which is made if it is not there, and the list.
@@ -388,18 +306,7 @@ impl Session {
         if let Some(act) = self.on_tally.get() {
             act(self);
         }
-        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let counts = &self.counts;
-        Tally {
-            complete: load(&counts.complete),
-            before: load(&counts.before),
-            failed: load(&counts.failed),
-            repeated: load(&counts.repeated),
-            bytes: load(&counts.bytes),
-            received: load(&counts.received),
-            listed: load(&counts.listed),
-            list_ended: counts.list_ended.load(Ordering::Relaxed),
-        }
+        self.counts.tally()
     }
 
     /// Stops the run: nothing more begins, and what runs is left as it is.
@@ -480,10 +387,6 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Session").field(&self.store).finish()
     }
-}
-
-fn add(count: &AtomicU64, amount: u64) {
-    count.fetch_add(amount, Ordering::Relaxed);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -9,17 +9,14 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LOCATION,
-    RANGE, USER_AGENT,
-};
+use http::header::{HeaderValue, LOCATION};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::answer::{Agreement, ContentRange, Head, Validator};
+use crate::body::{Body, Take};
 use crate::list::Entry;
+use crate::request::Request;
 use crate::{Key, Options, Sha, Trouble};
 
 /// An attempt that brings a file so much further gives a spent retry back: a
@@ -68,15 +65,6 @@ pub struct Part {
     pub validator: Validator,
 }
 
-/// A `GET` to send.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Where to: without credentials and fragment.
-    pub url: Url,
-    /// All headers but `Host` and those of the connection.
-    pub headers: HeaderMap,
-}
-
 /// What a head means.
 #[derive(Debug, PartialEq)]
 pub enum Answer {
@@ -84,30 +72,6 @@ pub enum Answer {
     Body(Body),
     /// The body is of no use.
     Next(Next),
-}
-
-/// A body that is being received.
-#[derive(Debug, PartialEq)]
-pub struct Body {
-    /// Where in the file its first byte belongs. What is on the disk from there
-    /// on is to be dropped.
-    pub offset: u64,
-    /// Where the next byte belongs.
-    position: u64,
-    /// Where it ends, if that was announced.
-    end: Option<u64>,
-    /// When the window began over which the rate is judged, and its bytes.
-    window: (Instant, u64),
-}
-
-/// What to do with a piece of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Take {
-    /// All of it belongs into the file, and more follows.
-    All,
-    /// So many bytes belong into the file, and that was the last of it: the
-    /// connection sends more than it said, and is not to be used again.
-    Last(usize),
 }
 
 /// How it goes on with a file.
@@ -184,46 +148,10 @@ impl Transfer {
 
     /// What to ask for next.
     pub fn request(&self, options: &Options) -> Request {
-        let mut headers = HeaderMap::new();
-        let mut set = |name: HeaderName, value: &str| {
-            // Everything here was checked when it came in; a value that is no
-            // header's is left out rather than sent in pieces.
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
-            }
-        };
-        set(ACCEPT, "*/*");
-        // A compressed answer has other bytes, other ranges, another digest.
-        set(ACCEPT_ENCODING, "identity");
-        set(USER_AGENT, &options.user_agent);
-        // What is meant for the listed host is for no other.
-        if same_origin(&self.url, &self.target) {
-            if let Some(credentials) = basic(&self.url) {
-                set(AUTHORIZATION, &credentials);
-            }
-            for (name, value) in &options.headers {
-                if let Ok(name) = name.parse() {
-                    set(name, value);
-                }
-            }
-        }
-        // Last: where the bytes belong is not for anybody's own headers to say.
-        headers.remove(RANGE);
-        headers.remove(IF_RANGE);
-        if let Some(condition) = self.condition() {
-            headers.insert(
-                RANGE,
-                format!("bytes={}-", self.part.bytes)
-                    .parse()
-                    .expect("digits"),
-            );
-            headers.insert(IF_RANGE, condition);
-        }
-        let mut url = self.target.clone();
-        // These fail for URLs without a host, which the list refuses.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        Request { url, headers }
+        let rest = self
+            .condition()
+            .map(|condition| (self.part.bytes, condition));
+        Request::new(&self.target, &self.url, rest, options)
     }
 
     /// What the head of the answer means.
@@ -381,47 +309,23 @@ impl Transfer {
         options: &Options,
         now: Instant,
     ) -> Result<Take, Trouble> {
-        let room = body.end.map_or(u64::MAX, |end| end - body.position);
-        let taken = room.min(bytes as u64);
-        body.position = body.position.saturating_add(taken);
-        if taken < bytes as u64 {
-            return Ok(Take::Last(taken as usize));
-        }
-        if let Some(most) = options.max_size.filter(|most| body.position > *most) {
-            return Err(Trouble::TooLarge(most));
-        }
-        let (began, so_far) = body.window;
-        let so_far = so_far.saturating_add(taken);
-        body.window.1 = so_far;
-        let passed = now.saturating_duration_since(began);
-        if passed >= options.min_rate_window.max(Duration::from_secs(1)) {
-            body.window = (now, 0);
-            let least = u128::from(options.min_rate) * passed.as_millis() / 1000;
-            // What we held back ourselves is not the server's slowness.
-            if u128::from(so_far) < least && options.rate.is_none() {
-                return Err(Trouble::TooSlow {
-                    bytes: so_far,
-                    seconds: passed.as_secs(),
-                });
-            }
-        }
-        Ok(Take::All)
+        body.received(bytes, options, now)
     }
 
     /// The body has ended as HTTP ends one. If that is not the end of the file,
     /// what was received is to be written, and told to [`written`](Self::written),
     /// as after a failure: only what that was told of counts as being there.
     pub fn ended(&mut self, body: &Body, options: &Options) -> Next {
-        self.progress(body.position);
+        let got = body.position();
+        self.progress(got);
         let announced = match (body.end, self.part.total) {
             (Some(end), total) => total.map_or(end, |total| total.max(end)),
-            (None, _) => body.position,
+            (None, _) => got,
         };
-        if body.position == announced {
+        if got == announced {
             self.part.total = Some(announced);
             return Next::Complete;
         }
-        let got = body.position;
         self.failed(Trouble::Short { got, announced }, options)
     }
 
@@ -489,22 +393,6 @@ impl Transfer {
     }
 }
 
-impl Body {
-    fn new(offset: u64, end: Option<u64>, now: Instant) -> Self {
-        Self {
-            offset,
-            position: offset,
-            end,
-            window: (now, 0),
-        }
-    }
-
-    /// Where in the file the next byte belongs.
-    pub fn position(&self) -> u64 {
-        self.position
-    }
-}
-
 /// Refuses a body that is not the file's own bytes.
 fn check_encoding(head: &Head) -> Result<(), Next> {
     match head.encoding() {
@@ -523,22 +411,4 @@ fn check_size(bytes: Option<u64>, options: &Options) -> Result<(), Next> {
         }
         _ => Ok(()),
     }
-}
-
-fn same_origin(one: &Url, other: &Url) -> bool {
-    one.scheme() == other.scheme()
-        && one.host_str() == other.host_str()
-        && one.port_or_known_default() == other.port_or_known_default()
-}
-
-/// The credentials of a URL, as `Authorization` sends them.
-fn basic(url: &Url) -> Option<String> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let decode = |text: &str| crate::name::percent_decode(text);
-    let mut pair = decode(url.username());
-    pair.push(b':');
-    pair.extend(decode(url.password().unwrap_or_default()));
-    Some(format!("Basic {}", STANDARD.encode(pair)))
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::plan::MODELS;
-use crate::workspace;
+use lab::workspace;
+use suite::models::MODELS;
 
 /// A package that makes a runtime, and who may have it.
 struct Rule {
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn this_workspace_is_isolated() {
-        assert_eq!(check(&workspace::root()), Ok(()));
+        assert_eq!(check(&workspace::root().expect("a checkout")), Ok(()));
     }
 
     #[test]

@@ -7,10 +7,9 @@
 use std::fs;
 use std::path::Path;
 
+use lab::workspace;
 use suite::Workload;
-
-use crate::plan::MODELS;
-use crate::workspace;
+use suite::models::MODELS;
 
 /// What stands at the top, beside what git ignores.
 const TOP: &[&str] = &[
@@ -46,16 +45,22 @@ const EXTRA: &[(&str, &[&str])] = &[
     // What surf sends with, in place of its own.
     ("src/back_end.rs", &["async-std"]),
     // What the operating system gives the other models for nothing.
-    ("src/attempts.rs", &["process"]),
-    ("src/child.rs", &["process"]),
-    ("src/children.rs", &["process"]),
-    ("src/credits.rs", &["process"]),
-    ("src/futex.rs", &["process"]),
-    ("src/lock.rs", &["process"]),
-    ("src/meters.rs", &["process"]),
-    ("src/shared.rs", &["process"]),
-    ("src/shares.rs", &["process"]),
-    ("src/shelf.rs", &["process"]),
+    ("src/download_child.rs", &["process"]),
+    ("src/download_progress.rs", &["process"]),
+    ("src/pool/child.rs", &["process"]),
+    ("src/pool/children.rs", &["process"]),
+    ("src/pool/chunks.rs", &["process"]),
+    ("src/pool/context.rs", &["process"]),
+    ("src/pool/fd_passing.rs", &["process"]),
+    ("src/pool/limits.rs", &["process"]),
+    ("src/pool/mailbox.rs", &["process"]),
+    ("src/pool/mod.rs", &["process"]),
+    ("src/pool/protocol.rs", &["process"]),
+    ("src/shm/futex.rs", &["process"]),
+    ("src/shm/lock.rs", &["process"]),
+    ("src/shm/mod.rs", &["process"]),
+    ("src/shm/progress.rs", &["process"]),
+    ("src/shm/semaphore.rs", &["process"]),
     ("src/worker.rs", &["process"]),
     ("tests/deaths.rs", &["process"]),
 ];
@@ -159,6 +164,6 @@ mod tests {
 
     #[test]
     fn this_workspace_is_symmetric() {
-        assert_eq!(check(&workspace::root()), Ok(()));
+        assert_eq!(check(&workspace::root().expect("a checkout")), Ok(()));
     }
 }

@@ -5,11 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use lab::workspace;
+use report::highlight::RustCode;
+use results::{OfModel, Size};
 use suite::Workload;
-
-use super::{OfModel, Size};
-use crate::rust_code::RustCode;
-use crate::workspace;
 
 /// The sizes of `models`, as they are at `root`; nothing of how they build.
 ///
@@ -119,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_models_of_this_workspace_have_a_size() {
-        let root = workspace::root();
+        let root = workspace::root().expect("a checkout");
         let names = ["serial", "process", "tokio"].map(str::to_owned);
         let models = models(&root, &names).expect("they can be read");
         let [serial, process, tokio] = &models[..] else {

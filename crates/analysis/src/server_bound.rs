@@ -1,0 +1,189 @@
+//! Whether it was the origin that set a job's time, and not the model.
+//!
+//! By either of two signs. The job took no more than a tenth longer than the
+//! origin alone takes for the same requests over as many connections: so little is
+//! left for models to differ in. (If some model is faster than bare sockets were
+//! seen to be, as it keeps its connections, what that one takes counts.) Or the
+//! origin kept four fifths of its cores busy: then it went as fast as it could,
+//! whoever asked.
+
+use std::time::Duration;
+
+use results::ServerBound;
+use serde_json::Value;
+use suite::Job;
+
+use crate::statistics::median;
+
+/// Within so much of the origin's own time, the origin set it.
+const NEAR: f64 = 1.10;
+
+/// With so much of its cores busy, the origin could not go faster.
+const BUSY: f64 = 0.80;
+
+/// If what the job asks of the origin accounts for so much of the origin's own
+/// time, it was asked to be slow.
+const ASKED_FOR: f64 = 0.50;
+
+/// How fast the origin can be for a job.
+#[derive(Debug, Clone, Copy)]
+pub struct OriginAlone {
+    /// What it takes to answer bare sockets.
+    pub ceiling: Option<Duration>,
+    /// The least that it was seen to take for anybody, in nanoseconds.
+    pub floor_ns: Option<f64>,
+}
+
+impl OriginAlone {
+    /// From what bare sockets took, and the medians of all models in nanoseconds.
+    pub fn new(ceiling: Option<Duration>, medians: impl Iterator<Item = f64>) -> Self {
+        let bare = ceiling.map(|ceiling| ceiling.as_nanos() as f64);
+        Self {
+            ceiling,
+            floor_ns: bare.map(|bare| medians.fold(bare, f64::min)),
+        }
+    }
+}
+
+/// What was seen of a job and of the origin meanwhile.
+#[derive(Debug)]
+pub struct Seen {
+    /// The median time of the job, in nanoseconds.
+    pub job_ns: f64,
+    /// See [`OriginAlone::floor_ns`].
+    pub floor_ns: Option<f64>,
+    /// The part of its cores that the origin kept busy.
+    pub busy: Option<f64>,
+}
+
+/// What of the origin set the job's time, if it did. `outcome` tells how many
+/// bytes went over its link.
+pub fn server_bound(job: &Job, outcome: Option<&Value>, seen: &Seen) -> Option<ServerBound> {
+    if seen.busy.is_some_and(|busy| busy >= BUSY) {
+        return Some(ServerBound::Speed);
+    }
+    let floor_ns = seen.floor_ns?;
+    if seen.job_ns > floor_ns * NEAR {
+        return None;
+    }
+    let bytes = outcome.and_then(|outcome| outcome.get("bytes")?.as_u64());
+    let (bound, asked_for) = asked_for(job, bytes.unwrap_or(0))?;
+    Some(match asked_for.as_nanos() as f64 >= floor_ns * ASKED_FOR {
+        true => bound,
+        false => ServerBound::Speed,
+    })
+}
+
+/// The least that a job can take because of what it asks of the origin: so many
+/// `bytes` over its link, or its delays, as many at once as the job allows. None
+/// if it asks no origin of ours.
+fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
+    match job {
+        Job::Fetch(job) if job.urls.is_empty() => Some((ServerBound::Delay, job.slowest())),
+        Job::Download(job) if job.urls.is_none() => {
+            let turns = job.images.div_ceil(job.limit.max(1) as u64);
+            let delay = Duration::from_millis(turns.saturating_mul(job.delay_ms));
+            let seconds = match job.mbit_per_s {
+                0 => 0.0,
+                rate => bytes as f64 * 8e-6 / rate as f64,
+            };
+            let link = Duration::from_secs_f64(seconds);
+            Some(match link >= delay {
+                true => (ServerBound::Link, link),
+                false => (ServerBound::Delay, delay),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The part of its `cores` that the origin kept busy while jobs ran: the median.
+/// `runs` are what each took and the origin's processor time for it, both in
+/// nanoseconds.
+pub fn busy(runs: impl Iterator<Item = (u64, u64)>, cores: usize) -> Option<f64> {
+    let part = |(elapsed_ns, cpu_ns)| cpu_ns as f64 / (elapsed_ns as f64 * cores as f64);
+    let parts: Vec<f64> = runs.map(part).collect();
+    median(&parts).filter(|part| part.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use suite::{Preset, Workload};
+
+    use super::*;
+
+    fn download(settings: &[(&str, &str)]) -> Job {
+        let mut job = Workload::Download.job(Preset::Heavy);
+        for (key, value) in settings {
+            job.set(key, value).expect("a setting");
+        }
+        job
+    }
+
+    fn seen(job_ms: f64, floor_ms: u64) -> Seen {
+        Seen {
+            job_ns: job_ms * 1e6,
+            floor_ns: Some(floor_ms as f64 * 1e6),
+            busy: None,
+        }
+    }
+
+    #[test]
+    fn within_a_tenth_of_the_origins_own_time_it_set_it() {
+        let job = download(&[]);
+        assert_eq!(
+            server_bound(&job, None, &seen(10.9, 10)),
+            Some(ServerBound::Speed)
+        );
+        assert_eq!(server_bound(&job, None, &seen(11.1, 10)), None);
+        let alone = Seen {
+            floor_ns: None,
+            ..seen(1.0, 1)
+        };
+        assert_eq!(server_bound(&job, None, &alone), None);
+    }
+
+    #[test]
+    fn the_floor_is_the_fastest_that_was_seen() {
+        let floor = |ceiling_ms: Option<u64>, models: &[f64]| {
+            let ceiling = ceiling_ms.map(Duration::from_millis);
+            OriginAlone::new(ceiling, models.iter().copied()).floor_ns
+        };
+        assert_eq!(floor(Some(10), &[11e6, 12e6]), Some(10e6));
+        assert_eq!(floor(Some(10), &[11e6, 9e6]), Some(9e6));
+        assert_eq!(floor(Some(10), &[]), Some(10e6));
+        assert_eq!(floor(None, &[9e6]), None);
+    }
+
+    #[test]
+    fn an_origin_that_has_its_hands_full_sets_the_time() {
+        let full = |busy| Seen {
+            busy: Some(busy),
+            ..seen(30.0, 10)
+        };
+        assert_eq!(
+            server_bound(&download(&[]), None, &full(0.8)),
+            Some(ServerBound::Speed)
+        );
+        assert_eq!(server_bound(&download(&[]), None, &full(0.79)), None);
+    }
+
+    #[test]
+    fn what_the_job_asks_for_is_told_from_what_cannot_be_helped() {
+        // 100 Mbit in all: a second over this link.
+        let outcome = json!({ "bytes": 12_500_000 });
+        let shaped = download(&[("mbit_per_s", "100"), ("delay_ms", "1")]);
+        let bound = |job, ms| server_bound(job, Some(&outcome), &seen(ms as f64, ms));
+        assert_eq!(bound(&shaped, 1_020), Some(ServerBound::Link));
+        // A thousand at 20 at once wait fifty times.
+        let delayed = download(&[("delay_ms", "20")]);
+        assert_eq!(bound(&delayed, 1_050), Some(ServerBound::Delay));
+        // Asked for, and not what took so long.
+        assert_eq!(bound(&delayed, 3_000), Some(ServerBound::Speed));
+        let fetch = Workload::Fetch.job(Preset::Article);
+        assert_eq!(bound(&fetch, 301), Some(ServerBound::Delay));
+        let primes = Workload::Primes.job(Preset::Heavy);
+        assert_eq!(bound(&primes, 1), None);
+    }
+}

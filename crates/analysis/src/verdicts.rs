@@ -1,0 +1,110 @@
+//! Who is faster than whom at a job, and who cannot be told apart.
+
+use results::{Cell, JobVerdicts, Judged, MIN_ROUNDS, Pair};
+
+use crate::bootstrap::Rounds;
+use crate::statistics::{median, rounds_agree};
+use crate::{Rules, bootstrap, holm};
+
+/// Judges `pairs` of `cells`, by their indices, together. `None` where nobody
+/// has a time.
+pub fn job_verdicts(cells: &[Cell], pairs: &[(usize, usize)], rules: Rules) -> Option<JobVerdicts> {
+    let first = cells.first()?;
+    let timed = timed(cells);
+    let drifting = timed.iter().filter(|(_, rounds)| drifts(rounds));
+    Some(JobVerdicts {
+        workload: first.workload.clone(),
+        preset: first.preset.clone(),
+        label: first.label.clone(),
+        rounds: timed.first().map(|(_, rounds)| rounds.len())?,
+        pairs: judged_pairs(cells, pairs, rules),
+        drifting: drifting.map(|&(at, _)| cells[at].model.clone()).collect(),
+    })
+}
+
+/// Every model's cell against each one after it. A contestant from outside is
+/// none of them: its time is another one, with its start.
+pub fn all_pairs(cells: &[Cell]) -> Vec<(usize, usize)> {
+    let models = || (0..cells.len()).filter(|&at| cells[at].command.is_none());
+    let after = |one| {
+        let others = models().filter(move |&other| other > one);
+        others.map(move |other| (one, other))
+    };
+    models().flat_map(after).collect()
+}
+
+/// Judges `pairs` of `cells`, by their indices, together, as far as both have a
+/// time; none where there were too few rounds.
+pub fn judged_pairs(cells: &[Cell], pairs: &[(usize, usize)], rules: Rules) -> Vec<Pair> {
+    let timed = timed(cells);
+    if timed.iter().any(|(_, rounds)| rounds.len() < MIN_ROUNDS) {
+        return Vec::new();
+    }
+    let place = |cell: usize| timed.iter().position(|&(at, _)| at == cell);
+    let pairs = pairs.iter();
+    let pairs: Vec<_> = pairs
+        .filter_map(|&(one, other)| place(one).zip(place(other)))
+        .collect();
+    let rounds: Vec<_> = timed.iter().map(|(_, rounds)| rounds.clone()).collect();
+    let estimates = bootstrap::paired(&rounds, &pairs, rules.seed);
+    let judged = holm::judge(&estimates, rules.least);
+    let model = |place: usize| cells[timed[place].0].model.clone();
+    let pair = |(judged, &(one, other)): (Judged, &(usize, usize))| Pair {
+        model: model(one),
+        other: model(other),
+        judged,
+    };
+    judged.into_iter().zip(&pairs).map(pair).collect()
+}
+
+/// The rounds of those cells that have a time, as far as all of them got: who
+/// ends a comparison ends it in the middle of a round.
+fn timed(cells: &[Cell]) -> Vec<(usize, Rounds<'_>)> {
+    let cells = cells.iter().enumerate();
+    let mut timed: Vec<_> = cells
+        .filter_map(|(at, cell)| Some((at, bootstrap::rounds(cell.time.as_ref()?)?)))
+        .collect();
+    let common = timed.iter().map(|(_, rounds)| rounds.len()).min();
+    for (_, rounds) in &mut timed {
+        rounds.truncate(common.unwrap_or(0));
+    }
+    timed
+}
+
+/// A test that calls rounds different which are not, does so this often.
+const CHANCE: f64 = 0.01;
+
+/// The slowest round's median by the fastest one's, less one, from which on
+/// rounds disagree. Any two processes differ by a little, which no more samples
+/// within them would hide.
+const APART: f64 = 0.1;
+
+/// Whether rounds disagree: by more than their samples' spread allows, and by
+/// enough to matter.
+fn drifts(rounds: &Rounds) -> bool {
+    let medians = rounds.iter().filter_map(|round| median(round));
+    let slowest = medians.clone().fold(0.0, f64::max);
+    let fastest = medians.fold(f64::INFINITY, f64::min);
+    let apart = slowest / fastest - 1.0 > APART;
+    apart && rounds_agree(rounds).is_some_and(|chance| chance < CHANCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_that_disagree_drift() {
+        let round = |median: f64| [median * 0.999, median, median * 1.001];
+        let drift = |medians: [f64; 5]| {
+            let rounds = medians.map(round);
+            drifts(&rounds.iter().map(|round| &round[..]).collect())
+        };
+        assert!(drift([1.0, 1.3, 0.9, 1.2, 1.1]));
+        // Surely not the same, and near enough.
+        assert!(!drift([1.0, 1.01, 0.99, 1.02, 1.03]));
+        // Far apart, as its samples are.
+        let wide = [[1.0, 1.2, 1.5], [1.1, 1.35, 1.4], [1.05, 1.3, 1.6]];
+        assert!(!drifts(&wide.iter().map(|round| &round[..]).collect()));
+    }
+}

@@ -1,0 +1,75 @@
+//! How much time a comparison has, and what it is spent on.
+
+use std::time::Duration;
+
+use lab::executor::BenchTimes;
+use suite::Preset;
+
+/// How much time there is, and what it is spent on.
+#[derive(Debug, Clone, Copy)]
+pub struct Mode {
+    /// Its name in the results.
+    pub name: &'static str,
+    /// All the time after the build.
+    pub budget: Duration,
+    /// Which presets are compared.
+    pub presets: &'static [Preset],
+    /// Whether jobs are made smaller until they fit.
+    pub scale: bool,
+    /// Rounds that every group gets.
+    pub least_rounds: u32,
+    /// Rounds after which more would not tell more.
+    pub most_rounds: u32,
+    /// What one bench process spends on its ten samples, or more if ten jobs
+    /// take more.
+    pub sampling: Duration,
+    /// What one bench process spends on warming up, or one job.
+    pub warm_up: Duration,
+    /// Runs in which memory is looked at, up to one a round.
+    pub memory_runs: u32,
+}
+
+impl Mode {
+    /// One preset, five rounds, in two minutes.
+    pub const QUICK: Mode = Mode {
+        name: "quick",
+        budget: Duration::from_secs(120),
+        presets: &[Preset::Heavy],
+        scale: true,
+        least_rounds: 5,
+        most_rounds: 5,
+        sampling: Duration::from_millis(50),
+        warm_up: Duration::from_millis(5),
+        memory_runs: 1,
+    };
+
+    /// Everything, unscaled, in a quarter of an hour.
+    pub const DEFAULT: Mode = Mode {
+        name: "default",
+        budget: Duration::from_secs(15 * 60),
+        presets: &Preset::ALL,
+        scale: false,
+        least_rounds: 1,
+        most_rounds: 10,
+        sampling: Duration::from_millis(100),
+        warm_up: Duration::from_millis(20),
+        memory_runs: 3,
+    };
+
+    /// The same with more rounds: in an hour, with the timing of builds before it.
+    pub const THOROUGH: Mode = Mode {
+        name: "thorough",
+        budget: Duration::from_secs(50 * 60),
+        most_rounds: 30,
+        memory_runs: 5,
+        ..Mode::DEFAULT
+    };
+
+    /// How long a bench process takes.
+    pub(crate) fn bench_times(&self) -> BenchTimes {
+        BenchTimes {
+            warm_up: self.warm_up,
+            sampling: self.sampling,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What is to be compared: groups, each one job that every model does.
+
+use std::collections::BTreeMap;
+
+use lab::case::{Case, PerModel};
+use runner::inputs;
+use suite::{Invalid, Job, Preset, Setting, Workload, files, thumbnails};
+
+use crate::settings::of_workload;
+
+/// The article's own setting of its download: 10 threads, 4 processes, and all
+/// of its 100 images at once as tasks. Whoever does one after the other has one.
+const ARTICLE_LIMITS: PerModel = PerModel {
+    name: "own-limits",
+    key: "limit",
+    values: &[
+        ("serial", "1"),
+        ("thread", "10"),
+        ("process", "4"),
+        ("tokio", "100"),
+        ("async-std", "100"),
+        ("smol", "100"),
+    ],
+};
+
+/// The article's download, each model with the limit that it has there; none if
+/// `groups` have no such job, or one whose limit was chosen.
+pub fn article_limits(groups: &[Case], settings: &[Setting]) -> Option<Case> {
+    let chosen = |set: &Setting| set.workload == Workload::Download && set.key == "limit";
+    let article =
+        |group: &&Case| group.workload == Workload::Download && group.preset == Preset::Article;
+    let group = groups.iter().find(article)?;
+    (!settings.iter().any(chosen)).then(|| Case {
+        own: Some(&ARTICLE_LIMITS),
+        ..group.clone()
+    })
+}
+
+/// A job with a preset's numbers, changed as `settings` say.
+///
+/// # Errors
+///
+/// When that makes no sense.
+pub fn job(
+    workload: Workload,
+    preset: Preset,
+    settings: &BTreeMap<&str, &str>,
+) -> Result<Job, Invalid> {
+    let mut full = workload.job(preset);
+    for (key, value) in settings {
+        full.set(key, value)?;
+    }
+    full.validate()?;
+    if let Job::Download(job) = &full
+        && let Some(list) = job.urls.as_ref().filter(|list| !list.is_file())
+    {
+        let allowed = "has to be a file with a URL on each line";
+        return Err(Invalid::new("download.urls", list.display(), allowed));
+    }
+    if let Job::Files(files::Job { dir, .. }) | Job::Thumbnails(thumbnails::Job { dir, .. }) = &full
+        && let Some(dir) = dir.as_ref().filter(|dir| !dir.is_dir())
+    {
+        let key = format!("{workload}.dir");
+        return Err(Invalid::new(key, dir.display(), "has to be a directory"));
+    }
+    Ok(full)
+}
+
+/// The groups of a comparison, workload by workload; all workloads if none is
+/// named.
+///
+/// # Errors
+///
+/// When a setting makes no sense.
+pub fn cases(
+    workloads: &[Workload],
+    presets: &[Preset],
+    settings: &[Setting],
+) -> Result<Vec<Case>, Invalid> {
+    let selected = |workload: &Workload| workloads.is_empty() || workloads.contains(workload);
+    let mut groups = Vec::new();
+    for &workload in Workload::ALL.iter().filter(|workload| selected(workload)) {
+        let settings = of_workload(settings, workload);
+        for &preset in presets {
+            let full = job(workload, preset, &settings)?;
+            let group = |variant, full| Case {
+                workload,
+                preset,
+                variant,
+                own: None,
+                point: None,
+                cores: None,
+                full,
+                whole: false,
+                divisor: 1,
+            };
+            groups.push(group(None, full.clone()));
+            for variant in workload.variants() {
+                let (key, value) = variant.set;
+                // Whoever sets what the variant sets has chosen.
+                if !settings.contains_key(key) {
+                    let mut full = full.clone();
+                    full.set(key, value)?;
+                    groups.push(group(Some(variant), full));
+                }
+            }
+        }
+    }
+    Ok(groups)
+}
+
+/// An image of the origin's mixed set, on average, in bytes.
+const MIXED_IMAGE: u64 = 125_000;
+
+/// The bytes of the largest download, twice: it is written again before the one
+/// before is gone. And those of all files that are made for jobs.
+pub fn room_needed(groups: &[Case]) -> u64 {
+    let bytes = |group: &Case| match &group.full {
+        Job::Download(job) if job.image_bytes > 0 => job.images.saturating_mul(job.image_bytes),
+        Job::Download(job) => job.images.saturating_mul(MIXED_IMAGE),
+        _ => 0,
+    };
+    let largest = groups.iter().map(bytes).max().unwrap_or(0);
+    let inputs = inputs_needed(groups);
+    let inputs = inputs.iter().map(|group| inputs::room(&group.full));
+    largest.saturating_mul(2).saturating_add(inputs.sum())
+}
+
+/// The groups whose files have to be made, the largest of each workload: those of
+/// the others are among them.
+pub fn inputs_needed(groups: &[Case]) -> Vec<&Case> {
+    let size = |group: &Case| inputs::to_make(&group.full);
+    let mut largest: Vec<&Case> = Vec::new();
+    for group in groups.iter().filter(|group| size(group) > 0) {
+        let mut known = largest.iter_mut();
+        match known.find(|known| known.workload == group.workload) {
+            Some(known) if size(known) >= size(group) => {}
+            Some(known) => *known = group,
+            None => largest.push(group),
+        }
+    }
+    largest
+}
+
+#[cfg(test)]
+mod tests {
+    use suite::models::MODELS;
+
+    use super::*;
+    use crate::settings::{refuse_idle, setting};
+
+    fn settings(texts: &[&str]) -> Vec<Setting> {
+        let settings = texts.iter().map(|text| setting(text).expect("a setting"));
+        settings.collect()
+    }
+
+    #[test]
+    fn every_workload_has_its_groups() {
+        let all = cases(&[], &Preset::ALL, &[]).expect("presets make sense");
+        for &workload in Workload::ALL {
+            let labels: Vec<_> = all
+                .iter()
+                .filter(|group| group.workload == workload)
+                .map(Case::label)
+                .collect();
+            assert_eq!(labels.len(), 2 * (1 + workload.variants().len()));
+            assert_eq!(labels[0], "article");
+        }
+    }
+
+    #[test]
+    fn settings_reach_the_job_and_the_runner() {
+        let set = settings(&["fetch.delays_ms=1,2", "counter.guard=atomic"]);
+        let all = cases(&[], &[Preset::Heavy], &set).expect("they make sense");
+        let of = |workload| all.iter().filter(move |group| group.workload == workload);
+        let fetch = of(Workload::Fetch).next().expect("fetch");
+        assert_eq!(fetch.settings(), ["delays_ms=1,2"]);
+        // The guard was chosen, so there is no second one beside it.
+        assert_eq!(of(Workload::Counter).count(), 1);
+        let primes = of(Workload::Primes).next().expect("primes");
+        assert!(primes.settings().is_empty());
+    }
+
+    #[test]
+    fn a_scaled_job_is_what_the_runner_is_told() {
+        let set = settings(&["counter.increments=100"]);
+        let all = cases(&[Workload::Counter], &[Preset::Heavy], &set).expect("they make sense");
+        let racy = Case {
+            divisor: 4,
+            ..all[1].clone()
+        };
+        assert_eq!(racy.label(), "heavy-racy");
+        assert_eq!(racy.settings(), ["increments=25", "guard=racy"]);
+    }
+
+    #[test]
+    fn each_model_has_the_articles_limit() {
+        let all = cases(&[Workload::Download], &Preset::ALL, &[]).expect("they make sense");
+        let own = article_limits(&all, &[]).expect("it is compared");
+        assert_eq!(own.label(), "article-own-limits");
+        for (model, limit) in MODELS.iter().zip([1, 10, 4, 100, 100, 100]) {
+            assert_eq!(own.of(model).job().to_json()["limit"], limit, "{model}");
+        }
+        assert_eq!(own.of("thread").settings(), ["limit=10"]);
+        let chosen = settings(&["download.limit=3"]);
+        assert!(article_limits(&all, &chosen).is_none());
+        assert!(article_limits(&[], &[]).is_none());
+    }
+
+    #[test]
+    fn files_are_made_once_for_the_largest_job() {
+        let all = cases(&[], &Preset::ALL, &[]).expect("presets make sense");
+        let titles = inputs_needed(&all).into_iter().map(Case::title);
+        let titles: Vec<_> = titles.collect();
+        assert_eq!(titles, ["files heavy", "thumbnails heavy"]);
+        let own = settings(&["files.dir=/", "thumbnails.dir=/"]);
+        let all = cases(&[Workload::Files, Workload::Thumbnails], &Preset::ALL, &own);
+        let all = all.expect("there is such a directory");
+        assert!(inputs_needed(&all).is_empty() && room_needed(&all) == 0);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (text, says) in [
+            ("workers=1", "workload.key=value"),
+            ("counter.workers", "workload.key=value"),
+            ("contour.workers=1", "counter"),
+            ("counter.wrkers=1", "workers, increments, guard"),
+            ("counter.guard=luck", "lock"),
+            ("download.into=/tmp", "of its own"),
+            ("ping-pong.units=many", "whole number"),
+        ] {
+            let refused = setting(text).expect_err(text).to_string();
+            assert!(refused.contains(says), "{refused}");
+        }
+        let set = settings(&["counter.workers=0"]);
+        let refused = cases(&[], &[Preset::Heavy], &set).expect_err("0 workers");
+        assert!(refused.to_string().contains("from 1"), "{refused}");
+        let nowhere = settings(&["files.dir=/no/such"]);
+        let refused = cases(&[], &[Preset::Heavy], &nowhere).expect_err("no directory");
+        assert!(refused.to_string().contains("/no/such: has"), "{refused}");
+        let refused = refuse_idle(&set, &[Workload::Primes]).expect_err("no counter");
+        assert!(refused.to_string().contains("only primes"), "{refused}");
+    }
+}

@@ -1,0 +1,41 @@
+//! What `--set workload.key=value` says.
+
+use std::collections::BTreeMap;
+
+use suite::{Invalid, Setting, Workload};
+
+/// One setting of a comparison. Where downloads go is no setting of it.
+///
+/// # Errors
+///
+/// When there is no such key, or it does not take that value.
+pub fn setting(text: &str) -> Result<Setting, Invalid> {
+    let setting: Setting = text.parse()?;
+    if setting.workload == Workload::Download && setting.key == "into" {
+        return Err(setting.refuse("every run gets an empty directory of its own"));
+    }
+    Ok(setting)
+}
+
+/// Refuses a setting for a workload that is not compared: it would do nothing.
+///
+/// # Errors
+///
+/// When there is one.
+pub fn refuse_idle(settings: &[Setting], workloads: &[Workload]) -> Result<(), Invalid> {
+    let idle = |set: &&Setting| !workloads.contains(&set.workload);
+    let Some(setting) = settings.iter().find(idle) else {
+        return Ok(());
+    };
+    let all: Vec<_> = workloads.iter().map(|workload| workload.name()).collect();
+    Err(setting.refuse(format!("only {} is compared", all.join(", "))))
+}
+
+/// A workload's keys and values, of all settings.
+pub fn of_workload(settings: &[Setting], workload: Workload) -> BTreeMap<&str, &str> {
+    settings
+        .iter()
+        .filter(|set| set.workload == workload)
+        .map(|set| (&*set.key, &*set.value))
+        .collect()
+}

@@ -1,0 +1,74 @@
+//! Lists, and who else is there: fault 25.
+
+use nix::sys::signal::Signal::SIGINT;
+
+use crate::case::{
+    Case, Do,
+    Expect::{Asked, NotBegun, Says, Within},
+    Plant, RIGHT, When, case, exits, is_interrupted,
+};
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case(
+            25,
+            "two-instances",
+            "the second one ends at once, and says who is there",
+        )
+        .list("{stall-headers}/a.bin")
+        .run(
+            is_interrupted()
+                .meanwhile(
+                    When::Asked(1),
+                    Do::Beside(Box::new(
+                        exits(1)
+                            .and(NotBegun)
+                            .and(Asked(0))
+                            .and(Says("process "))
+                            .and(Within(2.0)),
+                    )),
+                )
+                .meanwhile(When::Now, Do::SignalAll(SIGINT)),
+        ),
+        case(25, "messy-list", "understood, and fetched once")
+            .list(
+                "\u{feff}# a list\r\n\r\n  {right}/a.bin \r\n{right}/a.bin\n\t\n{right}/a.bin#top\n\
+                 {right}/b\tb.bin\n   # more\n{right}/c.bin",
+            )
+            .run(
+                exits(0)
+                    .files(&["a.bin", "b.bin", "c.bin"], RIGHT)
+                    .and(Asked(3)),
+            ),
+        case(25, "bad-lines", "numbered, and the rest goes on")
+            .list(format!(
+                "{{right}}/a.bin\nftp://h/x\nno url\nhttp://\n{{right}}/x y\n{}\n{{right}}/b.bin\n",
+                "http://h/".to_owned() + &"x".repeat(100_000)
+            ))
+            .run(
+                exits(1)
+                    .files(&["a.bin", "b.bin"], RIGHT)
+                    .and(Asked(2))
+                    .and(Says("line 2:"))
+                    .and(Says("line 3:"))
+                    .and(Says("line 4:"))
+                    .and(Says("line 5:"))
+                    .and(Says("line 6:")),
+            ),
+        case(25, "empty-list", "nothing to do is done")
+            .list("# nothing\n")
+            .run(exits(0).and(Asked(0))),
+        case(25, "list-by-stdin", "read as it comes").run(
+            exits(0)
+                .by_stdin()
+                .files(&["a.bin", "b.bin"], RIGHT)
+                .meanwhile(When::Now, Do::Say("{right}/a.bin\n"))
+                .meanwhile(When::Asked(1), Do::Say("{right}/b.bin\n"))
+                .meanwhile(When::Asked(2), Do::Close)
+                .and(Asked(2)),
+        ),
+        case(25, "list-is-missing", "an error at once")
+            .plant(Plant::Gone("../own/list"))
+            .run(exits(2)),
+    ]
+}

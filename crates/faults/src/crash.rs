@@ -1,0 +1,237 @@
+//! Downloads that are killed again and again, and lose nothing.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use lab::interrupt::Interrupt;
+use nix::sys::signal::{Signal, kill};
+use origin::{File, Run, Shape};
+
+use crate::matrix::Model;
+use crate::process::{Program, children};
+use crate::sandbox::{partial_files, sha256};
+
+/// What is downloaded: 25 MB, which take ten seconds.
+const SHAPE: Shape = Shape {
+    images: 200,
+    image_bytes: 0,
+    delay_ms: 0,
+    mbit_per_s: 20,
+};
+/// At once; but `serial` does one thing at a time.
+const LIMIT: u64 = 20;
+/// What a kill may cost for each file in flight.
+const ALLOWANCE: u64 = 64 * 1024;
+/// The time to the next kill, in milliseconds.
+const PAUSE: std::ops::Range<u64> = 150..1000;
+/// How long a download may take that nobody kills any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What came of one model's kills.
+#[derive(Debug)]
+pub struct Report {
+    /// The model.
+    pub model: String,
+    /// How often it, or a child of it, was killed.
+    pub kills: u64,
+    /// Those of them that took a child alone.
+    pub children: u64,
+    /// How many whole downloads there were.
+    pub downloads: u64,
+    /// Bytes of their files.
+    pub payload: u64,
+    /// Bytes that the origin has sent.
+    pub sent: u64,
+    /// Bytes that the kills may have cost.
+    pub allowance: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// What went wrong.
+    pub wrong: Vec<String>,
+}
+
+/// Kills each model so often, all models at once: each has a link of its own.
+pub fn run(
+    models: &[Model],
+    kills: u64,
+    seed: u64,
+    origin: &str,
+    parent: &Path,
+    interrupt: &Interrupt,
+) -> Vec<Report> {
+    let one = |number: usize, model: &Model| {
+        let began = Instant::now();
+        let mut report = Report {
+            model: model.name.clone(),
+            kills: 0,
+            children: 0,
+            downloads: 0,
+            payload: 0,
+            sent: 0,
+            allowance: 0,
+            took: Duration::ZERO,
+            wrong: Vec::new(),
+        };
+        let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
+        while report.wrong.is_empty() && (report.kills < kills || report.downloads == 0) {
+            let directory = parent.join(format!("{}-{}", model.name, report.downloads));
+            let done = download(
+                model,
+                kills,
+                &mut random,
+                origin,
+                &directory,
+                interrupt,
+                &mut report,
+            );
+            if let Err(error) = done {
+                report.wrong.push(format!("{error:#}"));
+            }
+        }
+        report.took = began.elapsed();
+        report
+    };
+    thread::scope(|scope| {
+        let one = &one;
+        let all: Vec<_> = models
+            .iter()
+            .enumerate()
+            .map(|(number, model)| scope.spawn(move || one(number, model)))
+            .collect();
+        all.into_iter().filter_map(|one| one.join().ok()).collect()
+    })
+}
+
+/// One download, killed until it is complete or has been killed often enough;
+/// then it has its peace.
+fn download(
+    model: &Model,
+    kills: u64,
+    random: &mut fastrand::Rng,
+    origin: &str,
+    directory: &Path,
+    interrupt: &Interrupt,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let run = Run::open(origin, &SHAPE)?;
+    let files = run.files()?;
+    fs::create_dir_all(directory)?;
+    let list = directory.join("list");
+    let urls: String = files.iter().map(|file| format!("{}\n", file.url)).collect();
+    fs::write(&list, urls)?;
+    let into = directory.join("files");
+    let path = model.program.as_ref().context("it does not build")?;
+    let starts = std::cell::Cell::new(0);
+    let start = || {
+        let number = starts.replace(starts.get() + 1);
+        let mut command = Command::new(path);
+        command.arg("download").arg(&list).arg("--into").arg(&into);
+        command.args(["--quiet", "--limit", &LIMIT.to_string()]);
+        let output = |what: &str| directory.join(format!("{what}-{number}"));
+        Program::start(
+            &mut command,
+            &output("stdout"),
+            &output("stderr"),
+            Stdio::null(),
+        )
+    };
+    let mut killed = Vec::new();
+    let mut program = start()?;
+    let patience = |report: &Report, random: &mut fastrand::Rng| match report.kills < kills {
+        true => Duration::from_millis(random.u64(PAUSE)),
+        false => PATIENCE,
+    };
+    while !program.wait(patience(report, random)) {
+        anyhow::ensure!(!interrupt.came(), "interrupted");
+        anyhow::ensure!(report.kills < kills, "it does not come to its end");
+        report.kills += 1;
+        let children = children(program.pid());
+        if !children.is_empty() && random.bool() {
+            let child = children[random.usize(..children.len())];
+            let _ = kill(child, Signal::SIGKILL);
+            report.children += 1;
+            report.allowance += ALLOWANCE;
+            continue;
+        }
+        let left = SHAPE.images.saturating_sub(named(&into) as u64);
+        let in_flight = match &*model.name {
+            "serial" => left.min(1),
+            _ => left.min(LIMIT),
+        };
+        report.allowance += ALLOWANCE * in_flight;
+        program.signal(Signal::SIGKILL);
+        anyhow::ensure!(program.wait(PATIENCE), "SIGKILL does not end it");
+        killed.push(std::mem::replace(&mut program, start()?));
+    }
+    let number = starts.get() - 1;
+    let end = program.end()?;
+    report.downloads += 1;
+    report.sent += run.stats()?.bytes_sent;
+    let payload: u64 = files.iter().map(|file| file.bytes).sum();
+    report.payload += payload;
+    if end.exit != 0 {
+        let stderr = fs::read_to_string(directory.join(format!("stderr-{number}")));
+        let stderr = stderr.unwrap_or_default();
+        report
+            .wrong
+            .push(format!("exit {}: {}", end.exit, stderr.trim_end()));
+    }
+    for killed in killed {
+        let left = killed.end()?.left;
+        if left > 0 {
+            report
+                .wrong
+                .push(format!("{left} processes outlived the one that was killed"));
+        }
+    }
+    if end.left > 0 {
+        report
+            .wrong
+            .push(format!("{} processes were left at the end", end.left));
+    }
+    report.wrong.extend(differences(&into, &files)?);
+    if report.sent > report.payload + report.allowance {
+        report.wrong.push(format!(
+            "the origin has sent {} bytes more than the files have, and {} are allowed",
+            report.sent - report.payload,
+            report.allowance
+        ));
+    }
+    Ok(())
+}
+
+/// How many files have their names.
+fn named(directory: &Path) -> usize {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().is_file()).count()
+}
+
+/// What is not as it should be in the directory.
+fn differences(directory: &Path, files: &[File]) -> anyhow::Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for file in files {
+        match fs::read(directory.join(&file.name)) {
+            Ok(bytes) if sha256(&bytes) == file.sha256 => {}
+            Ok(bytes) => wrong.push(format!(
+                "{} has other bytes: {} of {}",
+                file.name,
+                bytes.len(),
+                file.bytes
+            )),
+            Err(error) => wrong.push(format!("{}: {error}", file.name)),
+        }
+    }
+    let there = named(directory);
+    if there != files.len() {
+        wrong.push(format!("{there} files are there, and not {}", files.len()));
+    }
+    let parts = partial_files(directory).len();
+    if parts > 0 {
+        wrong.push(format!("{parts} partial files are left"));
+    }
+    Ok(wrong)
+}

@@ -1,0 +1,182 @@
+//! Every case, put to every model, many at a time.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lab::progress::Progress;
+
+use crate::case::Case;
+use crate::cases::FAULTS;
+use crate::run::{Bench, Failure, Verdict, trial};
+
+/// A model that takes part.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// Its program, if that could be built.
+    pub program: Option<PathBuf>,
+}
+
+/// What came of all trials.
+#[derive(Debug)]
+pub struct Matrix {
+    /// The models, as columns.
+    pub models: Vec<String>,
+    /// What each case came to, in each model.
+    pub rows: Vec<Row>,
+    /// How long it all took.
+    pub took: Duration,
+}
+
+/// What a case came to.
+#[derive(Debug)]
+pub struct Row {
+    /// The case.
+    pub case: Case,
+    /// For each model.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What the cases of one fault came to, in one model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// All that could be tried are right.
+    Pass,
+    /// None is wrong, but some could not be tried.
+    NotRun,
+    /// Some are wrong.
+    Fail,
+}
+
+/// Puts the cases to the models, `at_once` at a time: most of them wait.
+pub fn run(
+    cases: Vec<Case>,
+    models: &[Model],
+    at_once: usize,
+    bench: &Bench,
+    progress: &Progress,
+) -> Matrix {
+    let began = Instant::now();
+    let all = cases.len() * models.len();
+    let next = AtomicUsize::new(0);
+    let verdicts = Mutex::new(vec![None; all]);
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= all {
+                return;
+            }
+            // A case with all models, then the next one: the models share what
+            // else goes on.
+            let (case, model) = (
+                &cases[number / models.len()],
+                &models[number % models.len()],
+            );
+            progress.doing(&format!(
+                "{number} of {all}: {} in {}",
+                case.name, model.name
+            ));
+            let verdict = match &model.program {
+                _ if bench.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
+                None => Verdict::NotRun("it does not build".to_owned()),
+                Some(program) => trial(case, &model.name, program, bench),
+            };
+            verdicts.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(verdict);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..at_once {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let verdicts = verdicts
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    let missing = || Verdict::NotRun("it was not tried".to_owned());
+    let mut verdicts = verdicts
+        .into_iter()
+        .map(|verdict| verdict.unwrap_or_else(missing));
+    let row = |case| Row {
+        case,
+        verdicts: verdicts.by_ref().take(models.len()).collect(),
+    };
+    Matrix {
+        models: models.iter().map(|model| model.name.clone()).collect(),
+        rows: cases.into_iter().map(row).collect(),
+        took: began.elapsed(),
+    }
+}
+
+impl Matrix {
+    /// What the cases of a fault came to, in the model of a column; none if
+    /// there were no such cases.
+    pub fn mark(&self, fault: u8, column: usize) -> Option<Mark> {
+        let rows = self.rows.iter().filter(|row| row.case.fault == fault);
+        rows.map(|row| row.verdicts[column].mark()).max()
+    }
+
+    /// The numbers of those that passed, failed, and were not run.
+    pub fn counts(&self) -> [usize; 3] {
+        let verdicts = || self.rows.iter().flat_map(|row| &row.verdicts);
+        let count = |mark| verdicts().filter(|verdict| verdict.mark() == mark).count();
+        [Mark::Pass, Mark::Fail, Mark::NotRun].map(count)
+    }
+
+    /// What went wrong: each with its case and its model.
+    pub fn failures(&self) -> impl Iterator<Item = (&Case, &str, &Failure)> {
+        self.rows.iter().flat_map(|row| {
+            let columns = self.models.iter().zip(&row.verdicts);
+            columns.filter_map(|(model, verdict)| match verdict {
+                Verdict::Fail(failure) => Some((&row.case, &**model, &**failure)),
+                _ => None,
+            })
+        })
+    }
+
+    /// What could not be tried, and why: each reason once, with the first case.
+    pub fn not_run(&self) -> Vec<(&str, &str)> {
+        let mut all: Vec<(&str, &str)> = Vec::new();
+        for row in &self.rows {
+            for verdict in &row.verdicts {
+                if let Verdict::NotRun(why) = verdict
+                    && !all.iter().any(|(_, other)| other == why)
+                {
+                    all.push((row.case.name, why));
+                }
+            }
+        }
+        all
+    }
+
+    /// The numbers of the faults that have been tried.
+    pub fn faults(&self) -> Vec<&'static crate::cases::Fault> {
+        let tried = |number| self.rows.iter().any(|row| row.case.fault == number);
+        FAULTS.iter().filter(|fault| tried(fault.number)).collect()
+    }
+}
+
+impl Verdict {
+    fn mark(&self) -> Mark {
+        match self {
+            Verdict::Pass => Mark::Pass,
+            Verdict::Fail(_) => Mark::Fail,
+            Verdict::NotRun(_) => Mark::NotRun,
+        }
+    }
+}
+
+impl Mark {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Mark::Pass => "pass",
+            Mark::Fail => "FAIL",
+            Mark::NotRun => "not run",
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The servers that the cases ask.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use nix::sys::socket::{Backlog, listen};
+use origin::{FaultRequest, Origin, fault_log};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+
+/// Nobody listens to port 1.
+const CLOSED: &str = "http://127.0.0.1:1";
+
+/// Every kind of server that a case can ask for.
+#[derive(Debug)]
+pub struct Origins {
+    plain: Origin,
+    /// With a certificate that [`ca`](Self::ca) vouches for.
+    tls: Origin,
+    /// With one whose time is over.
+    expired: Origin,
+    /// With one of another host.
+    elsewhere: Origin,
+    deaf: Deaf,
+    /// Takes connections, and says nothing.
+    mute: TcpListener,
+    ca: PathBuf,
+    other_ca: PathBuf,
+}
+
+impl Origins {
+    /// Starts them all. Certificates, made just now, go into `directory`.
+    ///
+    /// # Errors
+    ///
+    /// When one does not start.
+    pub fn start(program: &Path, directory: &Path) -> anyhow::Result<Self> {
+        let authority = Authority::new("Paces")?;
+        let ca = directory.join("ca.pem");
+        fs::write(&ca, authority.0.pem())?;
+        let other_ca = directory.join("other-ca.pem");
+        fs::write(&other_ca, Authority::new("somebody else")?.0.pem())?;
+        let here = &["127.0.0.1", "localhost"][..];
+        let secure = |kind, names, last_year| {
+            let [certificate, key] = authority.vouch(directory, kind, names, last_year)?;
+            let args = ["--certificate", &certificate, "--key", &key];
+            Origin::spawn(program, &args)
+        };
+        Ok(Self {
+            plain: Origin::spawn(program, &[])?,
+            tls: secure("tls", here, 4000)?,
+            expired: secure("expired", here, 2020)?,
+            elsewhere: secure("elsewhere", &["elsewhere.example"], 4000)?,
+            deaf: Deaf::new().context("cannot listen")?,
+            mute: TcpListener::bind(("127.0.0.1", 0)).context("cannot listen")?,
+            ca,
+            other_ca,
+        })
+    }
+
+    /// Where to measure: the one that speaks plain HTTP.
+    pub fn setting_text(&self) -> &str {
+        self.plain.url()
+    }
+
+    /// What `{WORD}` stands for, if it is no fault.
+    pub fn word(&self, word: &str) -> Option<String> {
+        Some(match word {
+            "CA" => self.ca.display().to_string(),
+            "OTHER CA" => self.other_ca.display().to_string(),
+            "DEAF" => format!("http://{}", self.deaf.address),
+            "MUTE" => format!("https://{}", self.mute.local_addr().ok()?),
+            "CLOSED" => CLOSED.to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// The URL of a fault, `KIND:NAME` or `NAME`.
+    pub fn fault(&self, fault: &str, token: &str) -> anyhow::Result<String> {
+        let (kind, name) = fault.split_once(':').unwrap_or(("", fault));
+        let plain = self.plain.url();
+        let url = match kind {
+            "" => plain.to_owned(),
+            "localhost" => plain.replace("127.0.0.1", "localhost"),
+            "user" => plain.replace("://", "://user:secret@"),
+            "as-tls" => plain.replace("http:", "https:"),
+            "tls" => self.tls.url().to_owned(),
+            "expired" => self.expired.url().to_owned(),
+            "elsewhere" => self.elsewhere.url().to_owned(),
+            _ => anyhow::bail!("{{{fault}}} stands for nothing"),
+        };
+        let known = origin::FAULTS.iter().any(|fault| fault.name == name);
+        anyhow::ensure!(known, "{{{fault}}} stands for nothing");
+        Ok(format!("{url}/fault/{name}/{token}"))
+    }
+
+    /// What they have been asked with a token.
+    ///
+    /// # Errors
+    ///
+    /// When one does not answer.
+    pub fn log(&self, token: &str) -> anyhow::Result<Vec<FaultRequest>> {
+        let mut log = fault_log(self.plain.url(), token)?;
+        // Most have asked the plain one, and so have not asked the others.
+        if log.is_empty() {
+            for origin in [&self.tls, &self.expired, &self.elsewhere] {
+                log.extend(fault_log(&origin.plain_url(), token)?);
+            }
+        }
+        Ok(log)
+    }
+}
+
+/// A certificate authority.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new(name: &str) -> anyhow::Result<Self> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        Ok(Self(issuer))
+    }
+
+    /// Writes a certificate for these names, and its key.
+    fn vouch(
+        &self,
+        directory: &Path,
+        kind: &str,
+        names: &[&str],
+        last_year: i32,
+    ) -> anyhow::Result<[String; 2]> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names)?;
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(last_year, 1, 1);
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.0)?;
+        let write = |what: &str, text: String| {
+            let path = directory.join(format!("{kind}-{what}.pem"));
+            fs::write(&path, text)?;
+            anyhow::Ok(path.display().to_string())
+        };
+        Ok([
+            write("certificate", certificate.pem())?,
+            write("key", key.serialize_pem())?,
+        ])
+    }
+}
+
+/// A port where connections are neither taken nor refused: its queue is full.
+#[derive(Debug)]
+struct Deaf {
+    address: SocketAddr,
+    _listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+}
+
+impl Deaf {
+    fn new() -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        listen(&listener, Backlog::new(1)?)?;
+        let address = listener.local_addr()?;
+        // Until one is not taken any more.
+        let patience = Duration::from_millis(200);
+        let take = || TcpStream::connect_timeout(&address, patience).ok();
+        let waiting = std::iter::from_fn(take).take(10).collect();
+        Ok(Self {
+            address,
+            _listener: listener,
+            _waiting: waiting,
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! What a model has to get right, through its methods.
+//!
+//! A shape is written as the command line would set it. Each is done by a model
+//! that was started for it, twice, as the second job finds what the first left.
+
+mod compute;
+mod echo;
+mod files;
+mod http;
+mod queues;
+mod support;
+mod waiting;
+
+use anyhow::Context;
+use suite::{Model, Preset, Result, Unsupported, Workload};
+
+pub use self::compute::*;
+pub use self::echo::*;
+pub use self::files::*;
+pub use self::http::*;
+pub use self::queues::*;
+pub use self::waiting::*;
+
+use self::support::{beyond, new_fixture, right};
+
+/// Both presets, scaled down, and their variants: these nobody may refuse, but
+/// for what only units can do at once.
+pub fn presets_are_all_supported<M: Model>(program: &'static str) -> Result<()> {
+    let mut fixture = new_fixture(program);
+    for &workload in Workload::ALL {
+        for preset in Preset::ALL {
+            let mut job = workload.job(preset).scaled(50);
+            if workload == Workload::Sleepers {
+                // Time for all to begin, while other tests keep the cores busy.
+                job.set("wait_ms", "500")?;
+            }
+            let mut jobs = vec![job.clone()];
+            for variant in workload.variants() {
+                let mut varied = job.clone();
+                varied.set(variant.set.0, variant.set.1)?;
+                jobs.push(varied);
+            }
+            for job in jobs {
+                let named = || format!("{workload} {preset}: {}", job.to_json());
+                match right::<M>(&mut fixture, program, &job) {
+                    Err(error) if error.is::<Unsupported>() && beyond(program, &job) => {
+                        println!("{}: unsupported: {error:#}", named());
+                    }
+                    done => done.with_context(named)?,
+                }
+            }
+        }
+    }
+    Ok(())
+}

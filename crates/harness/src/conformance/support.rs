@@ -1,0 +1,150 @@
+//! How a model is started for a job, and what is right.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use runner::fixture::{Fixture, Prepared};
+use suite::{Job, Model, Preset, Result, Setup, Unsupported, Workload, echo};
+
+use crate::reference;
+
+/// The same in every test: some executors are built once in a process, and the
+/// first to ask decides. More than one, or tasks would never be in parallel.
+pub(super) const THREADS: usize = 2;
+
+/// Fewer than some shapes have calls.
+pub(super) const BLOCKING_THREADS: usize = 8;
+
+/// The article's job with some keys set, as the command line would: `key=value
+/// key=value`.
+pub(super) fn job(workload: Workload, shape: &str) -> Result<Job> {
+    let mut job = workload.job(Preset::Article);
+    for setting in shape.split_whitespace() {
+        let (key, value) = setting.split_once('=').context("key=value")?;
+        job.set(key, value)?;
+    }
+    job.validate()?;
+    Ok(job)
+}
+
+/// A fixture that starts everything as [`start`] starts a model.
+pub(super) fn new_fixture(program: &str) -> Fixture {
+    Fixture::new(program, None).with_threads(THREADS, BLOCKING_THREADS)
+}
+
+pub(super) fn start<M: Model>(program: &str, job: &Job) -> Result<M> {
+    M::start(&Setup::sized(job, program, THREADS, BLOCKING_THREADS)).context("starting the model")
+}
+
+/// Whether a job is beyond what the contract asks of the model: units that are
+/// more than threads or children can honestly be, or any two at once of the
+/// model that has none.
+pub(super) fn beyond(program: &str, job: &Job) -> bool {
+    let file = Path::new(program).file_stem().and_then(OsStr::to_str);
+    let model = file.and_then(|file| file.strip_prefix("model-"));
+    let units = job.units();
+    match (model, job) {
+        (Some("serial"), Job::Sleepers(_)) => units > 1,
+        (Some("serial"), Job::Echo(_)) => units > echo::BACKLOG,
+        (Some("thread"), Job::PingPong(_) | Job::Sleepers(_)) => units > 10_000,
+        (Some("process"), Job::PingPong(_) | Job::Sleepers(_) | Job::Echo(_)) => units > 256,
+        _ => false,
+    }
+}
+
+/// Whether the model may refuse a job of this shape. The first seven workloads
+/// leave it to the model what is too much.
+pub(super) fn may_refuse(program: &str, job: &Job) -> bool {
+    match job.workload() {
+        Workload::Counter
+        | Workload::Pipeline
+        | Workload::Primes
+        | Workload::Exchange
+        | Workload::Fetch
+        | Workload::Offload
+        | Workload::Download => true,
+        _ => beyond(program, job),
+    }
+}
+
+/// Has each shape done; what the model says it does not do is printed.
+pub(super) fn shapes<M: Model>(program: &str, workload: Workload, shapes: &[&str]) -> Result<()> {
+    let mut fixture = new_fixture(program);
+    for shape in shapes {
+        let named = || format!("{workload} {shape}");
+        let job = job(workload, shape)?;
+        match right::<M>(&mut fixture, program, &job) {
+            Err(error) if error.is::<Unsupported>() && may_refuse(program, &job) => {
+                println!("{}: unsupported: {error:#}", named());
+            }
+            done => done.with_context(named)?,
+        }
+    }
+    Ok(())
+}
+
+/// Has a model that is started for it do a job twice.
+pub(super) fn right<M: Model>(fixture: &mut Fixture, program: &str, job: &Job) -> Result<()> {
+    let mut prepared = fixture.prepare(job)?;
+    let model = start::<M>(program, prepared.job())?;
+    is_right(&model, &mut prepared)?;
+    is_right(&model, &mut prepared).context("the second time")?;
+    drop(model);
+    prepared.close()
+}
+
+pub(super) fn is_right(model: &dyn Model, prepared: &mut Prepared) -> Result<()> {
+    let (_, mut outcome) = prepared.run(model)?;
+    prepared.verify(&mut outcome)?;
+    reference::agree(prepared.job(), &outcome)
+}
+
+/// Has one model, started for the largest, do a few jobs of a kind: always the
+/// same ones, so that a failure can be repeated.
+pub(super) fn any<M: Model>(
+    program: &str,
+    largest: &Job,
+    jobs: &impl Strategy<Value = Job>,
+) -> Result<()> {
+    let model = match start::<M>(program, largest) {
+        Err(error) if error.is::<Unsupported>() => {
+            println!("unsupported: {error:#}");
+            return Ok(());
+        }
+        started => started?,
+    };
+    let config = Config {
+        cases: 24,
+        failure_persistence: None,
+        max_shrink_iters: 100,
+        ..Config::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    TestRunner::new_with_rng(config, rng)
+        .run(jobs, |job| {
+            let done = job.run(&model).and_then(|outcome| {
+                job.check(&outcome)?;
+                reference::agree(&job, &outcome)
+            });
+            done.map_err(|error| TestCaseError::fail(format!("{error:#}")))
+        })
+        .map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+/// The job has to fail, with an error that names all these.
+pub(super) fn fails_naming(model: &dyn Model, job: &Job, names: &[&str]) -> Result<()> {
+    let error = match job.run(model) {
+        Ok(outcome) => bail!("it should have failed, and gave {outcome:?}"),
+        Err(error) => format!("{error:#}"),
+    };
+    for name in names {
+        ensure!(
+            error.contains(name),
+            "the error does not say {name}: {error}"
+        );
+    }
+    Ok(())
+}

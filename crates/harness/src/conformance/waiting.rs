@@ -1,0 +1,49 @@
+//! Units that wait: `offload` and `sleepers`.
+
+use suite::{Model, Result, Workload};
+
+use super::support::shapes;
+
+/// Calls that are handed over, fewer and more than there are threads for them.
+pub fn offload_pool<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Offload,
+        &[
+            "place=pool calls=1 call_ms=50 heartbeat_ms=5",
+            "place=pool calls=40 call_ms=1 heartbeat_ms=1",
+            "place=pool calls=3 call_ms=0 heartbeat_ms=100",
+            "place=pool calls=0 call_ms=10 heartbeat_ms=1",
+        ],
+    )
+}
+
+/// Calls that block the heart.
+pub fn offload_inline<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Offload,
+        &[
+            "place=inline calls=1 call_ms=50 heartbeat_ms=5",
+            "place=inline calls=20 call_ms=1 heartbeat_ms=1",
+            "place=inline calls=0 call_ms=10 heartbeat_ms=1",
+        ],
+    )
+}
+
+/// One and many, with a wait and without.
+pub fn sleepers_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Sleepers,
+        &[
+            "units=1 wait_ms=0",
+            "units=1 wait_ms=30",
+            "units=10 wait_ms=0",
+            "units=100 wait_ms=0",
+            // Time for all to begin, while other tests keep the cores busy.
+            "units=10 wait_ms=500",
+            "units=100 wait_ms=500",
+        ],
+    )
+}

@@ -1,0 +1,183 @@
+//! How connections are made, so that an interrupt ends every wait.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+use transfer::Trouble;
+use ureq::Error;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
+
+use crate::stream::{Connection, Tls};
+use crate::trouble::carried;
+use crate::wire::{Wire, interrupted};
+
+/// ureq asks for addresses before it looks whether it has kept a connection:
+/// with a thousand files of one host that would be a thousand questions. Here
+/// a host is looked up when it is connected to.
+#[derive(Debug)]
+pub(crate) struct Unresolved;
+
+impl Resolver for Unresolved {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        Ok(self.empty())
+    }
+}
+
+/// Connects, for ureq.
+#[derive(Debug)]
+pub(crate) struct Connects(pub Arc<Wire>);
+
+impl Connector for Connects {
+    type Out = Connection;
+
+    fn connect(&self, to: &ConnectionDetails, _: Option<()>) -> Result<Option<Connection>, Error> {
+        let timeout = to.timeout.not_zero();
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(*timeout));
+        let host = to.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let port = match (to.uri.port_u16(), to.needs_tls()) {
+            (Some(port), _) => port,
+            (None, true) => 443,
+            (None, false) => 80,
+        };
+        let socket = connect(&self.0, host, port, until);
+        let connected = socket.and_then(|socket| {
+            let tls = match to.needs_tls() {
+                false => None,
+                true => Some(secure(&self.0, &socket, host, until)?),
+            };
+            // The handshake leaves other limits behind.
+            let limits = (to.needs_tls() && until.is_some()).then_some(Duration::ZERO);
+            Ok(Connection::new(self.0.clone(), socket, tls, limits))
+        });
+        connected.map(Some).map_err(|error| {
+            carried(match (error.kind(), timeout) {
+                (ErrorKind::TimedOut | ErrorKind::WouldBlock, Some(timeout)) => {
+                    // ureq has taken some nanoseconds off.
+                    let wait = Duration::from_millis((timeout.as_secs_f64() * 1e3).round() as u64);
+                    Trouble::Connect(format!("it took longer than {wait:?}"))
+                }
+                _ => Trouble::of(&error, Trouble::Connect),
+            })
+        })
+    }
+}
+
+/// A connection to the first of a host's addresses that has one to give.
+fn connect(
+    wire: &Wire,
+    host: &str,
+    port: u16,
+    until: Option<Instant>,
+) -> io::Result<Arc<TcpStream>> {
+    let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    let mut last = io::Error::other("the host has no address");
+    for (at, &address) in addresses.iter().enumerate() {
+        // An equal share of what is left: one address that swallows all
+        // leaves something for the next.
+        let others = addresses.len() - at;
+        let share = until.map(|until| Instant::now() + left(until) / others as u32);
+        match connect_to(wire, address, share) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+        if wire.is_interrupted() {
+            break;
+        }
+    }
+    Err(last)
+}
+
+/// As `TcpStream::connect_timeout`, but the socket is known while it waits.
+fn connect_to(wire: &Wire, to: SocketAddr, until: Option<Instant>) -> io::Result<Arc<TcpStream>> {
+    let family = match to {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    let socket = Arc::new(TcpStream::from(socket));
+    wire.enter(&socket)?;
+    match rustix::net::connect(&socket, &to) {
+        Ok(()) => {}
+        Err(Errno::INPROGRESS) => wait_for_connection(&socket, until)?,
+        Err(errno) => return Err(errno.into()),
+    }
+    if wire.is_interrupted() {
+        return Err(interrupted());
+    }
+    socket.set_nonblocking(false)?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+fn secure(wire: &Wire, socket: &TcpStream, host: &str, until: Option<Instant>) -> io::Result<Tls> {
+    let config = wire.tls();
+    let config = config.ok_or_else(|| io::Error::other("nobody has said whom to trust"))?;
+    let connection = Box::new(handshake(socket, host, config.clone(), until)?);
+    Ok(Tls { connection, config })
+}
+
+fn wait_for_connection(socket: &TcpStream, until: Option<Instant>) -> io::Result<()> {
+    loop {
+        let timeout = match until.map(left) {
+            Some(Duration::ZERO) => return Err(ErrorKind::TimedOut.into()),
+            // A time that is too long to be told is no limit.
+            timeout => timeout.and_then(|left| Timespec::try_from(left).ok()),
+        };
+        match poll(&mut [PollFd::new(socket, PollFlags::OUT)], timeout.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(sockopt::socket_error(socket)??),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
+}
+
+fn handshake(
+    mut socket: &TcpStream,
+    host: &str,
+    config: Arc<ClientConfig>,
+    until: Option<Instant>,
+) -> io::Result<ClientConnection> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let mut tls = ClientConnection::new(config, name).map_err(io::Error::other)?;
+    while tls.is_handshaking() {
+        if let Some(until) = until {
+            let left = left(until);
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            socket.set_read_timeout(Some(left))?;
+            socket.set_write_timeout(Some(left))?;
+        }
+        if tls.wants_write() {
+            tls.write_tls(&mut socket)?;
+            continue;
+        }
+        match tls.read_tls(&mut socket) {
+            Ok(0) => return Err(io::Error::other("closed in the middle of TLS's handshake")),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+        if let Err(wrong) = tls.process_new_packets() {
+            // The server is told why, if it listens.
+            let _ = tls.write_tls(&mut socket);
+            return Err(io::Error::other(wrong));
+        }
+    }
+    Ok(tls)
+}

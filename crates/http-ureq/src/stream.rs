@@ -1,0 +1,282 @@
+//! A connection: what is sent and read over it, and when it is worth keeping.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use rustls::{ClientConfig, ClientConnection};
+use transfer::Trouble;
+use ureq::Error;
+use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+
+use crate::HEAD_BYTES;
+use crate::trouble::carried;
+use crate::wire::{Wire, interrupted};
+
+/// Bytes that are read at once. ureq's own buffers have 128 KiB each: measured
+/// with 20 threads, these take 5 MiB less and no longer.
+const INPUT_BYTES: usize = 32 * 1024;
+const OUTPUT_BYTES: usize = 4 * 1024;
+
+/// One connection, for one request after the other.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    wire: Arc<Wire>,
+    socket: Arc<TcpStream>,
+    tls: Option<Tls>,
+    buffers: LazyBuffers,
+    output_bytes: usize,
+    /// As the socket was told last. Setting one is a call into the kernel, and
+    /// the same for all files.
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+    phase: Phase,
+    /// When the last request was sent.
+    asked: Instant,
+    /// Bytes of informational answers that came before the answer.
+    informational: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Tls {
+    pub(crate) connection: Box<ClientConnection>,
+    /// By whom the server was found to be the right one.
+    pub(crate) config: Arc<ClientConfig>,
+}
+
+impl Tls {
+    fn stream<'a, 'b>(
+        &'a mut self,
+        socket: &'a mut &'b TcpStream,
+    ) -> rustls::Stream<'a, ClientConnection, &'b TcpStream> {
+        rustls::Stream::new(&mut self.connection, socket)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Kept for another request.
+    Idle,
+    /// The head of an answer has not come, or not all of it.
+    Head,
+    Body,
+}
+
+impl Connection {
+    /// A connection over a socket that stands; `limits` are the timeouts that it
+    /// was told last.
+    pub(crate) fn new(
+        wire: Arc<Wire>,
+        socket: Arc<TcpStream>,
+        tls: Option<Tls>,
+        limits: Option<Duration>,
+    ) -> Self {
+        Self {
+            wire,
+            socket,
+            tls,
+            buffers: LazyBuffers::new(INPUT_BYTES, OUTPUT_BYTES),
+            output_bytes: OUTPUT_BYTES,
+            read_timeout: limits,
+            write_timeout: limits,
+            phase: Phase::Idle,
+            asked: Instant::now(),
+            informational: 0,
+        }
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        let buffer = self.buffers.input_append_buf();
+        let mut socket = &*self.socket;
+        loop {
+            let read = match &mut self.tls {
+                None => socket.read(buffer),
+                Some(tls) => tls.stream(&mut socket).read(buffer),
+            };
+            match read {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+
+    fn write(&mut self, amount: usize) -> io::Result<()> {
+        let output = &self.buffers.output()[..amount];
+        let mut socket = &*self.socket;
+        match &mut self.tls {
+            None => socket.write_all(output),
+            Some(tls) => {
+                let mut tls = tls.stream(&mut socket);
+                tls.write_all(output).and_then(|()| tls.flush())
+            }
+        }
+    }
+
+    /// What an error means at this place, or the end of the connection, which is
+    /// [`ErrorKind::UnexpectedEof`].
+    fn trouble(&self, error: io::Error, timeout: Option<Duration>) -> Trouble {
+        let nothing_came = self.buffers.input().is_empty() && self.informational == 0;
+        let closed = matches!(
+            error.kind(),
+            ErrorKind::UnexpectedEof
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+                | ErrorKind::NotConnected
+        );
+        match (error.kind(), timeout) {
+            _ if self.wire.is_interrupted() => Trouble::Broken(interrupted().to_string()),
+            (ErrorKind::WouldBlock | ErrorKind::TimedOut, Some(timeout)) => Trouble::Idle(timeout),
+            _ if closed && self.phase != Phase::Body && nothing_came => Trouble::NoAnswer,
+            (ErrorKind::UnexpectedEof, _) if self.phase != Phase::Body => {
+                Trouble::Broken("it was closed in the middle of the head".to_owned())
+            }
+            (ErrorKind::UnexpectedEof, _) => {
+                Trouble::Broken("it was closed in the middle of the body".to_owned())
+            }
+            _ => Trouble::of(&error, Trouble::Broken),
+        }
+    }
+
+    /// Takes informational answers (1xx) out of the input. ureq would refuse a
+    /// 100 that has headers, and takes any number of them; but not 101, which is
+    /// an answer.
+    fn skip_informational(&mut self) -> Result<(), Trouble> {
+        while let Some(end) = end_of_head(self.buffers.input()) {
+            let start = &self.buffers.input()[..end];
+            let informational = start.starts_with(b"HTTP/1.")
+                && start[8..].starts_with(b" 1")
+                && !start[8..].starts_with(b" 101");
+            if !informational {
+                self.phase = Phase::Body;
+                return Ok(());
+            }
+            self.informational += end;
+            if self.informational > HEAD_BYTES {
+                let why = "informational answers without end";
+                return Err(Trouble::Protocol(why.to_owned()));
+            }
+            self.buffers.input_consume(end);
+        }
+        Ok(())
+    }
+
+    /// The input is full, and ureq can make nothing of it.
+    fn widen(&mut self) -> Result<(), Trouble> {
+        let input = self.buffers.input();
+        if self.phase == Phase::Body {
+            return Err(Trouble::Protocol("a chunk's size without end".to_owned()));
+        }
+        if input.len() >= HEAD_BYTES {
+            return Err(Trouble::Protocol(format!(
+                "a head of more than {HEAD_BYTES} bytes"
+            )));
+        }
+        let mut wider = LazyBuffers::new(HEAD_BYTES, self.output_bytes);
+        wider.input_append_buf()[..input.len()].copy_from_slice(input);
+        wider.input_appended(input.len());
+        self.buffers = wider;
+        Ok(())
+    }
+
+    /// Whether nothing has come that nobody asked for, as far as we have read.
+    fn is_clean(&mut self) -> bool {
+        let quiet = self.tls.as_mut().is_none_or(|tls| {
+            let state = tls.connection.process_new_packets();
+            let quiet = state.is_ok_and(|state| {
+                state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()
+            });
+            quiet && self.wire.trusts(&tls.config)
+        });
+        quiet && self.buffers.input().is_empty()
+    }
+}
+
+/// Where a head ends: after an empty line.
+fn end_of_head(input: &[u8]) -> Option<usize> {
+    let lines = input.iter().enumerate().filter(|&(_, &byte)| byte == b'\n');
+    let mut ends = lines.map(|(at, _)| at + 1);
+    ends.find_map(|at| match &input[at..] {
+        [b'\n', ..] => Some(at + 1),
+        [b'\r', b'\n', ..] => Some(at + 2),
+        _ => None,
+    })
+}
+
+impl Transport for Connection {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        // ureq wants room for a line of a request, and does not say how long it is.
+        let line = self.wire.longest_line();
+        if self.phase == Phase::Idle && line > self.output_bytes {
+            self.buffers = LazyBuffers::new(INPUT_BYTES, line);
+            self.output_bytes = line;
+        }
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.phase = Phase::Head;
+        self.asked = Instant::now();
+        self.informational = 0;
+        let timeout = timeout.for_write().not_zero().map(|timeout| *timeout);
+        let told = match timeout == self.write_timeout {
+            true => Ok(()),
+            false => self.socket.set_write_timeout(timeout),
+        };
+        self.write_timeout = timeout;
+        told.and_then(|()| self.write(amount))
+            .map_err(|error| carried(self.trouble(error, timeout)))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        if self.buffers.input_append_buf().is_empty() {
+            self.widen().map_err(carried)?;
+        }
+        let timeout = timeout.for_read().not_zero().map(|timeout| *timeout);
+        let told = match timeout == self.read_timeout {
+            true => Ok(()),
+            false => self.socket.set_read_timeout(timeout),
+        };
+        self.read_timeout = timeout;
+        match told.and_then(|()| self.read()) {
+            // ureq knows whether a body may end here. (An interrupt ends none.)
+            Ok(0) if self.phase == Phase::Body && !self.wire.is_interrupted() => Ok(false),
+            Ok(0) => Err(carried(
+                self.trouble(ErrorKind::UnexpectedEof.into(), timeout),
+            )),
+            Ok(read) => {
+                self.buffers.input_appended(read);
+                if self.phase == Phase::Head {
+                    self.skip_informational().map_err(carried)?;
+                }
+                // A head has as long as its first byte: one that comes byte by
+                // byte could go on for ever.
+                match timeout.filter(|_| self.phase == Phase::Head) {
+                    Some(most) if self.asked.elapsed() >= most => Err(carried(Trouble::Idle(most))),
+                    _ => Ok(true),
+                }
+            }
+            Err(error) => Err(carried(self.trouble(error, timeout))),
+        }
+    }
+
+    /// ureq asks as it puts a connection away, and again as it takes it out. Only
+    /// the second time it is worth to ask the kernel: a connection on which
+    /// anything has come, be it its end, is not to be used again.
+    fn is_open(&mut self) -> bool {
+        let kept = std::mem::replace(&mut self.phase, Phase::Idle) == Phase::Idle;
+        let nothing_came = || {
+            let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+            let peeked = rustix::net::recv(&self.socket, &mut [0; 1], flags);
+            matches!(peeked, Err(Errno::AGAIN))
+        };
+        (!kept || nothing_came()) && self.is_clean()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+}

@@ -1,0 +1,270 @@
+//! One run of a contestant from outside: what it is given, and whether it has
+//! brought what it should have.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+use origin::Stats;
+use results::Status;
+use runner::fixture::{Fixture, Prepared};
+use runner::inputs;
+use runner::verify::holds;
+use serde_json::Value;
+use suite::{Job, Outcome, WrongAnswer, download, fetch};
+use tempfile::TempDir;
+
+use crate::case::Case;
+use crate::command_template::{CustomCommand, Filling, keys};
+use crate::containment::{SAMPLE_EVERY, TreeSampler, contained};
+use crate::error::{CellError, last_words};
+use crate::executor::{BenchTimes, Executor, RunContext};
+use crate::process::{Finished, Observer};
+use crate::run::{Peaks, Run};
+
+impl Executor for CustomCommand {
+    /// What it has brought is checked when its clock has stopped, so the check
+    /// costs it nothing, `checked` or not.
+    fn run(
+        &self,
+        context: &RunContext,
+        case: &Case,
+        _checked: bool,
+        timeout: Duration,
+    ) -> Result<Run, CellError> {
+        let run = CommandRun::new(self, context, case)?;
+        let mut command = run.command(self);
+        let done = contained(|| context.child(case, &mut command, timeout, None))?;
+        let (outcome, origin) = run.end(&done)?;
+        Ok(Run {
+            origin_cpu_ns: origin.map(|stats| stats.run_cpu_ns),
+            ..Run::whole(&done, outcome)
+        })
+    }
+
+    fn observe(
+        &self,
+        context: &RunContext,
+        case: &Case,
+        timeout: Duration,
+    ) -> Result<Peaks, CellError> {
+        let run = CommandRun::new(self, context, case)?;
+        let mut command = run.command(self);
+        let mut sampler = TreeSampler::new();
+        let observer = Observer {
+            every: SAMPLE_EVERY,
+            hold: false,
+            observe: &mut |pid, moment| sampler.sample(pid, moment),
+        };
+        let done = contained(|| context.child(case, &mut command, timeout, Some(observer)))?;
+        run.end(&done)?;
+        Ok(sampler.peaks)
+    }
+
+    /// It has none: the times of its runs are its samples.
+    fn bench(
+        &self,
+        _context: &RunContext,
+        _model: &str,
+        _case: &Case,
+        _times: BenchTimes,
+        _timeout: Duration,
+    ) -> Result<Vec<f64>, CellError> {
+        Ok(Vec::new())
+    }
+
+    fn command(&self) -> Option<&str> {
+        Some(&self.command)
+    }
+}
+
+/// One run of a custom command, prepared.
+struct CommandRun {
+    directory: TempDir,
+    filling: Filling,
+    /// The job at the origin, if it asks one.
+    prepared: Option<Prepared>,
+}
+
+impl CommandRun {
+    fn new(custom: &CustomCommand, context: &RunContext, case: &Case) -> Result<Self, CellError> {
+        let run = Self::prepare(
+            context.directory()?,
+            case.job(),
+            context.origin(case),
+            context.threads(case),
+            &context.inputs,
+        );
+        run.map_err(|error| CellError::failed(format!("{}: {error:#}", custom.name)))
+    }
+
+    fn prepare(
+        directory: TempDir,
+        mut job: Job,
+        origin: Option<&str>,
+        threads: usize,
+        inputs: &Path,
+    ) -> anyhow::Result<Self> {
+        let into = directory.path().join("into");
+        fs::create_dir(&into).with_context(|| into.display().to_string())?;
+        let mut filling = Filling {
+            urls: Vec::new(),
+            values: keys(&job),
+        };
+        let mut set = |name: &str, value: &std::ffi::OsStr| {
+            filling.values.insert(name.to_owned(), value.to_owned());
+        };
+        set("into", into.as_os_str());
+        set("threads", threads.to_string().as_ref());
+        if inputs::to_make(&job) > 0 {
+            let own = directory.path().join("dir");
+            link_inputs(inputs, &job, &own).with_context(|| own.display().to_string())?;
+            set("dir", own.as_os_str());
+        }
+        let mut prepared = None;
+        if let Some(origin) = origin.filter(|_| job.workload().needs_origin()) {
+            if let Job::Download(job) = &mut job {
+                job.into = Some(into);
+            }
+            // The program is only for jobs without an origin.
+            let ready = Fixture::new("", Some(origin.to_owned())).prepare(&job)?;
+            let urls_file = directory.path().join("urls");
+            set("origin", origin.as_ref());
+            set("urls_file", urls_file.as_os_str());
+            filling.urls = urls(ready.job())?;
+            let list: String = filling.urls.iter().map(|url| format!("{url}\n")).collect();
+            fs::write(&urls_file, list).with_context(|| urls_file.display().to_string())?;
+            prepared = Some(ready);
+        }
+        Ok(Self {
+            directory,
+            filling,
+            prepared,
+        })
+    }
+
+    fn command(&self, custom: &CustomCommand) -> Command {
+        let words = custom.fill(&self.filling);
+        let mut command = Command::new(words.first().map_or("".as_ref(), |program| &**program));
+        command.args(words.iter().skip(1));
+        // What it leaves there goes with the rest.
+        command.env("TMPDIR", self.directory.path());
+        command
+    }
+
+    /// What the job came to, if all went well; null where nobody can tell. And the
+    /// origin's figures, if it asked one.
+    fn end(&self, done: &Finished) -> Result<(Value, Option<Stats>), CellError> {
+        check_exit(done)?;
+        let (outcome, origin) = self.outcome().map_err(|error| {
+            let status = match error.is::<WrongAnswer>() {
+                true => Status::WrongAnswer,
+                false => Status::Failed,
+            };
+            // The status says that first part.
+            let reason = format!("{error:#}");
+            let reason = reason.strip_prefix("wrong answer: ").unwrap_or(&reason);
+            CellError::Cell(status, reason.to_owned())
+        })?;
+        let json = serde_json::to_value(outcome);
+        let json = json.map_err(|error| CellError::failed(format!("its outcome: {error}")))?;
+        Ok((json, origin))
+    }
+
+    /// Nobody asks the program what it has done. What it has downloaded is there
+    /// to be seen; what it has fetched, the origin has seen going out.
+    fn outcome(&self) -> anyhow::Result<(Option<Outcome>, Option<Stats>)> {
+        let Some(prepared) = &self.prepared else {
+            return Ok((None, None));
+        };
+        let mut outcome = match prepared.job() {
+            Job::Download(job) => {
+                let (files, bytes) = holds(job.directory())?;
+                let urls = self.filling.urls.len();
+                if job.urls.is_some() && files != urls as u64 {
+                    return Err(WrongAnswer {
+                        what: "files",
+                        got: files.to_string(),
+                        expected: format!("{urls}, a file for each URL,"),
+                    }
+                    .into());
+                }
+                Outcome::Download(download::Outcome {
+                    files,
+                    bytes,
+                    ..download::Outcome::default()
+                })
+            }
+            Job::Fetch(job) => {
+                let (Some(stats), Some(body)) = (prepared.origin_stats(), job.body_bytes) else {
+                    return Ok((None, None));
+                };
+                // Who asks twice is sent more: see `Prepared::account`.
+                let (stats, bodies) = (stats?, job.targets.len());
+                Outcome::Fetch(fetch::Outcome {
+                    bodies,
+                    bytes: stats.bytes_sent.min(body * bodies as u64),
+                    ..fetch::Outcome::default()
+                })
+            }
+            _ => return Ok((None, None)),
+        };
+        let origin = prepared.verify_delivery(&mut outcome)?;
+        Ok((Some(outcome), origin))
+    }
+}
+
+/// Gives a job's files a directory with no others in it: those of larger jobs stand
+/// beside them where they were made.
+fn link_inputs(inputs: &Path, job: &Job, own: &Path) -> anyhow::Result<()> {
+    fs::create_dir(own)?;
+    for file in inputs::list(Some(inputs), job)?.iter() {
+        let name = file.file_name().unwrap_or_default();
+        fs::hard_link(file, own.join(name)).with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// All URLs of a job.
+fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
+    match job {
+        Job::Fetch(job) => Ok(job.targets.clone()),
+        Job::Download(job) => match &job.urls {
+            Some(list) => listed(&read(list)?),
+            None => listed(job.list.as_deref().unwrap_or_default()),
+        },
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn read(list: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(list).with_context(|| list.display().to_string())
+}
+
+/// The URLs of a list, without the names and digests that may stand beside them.
+fn listed(list: &str) -> anyhow::Result<Vec<String>> {
+    let mut lines = transfer::list::Lines::new(list.as_bytes());
+    let mut urls = Vec::new();
+    while let Some(entry) = lines.next()? {
+        let entry = entry.map_err(|bad| anyhow::anyhow!("{bad}"))?;
+        urls.push(entry.url.to_string());
+    }
+    Ok(urls)
+}
+
+/// Nothing is agreed about exit codes, but that 0 is good.
+fn check_exit(done: &Finished) -> Result<(), CellError> {
+    match done.status.success() {
+        true if done.left_behind > 0 => Err(CellError::failed(format!(
+            "it left {} of its processes behind",
+            done.left_behind
+        ))),
+        true => Ok(()),
+        false => Err(CellError::failed(match last_words(&done.stderr) {
+            said if said.is_empty() => format!("{}, without a word", done.status),
+            said => format!("{}: {said}", done.status),
+        })),
+    }
+}

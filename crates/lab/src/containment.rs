@@ -1,0 +1,116 @@
+//! Programs that are not ours. Nobody agreed anything with them: they may leave
+//! their process group, where a signal to the group does not reach them, and they
+//! do not say when they are at their largest.
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use runner::tree;
+
+use crate::process::{Finished, Moment};
+use crate::run::Peaks;
+
+/// The time between two looks, or rather the least.
+pub const SAMPLE_EVERY: Duration = Duration::from_millis(2);
+
+/// Has `run` run a stranger. Wherever they are, the processes that it has left are
+/// ended, and count as left behind.
+///
+/// They are found because this process adopts orphans: see
+/// [`adopt_orphans`](crate::process::adopt_orphans). It must start nothing else
+/// meanwhile.
+///
+/// # Errors
+///
+/// That of `run`.
+pub fn contained<E>(run: impl FnOnce() -> Result<Finished, E>) -> Result<Finished, E> {
+    let others = ProcessSnapshot::now();
+    let done = run();
+    let strays = others.kill_descendants_since();
+    done.map(|done| Finished {
+        left_behind: done.left_behind + strays,
+        ..done
+    })
+}
+
+/// TreeSampler at a stranger and all that it starts, made before it starts.
+///
+/// Its memory is looked at often while that is quick: a look takes the longer the
+/// more pages there are, and four times that is waited before the next. A peak
+/// between two looks is missed.
+#[derive(Debug)]
+pub struct TreeSampler {
+    others: ProcessSnapshot,
+    next: Instant,
+    /// What was seen so far.
+    pub peaks: Peaks,
+}
+
+impl TreeSampler {
+    /// At whatever is started from now on.
+    pub fn new() -> Self {
+        Self {
+            others: ProcessSnapshot::now(),
+            next: Instant::now(),
+            peaks: Peaks::default(),
+        }
+    }
+
+    /// One look; `pid` is the stranger's own process.
+    pub fn sample(&mut self, pid: u32, moment: Moment) {
+        let pids = self.others.descendants_since();
+        self.peaks.count(&pids);
+        let began = Instant::now();
+        if moment == Moment::Line || began >= self.next {
+            self.peaks.sample_memory(&pids);
+            self.peaks.own_memory = self.peaks.own_memory.max(tree::peak_resident_bytes(pid));
+            let ended = Instant::now();
+            self.next = ended + (ended - began) * 4;
+        }
+    }
+}
+
+impl Default for TreeSampler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The processes below this one that have nothing to do with what is started next.
+#[derive(Debug)]
+struct ProcessSnapshot(Vec<u32>);
+
+impl ProcessSnapshot {
+    fn now() -> Self {
+        Self(tree::descendants(std::process::id(), &[]))
+    }
+
+    /// What has been started since, as far as it lives.
+    fn descendants_since(&self) -> Vec<u32> {
+        tree::descendants(std::process::id(), &self.0)
+    }
+
+    /// Ends it, and says how much there was.
+    fn kill_descendants_since(&self) -> usize {
+        let mut ended = 0;
+        loop {
+            let strays = self.descendants_since();
+            if strays.is_empty() {
+                return ended;
+            }
+            for stray in strays {
+                let stray = Pid::from_raw(stray.cast_signed());
+                // Only a child of this process keeps its number until it is waited
+                // for. The others become that when their parents have ended.
+                if waitpid(stray, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive) {
+                    let _ = kill(stray, Signal::SIGKILL);
+                    while waitpid(stray, None) == Err(Errno::EINTR) {}
+                    ended += 1;
+                }
+            }
+        }
+    }
+}

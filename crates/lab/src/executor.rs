@@ -1,0 +1,137 @@
+//! What can be run and measured, and what every run shares.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+use runner::scratch::Scratch;
+use tempfile::TempDir;
+
+use crate::case::Case;
+use crate::error::CellError;
+use crate::interrupt::Interrupt;
+use crate::process::{self, Finished, Limits, Observer};
+use crate::run::{Peaks, Run};
+
+/// Something that does jobs and can be measured: a model's programs, or a custom
+/// command.
+pub trait Executor: Debug {
+    /// Does one job in a fresh process, which is not observed meanwhile. If
+    /// `checked`, its answer has to be right; the check can cost more than the job,
+    /// and would be counted as part of it.
+    ///
+    /// # Errors
+    ///
+    /// When it did not end well.
+    fn run(
+        &self,
+        context: &RunContext,
+        case: &Case,
+        checked: bool,
+        timeout: Duration,
+    ) -> Result<Run, CellError>;
+
+    /// Does one job in a fresh process that is observed: nothing of it is timed.
+    ///
+    /// # Errors
+    ///
+    /// When it did not end well.
+    fn observe(
+        &self,
+        context: &RunContext,
+        case: &Case,
+        timeout: Duration,
+    ) -> Result<Peaks, CellError>;
+
+    /// Runs one bench process of `model`: samples, in nanoseconds an iteration.
+    ///
+    /// # Errors
+    ///
+    /// When it did not come to its end, or left no samples.
+    fn bench(
+        &self,
+        context: &RunContext,
+        model: &str,
+        case: &Case,
+        times: BenchTimes,
+        timeout: Duration,
+    ) -> Result<Vec<f64>, CellError>;
+
+    /// The command line, of a custom command. It has no bench: its times are those
+    /// of whole processes.
+    fn command(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// How long a bench process takes.
+#[derive(Debug, Clone, Copy)]
+pub struct BenchTimes {
+    /// To warm up, or one job.
+    pub warm_up: Duration,
+    /// For its ten samples, or more if ten jobs take more.
+    pub sampling: Duration,
+}
+
+/// What every run shares.
+#[derive(Debug)]
+pub struct RunContext {
+    /// Where an origin listens, if any group needs it: one for each number of
+    /// cores that the contestants are kept to.
+    pub origins: BTreeMap<Option<usize>, String>,
+    /// Where the files are that some jobs read: made once, as the making of them
+    /// would be measured with each run.
+    pub inputs: PathBuf,
+    /// Worker threads of each model, unless it is kept to some cores.
+    pub threads: usize,
+    /// Blocking calls at once of each model.
+    pub blocking_threads: usize,
+    /// Every run gets a directory in here, and leaves nothing anywhere else,
+    /// even if it is killed.
+    pub temporary: Scratch,
+    /// Ends it all.
+    pub interrupt: Interrupt,
+}
+
+impl RunContext {
+    /// Where the origin of a group listens, if there is one.
+    pub fn origin(&self, group: &Case) -> Option<&str> {
+        self.origins.get(&group.cores).map(String::as_str)
+    }
+
+    /// One a core, for models that are kept to some.
+    pub(crate) fn threads(&self, group: &Case) -> usize {
+        group.cores.unwrap_or(self.threads)
+    }
+
+    /// An empty directory for one run.
+    pub(crate) fn directory(&self) -> Result<TempDir, CellError> {
+        let directory = tempfile::tempdir_in(self.temporary.path())
+            .context("cannot make a temporary directory")?;
+        Ok(directory)
+    }
+
+    /// One program, to its end.
+    pub(crate) fn child(
+        &self,
+        group: &Case,
+        command: &mut Command,
+        timeout: Duration,
+        observer: Option<Observer>,
+    ) -> Result<Finished, CellError> {
+        let limits = Limits {
+            timeout,
+            interrupt: self.interrupt.clone(),
+        };
+        let done = process::run_on(group.share(), command, &limits, observer);
+        if self.interrupt.came() {
+            // A signal to all of a terminal's programs may have hit the origin
+            // too: what fails from now on is nobody's fault.
+            return Err(CellError::Interrupted);
+        }
+        Ok(done?)
+    }
+}

@@ -1,0 +1,117 @@
+//! What the figures depend on beside the models: machine, compiler, versions.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use results::Host;
+
+const UNKNOWN: &str = "unknown";
+
+/// This machine. What it does not tell is "unknown": no reason to measure
+/// nothing.
+pub fn host() -> Host {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    Host {
+        cpu: field(&read("/proc/cpuinfo"), "model name", ':'),
+        cores: runner::cores(),
+        memory: field(&read("/proc/meminfo"), "MemTotal", ':')
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .map_or(0, |kib| kib * 1024),
+        kernel: match read("/proc/sys/kernel/osrelease").trim() {
+            "" => UNKNOWN.to_owned(),
+            release => release.to_owned(),
+        },
+        os: field(&read("/etc/os-release"), "PRETTY_NAME", '=')
+            .trim_matches('"')
+            .to_owned(),
+    }
+}
+
+fn field(text: &str, name: &str, separator: char) -> String {
+    text.lines()
+        .filter_map(|line| line.split_once(separator))
+        .find(|(key, _)| key.trim() == name)
+        .map_or(UNKNOWN.to_owned(), |(_, value)| value.trim().to_owned())
+}
+
+/// The commit that is checked out at `root`, with `-dirty` where there is more.
+pub fn revision(root: &Path) -> String {
+    let git = [
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ];
+    output(Command::new("git").args(git).current_dir(root))
+}
+
+/// Libraries that do a part of the work in every model.
+const OF_THE_SUITE: [&str; 2] = ["blake3", "image"];
+
+/// The compiler, each library that a model itself depends on, and those that do
+/// a part of the work for all of them.
+///
+/// # Errors
+///
+/// When cargo cannot tell.
+pub fn versions(root: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let metadata = MetadataCommand::new().current_dir(root).exec()?;
+    let mut versions = BTreeMap::new();
+    let rustc = output(Command::new("rustc").arg("--version").current_dir(root));
+    versions.insert("rustc".to_owned(), rustc);
+    let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
+    for node in nodes {
+        let owner = metadata[&node.id].name.as_str();
+        let measured = |library: &str| match owner {
+            "suite" => OF_THE_SUITE.contains(&library),
+            owner => owner.starts_with("model-"),
+        };
+        for dependency in &node.deps {
+            let package = &metadata[&dependency.pkg];
+            if !measured(&package.name) {
+                continue;
+            }
+            let normal = |kind: &cargo_metadata::DepKindInfo| kind.kind == DependencyKind::Normal;
+            // A package without a source is one of the workspace.
+            if package.source.is_some() && dependency.dep_kinds.iter().any(normal) {
+                let version = package.version.to_string();
+                versions.insert(package.name.to_string(), version);
+            }
+        }
+    }
+    Ok(versions)
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().ok().filter(|out| out.status.success());
+    let text = output.and_then(|out| String::from_utf8(out.stdout).ok());
+    text.map_or(UNKNOWN.to_owned(), |text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_or_unknown() {
+        let text = "processor\t: 0\nmodel name\t: A CPU @ 2:00\nmodel name: another\n";
+        assert_eq!(field(text, "model name", ':'), "A CPU @ 2:00");
+        assert_eq!(field(text, "model", ':'), UNKNOWN);
+        assert!(host().cores >= 1);
+    }
+
+    #[test]
+    fn the_measured_libraries_are_known() {
+        let versions =
+            versions(&crate::workspace::root().expect("a checkout")).expect("cargo tells");
+        assert!(versions["rustc"].starts_with("rustc 1."));
+        assert_eq!(versions["async-std"], "1.13.2");
+        assert!(versions.contains_key("tokio") && !versions.contains_key("suite"));
+        assert!(versions.contains_key("blake3") && !versions.contains_key("proptest"));
+    }
+}

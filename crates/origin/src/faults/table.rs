@@ -1,0 +1,256 @@
+//! The faults: what can be wrong with an answer, and what each one answers.
+
+use std::time::{Duration, SystemTime};
+
+use super::answer::{Answer, Framing, PIECE, Pace, Then, chunk};
+use super::asked::{Asked, bad_chunk_size, cut, garbage, gzip, multipart, redirect, silence};
+use super::file::{Version, fault_body};
+use crate::conditions::{Wanted, range};
+use crate::response::start_of_head;
+
+/// What an answer without an end is made of.
+const INFORMATION: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
+const HEADER_LINE: &[u8] = b"X-More: of the same, and then some more of the very same\r\n";
+const POISON: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npoisoned\n";
+const SWITCHING: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: something\r\n\r\n";
+/// One way to misbehave, to be had at `/fault/NAME/TOKEN/ANYTHING[?bytes=N]`.
+///
+/// The right body there is [`fault_body`]`(1, N)`, with N 100,000 unless given and
+/// at most 67,108,864. What comes "first" goes to the first request (`HEAD` ones
+/// count) for this name with this token, which is any string the client chose;
+/// what follows the token is the client's too. Unless said otherwise an answer is
+/// right: with a Content-Length, a strong ETag, a Last-Modified, and ranges and
+/// conditions honoured. "Half" is half of what the answer announces. Everything
+/// that is held or has no end ends when the client leaves.
+#[derive(serde::Serialize, Debug, Clone, Copy)]
+pub struct Fault {
+    /// How it is called in a URL.
+    pub name: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    #[serde(skip)]
+    pub(crate) answer: fn(&Asked) -> Answer,
+}
+
+const fn fault(name: &'static str, about: &'static str, answer: fn(&Asked) -> Answer) -> Fault {
+    Fault {
+        name,
+        about,
+        answer,
+    }
+}
+
+/// Every fault there is.
+#[rustfmt::skip] // A row each.
+pub const FAULTS: &[Fault] = &[
+    fault("right", "always right", |asked| asked.right()),
+
+    // Bodies that end too soon or too late.
+    fault("close-midway", "first announces all, sends half and closes; then right",
+        |asked| asked.first(Asked::cut).unwrap_or_else(|| asked.right())),
+    fault("reset-midway", "first announces all, sends half and resets; then right",
+        |asked| asked.first(|asked| asked.right().half().then(Then::Reset))
+            .unwrap_or_else(|| asked.right())),
+    fault("always-truncated", "sends half of what remains and closes",
+        |asked| asked.cut()),
+    fault("truncated-without-range", "ignores Range, sends half and closes",
+        |asked| asked.version(1).whole().half().then(Then::Close)),
+    fault("longer-than-announced", "sends another whole answer right after the body",
+        |asked| asked.right().excess(POISON)),
+    fault("longer-than-chunked", "the same after a chunked body",
+        |asked| asked.right().framing(Framing::Chunked).excess(POISON)),
+    fault("late-excess", "the same 100 ms after the body",
+        |asked| asked.right().then(Then::Late(POISON))),
+    fault("conflicting-lengths", "two lengths: half, and the body's own",
+        |asked| asked.version(1).whole().framing(Framing::Own)
+            .header("Content-Length", asked.bytes / 2)
+            .header("Content-Length", asked.bytes)),
+    fault("negative-length", "a length of -5, the body, and closes",
+        |asked| asked.version(1).whole().framing(Framing::Own)
+            .header("Content-Length", -5).then(Then::Close)),
+    fault("chunked-without-end", "all chunks but the last, and closes; no validators",
+        |asked| asked.version(1).unvalidated().whole()
+            .framing(Framing::ChunkedWithoutEnd).then(Then::Close)),
+    fault("bad-chunk-size", "the second of two chunks has a size of \"zz\"", bad_chunk_size),
+    fault("empty", "a body of no bytes",
+        |_| Version::new(1, 0).whole()),
+    fault("empty-chunked", "a chunked body of no bytes",
+        |_| Version::new(1, 0).whole().framing(Framing::Chunked)),
+    fault("chunked", "chunked, right", |asked| asked.right().framing(Framing::Chunked)),
+    fault("chunked-with-length", "chunked, right, and with a length of half, which then means nothing",
+        |asked| asked.right().framing(Framing::Chunked).header("Content-Length", asked.bytes / 2)),
+    fault("until-close", "no length: the body ends with the connection",
+        |asked| asked.right().framing(Framing::Close).then(Then::Close)),
+    fault("until-close-1-0", "the same by HTTP/1.0",
+        |asked| asked.right().protocol("HTTP/1.0").framing(Framing::Close).then(Then::Close)),
+    fault("until-close-torn", "no length, and half of it; under TLS the end is not TLS's own",
+        |asked| asked.right().half().framing(Framing::Close).then(Then::Leave)),
+
+    // Ranges that are not what was asked for. All of them cut the first answer.
+    fault("range-ignored", "first cut midway; then all, whatever the range",
+        |asked| asked.first(Asked::cut).unwrap_or_else(|| asked.version(1).whole())),
+    fault("wrong-range", "first cut midway; then a part that begins 10 bytes too soon",
+        |asked| asked.then_part(|file, part| file.part(part.start.saturating_sub(10)..part.end))),
+    fault("range-without-content-range", "first cut midway; then a part that does not say which",
+        |asked| asked.then_part(|file, part| file.bare_part(part))),
+    fault("multipart-range", "first cut midway; then the part as multipart/byteranges",
+        |asked| asked.then_part(multipart)),
+
+    // Files that change after the first answer, which is cut.
+    fault("changed-etag", "first cut midway; then version 2, right",
+        |asked| asked.first(Asked::cut)
+            .unwrap_or_else(|| asked.version(2).answer(asked.request))),
+    fault("changed-ignoring-if-range", "first cut midway; then version 2, whatever If-Range says",
+        |asked| asked.first(Asked::cut)
+            .unwrap_or_else(|| asked.version(2).regardless(asked.request))),
+    fault("changed-last-modified", "the same with no ETag, only Last-Modified",
+        |asked| {
+            let dated = |version| asked.version(version).etag(None);
+            asked.first(|asked| cut(dated(1).answer(asked.request)))
+                .unwrap_or_else(|| dated(2).regardless(asked.request))
+        }),
+    fault("changed-size", "first cut midway; then version 2, 1,000 bytes longer, parts without validators",
+        |asked| asked.first(Asked::cut).unwrap_or_else(|| {
+            let file = Version::new(2, asked.bytes + 1000);
+            match range(asked.request, file.content.len()) {
+                Wanted::Part(part) => file.unvalidated().part(part),
+                _ => file.answer(asked.request),
+            }
+        })),
+    fault("weak-etag", "first cut midway, with a weak ETag; then version 2, parts without validators",
+        |asked| {
+            let weak = |version: u32| {
+                let etag = format!("W/\"version-{version}\"");
+                asked.version(version).unvalidated().etag(Some(etag))
+            };
+            asked.first(|asked| cut(weak(1).answer(asked.request))).unwrap_or_else(|| {
+                match range(asked.request, asked.bytes) {
+                    Wanted::Part(part) => asked.version(2).unvalidated().part(part),
+                    _ => weak(2).answer(asked.request),
+                }
+            })
+        }),
+
+    // The first answer has all bytes, but not the chunk that says so.
+    fault("416-complete", "first all chunks but the last; then right: 416 for what is beyond",
+        |asked| asked.first(Asked::unended).unwrap_or_else(|| asked.right())),
+    fault("416-other-validator", "the same, but then it is version 2",
+        |asked| asked.first(Asked::unended)
+            .unwrap_or_else(|| asked.version(2).regardless(asked.request))),
+    fault("416-no-validator", "the same, and 416 has no validator",
+        |asked| asked.first(Asked::unended).unwrap_or_else(|| {
+            let file = asked.version(2);
+            match range(asked.request, asked.bytes) {
+                Wanted::Nothing => file.unvalidated().nothing(),
+                _ => file.regardless(asked.request),
+            }
+        })),
+    fault("416-other-size", "the same, but then it is version 2 with half the bytes",
+        |asked| asked.first(Asked::unended)
+            .unwrap_or_else(|| Version::new(2, asked.bytes / 2).regardless(asked.request))),
+
+    // Statuses.
+    fault("retry-after-seconds", "first 429 with \"Retry-After: 1\"; then right",
+        |asked| asked.first_later(429, "1")),
+    fault("retry-after-date", "first 503 with Retry-After: the date in 2 s; then right",
+        |asked| {
+            let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2));
+            asked.first_later(503, &date)
+        }),
+    fault("retry-after-far", "first 429 with \"Retry-After: 86400\"; then right",
+        |asked| asked.first_later(429, "86400")),
+    fault("retry-after-garbage", "first 503 with \"Retry-After: soon\"; then right",
+        |asked| asked.first_later(503, "soon")),
+    fault("flapping", "500, 502, 503, then right",
+        |asked| match asked.times_before {
+            0 => Answer::text(500, "not yet\n"),
+            1 => Answer::text(502, "not yet\n"),
+            2 => Answer::text(503, "not yet\n"),
+            _ => asked.right(),
+        }),
+    fault("always-500", "500", |_| Answer::text(500, "never\n")),
+    fault("not-found", "404", |_| Answer::text(404, "there is nothing here\n")),
+    fault("no-content", "204", |_| Answer::new(204, Vec::new())),
+    fault("unasked-206", "the first half as a part, where no range is asked for",
+        |asked| match asked.request.range {
+            None => asked.version(1).part(0..asked.bytes / 2),
+            Some(_) => asked.right(),
+        }),
+
+    // Redirects.
+    fault("redirect", "302 to the right one, on this server",
+        |asked| redirect(asked.at("right"))),
+    fault("redirect-loop", "302 to itself",
+        |asked| redirect(asked.at("redirect-loop"))),
+    fault("redirect-to-file", "302 to file:///etc/passwd", |_| redirect("file:///etc/passwd")),
+    fault("redirect-to-ftp", "302 to an ftp URL",
+        |asked| redirect(format!("ftp://{}{}", asked.authority(), asked.at("right")))),
+    fault("redirect-to-https", "302 to the same URL with https",
+        |asked| redirect(format!("https://{}{}", asked.authority(), asked.at("redirect-to-https")))),
+    fault("redirect-to-http", "302 to the right one, with http",
+        |asked| redirect(format!("http://{}{}", asked.authority(), asked.at("right")))),
+    fault("redirect-to-other-host", "302 to the right one, on this server by the name localhost",
+        |asked| redirect(format!("{}{}", asked.origin.replace("127.0.0.1", "localhost"), asked.at("right")))),
+    fault("redirect-without-location", "302 without a Location",
+        |_| Answer::text(302, "somewhere else\n")),
+    fault("redirect-hostile-name", "302 to the right one by the name ..%2f..%2fevil",
+        |asked| {
+            let query = asked.request.query.as_ref();
+            let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+            redirect(format!("/fault/right/{}/..%2f..%2fevil{query}", asked.token))
+        }),
+
+    // Slow, and slower.
+    fault("stall-midway", "first announces all, sends half, and no more; then right",
+        |asked| asked.first(|asked| asked.right().half().then(Then::Hold))
+            .unwrap_or_else(|| asked.right())),
+    fault("stall-headers", "never answers", |_| Answer::raw(Vec::new(), Then::Hold)),
+    fault("stall-body", "sends what lies in the file's first half, and no more",
+        |asked| asked.right().within_first(asked.bytes / 2).then(Then::Hold)),
+    fault("drip", "right, a byte each 100 ms", |asked| asked.right().pace(Pace::Body(1))),
+    fault("drip-headers", "right, the head a byte each 100 ms",
+        |asked| asked.right().pace(Pace::DripHead)),
+    fault("slow", "right, 5,000 bytes each 100 ms", |asked| asked.slow()),
+    fault("slow-once", "first 5,000 bytes each 100 ms; then at full speed",
+        |asked| asked.first(Asked::slow).unwrap_or_else(|| asked.right())),
+
+    // Answers without an end.
+    fault("endless-headers", "header lines without end",
+        |_| Answer::raw(start_of_head("HTTP/1.1", 200), Then::EndlessHead(HEADER_LINE))),
+    fault("many-informational", "103 without end",
+        |_| Answer::raw(Vec::new(), Then::EndlessHead(INFORMATION))),
+    fault("endless-body", "chunks without end, up to 1 GiB",
+        |_| {
+            let mut piece = Vec::new();
+            chunk(&mut piece, &fault_body(1, PIECE));
+            Answer::new(200, Vec::new())
+                .framing(Framing::ChunkedWithoutEnd).then(Then::EndlessBody(piece))
+        }),
+    fault("huge-announced", "announces 1 TiB, and sends up to 1 GiB",
+        |_| Answer::new(200, Vec::new()).framing(Framing::Own)
+            .header("Content-Length", 1_u64 << 40).then(Then::EndlessBody(fault_body(1, PIECE)))),
+
+    // Heads.
+    fault("gzip-unasked", "compressed, whether or not the client takes that",
+        |asked| {
+            let file = asked.version(1);
+            Version { content: gzip(&file.content), ..file }
+                .answer(asked.request).header("Content-Encoding", "gzip")
+        }),
+    fault("informational", "100 and 103 before the right one",
+        |asked| asked.right().before([b"HTTP/1.1 100 Continue\r\n\r\n", INFORMATION].concat())),
+    fault("content-disposition", "right, with a file name of ../../evil",
+        |asked| asked.right()
+            .header("Content-Disposition", "attachment; filename=\"../../evil\"")),
+    fault("switching-protocols", "101, and no more",
+        |_| Answer::raw(SWITCHING.to_vec(), Then::Hold)),
+    fault("garbage-status", "no status line but \"HTP/9.9 huh\", and closes", |_| garbage()),
+    fault("garbage-once", "first that; then right",
+        |asked| asked.first(|_| garbage()).unwrap_or_else(|| asked.right())),
+    fault("no-status", "closes without a byte", |_| silence()),
+    fault("no-status-once", "first that; then right",
+        |asked| asked.first(|_| silence()).unwrap_or_else(|| asked.right())),
+    fault("stale-connection", "right, and closes without having said so",
+        |asked| asked.right().then(Then::Close)),
+];

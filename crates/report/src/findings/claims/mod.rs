@@ -1,0 +1,205 @@
+//! What the article that the suite comes from says of Python, held against what was
+//! measured here. Every answer comes from the data by the rule that stands with it.
+//!
+//! A claim is one or more statements. It holds if all of them do; it does not if one
+//! does not; and otherwise it cannot be told.
+
+mod rules;
+
+use results::Comparison;
+use rules::*;
+
+use crate::findings;
+use crate::findings::{Evidence, Statement};
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It is so here, too.
+    Holds,
+    /// It is not.
+    DoesNotHold,
+    /// The data do not say.
+    CannotBeTold,
+}
+
+impl Answer {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::DoesNotHold => "does not hold",
+            Self::CannotBeTold => "cannot be told",
+        }
+    }
+
+    /// All statements together.
+    fn of(statements: &[Statement]) -> Self {
+        let holds = |wanted| statements.iter().filter(move |one| one.holds == wanted);
+        if holds(Some(false)).next().is_some() {
+            Self::DoesNotHold
+        } else if statements.is_empty() || holds(None).next().is_some() {
+            Self::CannotBeTold
+        } else {
+            Self::Holds
+        }
+    }
+}
+
+/// One claim, and what became of it.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Its name, as an anchor.
+    pub id: &'static str,
+    /// What the article says of Python.
+    pub python: &'static str,
+    /// By which rule it is answered.
+    pub rule: &'static str,
+    /// Whether it is so here.
+    pub answer: Answer,
+    /// By which figures, or why it cannot be told.
+    pub measured: Vec<String>,
+    /// Which workload has the figures.
+    pub workload: &'static str,
+}
+
+/// How a claim is put to the test.
+type Test = fn(&[Evidence]) -> Vec<Statement>;
+
+/// All claims.
+pub fn claims(comparison: &Comparison) -> Vec<Claim> {
+    let jobs = findings::all(comparison);
+    let claim = |&(id, workload, python, rule, test): &(_, _, _, _, Test)| {
+        let statements = test(&jobs);
+        Claim {
+            id,
+            python,
+            rule,
+            answer: Answer::of(&statements),
+            measured: statements.into_iter().map(|one| one.words).collect(),
+            workload,
+        }
+    };
+    CLAIMS.iter().map(claim).collect()
+}
+
+/// Anchor, workload, what the article says, the rule, and the test.
+const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
+    (
+        "lost-updates",
+        "counter",
+        "Threads that count without a lock lose updates.",
+        "Holds if any model with several workers lost one. That none was lost proves nothing.",
+        lost_updates,
+    ),
+    (
+        "locked",
+        "counter",
+        "With a lock, none is lost.",
+        "Holds if every model's total was right behind the lock.",
+        locked,
+    ),
+    (
+        "threads-cpu",
+        "primes",
+        "Threads do not run work for the CPU in parallel: the interpreter's lock lets one run at a time.",
+        "Does not hold if thread is faster than serial on more than one core.",
+        threads_cpu,
+    ),
+    (
+        "processes-cpu",
+        "primes",
+        "Processes do.",
+        "Holds if process is faster than serial on more than one core.",
+        processes_cpu,
+    ),
+    (
+        "primes",
+        "primes",
+        "There are 47 primes from 1,000,000 to 1,000,500.",
+        "They are counted while this page is made; the models' counts stand beside it.",
+        prime_count,
+    ),
+    (
+        "fetch",
+        "fetch",
+        "Concurrent fetches take as long as the slowest.",
+        "Holds if every concurrent model's interval ends within a tenth above the slowest answer; \
+         does not hold if one begins above that.",
+        fetch,
+    ),
+    (
+        "offload",
+        "offload",
+        "Blocking work that is handed over does not stall the loop.",
+        "Holds if no concurrent model's longest gap between two beats reaches half a call. \
+         A call has to be five beats long at least.",
+        offload,
+    ),
+    (
+        "images-time",
+        "download",
+        "100 images at 100 Mbit/s: asyncio takes 5.2 s, processes 8.7 s, threads 12.3 s.",
+        "The order holds if tokio, async-std and smol are each faster than process, and process is \
+         faster than thread, with the article's own limits where they were measured.",
+        images_time,
+    ),
+    (
+        "images-memory",
+        "download",
+        "The same images: asyncio takes 65 MB, threads 85 MB, processes 210 MB.",
+        "The order holds if tokio, async-std and smol each take less than thread, and thread less \
+         than process. Less than a tenth is no difference.",
+        images_memory,
+    ),
+    (
+        "switch",
+        "ping-pong",
+        "A switch costs least between coroutines, more between threads, and most between processes.",
+        "Holds if a token goes round the largest ring faster through tokio's, async-std's and smol's \
+         tasks than through threads, and faster through threads than through processes.",
+        switch,
+    ),
+    (
+        "memory",
+        "sleepers",
+        "A unit costs least memory as a coroutine, more as a thread, and most as a process.",
+        "Holds if one more sleeper takes less in tokio, async-std and smol than in thread, and less \
+         in thread than in process: the slope from the fewest to the most that were measured, of \
+         sleepers or, where a model did only one number of these, of units in a ring. \
+         Less than a tenth is no difference.",
+        unit_memory,
+    ),
+    (
+        "rule-threads",
+        "echo",
+        "Choose threads for I/O with few connections.",
+        "Holds if nobody is faster than thread at the fewest connections of echo, and at the fewest \
+         requests of fetch.",
+        rule_threads,
+    ),
+    (
+        "rule-processes",
+        "primes",
+        "Choose processes for work for the CPU.",
+        "Holds if process is faster than thread at primes and thumbnails: threads that are as fast \
+         leave no reason for it.",
+        rule_processes,
+    ),
+    (
+        "rule-asyncio",
+        "echo",
+        "Choose asyncio for many connections.",
+        "Holds if tokio, async-std and smol are each faster than thread at the most connections \
+         of echo.",
+        rule_asyncio,
+    ),
+    (
+        "rule-asyncio-waiting",
+        "sleepers",
+        "Choose asyncio for much that waits.",
+        "Holds if tokio, async-std and smol are each faster than thread, and take less memory, with \
+         the most sleepers that thread was measured with.",
+        rule_waiting,
+    ),
+];

@@ -1,0 +1,78 @@
+//! What one unit of a model costs: a thread, a child process, a task.
+
+use crate::findings::Evidence;
+
+/// What one unit of a model costs, as far as that was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitCosts {
+    /// The model.
+    pub model: String,
+    /// Memory of a unit that waits.
+    pub memory: Option<Memory>,
+    /// From one to the next in a ring, in nanoseconds.
+    pub pass_ns: Option<f64>,
+    /// From a process's start until that ring can begin, in nanoseconds. Children
+    /// stand by then; threads and tasks are a part of the job.
+    pub start_ns: Option<u64>,
+}
+
+/// What a unit adds to a process that has many of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Memory {
+    /// Bytes for each unit more.
+    pub bytes: f64,
+    /// Between so many units ...
+    pub from: u64,
+    /// ... and so many. Equal if there was only one number of them: then the bytes
+    /// are those of all the program, and a unit has less.
+    pub to: u64,
+    /// In which workload.
+    pub workload: &'static str,
+}
+
+/// The ring that passes are taken from: that with the most units, of the presets.
+pub fn ring<'a, 'b>(jobs: &'b [Evidence<'a>]) -> Option<&'b Evidence<'a>> {
+    let rings = jobs.iter().filter(|job| job.workload() == "ping-pong");
+    let rings = rings.filter(|job| !job.is_point() && job.on_all_cores());
+    rings.max_by_key(|job| job.number("units"))
+}
+
+/// What a unit of `model` costs.
+///
+/// Memory is the slope between the fewest and the most units of `sleepers` that
+/// were measured: what does not grow with them is not theirs. Where there was only
+/// one number of these, as a model does no more, it is that of the units of a ring.
+/// A pass is the time of the job of [`ring`] by its passes.
+pub fn of(jobs: &[Evidence], model: &str) -> UnitCosts {
+    let slopes = ["sleepers", "ping-pong"].map(|workload| slope(jobs, model, workload));
+    let grown = slopes
+        .iter()
+        .flatten()
+        .find(|memory| memory.from < memory.to);
+    let passes = ring(jobs).and_then(|job| Some(job.time(model)? / job.number("passes")? as f64));
+    UnitCosts {
+        model: model.to_owned(),
+        memory: grown.or(slopes.iter().flatten().next()).copied(),
+        pass_ns: passes.filter(|ns| ns.is_finite()),
+        start_ns: ring(jobs).and_then(|job| job.cell(model)?.start_ns),
+    }
+}
+
+fn slope(jobs: &[Evidence], model: &str, workload: &'static str) -> Option<Memory> {
+    let of_workload = |job: &&Evidence| job.workload() == workload && job.on_all_cores();
+    let size = |job: &Evidence| Some((job.number("units")?, job.memory(model)?));
+    let mut sizes: Vec<_> = jobs.iter().filter(of_workload).filter_map(size).collect();
+    sizes.retain(|&(units, _)| units > 0);
+    sizes.sort_unstable();
+    let (&(from, less), &(to, more)) = (sizes.first()?, sizes.last()?);
+    let bytes = match from == to {
+        true => less as f64 / from as f64,
+        false => (more as f64 - less as f64).max(0.0) / (to - from) as f64,
+    };
+    Some(Memory {
+        bytes,
+        from,
+        to,
+        workload,
+    })
+}

@@ -1,0 +1,192 @@
+//! `index.html`: one self-contained file. Every text in it is escaped by the
+//! template library; nothing is fetched from anywhere, and a policy within the page
+//! has browsers refuse whatever is not ours.
+
+use std::path::Path;
+
+use anyhow::Context;
+use askama::Template;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use results::{Comparison, Sidecars};
+use sha2::{Digest, Sha256};
+
+use crate::findings::claims::{Answer, Claim};
+use crate::findings::recommend::Choose;
+use crate::findings::{claims, recommend};
+use crate::markdown::machine;
+use crate::page::effort::EffortView;
+use crate::page::overview::Panel;
+use crate::page::side_by_side::SideBySide;
+use crate::page::warnings::Mark;
+use crate::page::workload::Workload;
+use crate::tables::Row;
+use crate::tables::completion::CompletionView;
+use crate::tables::sweep::RULE;
+use crate::words::Finding;
+
+pub mod anchors;
+pub mod chart;
+pub mod criterion_links;
+mod data;
+pub mod effort;
+
+pub mod samples;
+
+pub mod overview;
+
+pub mod workload;
+
+pub mod warnings;
+
+pub mod introductions;
+pub mod side_by_side;
+
+/// The page's styles, a file a part of it.
+const STYLES: [&str; 3] = [
+    include_str!("../../templates/page.css"),
+    include_str!("../../templates/choose.css"),
+    include_str!("../../templates/side_by_side.css"),
+];
+
+/// Its scripts. All of it can be read without them, too.
+const SCRIPTS: [&str; 3] = [
+    include_str!("../../templates/page.js"),
+    include_str!("../../templates/choose.js"),
+    include_str!("../../templates/side_by_side.js"),
+];
+
+#[derive(Template)]
+#[template(path = "index.html")]
+struct Page<'a> {
+    comparison: &'a Comparison,
+    /// Where the page lies, if it does.
+    directory: Option<&'a Path>,
+    machine: String,
+    marks: Vec<Mark>,
+    models: Vec<&'a str>,
+    panels: Vec<Panel>,
+    findings: Vec<Finding>,
+    choose: Choose,
+    claims: Vec<Claim>,
+    workloads: Vec<Workload>,
+    side_by_side: Option<SideBySide>,
+    effort: Option<EffortView>,
+    data: String,
+}
+
+/// Criterion's pages of the same samples.
+#[derive(Debug, PartialEq)]
+enum Pages {
+    /// The way to them from the page.
+    Here(String),
+    /// They are not on this machine, or are another comparison's; this makes them.
+    Missing(String),
+}
+
+impl Page<'_> {
+    /// The parts of the page that are about no single workload, as far as this
+    /// comparison has them: their anchors and titles, for the navigation.
+    fn parts(&self) -> Vec<(&'static str, &'static str)> {
+        vec![
+            ("glance", "At a glance"),
+            ("choose", "Choose"),
+            ("claims", "The article's claims"),
+            ("side-by-side", "Side by side"),
+            ("effort", "Effort"),
+        ]
+    }
+
+    /// Whether a workload has a part of the page.
+    fn has(&self, workload: &str) -> bool {
+        let mut workloads = self.workloads.iter();
+        workloads.any(|known| known.name == workload)
+    }
+
+    /// The presets to choose from, by what they are called in the data and on the
+    /// page: that about cost first. Of one alone there is no choice.
+    fn presets(&self) -> Vec<(&'static str, &'static str)> {
+        let has = |preset: &str| {
+            let mut cells = self.comparison.cells.iter();
+            cells.any(|cell| cell.point.is_none() && cell.preset == preset)
+        };
+        match has("heavy") && has("article") {
+            true => vec![("heavy", "heavy"), ("article", "article"), ("", "both")],
+            false => Vec::new(),
+        }
+    }
+
+    /// What browsers let this page do: run its own scripts, and nothing else.
+    fn policy(&self) -> String {
+        let hashes = SCRIPTS.map(|script| {
+            let hash = BASE64_STANDARD.encode(Sha256::digest(script));
+            format!("'sha256-{hash}'")
+        });
+        format!(
+            "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data:; \
+             base-uri 'none'; form-action 'none'",
+            hashes.join(" ")
+        )
+    }
+
+    /// Criterion's page of `group`, `report` for all of them. Nothing of a page that
+    /// lies nowhere.
+    fn criterion(&self, group: &str) -> Option<Pages> {
+        let run = &self.comparison.run;
+        let home = run.criterion.as_deref().unwrap_or("target/criterion");
+        let way = Path::new("../..").join(home);
+        let there = self.directory?.join(&way);
+        let page = match group {
+            "report" => Path::new("report/index.html").to_owned(),
+            group => criterion_links::page(group),
+        };
+        let is_here = criterion_links::made_from(&there, run) && there.join(&page).is_file();
+        Some(match is_here {
+            true => Pages::Here(way.join(page).display().to_string()),
+            false => Pages::Missing(format!("cargo xtask report {} --criterion", run.name)),
+        })
+    }
+}
+
+/// The page of a comparison.
+///
+/// # Errors
+///
+/// When the template cannot be rendered, which only a bug could bring about.
+pub fn page(comparison: &Comparison) -> anyhow::Result<String> {
+    page_at(comparison, None)
+}
+
+/// The page of a comparison whose files are in `directory`: what lies beside its
+/// data is on it, too.
+///
+/// # Errors
+///
+/// As [`page`], and when what lies there cannot be understood.
+pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Result<String> {
+    let beside = match directory {
+        Some(directory) => Sidecars::read(directory)?,
+        None => Sidecars::default(),
+    };
+    let page = Page {
+        comparison,
+        directory,
+        machine: machine(comparison),
+        marks: warnings::marks(comparison),
+        models: overview::models(comparison),
+        panels: overview::panels(comparison),
+        findings: crate::words::findings(comparison),
+        choose: recommend::choose(comparison),
+        claims: claims::claims(comparison),
+        workloads: workload::workloads(comparison),
+        side_by_side: beside
+            .sources
+            .as_ref()
+            .map(|sources| side_by_side::view(comparison, sources)),
+        effort: beside.effort.as_ref().map(EffortView::of),
+        data: data::embedded(comparison)?,
+    };
+    let html = page.render().context("the page's template")?;
+    // One in a name would turn around whatever comes after it.
+    Ok(html.replace(data::turns_text, "\u{fffd}"))
+}

@@ -1,0 +1,144 @@
+//! What was found, in words.
+
+use results::{
+    Baseline, Change, Compared, Comparison, Judged, MOST, SelfCheck, ServerBound, Slowed, Verdict,
+};
+
+use crate::format::{percent, three_digits};
+
+/// Something that was found out beside the tables.
+#[derive(Debug)]
+pub struct Finding {
+    /// What it is about.
+    pub title: String,
+    /// What it is.
+    pub lines: Vec<String>,
+}
+
+/// What has changed since an earlier run, and what the comparison found in
+/// itself.
+pub fn findings(comparison: &Comparison) -> Vec<Finding> {
+    let baseline = comparison.baseline.as_ref().map(|baseline| Finding {
+        title: format!("Against {} ({:.12})", baseline.name, baseline.revision),
+        lines: self::baseline(baseline),
+    });
+    let self_check = comparison.self_check.as_ref().map(|check| Finding {
+        title: "Self-check".to_owned(),
+        lines: self_check(check),
+    });
+    baseline.into_iter().chain(self_check).collect()
+}
+
+/// `1.08 times slower [1.05, 1.11]`.
+pub fn judged(judged: &Judged) -> String {
+    let Judged {
+        ratio, low, high, ..
+    } = *judged;
+    let range = |low, high| format!("[{}, {}]", three_digits(low), three_digits(high));
+    match judged.verdict {
+        Verdict::Slower => {
+            format!("{} times slower {}", three_digits(ratio), range(low, high))
+        }
+        Verdict::Faster => {
+            let times = three_digits(1.0 / ratio);
+            format!("{times} times faster {}", range(1.0 / high, 1.0 / low))
+        }
+        Verdict::NoDifference => {
+            let ratio = three_digits(ratio);
+            format!("no difference, {ratio} {}", range(low, high))
+        }
+    }
+}
+
+/// `tokio 1.54.0 to 1.55.0`.
+pub fn change(change: &Change) -> String {
+    let Change { what, from, to } = change;
+    // The compiler says its name with its version.
+    let named = format!("{what} ");
+    let bare = |version: &str| version.strip_prefix(&named).unwrap_or(version).to_owned();
+    format!("{what} {} to {}", bare(from), bare(to))
+}
+
+/// `tokio: pipeline heavy 1.08 times slower [1.05, 1.11]`.
+pub fn compared(cell: &Compared) -> String {
+    let Compared {
+        workload,
+        label,
+        model,
+        judged,
+        ..
+    } = cell;
+    format!("{model}: {workload} {label} {}", self::judged(judged))
+}
+
+/// All of it in lines: what is different first.
+pub fn baseline(baseline: &Baseline) -> Vec<String> {
+    let mut lines: Vec<_> = baseline.versions.iter().map(change).collect();
+    lines.extend(baseline.warnings.iter().cloned());
+    let different = |cell: &&Compared| cell.judged.verdict != Verdict::NoDifference;
+    let different: Vec<_> = baseline.cells.iter().filter(different).collect();
+    lines.extend(different.iter().map(|cell| compared(cell)));
+    let same = baseline.cells.len() - different.len();
+    lines.push(format!(
+        "{same} of {} cells: no difference",
+        baseline.cells.len()
+    ));
+    lines.extend(baseline.left_out.iter().cloned());
+    match baseline.fail_above {
+        Some(_) if baseline.cells.is_empty() => {
+            lines.push("nothing could be compared, so the limit is not kept".to_owned());
+        }
+        Some(limit) if !baseline.holds() => {
+            lines.push(format!("slower than {limit} times, which is the limit"));
+        }
+        _ => {}
+    }
+    lines
+}
+
+/// All of it in lines.
+pub fn self_check(check: &SelfCheck) -> Vec<String> {
+    let SelfCheck {
+        pairs,
+        different,
+        share,
+        ..
+    } = check;
+    let twins = match pairs {
+        0 => "no pair was judged, so nothing is shown".to_owned(),
+        _ => format!(
+            "{different} of {pairs} pairs of a model and itself came out as a difference: \
+             {}, of at most {}",
+            percent(*share),
+            percent(MOST)
+        ),
+    };
+    let slowed = match &check.slowed {
+        Some(Slowed {
+            workload,
+            label,
+            by,
+            pair,
+        }) => format!(
+            "{} with {} more work in {workload} {label}: {}",
+            pair.other,
+            percent(by - 1.0),
+            self::judged(&pair.judged)
+        ),
+        None => "no copy with more work: primes heavy was not measured in enough rounds".to_owned(),
+    };
+    let end = match check.passed() {
+        true => "passed",
+        false => "not passed",
+    };
+    vec![twins, slowed, end.to_owned()]
+}
+
+/// The same in words.
+pub fn server_bound(bound: ServerBound) -> &'static str {
+    match bound {
+        ServerBound::Link => "the link sets the time, as the job asks for",
+        ServerBound::Delay => "the delay sets the time, as the job asks for",
+        ServerBound::Speed => "the origin could not go faster: this measures it, not the model",
+    }
+}

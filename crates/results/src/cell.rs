@@ -1,0 +1,197 @@
+//! One model at one job: its figures and how they came out.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// How a cell came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Right answers only.
+    Ok,
+    /// The job ran to its end and its answer was wrong.
+    WrongAnswer,
+    /// A run crashed, hung or could not be started.
+    Failed,
+    /// The model does not do this job at this size, and says so.
+    Unsupported,
+}
+
+/// One model at one job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cell {
+    /// What kind of job.
+    pub workload: String,
+    /// Whose numbers.
+    pub preset: String,
+    /// The second way to do it, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// What of a sweep it is, if it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
+    /// How many cores the model was kept to; all, if none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<usize>,
+    /// Preset, variant, point and cores, as Criterion's ids have them.
+    pub label: String,
+    /// Who did it.
+    pub model: String,
+    /// The command that did it, of a contestant that is none of the models. Its
+    /// times are those of whole processes, with their start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// The job that was measured.
+    pub job: Value,
+    /// How it came out.
+    pub status: Status,
+    /// Why it is not `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whether the job was made smaller to fit the time.
+    pub scaled: bool,
+    /// By how much.
+    pub divisor: u64,
+    /// How long the job takes on a started model. Or a whole process with that job,
+    /// of a contestant that is none of the models.
+    pub time: Option<Time>,
+    /// Whether those samples are not a bench's, but of fresh processes, one each:
+    /// the job is a long one, or a contestant's that is none of the models.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_runs: bool,
+    /// How long the same takes cold: from a process's start to the end of its first
+    /// job. Of the models alone: whoever is from outside has no other time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold: Option<Time>,
+    /// How much of that is the process's start and the model's: the median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ns: Option<u64>,
+    /// When the job's items were done, where they have such a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion: Option<Completion>,
+    /// The rest, from fresh processes; medians over the runs.
+    #[serde(flatten)]
+    pub resources: Resources,
+    /// What the job came to, in the last of those runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Value>,
+    /// How many of its rounds others disturbed, and were kept all the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub disturbed: u32,
+    /// How long the origin alone takes for the job's requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_ceiling_ns: Option<u64>,
+    /// Processor time of the origin for one job: the median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_cpu_ns: Option<u64>,
+    /// Whether the origin, more than the model, set the time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub origin_bound: bool,
+    /// By what of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_bound_by: Option<ServerBound>,
+}
+
+impl Cell {
+    /// The median time, in nanoseconds.
+    pub fn median_ns(&self) -> Option<f64> {
+        self.time.as_ref().map(|time| time.median_ns)
+    }
+
+    /// Processor time, user and system together, in nanoseconds.
+    pub fn cpu_ns(&self) -> Option<u64> {
+        let Resources {
+            user_ns, system_ns, ..
+        } = self.resources;
+        Some(user_ns?.saturating_add(system_ns?))
+    }
+
+    /// Whether it is a model's, and no custom command's.
+    pub fn is_model(&self) -> bool {
+        self.command.is_none()
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// One value of a sweep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// Which of the job's parameters is swept.
+    pub key: String,
+    /// What it is here: a number, or a word.
+    pub value: Value,
+}
+
+/// How long a job takes, in nanoseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Time {
+    /// The median of all samples.
+    pub median_ns: f64,
+    /// From here ...
+    pub low_ns: f64,
+    /// ... to here is the median's 95 % confidence interval.
+    pub high_ns: f64,
+    /// Time an iteration, in the order measured.
+    pub samples_ns: Vec<f64>,
+    /// How many of the samples each round gave.
+    pub rounds: Vec<usize>,
+}
+
+/// What a whole process with all its children takes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Resources {
+    /// From before its start to its end.
+    pub wall_ns: Option<u64>,
+    /// Time on processors in the program.
+    pub user_ns: Option<u64>,
+    /// Time on processors in the kernel.
+    pub system_ns: Option<u64>,
+    /// The most memory seen at once.
+    pub peak_memory_bytes: Option<u64>,
+    /// How that was told, or why it was not.
+    pub memory_method: Option<String>,
+    /// The same as the process itself saw it, as a cross-check.
+    pub own_peak_memory_bytes: Option<u64>,
+    /// Context switches to wait for something.
+    pub voluntary_switches: Option<u64>,
+    /// Context switches because another's turn had come.
+    pub involuntary_switches: Option<u64>,
+    /// The most threads seen at once.
+    pub threads: Option<u64>,
+    /// The most processes seen at once.
+    pub processes: Option<u64>,
+    /// How many runs gave these.
+    pub runs: u32,
+}
+
+/// What of the origin set the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerBound {
+    /// The rate of its link, which the job asks for.
+    Link,
+    /// The delay of its answers, which the job asks for.
+    Delay,
+    /// Itself: it could not go faster.
+    Speed,
+}
+
+/// Completion times of a job's items, in nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// How many items there were in all runs together.
+    pub items: u64,
+    /// How many runs.
+    pub runs: u32,
+    /// Half of the items took no longer.
+    pub p50_ns: u64,
+    /// Nine in ten.
+    pub p90_ns: u64,
+    /// Ninety-nine in a hundred.
+    pub p99_ns: u64,
+    /// All of them.
+    pub max_ns: u64,
+}

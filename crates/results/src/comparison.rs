@@ -1,0 +1,94 @@
+//! `comparison.json`: the shape of its data.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BackgroundLoad, Baseline, Cell, JobVerdicts, SelfCheck, Sweep};
+
+/// The shape that is written, and the only one that is read.
+pub const SCHEMA: u32 = 1;
+
+/// `comparison.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Comparison {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// How it came about.
+    pub run: RunInfo,
+    /// On which machine.
+    pub host: Host,
+    /// The compiler, and each library that a model uses.
+    pub versions: BTreeMap<String, String>,
+    /// The figures: one for each workload, preset, variant and model.
+    pub cells: Vec<Cell>,
+    /// Who is faster than whom: one for each workload, preset and variant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<JobVerdicts>,
+    /// What has changed since an earlier run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+    /// What came of comparing each model with itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_check: Option<SelfCheck>,
+    /// The curves through the cells of each sweep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sweeps: Vec<Sweep>,
+}
+
+/// How a comparison came about.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// The name of its directory.
+    pub name: String,
+    /// When it started, in the machine's time zone.
+    pub started: String,
+    /// `quick`, `default` or `thorough`.
+    pub mode: String,
+    /// The commit it was built from, `-dirty` if there was more.
+    pub revision: String,
+    /// What the order within the rounds was drawn from, and the verdicts' resamples.
+    pub seed: u64,
+    /// The least difference that the verdicts take for one, as a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_difference: Option<f64>,
+    /// Worker threads of each model.
+    pub threads: usize,
+    /// Blocking calls at once of each model.
+    pub blocking_threads: usize,
+    /// Where downloads were written.
+    #[serde(default)]
+    pub scratch: String,
+    /// The models, in the order asked for.
+    pub models: Vec<String>,
+    /// The time there was, from the end of the build.
+    pub budget_s: f64,
+    /// The time it took, from the end of the build.
+    pub took_s: f64,
+    /// Whether it was ended before its end.
+    pub interrupted: bool,
+    /// Where Criterion's pages were made from these data, relative to the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub criterion: Option<String>,
+    /// What is known of others' use of the machine meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<BackgroundLoad>,
+    /// What did not go as planned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// The machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Host {
+    /// Its processor.
+    pub cpu: String,
+    /// How many cores this could use.
+    pub cores: usize,
+    /// Its memory, in bytes.
+    pub memory: u64,
+    /// The kernel's version.
+    pub kernel: String,
+    /// The distribution.
+    pub os: String,
+}

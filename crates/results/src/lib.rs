@@ -1,0 +1,28 @@
+//! What a comparison leaves behind: the shape of its data, and where it lies.
+//!
+//! Data only. Nothing here knows how a figure is measured, computed or shown, and
+//! this crate depends on no other of the workspace.
+
+mod background_load;
+mod baseline;
+mod cell;
+mod comparison;
+mod effort;
+mod self_check;
+mod sidecars;
+mod sources;
+mod store;
+mod sweep;
+mod verdicts;
+
+pub use background_load::{BackgroundLoad, percent};
+pub use baseline::{Baseline, Change, Compared};
+pub use cell::{Cell, Completion, Point, Resources, ServerBound, Status, Time};
+pub use comparison::{Comparison, Host, RunInfo, SCHEMA};
+pub use effort::{AGAIN, Build, Effort, OfModel, Size};
+pub use self_check::{MOST, SelfCheck, Slowed};
+pub use sidecars::Sidecars;
+pub use sources::{Source, Sources};
+pub use store::{ResultsDir, safe_name, write_whole};
+pub use sweep::{Crossover, Curve, CurvePoint, Sweep};
+pub use verdicts::{JobVerdicts, Judged, MIN_ROUNDS, Pair, Verdict};

@@ -1,0 +1,216 @@
+//! `results/NAME/` on disk.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+
+use crate::{Comparison, SCHEMA};
+
+/// A directory for results: one safe path component.
+///
+/// # Errors
+///
+/// When it could lead anywhere else, or be hidden.
+pub fn safe_name(name: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts_well && name.len() <= 100 && name.chars().all(fits) {
+        return Ok(name.to_owned());
+    }
+    Err(
+        "has to be 1 to 100 letters, digits, dots, dashes or underscores, \
+         the first a letter or digit"
+            .to_owned(),
+    )
+}
+
+/// `results/NAME/` on disk.
+#[derive(Debug)]
+pub struct ResultsDir {
+    path: PathBuf,
+}
+
+impl ResultsDir {
+    /// The data.
+    pub const JSON: &str = "comparison.json";
+    /// The tables.
+    pub const MARKDOWN: &str = "comparison.md";
+    /// The page.
+    pub const PAGE: &str = "index.html";
+
+    /// Makes the directory, and makes sure that results will fit into it:
+    /// better now than after a quarter of an hour.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or the disk is full.
+    pub fn prepare(path: PathBuf) -> anyhow::Result<Self> {
+        const ROOM: usize = 8 << 20;
+        let probe = || -> std::io::Result<()> {
+            fs::create_dir_all(&path)?;
+            let mut probe = tempfile::NamedTempFile::new_in(&path)?;
+            probe.write_all(&vec![0x5a; ROOM])?;
+            probe.as_file().sync_all()
+        };
+        probe().with_context(|| format!("cannot write results into {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    /// A directory that has results already.
+    ///
+    /// # Errors
+    ///
+    /// When there are none.
+    pub fn open(path: PathBuf) -> anyhow::Result<Self> {
+        let data = path.join(Self::JSON);
+        ensure!(data.is_file(), "there is no {}", data.display());
+        Ok(Self { path })
+    }
+
+    /// The directory under `results` that was written last.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn latest(results: &Path) -> anyhow::Result<Self> {
+        let entries = fs::read_dir(results).into_iter().flatten().flatten();
+        let written = |entry: fs::DirEntry| {
+            let data = entry.path().join(Self::JSON);
+            let modified = data.metadata().ok()?.modified().ok()?;
+            Some((modified, entry.path()))
+        };
+        match entries.filter_map(written).max() {
+            Some((_, path)) => Ok(Self { path }),
+            None => bail!(
+                "there are no results in {} yet: `cargo xtask compare --quick` makes some",
+                results.display()
+            ),
+        }
+    }
+
+    /// The directory of that name under `results`; the one written last, if none is
+    /// named.
+    ///
+    /// # Errors
+    ///
+    /// When it has no results, or nothing has.
+    pub fn named(results: &Path, name: Option<&str>) -> anyhow::Result<Self> {
+        match name {
+            Some(name) => Self::open(results.join(name)),
+            None => Self::latest(results),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the data back.
+    ///
+    /// # Errors
+    ///
+    /// When they are not there, or not of this schema.
+    pub fn read(&self) -> anyhow::Result<Comparison> {
+        let path = self.path.join(Self::JSON);
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let data: Value = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not JSON", path.display()))?;
+        let schema = data.get("schema").and_then(Value::as_u64);
+        ensure!(
+            schema == Some(SCHEMA.into()),
+            "{} has schema {}, and this reads only {SCHEMA}",
+            path.display(),
+            schema.map_or("none".to_owned(), |schema| schema.to_string())
+        );
+        serde_json::from_value(data).with_context(|| format!("{} is malformed", path.display()))
+    }
+
+    /// Writes the data.
+    ///
+    /// # Errors
+    ///
+    /// As [`ResultsDir::write_text`].
+    pub fn write(&self, comparison: &Comparison) -> anyhow::Result<()> {
+        let mut json = serde_json::to_string(comparison).context("results as JSON")?;
+        json.push('\n');
+        self.write_text(Self::JSON, &json)
+    }
+
+    /// Writes a file whole or not at all: whoever reads meanwhile sees the old
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full, or the directory has gone.
+    pub fn write_text(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        write_whole(&self.path.join(name), text)
+    }
+}
+
+impl Drop for ResultsDir {
+    fn drop(&mut self) {
+        // Removes it only if nothing was ever written: then it says nothing.
+        let _ = fs::remove_dir(&self.path);
+    }
+}
+
+/// Writes a file whole or not at all.
+///
+/// # Errors
+///
+/// When the disk is full, or the directory cannot be written.
+pub fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let write = || -> std::io::Result<()> {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(directory)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_their_directory() {
+        for good in ["reference", "2026-11-22T16-40-00", "a.b_c"] {
+            assert!(safe_name(good).is_ok(), "{good}");
+        }
+        let long = "x".repeat(101);
+        for bad in ["", ".", "..", "a/b", "-x", ".hidden", "a b", "ä", &long] {
+            assert!(safe_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named() {
+        let error = ResultsDir::prepare("/proc/results".into()).expect_err("it is /proc");
+        let error = format!("{error:#}");
+        assert!(error.contains("/proc/results"), "{error}");
+    }
+
+    #[test]
+    fn another_schema_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let results = ResultsDir::prepare(directory.path().join("x")).expect("it is writable");
+        for (text, says) in [
+            ("{", "not JSON"),
+            (r#"{"schema":99}"#, "schema 99"),
+            (r#"{"schema":1}"#, "malformed"),
+        ] {
+            results.write_text(ResultsDir::JSON, text).expect("a file");
+            let error = format!("{:#}", results.read().expect_err(text));
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Everything around a job that is not the model's: the origin it asks, the
+//! directory it writes to, the clock, and the look at what it left behind.
+//!
+//! ```no_run
+//! # fn example(model: &dyn suite::Model) -> anyhow::Result<()> {
+//! # use runner::fixture::Fixture;
+//! # use suite::{Preset, Workload};
+//! let mut fixture = Fixture::new(std::env::current_exe()?, None);
+//! let mut prepared = fixture.prepare(&Workload::Download.job(Preset::Article))?;
+//! // The model is started here: `Setup::sized(prepared.job(), ..)`.
+//! let (elapsed, mut outcome) = prepared.run(model)?;
+//! prepared.verify(&mut outcome)?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use origin::{Origin, Shape};
+use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
+use suite::{completion, files, thumbnails};
+use transfer::list::Lines;
+
+use crate::echo::{self, Server};
+use crate::scratch::{self, Scratch};
+use crate::{inputs, tree, verify};
+
+/// Where jobs are prepared. Its origin, if one of them needs one, is started
+/// then and serves all of them.
+#[derive(Debug)]
+pub struct Fixture {
+    program: PathBuf,
+    given_url: Option<String>,
+    given_inputs: Option<PathBuf>,
+    threads: usize,
+    blocking_threads: usize,
+    own: Option<Arc<Origin>>,
+}
+
+impl Fixture {
+    /// A fixture with the origin at `origin_url`, or else one of its own, which
+    /// it starts as `program origin`.
+    pub fn new(program: impl Into<PathBuf>, origin_url: Option<String>) -> Self {
+        Self {
+            program: program.into(),
+            given_url: origin_url,
+            given_inputs: None,
+            threads: crate::cores(),
+            blocking_threads: Setup::BLOCKING_THREADS,
+            own: None,
+        }
+    }
+
+    /// The same, with files that [`inputs::make`] has made there, or else files
+    /// that are made for each job.
+    pub fn with_inputs(self, inputs: Option<PathBuf>) -> Self {
+        Self {
+            given_inputs: inputs,
+            ..self
+        }
+    }
+
+    /// The same, with pools of these sizes in a server that is started for a job.
+    pub fn with_threads(self, threads: usize, blocking_threads: usize) -> Self {
+        Self {
+            threads,
+            blocking_threads,
+            ..self
+        }
+    }
+
+    /// The process of its own origin, if it had to start one.
+    pub fn origin_pid(&self) -> Option<u32> {
+        self.own.as_ref().map(|origin| origin.pid())
+    }
+
+    /// Makes a job as asked into one that can be run: addresses and lists are
+    /// filled in, and the directory stands.
+    pub fn prepare(&mut self, job: &Job) -> Result<Prepared> {
+        let mut prepared = Prepared {
+            job: job.clone(),
+            run: None,
+            files: Vec::new(),
+            fresh: None,
+            server: None,
+            answered: OnceLock::new(),
+            elapsed: None,
+            origin: None,
+        };
+        match &mut prepared.job {
+            Job::Fetch(job) if job.urls.is_empty() => {
+                let run = self.open(&Shape::default())?;
+                job.targets = job.delays_ms.iter().map(|&ms| run.delay_url(ms)).collect();
+                job.body_bytes = Some(origin::DELAY_BODY_BYTES);
+                prepared.run = Some(run);
+            }
+            Job::Fetch(job) => job.targets.clone_from(&job.urls),
+            Job::Download(job) => {
+                match &job.urls {
+                    Some(list) => check_list(list)?,
+                    None => {
+                        let run = self.open(&Shape {
+                            images: job.images,
+                            image_bytes: job.image_bytes,
+                            delay_ms: job.delay_ms,
+                            mbit_per_s: job.mbit_per_s,
+                        })?;
+                        prepared.files = run.files()?;
+                        job.list = Some(list_of(&prepared.files));
+                        prepared.run = Some(run);
+                    }
+                }
+                match &job.into {
+                    Some(into) => make_writable(into)?,
+                    None => {
+                        let fresh = fresh_directory(&prepared.files)?;
+                        job.into = Some(fresh.path().to_owned());
+                        prepared.fresh = Some(fresh);
+                    }
+                }
+            }
+            Job::Echo(job) => {
+                echo::allow(job.connections)?;
+                let (threads, blocking_threads) = (self.threads, self.blocking_threads);
+                let server = Server::spawn(&self.program, job, threads, blocking_threads)?;
+                job.address = Some(server.address());
+                prepared.server = Some(server);
+            }
+            Job::Files(files::Job { paths, .. })
+            | Job::Thumbnails(thumbnails::Job { paths, .. }) => {
+                (*paths, prepared.fresh) = self.inputs(job)?;
+            }
+            // No arm for all others: a new workload has to be looked at here.
+            Job::Counter(_)
+            | Job::Pipeline(_)
+            | Job::Primes(_)
+            | Job::Exchange(_)
+            | Job::Offload(_)
+            | Job::PingPong(_)
+            | Job::Sleepers(_) => {}
+        }
+        prepared.origin = self.own.clone();
+        Ok(prepared)
+    }
+
+    /// The files of a job, and where they are if they were made for it alone.
+    fn inputs(&self, job: &Job) -> Result<(Arc<[PathBuf]>, Option<Scratch>)> {
+        if inputs::to_make(job) == 0 || self.given_inputs.is_some() {
+            return Ok((inputs::list(self.given_inputs.as_deref(), job)?, None));
+        }
+        let (fresh, _) = scratch::directory(inputs::room(job))?;
+        inputs::make(fresh.path(), job)?;
+        // That took memory, and was not the model's.
+        tree::forget_peak();
+        Ok((inputs::list(Some(fresh.path()), job)?, Some(fresh)))
+    }
+
+    fn open(&mut self, shape: &Shape) -> Result<origin::Run> {
+        match (&self.given_url, &self.own) {
+            (Some(url), _) => origin::Run::open(url, shape),
+            (None, Some(origin)) => origin::Run::open(origin.url(), shape),
+            (None, None) => {
+                let origin = Arc::new(Origin::spawn(&self.program, &["origin"])?);
+                let run = origin::Run::open(origin.url(), shape);
+                self.own = Some(origin);
+                run
+            }
+        }
+    }
+}
+
+/// A job that can be run, as often as one likes.
+#[derive(Debug)]
+pub struct Prepared {
+    job: Job,
+    /// The job's own counters at the origin. Dropped before the origin is.
+    run: Option<origin::Run>,
+    /// What the origin's images should be.
+    files: Vec<origin::File>,
+    /// The directory of a job that was given none.
+    fresh: Option<Scratch>,
+    /// Whom the clients of `echo` talk to.
+    server: Option<Server>,
+    /// The job with its right answer, from when it is first looked at: before,
+    /// it would be work and memory that nobody may count as the model's.
+    answered: OnceLock<Job>,
+    /// What the last run took: no item of it can have taken longer.
+    elapsed: Option<Duration>,
+    /// Not read: the origin has to last as long as somebody may ask it.
+    origin: Option<Arc<Origin>>,
+}
+
+impl Prepared {
+    /// The job, complete: what to size a [`suite::Setup`] by.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// The job's own figures at the origin, if it has one.
+    pub fn origin_stats(&self) -> Option<Result<origin::Stats>> {
+        self.run.as_ref().map(origin::Run::stats)
+    }
+
+    /// Has `model` do the job, and times exactly that.
+    ///
+    /// Each run of a download that was given no directory gets an empty one;
+    /// that of the run before is removed first.
+    pub fn run(&mut self, model: &dyn Model) -> Result<(Duration, Outcome)> {
+        if let (Some(fresh), Job::Download(job)) = (&mut self.fresh, &mut self.job) {
+            *fresh = fresh_directory(&self.files)?;
+            job.into = Some(fresh.path().to_owned());
+        }
+        if let Some(run) = &self.run {
+            run.reset()?;
+        }
+        let started = Instant::now();
+        let outcome = self.job.run(model);
+        let elapsed = started.elapsed();
+        self.elapsed = Some(elapsed);
+        Ok((elapsed, outcome?))
+    }
+
+    /// Accepts only what is right: the answer, and for a download every file.
+    ///
+    /// Adds what only the origin knows to the outcome, and gives its figures, if
+    /// the job has one.
+    pub fn verify(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        let stats = self.look_at(outcome)?;
+        let job = self.answered.get_or_init(|| inputs::answered(&self.job));
+        job.check(outcome)?;
+        if let Some(elapsed) = self.elapsed {
+            completion::check_within(outcome.completion_ns(), elapsed)?;
+        }
+        Ok(stats)
+    }
+
+    /// The same, of a program that is none of the models: all of it that can be
+    /// seen from outside. When each item was done cannot.
+    pub fn verify_delivery(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        let stats = self.look_at(outcome)?;
+        match (&self.job, &*outcome) {
+            (Job::Download(job), Outcome::Download(outcome)) => job.check_files(outcome)?,
+            (Job::Fetch(job), Outcome::Fetch(outcome)) => job.check_bodies(outcome)?,
+            (job, outcome) => job.check(outcome)?,
+        }
+        Ok(stats)
+    }
+
+    /// Looks at what a download has left, and at what the origin has seen.
+    fn look_at(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        if let (Job::Download(job), Outcome::Download(outcome)) = (&self.job, &*outcome) {
+            verify::downloaded(job.directory(), &self.files, self.fresh.is_some(), outcome)?;
+        }
+        self.account(outcome)
+    }
+
+    /// Ends what was started for the job.
+    ///
+    /// # Errors
+    ///
+    /// When that does not end as it should.
+    pub fn close(self) -> Result<()> {
+        self.server.map_or(Ok(()), Server::end)
+    }
+
+    /// Adds what only the origin knows to the outcome, and accepts no answer
+    /// that it was not asked for. A part of [`Prepared::verify`].
+    pub fn account(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        let stats = self.origin_stats().transpose()?;
+        if let Some(stats) = &stats {
+            // More would be retries; fewer, and some answer is made up.
+            let least = match &self.job {
+                Job::Download(job) => job.images,
+                job => job.units() as u64,
+            };
+            if stats.requests < least {
+                return Err(WrongAnswer {
+                    what: "the origin's count of requests",
+                    got: stats.requests.to_string(),
+                    expected: format!("at least {least}"),
+                }
+                .into());
+            }
+            if let Outcome::Download(outcome) = outcome {
+                outcome.peak_in_flight = Some(stats.peak_in_flight);
+            }
+        }
+        Ok(stats)
+    }
+}
+
+/// The origin's images, as a list that names them as the origin does.
+fn list_of(files: &[origin::File]) -> Arc<str> {
+    let line = |file: &origin::File| format!("{}\t{}\n", file.url, file.name);
+    files.iter().map(line).collect::<String>().into()
+}
+
+/// Refuses a file that is no list of URLs: its lines are read, and said, later,
+/// but that not one of them is good is the fault of who named it.
+fn check_list(list: &Path) -> std::result::Result<(), Invalid> {
+    let refuse = |why: String| Invalid::new("download.urls", list.display(), why);
+    let unreadable = |error| refuse(format!("cannot be read: {error}"));
+    let file = File::open(list).map_err(unreadable)?;
+    let mut lines = Lines::new(BufReader::new(file));
+    let mut entries = 0;
+    while let Some(entry) = lines.next().map_err(unreadable)? {
+        entry.map_err(|bad| refuse(bad.to_string()))?;
+        entries += 1;
+    }
+    match entries {
+        0 => Err(refuse("has to have a URL in it".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Creates a directory if need be, and tries whether files can be made in it:
+/// better said now than by the first file.
+fn make_writable(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create the directory {}", directory.display()))?;
+    tempfile::tempfile_in(directory)
+        .with_context(|| format!("cannot write to the directory {}", directory.display()))?;
+    Ok(())
+}
+
+/// An empty directory for these files, and as many again: they are written anew
+/// before those of the run before are gone.
+fn fresh_directory(files: &[origin::File]) -> Result<Scratch> {
+    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    // Of files from a list of URLs nobody knows the size.
+    let bytes = if files.is_empty() { u64::MAX } else { bytes };
+    Ok(scratch::directory(bytes.saturating_mul(2))?.0)
+}

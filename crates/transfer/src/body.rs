@@ -1,0 +1,80 @@
+//! A body that is being received: how much of it belongs into the file, and
+//! whether it comes fast enough.
+
+use std::time::{Duration, Instant};
+
+use crate::{Options, Trouble};
+
+/// A body that is being received.
+#[derive(Debug, PartialEq)]
+pub struct Body {
+    /// Where in the file its first byte belongs. What is on the disk from there
+    /// on is to be dropped.
+    pub offset: u64,
+    /// Where the next byte belongs.
+    position: u64,
+    /// Where it ends, if that was announced.
+    pub(crate) end: Option<u64>,
+    /// When the window began over which the rate is judged, and its bytes.
+    window: (Instant, u64),
+}
+
+/// What to do with a piece of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// All of it belongs into the file, and more follows.
+    All,
+    /// So many bytes belong into the file, and that was the last of it: the
+    /// connection sends more than it said, and is not to be used again.
+    Last(usize),
+}
+
+impl Body {
+    pub(crate) fn new(offset: u64, end: Option<u64>, now: Instant) -> Self {
+        Self {
+            offset,
+            position: offset,
+            end,
+            window: (now, 0),
+        }
+    }
+
+    /// Where in the file the next byte belongs.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// A piece has come, of so many bytes.
+    pub(crate) fn received(
+        &mut self,
+        bytes: usize,
+        options: &Options,
+        now: Instant,
+    ) -> Result<Take, Trouble> {
+        let room = self.end.map_or(u64::MAX, |end| end - self.position);
+        let taken = room.min(bytes as u64);
+        self.position = self.position.saturating_add(taken);
+        if taken < bytes as u64 {
+            return Ok(Take::Last(taken as usize));
+        }
+        if let Some(most) = options.max_size.filter(|most| self.position > *most) {
+            return Err(Trouble::TooLarge(most));
+        }
+        let (began, so_far) = self.window;
+        let so_far = so_far.saturating_add(taken);
+        self.window.1 = so_far;
+        let passed = now.saturating_duration_since(began);
+        if passed >= options.min_rate_window.max(Duration::from_secs(1)) {
+            self.window = (now, 0);
+            let least = u128::from(options.min_rate) * passed.as_millis() / 1000;
+            // What we held back ourselves is not the server's slowness.
+            if u128::from(so_far) < least && options.rate.is_none() {
+                return Err(Trouble::TooSlow {
+                    bytes: so_far,
+                    seconds: passed.as_secs(),
+                });
+            }
+        }
+        Ok(Take::All)
+    }
+}

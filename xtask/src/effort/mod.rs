@@ -1,0 +1,79 @@
+//! `cargo xtask effort`: what it takes to write and to build each model, as
+//! measured.
+//!
+//! Sizes are counted from the tree ([`count`]); how long a model takes to build is
+//! measured by building it ([`build`]). Both lie beside a comparison, in
+//! `effort.json`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use lab::interrupt::Interrupt;
+use lab::lock::Lock;
+use lab::progress::Progress;
+use lab::{build_times, host, process, workspace};
+use results::{Effort, OfModel, ResultsDir, Sidecars, safe_name};
+use suite::models::MODELS;
+
+use crate::Outcome;
+
+pub mod count;
+
+/// Measures what it takes to build each model, and puts it beside a comparison.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The directory under results; the newest, if not given
+    #[arg(value_parser = safe_name)]
+    name: Option<String>,
+    /// Which models, with commas; all, if none is named
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(MODELS))]
+    models: Vec<String>,
+    /// Where results are, for tests
+    #[arg(long, hide = true)]
+    output: Option<PathBuf>,
+}
+
+/// Counts and builds, and makes the comparison's page again.
+///
+/// # Errors
+///
+/// When there is no comparison to put it beside, or it cannot be written.
+pub fn effort(options: &Options) -> anyhow::Result<Outcome> {
+    let root = workspace::root()?;
+    let output = options.output.as_deref().unwrap_or(&root);
+    let directory = ResultsDir::named(&output.join("results"), options.name.as_deref())?;
+    let comparison = directory.read()?;
+    let target = output.join("target");
+    std::fs::create_dir_all(&target)
+        .with_context(|| format!("cannot make {}", target.display()))?;
+    // A comparison at the same time would be measured along.
+    let _lock = Lock::acquire(&target.join("paces.lock"))?;
+    process::adopt_orphans()?;
+    let interrupt = Interrupt::install().context("cannot take signals")?;
+    let progress = Progress::new();
+
+    let mut models: Vec<String> = MODELS.map(str::to_owned).to_vec();
+    models.retain(|model| options.models.is_empty() || options.models.contains(model));
+    let mut effort = Effort {
+        revision: host::revision(&root),
+        models: count::models(&root, &models)?,
+    };
+    build_times::measure(&root, &target, &mut effort, &interrupt, &progress)?;
+    let failed = |of: &OfModel| {
+        of.build
+            .as_ref()
+            .is_some_and(|build| build.failed.is_some())
+    };
+    let failures = effort.models.iter().any(failed);
+    let mut beside = Sidecars::read(directory.path())?;
+    match &mut beside.effort {
+        Some(known) => known.update(effort),
+        none => *none = Some(effort),
+    }
+    beside.write(&directory)?;
+    report::files::write(&directory, &comparison)?;
+    progress.print(&directory.path().join(Effort::FILE).display().to_string());
+    Ok(Outcome::of(!failures))
+}
