@@ -24,7 +24,7 @@ use suite::models::MODELS;
 
 use crate::Outcome;
 
-/// What the README's table stands between.
+/// What the table in `crates/transfer/README.md` stands between.
 const MARKS: [&str; 2] = [
     "<!-- faults: written by `cargo xtask faults --readme` -->",
     "<!-- /faults -->",
@@ -49,7 +49,7 @@ pub struct Options {
     /// Only this case, or all of the fault with this number; can be given again
     #[arg(long, value_name = "NAME|NUMBER")]
     only: Vec<String>,
-    /// Puts the table into README.md as well
+    /// Puts the table into crates/transfer/README.md as well
     #[arg(long, conflicts_with_all = ["only", "models"])]
     readme: bool,
     /// Instead, kills each model so often while it downloads
@@ -207,7 +207,7 @@ impl Options {
         let unbuilt = models.iter().any(|model| model.program.is_none());
         let well = failed == 0 && !unbuilt;
         if self.readme && !interrupt.came() {
-            let path = workspace::root()?.join("README.md");
+            let path = workspace::root()?.join("crates/transfer/README.md");
             readme::replace(&path, MARKS, &table::markdown(&matrix))?;
         }
         Ok(well)

@@ -15,6 +15,7 @@ use suite::models::MODELS;
 const TOP: &[&str] = &[
     ".cargo",
     ".ci",
+    ".github",
     ".gitignore",
     "Cargo.lock",
     "Cargo.toml",
