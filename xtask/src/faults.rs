@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use faults::case::Case;
 use faults::matrix::{self, Model};
 use faults::run::Bench;
@@ -13,14 +12,14 @@ use faults::{cases, crash, name_spaces, scale, table};
 use lab::build::{self, Profile};
 use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
+use lab::models::Kind;
 use lab::progress::Progress;
-use lab::{process, workspace};
+use lab::{models, process, workspace};
 use origin::Origin;
 use report::format::memory;
 use report::readme;
 use runner::scratch;
 use suite::Invalid;
-use suite::models::MODELS;
 
 use crate::Outcome;
 
@@ -44,7 +43,7 @@ const FLAT: f64 = 1.1;
 #[derive(Debug, Args)]
 pub struct Options {
     /// Which models, with commas; all, if none is named
-    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(MODELS))]
+    #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
     /// Only this case, or all of the fault with this number; can be given again
     #[arg(long, value_name = "NAME|NUMBER")]
@@ -131,16 +130,13 @@ pub fn faults(options: &Options) -> anyhow::Result<Outcome> {
 
 impl Options {
     /// In the order of the tables, and each once, however they were named.
-    fn models(&self) -> Vec<&'static str> {
-        let default = match self.million {
-            Some(_) => &["tokio"][..],
-            None => &MODELS,
+    fn models(&self, root: &Path) -> anyhow::Result<Vec<models::Model>> {
+        let default = ["tokio".to_owned()];
+        let names = match self.million {
+            Some(_) if self.models.is_empty() => &default[..],
+            _ => &self.models,
         };
-        let named = |model: &&str| self.models.iter().any(|name| name == model);
-        match self.models.is_empty() {
-            true => default.to_vec(),
-            false => MODELS.into_iter().filter(named).collect(),
-        }
+        Ok(models::select(&models::models(root)?, "--models", names)?)
     }
 
     /// Those that are asked for.
@@ -169,15 +165,17 @@ impl Options {
             false => Profile::Release,
         };
         let root = workspace::root()?;
+        let models = self.models(&root)?;
         let program = |package: &str| match &self.prebuilt {
             Some(directory) => Ok(Some(directory.join(package))),
             None => build::program(&root, package, profile, interrupt, progress),
         };
         let origin = program("origin")?.context("the origin does not build")?;
-        let models = self.models().into_iter().map(|name| {
+        let models = models.iter().map(|model| {
             Ok(Model {
-                name: name.to_owned(),
-                program: program(&workspace::package(name))?,
+                name: model.name().to_owned(),
+                serial: model.info.kind == Kind::Serial,
+                program: program(&workspace::package(model.name()))?,
             })
         });
         Ok((models.collect::<anyhow::Result<_>>()?, origin))

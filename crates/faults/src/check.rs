@@ -39,7 +39,7 @@ pub fn judge(
     run: &Run,
     outcome: &Outcome,
     place: &Place,
-    model: &str,
+    serial: bool,
 ) -> anyhow::Result<Vec<Wrong>> {
     let Some(end) = &outcome.end else {
         return Ok(vec![wrong(
@@ -78,7 +78,7 @@ pub fn judge(
     let judged = run
         .expect
         .iter()
-        .map(|expect| expect.judge(outcome, end, model));
+        .map(|expect| expect.judge(outcome, end, serial));
     all.extend(judged.flatten());
     Ok(all)
 }
@@ -180,7 +180,7 @@ fn untold(stdout: &str, code: i32, found: &[Found]) -> Vec<Wrong> {
 
 impl Expect {
     /// What is wrong, if anything is.
-    fn judge(&self, outcome: &Outcome, end: &End, model: &str) -> Option<Wrong> {
+    fn judge(&self, outcome: &Outcome, end: &End, serial: bool) -> Option<Wrong> {
         let log = &outcome.log;
         let unless = |right: bool, expected: String, got: String| {
             (!right).then_some(Wrong { expected, got })
@@ -195,10 +195,8 @@ impl Expect {
                 format!("{words:?} on standard error"),
                 format!("{:?}", outcome.stderr),
             ),
-            Self::SaysIfConcurrent(_) | Self::AskedWithinIfConcurrent(_) if model == "serial" => {
-                None
-            }
-            Self::SaysIfConcurrent(words) => Self::Says(words).judge(outcome, end, model),
+            Self::SaysIfConcurrent(_) | Self::AskedWithinIfConcurrent(_) if serial => None,
+            Self::SaysIfConcurrent(words) => Self::Says(words).judge(outcome, end, serial),
             Self::AskedWithinIfConcurrent(most) => {
                 let times = || log.iter().map(|request| request.at_ms);
                 let took = times().max().unwrap_or(0) - times().min().unwrap_or(0);

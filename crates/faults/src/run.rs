@@ -70,7 +70,7 @@ pub struct Failure {
 }
 
 /// Puts a case to a model's program.
-pub fn trial(case: &Case, model: &str, program: &Path, bench: &Bench) -> Verdict {
+pub fn trial(case: &Case, (model, serial): (&str, bool), program: &Path, bench: &Bench) -> Verdict {
     let mounts =
         |act: &Act| matches!(act, Act::Run(Run { around: Some(around), .. }) if around.mounts);
     if bench.name_spaces.is_none() && case.acts.iter().any(mounts) {
@@ -79,7 +79,7 @@ pub fn trial(case: &Case, model: &str, program: &Path, bench: &Bench) -> Verdict
     let tried = Place::new(bench.parent, case, model, bench.origins).and_then(|place| {
         let trial = Trial {
             case,
-            model,
+            serial,
             program,
             bench,
             place,
@@ -105,7 +105,8 @@ pub fn trial(case: &Case, model: &str, program: &Path, bench: &Bench) -> Verdict
 
 struct Trial<'a> {
     case: &'a Case,
-    model: &'a str,
+    /// Whether the model does one thing after the other.
+    serial: bool,
     program: &'a Path,
     bench: &'a Bench<'a>,
     place: Place<'a>,
@@ -162,7 +163,7 @@ impl Trial<'_> {
             stderr: read(stderr)?,
             log: self.place.log()?.split_off(asked_before),
         };
-        let mut wrong = judge(run, &outcome, &self.place, self.model)?;
+        let mut wrong = judge(run, &outcome, &self.place, self.serial)?;
         wrong.extend(meanwhile.wrong);
         Ok((!wrong.is_empty()).then(|| Failure {
             command: shown(&command),

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use runner::inputs;
-use suite::models::MODELS;
 use suite::setting_text;
 use suite::{Invalid, Job};
 
 use crate::case::Case;
+use crate::models::Model;
 
 /// One `--contestant NAME=COMMAND`.
 #[derive(Debug, Clone)]
@@ -61,9 +61,6 @@ impl std::str::FromStr for CustomCommand {
         }
         if name.chars().any(char::is_control) {
             return Err(refuse("its name has a control character in it"));
-        }
-        if MODELS.contains(&name) {
-            return Err(refuse("a model has that name"));
         }
         let split = shlex::split(command).ok_or_else(|| refuse("a quote is not closed"))?;
         if split.is_empty() {
@@ -130,17 +127,24 @@ pub fn keys(job: &Job) -> BTreeMap<String, OsString> {
         .collect()
 }
 
-/// Refuses contestants of one name, and those with a placeholder that one of the
-/// jobs has nothing for.
+/// Refuses contestants of one name, those of a model's, and those with a placeholder
+/// that one of the jobs has nothing for.
 ///
 /// # Errors
 ///
 /// [`Invalid`], which names it.
-pub fn check(outsiders: &[CustomCommand], groups: &[Case]) -> Result<(), Invalid> {
+pub fn check(
+    outsiders: &[CustomCommand],
+    groups: &[Case],
+    models: &[Model],
+) -> Result<(), Invalid> {
     for (at, outsider) in outsiders.iter().enumerate() {
         let refuse = |why: String| Invalid::new("--contestant", &outsider.name, why);
         if outsiders[..at].iter().any(|one| one.name == outsider.name) {
             return Err(refuse("there are two of that name".to_owned()));
+        }
+        if models.iter().any(|model| model.name() == outsider.name) {
+            return Err(refuse("a model has that name".to_owned()));
         }
         for group in groups {
             let mut known: Vec<String> = keys(&group.full).into_keys().collect();
@@ -213,6 +217,7 @@ mod tests {
     use suite::{Preset, Workload};
 
     use super::*;
+    use crate::{models, workspace};
 
     fn outsider(text: &str) -> CustomCommand {
         text.parse().unwrap_or_else(|error| panic!("{error}"))
@@ -249,7 +254,6 @@ mod tests {
             ("=curl", "1 to 40"),
             (" x=curl", "1 to 40"),
             ("a\u{7}b=curl", "control character"),
-            ("tokio=curl", "a model has that name"),
             ("x=", "no program"),
             ("x=curl 'a", "quote"),
             ("x=awk '{print $1}'", "doubled"),
@@ -276,6 +280,14 @@ mod tests {
             divisor: 1,
         };
         let groups = [group(Workload::Download), group(Workload::Fetch)];
+        let models = models::models(&workspace::root().expect("a checkout")).expect("models");
+        let check =
+            |outsiders: &[CustomCommand], groups: &[Case]| check(outsiders, groups, &models);
+        let refused = check(&[outsider("tokio=p")], &groups).expect_err("a model's name");
+        assert!(
+            refused.to_string().contains("a model has that name"),
+            "{refused}"
+        );
         let both = outsider("x=p {origin} {urls} {urls_file} {into} {threads}");
         assert!(check(std::slice::from_ref(&both), &groups).is_ok());
         let one = [outsider("x=p {limit}")];

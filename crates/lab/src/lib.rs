@@ -17,6 +17,7 @@ pub mod interrupt;
 pub mod known_work;
 pub mod lock;
 pub mod model_run;
+pub mod models;
 pub mod process;
 pub mod progress;
 pub mod run;
