@@ -9,7 +9,6 @@ use analysis::baseline::Against;
 use analysis::holm::LEAST_DIFFERENCE;
 use anyhow::Context;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use compare::contestants::Contestant;
 use compare::mode::Mode;
 use compare::session::Session;
@@ -26,6 +25,7 @@ use lab::error::Interrupted;
 use lab::executor::RunContext;
 use lab::interrupt::Interrupt;
 use lab::lock::Lock;
+use lab::models::{self, Model};
 use lab::progress::{Progress, whole_seconds};
 use lab::{host, process, sources, workspace};
 use origin::Origin;
@@ -35,7 +35,6 @@ use results::{
     safe_name,
 };
 use runner::{inputs, scratch};
-use suite::models::MODELS;
 use suite::{Invalid, Setting, Setup, Workload};
 
 use crate::effort::count;
@@ -48,7 +47,7 @@ pub struct Options {
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<Workload>,
     /// Which models, with commas; all, if none is named
-    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(MODELS))]
+    #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
     /// The heavy preset only, scaled down where it is long: two minutes
     #[arg(long, conflicts_with = "thorough")]
@@ -144,17 +143,18 @@ pub struct Options {
 /// does not start.
 pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let mode = options.mode();
-    let models = options.models();
-    let cases = options.cases(&mode)?;
-    command_template::check(&options.custom_commands, &cases)?;
-
     let root = workspace::root()?;
+    let all = models::models(&root)?;
+    let models = models::names(&models::select(&all, "--models", &options.models)?);
+    let cases = options.cases(&mode, &all)?;
+    command_template::check(&options.custom_commands, &cases, &all)?;
+
     let output = options.output.as_deref().unwrap_or(&root);
     let target = output.join("target");
     std::fs::create_dir_all(&target)
         .with_context(|| format!("cannot make {}", target.display()))?;
     let _lock = Lock::acquire(&target.join("paces.lock"))?;
-    let mut comparison = options.comparison(&mode)?;
+    let mut comparison = options.comparison(&mode, &root, &all, &models)?;
     let results = output.join("results");
     let against = options.against(&results, &comparison, &cases)?;
     let results = ResultsDir::prepare(results.join(&comparison.run.name))?;
@@ -329,7 +329,7 @@ impl Options {
 
     /// What is to be measured, in the order of the tables: the presets, then the
     /// sweeps.
-    fn cases(&self, mode: &Mode) -> Result<Vec<Case>, Invalid> {
+    fn cases(&self, mode: &Mode, models: &[Model]) -> Result<Vec<Case>, Invalid> {
         let compared: Vec<Workload> = match &*self.workloads {
             [] if self.sweeps.is_empty() => Workload::ALL.to_vec(),
             named => named.to_vec(),
@@ -349,7 +349,7 @@ impl Options {
             named => plan::cases(named, mode.presets, &self.settings)?,
         };
         if self.thorough
-            && let Some(group) = plan::article_limits(&groups, &self.settings)
+            && let Some(group) = plan::article_limits(&groups, &self.settings, models)
             && let Some(last) = groups.iter().rposition(|other| other.shares_table(&group))
         {
             groups.insert(last + 1, group);
@@ -392,13 +392,6 @@ impl Options {
         Ok(Some(Against::open(name, earlier, comparison, &jobs)?))
     }
 
-    /// In the order of the tables, and each once, however they were named.
-    fn models(&self) -> Vec<String> {
-        let mut models: Vec<String> = MODELS.map(str::to_owned).to_vec();
-        models.retain(|model| self.models.is_empty() || self.models.contains(model));
-        models
-    }
-
     /// The code that was built, and what it takes to make it. What cannot be had
     /// of that is a note, and no reason to measure nothing.
     fn sidecars(
@@ -439,9 +432,14 @@ impl Options {
         }
     }
 
-    /// All that is known before anything is measured.
-    fn comparison(&self, mode: &Mode) -> anyhow::Result<Comparison> {
-        let root = workspace::root()?;
+    /// All that is known before anything is measured by these `models` of `all`.
+    fn comparison(
+        &self,
+        mode: &Mode,
+        root: &Path,
+        all: &[Model],
+        models: &[String],
+    ) -> anyhow::Result<Comparison> {
         let started = jiff::Zoned::now();
         let now = || started.strftime("%Y-%m-%dT%H-%M-%S").to_string();
         Ok(Comparison {
@@ -450,13 +448,13 @@ impl Options {
                 name: self.name.clone().unwrap_or_else(now),
                 started: started.strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
                 mode: mode.name.to_owned(),
-                revision: host::revision(&root),
+                revision: host::revision(root),
                 seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
                 least_difference: Some(self.least_difference / 100.0),
                 threads: self.threads.map_or_else(runner::cores, usize::from),
                 blocking_threads: self.blocking_threads.into(),
                 scratch: String::new(),
-                models: self.models(),
+                models: models.to_vec(),
                 budget_s: mode.budget.as_secs_f64(),
                 took_s: 0.0,
                 interrupted: false,
@@ -465,7 +463,8 @@ impl Options {
                 notes: Vec::new(),
             },
             host: host::host(),
-            versions: host::versions(&root)?,
+            models: all.iter().map(|model| model.info.clone()).collect(),
+            versions: host::versions(root, all)?,
             cells: Vec::new(),
             verdicts: Vec::new(),
             baseline: None,

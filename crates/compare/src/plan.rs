@@ -1,37 +1,30 @@
 //! What is to be compared: groups, each one job that every model does.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use lab::case::{Case, PerModel};
+use lab::models::Model;
 use runner::inputs;
 use suite::{Invalid, Job, Preset, Setting, Workload, files, thumbnails};
 
 use crate::settings::of_workload;
 
-/// The article's own setting of its download: 10 threads, 4 processes, and all
-/// of its 100 images at once as tasks. Whoever does one after the other has one.
-const ARTICLE_LIMITS: PerModel = PerModel {
-    name: "own-limits",
-    key: "limit",
-    values: &[
-        ("serial", "1"),
-        ("thread", "10"),
-        ("process", "4"),
-        ("tokio", "100"),
-        ("async-std", "100"),
-        ("smol", "100"),
-    ],
-};
-
-/// The article's download, each model with the limit that it has there; none if
-/// `groups` have no such job, or one whose limit was chosen.
-pub fn article_limits(groups: &[Case], settings: &[Setting]) -> Option<Case> {
+/// The article's download, each model with the limit that it has there (10 threads, 4
+/// processes, all of its 100 images at once as tasks); none if `groups` have no such
+/// job, or one whose limit was chosen.
+pub fn article_limits(groups: &[Case], settings: &[Setting], models: &[Model]) -> Option<Case> {
     let chosen = |set: &Setting| set.workload == Workload::Download && set.key == "limit";
     let article =
         |group: &&Case| group.workload == Workload::Download && group.preset == Preset::Article;
     let group = groups.iter().find(article)?;
+    let limit = |model: &Model| (model.name().to_owned(), model.article_limit.to_string());
     (!settings.iter().any(chosen)).then(|| Case {
-        own: Some(&ARTICLE_LIMITS),
+        own: Some(Rc::new(PerModel {
+            name: "own-limits",
+            key: "limit",
+            values: models.iter().map(limit).collect(),
+        })),
         ..group.clone()
     })
 }
@@ -144,7 +137,7 @@ pub fn inputs_needed(groups: &[Case]) -> Vec<&Case> {
 
 #[cfg(test)]
 mod tests {
-    use suite::models::MODELS;
+    use lab::{models, workspace};
 
     use super::*;
     use crate::settings::{refuse_idle, setting};
@@ -196,15 +189,17 @@ mod tests {
     #[test]
     fn each_model_has_the_articles_limit() {
         let all = cases(&[Workload::Download], &Preset::ALL, &[]).expect("they make sense");
-        let own = article_limits(&all, &[]).expect("it is compared");
+        let models = models::models(&workspace::root().expect("a checkout")).expect("models");
+        let own = article_limits(&all, &[], &models).expect("it is compared");
         assert_eq!(own.label(), "article-own-limits");
-        for (model, limit) in MODELS.iter().zip([1, 10, 4, 100, 100, 100]) {
+        for (model, limit) in models.iter().zip([1, 10, 4, 100, 100, 100]) {
+            let model = model.name();
             assert_eq!(own.of(model).job().to_json()["limit"], limit, "{model}");
         }
         assert_eq!(own.of("thread").settings(), ["limit=10"]);
         let chosen = settings(&["download.limit=3"]);
-        assert!(article_limits(&all, &chosen).is_none());
-        assert!(article_limits(&[], &[]).is_none());
+        assert!(article_limits(&all, &chosen, &models).is_none());
+        assert!(article_limits(&[], &[], &models).is_none());
     }
 
     #[test]

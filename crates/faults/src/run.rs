@@ -72,7 +72,12 @@ pub struct Failure {
 }
 
 /// Runs a case with a model's program.
-pub fn run_case(case: &Case, model: &str, program: &Path, environment: &Environment) -> Verdict {
+pub fn run_case(
+    case: &Case,
+    (model, serial): (&str, bool),
+    program: &Path,
+    environment: &Environment,
+) -> Verdict {
     let mounts = |step: &Step| match step {
         Step::Run(run) => run.wrapper.is_some_and(|wrapper| wrapper.mounts),
         Step::Setup(_) => false,
@@ -84,7 +89,7 @@ pub fn run_case(case: &Case, model: &str, program: &Path, environment: &Environm
     let done = sandbox.and_then(|sandbox| {
         CaseRun {
             case,
-            model,
+            serial,
             program,
             environment,
             sandbox,
@@ -109,7 +114,8 @@ pub fn run_case(case: &Case, model: &str, program: &Path, environment: &Environm
 
 struct CaseRun<'a> {
     case: &'a Case,
-    model: &'a str,
+    /// Whether the model does one thing after the other.
+    serial: bool,
     program: &'a Path,
     environment: &'a Environment<'a>,
     sandbox: Sandbox<'a>,
@@ -157,7 +163,7 @@ impl CaseRun<'_> {
             timed_out: !ended,
             log: self.sandbox.log()?.split_off(asked_before),
         };
-        let mut wrong = check(run, &outcome, &self.sandbox, self.model)?;
+        let mut wrong = check(run, &outcome, &self.sandbox, self.serial)?;
         wrong.extend(meanwhile.wrong);
         Ok((!wrong.is_empty()).then(|| Failure {
             command: shown(&command),

@@ -36,7 +36,6 @@ pub mod thumbnails;
 
 mod error;
 mod job;
-pub mod models;
 mod setting;
 mod setup;
 
