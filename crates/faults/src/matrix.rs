@@ -85,9 +85,7 @@ pub fn run(
             let verdict = match &model.program {
                 _ if environment.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
                 None => Verdict::NotRun("it does not build".to_owned()),
-                Some(program) => {
-                    run_case(case, (&model.name, model.serial), program, environment)
-                }
+                Some(program) => run_case(case, (&model.name, model.serial), program, environment),
             };
             verdicts.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(verdict);
         }

@@ -12,7 +12,7 @@ use suite::echo::Job;
 
 /// What is wrong with it.
 #[derive(Debug, Clone, Copy)]
-pub enum EchoFault {
+pub(crate) enum EchoFault {
     /// It closes each connection at once.
     HangsUp,
     /// It closes each in the middle of the last message.
@@ -23,7 +23,7 @@ pub enum EchoFault {
     AddsAByte,
 }
 
-pub struct FaultyEchoServer {
+pub(crate) struct FaultyEchoServer {
     pub address: SocketAddr,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -31,7 +31,7 @@ pub struct FaultyEchoServer {
 
 impl FaultyEchoServer {
     /// Serves the clients of such jobs.
-    pub fn serve(fault: EchoFault, job: &Job) -> Result<Self> {
+    pub(crate) fn serve(fault: EchoFault, job: &Job) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
         let address = listener.local_addr()?;
         let stopping = Arc::new(AtomicBool::new(false));

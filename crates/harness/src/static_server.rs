@@ -14,7 +14,7 @@ use suite::Result;
 /// A client that connects and says nothing does not hold up the others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub struct StaticServer {
+pub(crate) struct StaticServer {
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -22,7 +22,7 @@ pub struct StaticServer {
 
 impl StaticServer {
     /// Answers with exactly these bytes, and closes the connection.
-    pub fn serve(answer: &'static str) -> Result<Self> {
+    pub(crate) fn serve(answer: &'static str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
         let address = listener.local_addr()?;
         let stopping = Arc::new(AtomicBool::new(false));
@@ -43,7 +43,7 @@ impl StaticServer {
         })
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/canned", self.address)
     }
 }
@@ -69,13 +69,13 @@ fn reply(client: TcpStream, answer: &str) -> io::Result<()> {
     (&client).write_all(answer.as_bytes())
 }
 
-/// A URL where nobody listens.
-pub fn refusing_url() -> Result<String> {
-    Ok(format!("http://{}/nobody", refusing_address()?))
+/// A URL where no server listens.
+pub(crate) fn refusing_url() -> Result<String> {
+    Ok(format!("http://{}/refused", refusing_address()?))
 }
 
-/// An address where nobody listens.
-pub fn refusing_address() -> Result<SocketAddr> {
+/// An address where no server listens.
+pub(crate) fn refusing_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
     Ok(listener.local_addr()?)
 }

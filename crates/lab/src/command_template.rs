@@ -106,11 +106,7 @@ pub fn keys(job: &Job) -> BTreeMap<String, OsString> {
 
 /// Refuses custom commands of one name, those with a model's name, and a placeholder
 /// that one of the jobs has nothing for.
-pub fn check(
-    commands: &[CustomCommand],
-    cases: &[Case],
-    models: &[Model],
-) -> Result<(), Invalid> {
+pub fn check(commands: &[CustomCommand], cases: &[Case], models: &[Model]) -> Result<(), Invalid> {
     for (at, custom) in commands.iter().enumerate() {
         let refuse = |why: String| Invalid::new("--contestant", &custom.name, why);
         if commands[..at].iter().any(|one| one.name == custom.name) {

@@ -45,8 +45,8 @@ pub fn echo_survives_what_servers_do<M: Model>(program: &'static str) -> Result<
         _ => bail!("not an echo"),
     };
 
-    let nobody = static_server::refusing_address()?;
-    let mut failing = vec![("nobody there", Job::Echo(with(nobody)?), None)];
+    let refusing = static_server::refusing_address()?;
+    let mut failing = vec![("no server there", Job::Echo(with(refusing)?), None)];
     let mut lying = Vec::new();
     for manner in [
         EchoFault::HangsUp,
@@ -54,7 +54,7 @@ pub fn echo_survives_what_servers_do<M: Model>(program: &'static str) -> Result<
         EchoFault::ChangesAByte,
         EchoFault::AddsAByte,
     ] {
-        let server = FaultyEchoServer::serve(manner, &with(nobody)?)?;
+        let server = FaultyEchoServer::serve(manner, &with(refusing)?)?;
         let job = Job::Echo(with(server.address)?);
         match manner {
             EchoFault::HangsUp => failing.push(("hangs up", job, Some(server))),
@@ -106,8 +106,9 @@ pub fn echo_server_survives_what_clients_do<M: Model>(program: &'static str) -> 
 
     for time in ["first", "second"] {
         let open = Open::default();
-        let streams = (0..job.connections).map(|_| connect());
-        let streams = streams.collect::<io::Result<Vec<_>>>()?;
+        let streams = (0..job.connections)
+            .map(|_| connect())
+            .collect::<io::Result<Vec<_>>>()?;
         streams.iter().for_each(|_| open.opened());
         let mut talks = Vec::new();
         for (connection, mut stream) in streams.iter().enumerate() {

@@ -214,7 +214,7 @@ impl Bad {
             ("no answer", "", ""),
         ];
         let mut all = vec![Bad {
-            what: "nobody there",
+            what: "no server there",
             url: static_server::refusing_url()?,
             says: "",
             _server: None,
