@@ -11,7 +11,7 @@ use runner::tree;
 use serde_json::{Value, json};
 use suite::{Preset, Result, Workload};
 
-use crate::static_server;
+use crate::test_server;
 
 /// What became of a command.
 struct Ended {
@@ -322,7 +322,7 @@ pub fn what_is_too_much_is_said_to_be(program: &'static str) -> Result<()> {
 
 /// Exit code 1, and the thing by its name.
 pub fn failures_are_named(program: &'static str) -> Result<()> {
-    let refusing = static_server::refusing_url()?;
+    let refusing = test_server::refusing_url()?;
     let args = ["run", "fetch", "--origin", &refusing];
     paces(program, &args)?
         .with(runner::FAILED)?

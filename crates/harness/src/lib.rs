@@ -21,9 +21,8 @@ pub mod conformance;
 #[doc(hidden)]
 pub mod faulty;
 
-mod faulty_echo_server;
 mod reference;
-mod static_server;
+mod test_server;
 mod timeout;
 
 #[doc(hidden)]
