@@ -42,7 +42,7 @@ macro_rules! program {
 /// Expands to a `#[test]` for each thing that the model has to get right.
 ///
 /// Each workload has its test of [`command_line`] and, in braces, those of
-/// [`conformance`]. One that is missing does not compile.
+/// [`mod@conformance`]. One that is missing does not compile.
 #[macro_export]
 macro_rules! conformance {
     ($Model:ty) => {

@@ -1,6 +1,6 @@
 //! `echo-server`: the other end of the workload `echo`, in a process of its own.
 //!
-//! The server is the model's, as the clients are: [`serve`] starts the model in
+//! The server is the model's, as the clients are: `serve` starts the model in
 //! its process and has it serve. [`Server`] is that process, as the clients' side
 //! sees it.
 
