@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use analysis::Rules;
 use analysis::baseline::Against;
-use analysis::holm::LEAST_DIFFERENCE;
+use analysis::LEAST_DIFFERENCE;
 use anyhow::Context;
 use clap::Args;
 use clap::builder::PossibleValuesParser;

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use analysis::completion::completion;
-use analysis::server_bound::{self, OriginAlone, Seen};
+use analysis::server_bound::{self, Observed, OriginAlone};
 use analysis::statistics::{median, median_count, median_interval};
 use lab::affinity;
 use lab::case::Case;
@@ -247,12 +247,12 @@ impl<'a> Series<'a> {
         let bound = time.as_ref().and_then(|time| {
             let served = self.runs.iter();
             let served = served.filter_map(|run| Some((run.elapsed_ns, run.origin_cpu_ns?)));
-            let seen = Seen {
+            let observed = Observed {
                 job_ns: time.median_ns,
                 floor_ns: origin.floor_ns,
                 busy: server_bound::busy(served, affinity::of_origin(group.cores)),
             };
-            server_bound::server_bound(&job, self.outcome.as_ref(), &seen)
+            server_bound::server_bound(&job, self.outcome.as_ref(), &observed)
         });
         Some(Cell {
             workload: group.workload.name().to_owned(),
