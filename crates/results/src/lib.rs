@@ -8,6 +8,8 @@ mod baseline;
 mod cell;
 mod comparison;
 mod effort;
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixture;
 mod self_check;
 mod sidecars;
 mod sources;

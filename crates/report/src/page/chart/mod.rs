@@ -249,6 +249,8 @@ fn tenth(place: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use suite::models::MODELS;
+
     use super::*;
     use crate::format::time;
 
