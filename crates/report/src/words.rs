@@ -6,9 +6,9 @@ use results::{
 
 use crate::format::{percent, three_digits};
 
-/// Something that was found out beside the tables.
+/// What a comparison says in addition to its tables.
 #[derive(Debug)]
-pub struct Finding {
+pub struct Summary {
     /// What it is about.
     pub title: String,
     /// What it is.
@@ -17,12 +17,12 @@ pub struct Finding {
 
 /// What has changed since an earlier run, and what the comparison found in
 /// itself.
-pub fn findings(comparison: &Comparison) -> Vec<Finding> {
-    let baseline = comparison.baseline.as_ref().map(|baseline| Finding {
+pub fn summaries(comparison: &Comparison) -> Vec<Summary> {
+    let baseline = comparison.baseline.as_ref().map(|baseline| Summary {
         title: format!("Against {} ({:.12})", baseline.name, baseline.revision),
         lines: self::baseline(baseline),
     });
-    let self_check = comparison.self_check.as_ref().map(|check| Finding {
+    let self_check = comparison.self_check.as_ref().map(|check| Summary {
         title: "Self-check".to_owned(),
         lines: self_check(check),
     });
@@ -127,15 +127,16 @@ pub fn self_check(check: &SelfCheck) -> Vec<String> {
         ),
         None => "no copy with more work: primes heavy was not measured in enough rounds".to_owned(),
     };
-    let end = match check.passed() {
-        true => "passed",
-        false => "not passed",
+    let end = if check.passed() {
+        "passed"
+    } else {
+        "not passed"
     };
     vec![twins, slowed, end.to_owned()]
 }
 
-/// The same in words.
-pub fn server_bound(bound: ServerBound) -> &'static str {
+/// What it means for a time.
+pub(crate) fn server_bound(bound: ServerBound) -> &'static str {
     match bound {
         ServerBound::Link => "the link sets the time, as the job asks for",
         ServerBound::Delay => "the delay sets the time, as the job asks for",

@@ -248,13 +248,7 @@ impl Builder {
     /// those are computed.
     pub fn build(self) -> Comparison {
         let mut comparison = self.0;
-        let mut jobs: Vec<Vec<&Cell>> = Vec::new();
-        for cell in &comparison.cells {
-            match jobs.iter_mut().find(|job| job[0].is_same_job(cell)) {
-                Some(job) => job.push(cell),
-                None => jobs.push(vec![cell]),
-            }
-        }
+        let jobs = comparison.jobs();
         comparison.verdicts = jobs.iter().filter_map(|job| verdicts(job)).collect();
         if comparison.run.models.is_empty() {
             for cell in comparison.cells.iter().filter(|cell| cell.is_model()) {

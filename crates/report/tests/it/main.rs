@@ -2,10 +2,11 @@
 //! tables, and the conclusions. One program, so that it is linked once.
 
 mod browser;
-mod choose;
+
 mod claims;
 mod comparisons;
 mod page;
 mod page_browser;
 mod reading;
+mod recommendations;
 mod screenshots;

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use results::Status;
 use suite::models::BASELINE;
-use suite::primes;
-use suite::{Job, Workload};
+use suite::{Job, Workload, primes};
 
-use crate::findings::unit_costs;
-use crate::findings::unit_costs::Memory;
-use crate::findings::{Evidence, Statement, smaller};
+use crate::findings::unit_costs::{self, Memory};
+use crate::findings::{Finding, JobResults, smaller};
 use crate::format::{count, memory, time};
 
 /// The models that take asyncio's place.
@@ -17,42 +15,42 @@ const TASKS: [&str; 3] = ["tokio", "async-std", "smol"];
 
 /// Jobs of the presets on all cores.
 fn of_workload<'a, 'b>(
-    jobs: &'b [Evidence<'a>],
+    jobs: &'b [JobResults<'a>],
     workload: &'b str,
-) -> impl Iterator<Item = &'b Evidence<'a>> {
+) -> impl Iterator<Item = &'b JobResults<'a>> {
     let jobs = jobs.iter().filter(move |job| job.workload() == workload);
     jobs.filter(|job| !job.is_point() && job.on_all_cores())
 }
 
-/// The job of a label. The statement that there is none, otherwise.
+/// The job of a label. The finding that there is none, otherwise.
 fn labelled<'a, 'b>(
-    jobs: &'b [Evidence<'a>],
+    jobs: &'b [JobResults<'a>],
     workload: &str,
     label: &str,
-) -> Result<&'b Evidence<'a>, Statement> {
+) -> Result<&'b JobResults<'a>, Finding> {
     let found = jobs
         .iter()
         .find(|job| (job.workload(), job.label()) == (workload, label));
     found.ok_or_else(|| not_measured(&format!("{workload} {label}")))
 }
 
-fn not_measured(what: &str) -> Statement {
-    Statement::new(None, format!("{what} was not measured"))
+fn not_measured(what: &str) -> Finding {
+    Finding::new(None, format!("{what} was not measured"))
 }
 
-/// The statements of a test, or the one that says why there are none.
-fn or_why(statements: Result<Vec<Statement>, Statement>) -> Vec<Statement> {
-    statements.unwrap_or_else(|why| vec![why])
+/// The findings of a test, or the one that says why there are none.
+fn or_why(findings: Result<Vec<Finding>, Finding>) -> Vec<Finding> {
+    findings.unwrap_or_else(|why| vec![why])
 }
 
 /// The models that do several things at once.
-fn concurrent<'a>(job: &Evidence<'a>) -> Vec<&'a str> {
+fn concurrent<'a>(job: &JobResults<'a>) -> Vec<&'a str> {
     let mut models = job.models();
     models.retain(|model| *model != BASELINE);
     models
 }
 
-pub(super) fn lost_updates(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn lost_updates(jobs: &[JobResults]) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut tried = false;
     let racy = of_workload(jobs, "counter").filter(|job| guard_is(job, "racy"));
@@ -70,23 +68,23 @@ pub(super) fn lost_updates(jobs: &[Evidence]) -> Vec<Statement> {
                     count(all),
                     job.label()
                 );
-                found.push(Statement::new(Some(true), words));
+                found.push(Finding::new(Some(true), words));
             }
         }
     }
     match (found.is_empty(), tried) {
-        (true, true) => vec![Statement::new(None, "nobody lost one this time")],
+        (true, true) => vec![Finding::new(None, "nobody lost one this time")],
         (true, false) => vec![not_measured("counter without a guard")],
         _ => found,
     }
 }
 
-fn guard_is(job: &Evidence, guard: &str) -> bool {
+fn guard_is(job: &JobResults, guard: &str) -> bool {
     job.parameter("guard").is_some_and(|value| value == guard)
 }
 
 /// What a counter's outcome says: updates lost, and the total.
-fn tally(job: &Evidence, model: &str) -> Option<(u64, u64)> {
+fn tally(job: &JobResults, model: &str) -> Option<(u64, u64)> {
     let outcome = job.cell(model)?.outcome.as_ref()?;
     Some((
         outcome.get("lost")?.as_u64()?,
@@ -94,8 +92,8 @@ fn tally(job: &Evidence, model: &str) -> Option<(u64, u64)> {
     ))
 }
 
-pub(super) fn locked(jobs: &[Evidence]) -> Vec<Statement> {
-    let mut statements = Vec::new();
+pub(super) fn locked(jobs: &[JobResults]) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for job in of_workload(jobs, "counter").filter(|job| guard_is(job, "lock")) {
         let label = job.label();
         let wrong = job
@@ -103,57 +101,57 @@ pub(super) fn locked(jobs: &[Evidence]) -> Vec<Statement> {
             .iter()
             .filter(|cell| cell.status == Status::WrongAnswer);
         let wrong = wrong.map(|cell| format!("{}: a wrong total ({label})", cell.model));
-        statements.extend(wrong.map(|words| Statement::new(Some(false), words)));
+        findings.extend(wrong.map(|words| Finding::new(Some(false), words)));
         let counted = concurrent(job);
         let lost = |model: &&str| tally(job, model).is_some_and(|(lost, _)| lost > 0);
         for model in counted.iter().filter(|model| lost(model)) {
-            statements.push(Statement::new(
+            findings.push(Finding::new(
                 Some(false),
                 format!("{model} lost some ({label})"),
             ));
         }
         if !counted.is_empty() {
             let words = format!("{} counted every update ({label})", counted.join(", "));
-            statements.push(Statement::new(Some(!counted.iter().any(lost)), words));
+            findings.push(Finding::new(Some(!counted.iter().any(lost)), words));
         }
     }
-    if statements.is_empty() {
-        statements.push(not_measured("counter behind a lock"));
+    if findings.is_empty() {
+        findings.push(not_measured("counter behind a lock"));
     }
-    statements
+    findings
 }
 
-fn parallel(jobs: &[Evidence], model: &str) -> Result<Statement, Statement> {
+fn parallel(jobs: &[JobResults], model: &str) -> Result<Finding, Finding> {
     let job = labelled(jobs, "primes", "heavy")?;
     let threads = job.cell(model).and_then(|cell| cell.resources.threads);
     let processes = job.cell(model).and_then(|cell| cell.resources.processes);
     // On a single core nothing is parallel, whatever the model.
     if threads.max(processes).is_some_and(|units| units < 2) {
         let words = format!("{model} had a single thread");
-        return Err(Statement::new(None, words));
+        return Err(Finding::new(None, words));
     }
     Ok(job.faster(model, "serial"))
 }
 
-pub(super) fn threads_cpu(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn threads_cpu(jobs: &[JobResults]) -> Vec<Finding> {
     let in_parallel = parallel(jobs, "thread");
-    or_why(in_parallel.map(|statement| {
-        let holds = statement.holds.map(|faster| !faster);
-        vec![Statement { holds, ..statement }]
+    or_why(in_parallel.map(|finding| {
+        let holds = finding.holds.map(|faster| !faster);
+        vec![Finding { holds, ..finding }]
     }))
 }
 
-pub(super) fn processes_cpu(jobs: &[Evidence]) -> Vec<Statement> {
-    or_why(parallel(jobs, "process").map(|statement| vec![statement]))
+pub(super) fn processes_cpu(jobs: &[JobResults]) -> Vec<Finding> {
+    or_why(parallel(jobs, "process").map(|finding| vec![finding]))
 }
 
-pub(super) fn prime_count(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn prime_count(jobs: &[JobResults]) -> Vec<Finding> {
     const RANGE: (u64, u64) = (1_000_000, 1_000_500);
     const SAID: u64 = 47;
     let there_are = primes::count(RANGE.0..RANGE.1);
     let words = format!("there are {there_are}");
-    let mut statements = vec![Statement::new(Some(there_are == SAID), words)];
-    let in_range = |job: &&Evidence| {
+    let mut findings = vec![Finding::new(Some(there_are == SAID), words)];
+    let in_range = |job: &&JobResults| {
         (job.number("start"), job.number("end")) == (Some(RANGE.0), Some(RANGE.1))
     };
     let mut counts: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
@@ -165,14 +163,14 @@ pub(super) fn prime_count(jobs: &[Evidence]) -> Vec<Statement> {
             }
         }
     }
-    statements.extend(counts.into_iter().map(|(counted, models)| {
+    findings.extend(counts.into_iter().map(|(counted, models)| {
         let words = format!("{} counted {counted}", models.join(", "));
-        Statement::new(Some(counted == SAID), words)
+        Finding::new(Some(counted == SAID), words)
     }));
-    statements
+    findings
 }
 
-pub(super) fn fetch(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn fetch(jobs: &[JobResults]) -> Vec<Finding> {
     const ABOVE: f64 = 1.1;
     or_why(labelled(jobs, "fetch", "article").and_then(|job| {
         let asked = job.cells[0].job.clone();
@@ -197,21 +195,21 @@ pub(super) fn fetch(jobs: &[Evidence]) -> Vec<Statement> {
                 _ => None,
             });
             let median = job.time(model).unwrap_or(f64::NAN);
-            Statement::new(holds, format!("{model} took {}", time(median)))
+            Finding::new(holds, format!("{model} took {}", time(median)))
         };
         let models = concurrent(job);
         if models.is_empty() {
             return Err(not_measured("fetch by a concurrent model"));
         }
-        let mut statements = vec![Statement::new(Some(true), words)];
-        statements.extend(models.into_iter().map(of_model));
-        Ok(statements)
+        let mut findings = vec![Finding::new(Some(true), words)];
+        findings.extend(models.into_iter().map(of_model));
+        Ok(findings)
     }))
 }
 
-pub(super) fn offload(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn offload(jobs: &[JobResults]) -> Vec<Finding> {
     const BEATS: u64 = 5;
-    let handed_over = |job: &&Evidence| {
+    let handed_over = |job: &&JobResults| {
         let call = job.number("call_ms").unwrap_or(0);
         let beat = job.number("heartbeat_ms").unwrap_or(u64::MAX);
         let pool = job.parameter("place").is_some_and(|place| place == "pool");
@@ -229,30 +227,31 @@ pub(super) fn offload(jobs: &[Evidence]) -> Vec<Statement> {
             time(gap as f64),
             time(call as f64)
         );
-        Some(Statement::new(Some(gap < call / 2), words))
+        Some(Finding::new(Some(gap < call / 2), words))
     };
     let gaps: Vec<_> = concurrent(job).into_iter().filter_map(gap).collect();
-    match gaps.is_empty() {
-        true => vec![not_measured("the gap between two beats")],
-        false => gaps,
+    if gaps.is_empty() {
+        vec![not_measured("the gap between two beats")]
+    } else {
+        gaps
     }
 }
 
 /// The article's download, with its own limits where they were measured.
-fn images<'a, 'b>(jobs: &'b [Evidence<'a>]) -> Result<&'b Evidence<'a>, Statement> {
+fn images<'a, 'b>(jobs: &'b [JobResults<'a>]) -> Result<&'b JobResults<'a>, Finding> {
     labelled(jobs, "download", "article-own-limits")
         .or_else(|_| labelled(jobs, "download", "article"))
 }
 
 /// Each of [`TASKS`] against `others`, and then what else there is.
-fn tasks_first(against: impl Fn(&str) -> Statement, then: Option<Statement>) -> Vec<Statement> {
+fn tasks_first(against: impl Fn(&str) -> Finding, then: Option<Finding>) -> Vec<Finding> {
     TASKS.into_iter().map(against).chain(then).collect()
 }
 
-pub(super) fn images_time(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn images_time(jobs: &[JobResults]) -> Vec<Finding> {
     or_why(images(jobs).map(|job| {
         let then = job.faster("process", "thread");
-        let mut statements = tasks_first(|task| job.faster(task, "process"), Some(then));
+        let mut findings = tasks_first(|task| job.faster(task, "process"), Some(then));
         let bound = job.cells.iter().filter(|cell| cell.origin_bound);
         let bound: Vec<_> = bound.map(|cell| &*cell.model).collect();
         if !bound.is_empty() {
@@ -261,25 +260,25 @@ pub(super) fn images_time(jobs: &[Evidence]) -> Vec<Statement> {
                 bound.join(", ")
             );
             // Words to the others' figures, that decide nothing.
-            statements.push(Statement::new(Some(true), words));
+            findings.push(Finding::new(Some(true), words));
         }
-        statements
+        findings
     }))
 }
 
-pub(super) fn images_memory(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn images_memory(jobs: &[JobResults]) -> Vec<Finding> {
     or_why(images(jobs).map(|job| {
         let then = job.smaller("thread", "process");
         tasks_first(|task| job.smaller(task, "thread"), Some(then))
     }))
 }
 
-pub(super) fn switch(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn switch(jobs: &[JobResults]) -> Vec<Finding> {
     let Some(ring) = unit_costs::ring(jobs) else {
         return vec![not_measured("ping-pong")];
     };
     let then = ring.faster("thread", "process");
-    let mut statements = tasks_first(|task| ring.faster(task, "thread"), Some(then));
+    let mut findings = tasks_first(|task| ring.faster(task, "thread"), Some(then));
     let passes = ["process", "thread"]
         .into_iter()
         .chain(TASKS)
@@ -291,12 +290,12 @@ pub(super) fn switch(jobs: &[Evidence]) -> Vec<Statement> {
     if !passes.is_empty() {
         // Words to the others' figures, that decide nothing.
         let words = format!("a single pass: {}", passes.join(", "));
-        statements.push(Statement::new(Some(true), words));
+        findings.push(Finding::new(Some(true), words));
     }
-    statements
+    findings
 }
 
-pub(super) fn unit_memory(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn unit_memory(jobs: &[JobResults]) -> Vec<Finding> {
     let cost = |model: &str| unit_costs::of(jobs, model).memory;
     let against = |one: &str, other: &str| {
         let (Some(own), Some(others)) = (cost(one), cost(other)) else {
@@ -305,7 +304,7 @@ pub(super) fn unit_memory(jobs: &[Evidence]) -> Vec<Statement> {
         // A bound from above says enough only of the larger one's side.
         if own.from == own.to {
             let words = format!("{one} was measured with one number of sleepers alone");
-            return Statement::new(None, words);
+            return Finding::new(None, words);
         }
         let text = |bytes: f64| format!("{} each", memory(bytes as u64));
         let named = |model: &str, memory: Memory| match memory.workload {
@@ -313,21 +312,19 @@ pub(super) fn unit_memory(jobs: &[Evidence]) -> Vec<Statement> {
             _ => format!("{model} (in a ring)"),
         };
         let (one, other) = (named(one, own), named(other, others));
-        let statement = smaller((&one, own.bytes), (&other, others.bytes), text);
-        match others.from == others.to {
-            false => statement,
-            true => Statement::new(
-                statement.holds.filter(|smaller| !smaller),
-                format!("{} ({other} with all of its programs)", statement.words),
-            ),
+        let finding = smaller((&one, own.bytes), (&other, others.bytes), text);
+        if others.from < others.to {
+            return finding;
         }
+        let words = format!("{} ({other} with all of its programs)", finding.words);
+        Finding::new(finding.holds.filter(|smaller| !smaller), words)
     };
     let then = against("thread", "process");
     tasks_first(|task| against(task, "thread"), Some(then))
 }
 
-pub(super) fn rule_threads(jobs: &[Evidence]) -> Vec<Statement> {
-    let fewest = |workload, size: fn(&Evidence) -> Option<u64>| {
+pub(super) fn rule_threads(jobs: &[JobResults]) -> Vec<Finding> {
+    let fewest = |workload, size: fn(&JobResults) -> Option<u64>| {
         let sized = of_workload(jobs, workload).filter_map(|job| Some((size(job)?, job)));
         let Some((size, job)) = sized.min_by_key(|&(size, _)| size) else {
             return vec![not_measured(workload)];
@@ -335,36 +332,37 @@ pub(super) fn rule_threads(jobs: &[Evidence]) -> Vec<Statement> {
         let mut others = concurrent(job);
         others.retain(|model| *model != "thread");
         let not_beaten = |other: &str| {
-            let statement = job.faster(other, "thread");
-            let holds = statement.holds.map(|faster| !faster);
-            let words = format!("{workload} with {}: {}", count(size), statement.words);
-            Statement::new(holds, words)
+            let finding = job.faster(other, "thread");
+            let holds = finding.holds.map(|faster| !faster);
+            let words = format!("{workload} with {}: {}", count(size), finding.words);
+            Finding::new(holds, words)
         };
-        match others.is_empty() {
-            true => vec![not_measured(workload)],
-            false => others.into_iter().map(not_beaten).collect(),
+        if others.is_empty() {
+            vec![not_measured(workload)]
+        } else {
+            others.into_iter().map(not_beaten).collect()
         }
     };
-    let mut statements = fewest("echo", |job| job.number("connections"));
-    statements.extend(fewest("fetch", |job| {
+    let mut findings = fewest("echo", |job| job.number("connections"));
+    findings.extend(fewest("fetch", |job| {
         let delays = job.parameter("delays_ms")?.as_array()?;
         Some(delays.len() as u64).filter(|&number| number > 0)
     }));
-    statements
+    findings
 }
 
-pub(super) fn rule_processes(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn rule_processes(jobs: &[JobResults]) -> Vec<Finding> {
     let against = |workload: &str| match labelled(jobs, workload, "heavy") {
         Ok(job) => {
-            let statement = job.faster("process", "thread");
-            Statement::new(statement.holds, format!("{workload}: {}", statement.words))
+            let finding = job.faster("process", "thread");
+            Finding::new(finding.holds, format!("{workload}: {}", finding.words))
         }
         Err(why) => why,
     };
     ["primes", "thumbnails"].map(against).to_vec()
 }
 
-pub(super) fn rule_asyncio(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn rule_asyncio(jobs: &[JobResults]) -> Vec<Finding> {
     let most = of_workload(jobs, "echo").max_by_key(|job| job.number("connections"));
     let Some(job) = most else {
         return vec![not_measured("echo")];
@@ -372,8 +370,8 @@ pub(super) fn rule_asyncio(jobs: &[Evidence]) -> Vec<Statement> {
     tasks_first(|task| job.faster(task, "thread"), None)
 }
 
-pub(super) fn rule_waiting(jobs: &[Evidence]) -> Vec<Statement> {
-    let did = |job: &&Evidence| {
+pub(super) fn rule_waiting(jobs: &[JobResults]) -> Vec<Finding> {
+    let did = |job: &&JobResults| {
         job.cell("thread")
             .is_some_and(|cell| cell.median_ns().is_some())
     };
@@ -381,7 +379,7 @@ pub(super) fn rule_waiting(jobs: &[Evidence]) -> Vec<Statement> {
     let Some(job) = sleepers.max_by_key(|job| job.number("units")) else {
         return vec![not_measured("sleepers by thread")];
     };
-    let mut statements = tasks_first(|task| job.faster(task, "thread"), None);
-    statements.extend(tasks_first(|task| job.smaller(task, "thread"), None));
-    statements
+    let mut findings = tasks_first(|task| job.faster(task, "thread"), None);
+    findings.extend(tasks_first(|task| job.smaller(task, "thread"), None));
+    findings
 }

@@ -2,13 +2,13 @@
 //! answer.
 
 use crate::comparisons::swept;
-use report::findings::recommend::{Choose, Ranking, choose};
+use report::findings::recommendations::{Ranking, Recommendations, recommendations};
 use report::page;
 use results::Status;
 use results::fixture::Builder;
 use serde_json::json;
 
-fn ranking<'a>(choose: &'a Choose, kind: &str, scale: &str, by: &str) -> &'a Ranking {
+fn ranking<'a>(choose: &'a Recommendations, kind: &str, scale: &str, by: &str) -> &'a Ranking {
     let kind = choose.kinds.iter().find(|known| known.id == kind);
     let mut questions = kind.expect("the kind").questions.iter();
     let question = questions.find(|question| question.scale.starts_with(scale));
@@ -33,7 +33,7 @@ fn verdicts_rank_by_time_and_ties_share() {
     ];
     let images = json!({"images": 100});
     let builder = Builder::new().job("download", "article", images, &times);
-    let choose = choose(&swept(builder));
+    let choose = recommendations(&swept(builder));
     let by_time = ranking(&choose, "download", "download article: images=100", "time");
     assert_eq!(
         by_time.answer,
@@ -52,7 +52,7 @@ fn verdicts_rank_by_time_and_ties_share() {
 fn without_verdicts_there_is_an_order_and_no_rank() {
     let times = [("thread", 2.0), ("tokio", 1.0)];
     let builder = Builder::new().job_in_rounds("primes", "heavy", json!({}), &times, 1);
-    let choose = choose(&swept(builder));
+    let choose = recommendations(&swept(builder));
     let by_time = ranking(&choose, "cpu", "primes heavy", "time");
     assert!(
         by_time.answer.starts_with("Cannot be told"),
@@ -88,7 +88,7 @@ fn memory_ranks_by_a_tenth_and_names_what_is_missing() {
             cell.resources.peak_memory_bytes = Some(1_090_000)
         });
     let comparison = swept(builder);
-    let choose = choose(&comparison);
+    let choose = recommendations(&comparison);
     let by_memory = ranking(&choose, "connections", "echo heavy", "memory");
     let expected = [(Some(1), "tokio"), (Some(1), "smol"), (Some(3), "thread")];
     assert_eq!(ranks(by_memory), expected);
@@ -123,7 +123,7 @@ fn a_unit_costs_what_its_ring_and_its_sleepers_tell() {
             cell.resources.peak_memory_bytes = Some(101 << 20)
         })
         .with("process", |cell| cell.start_ns = Some(150_000_000));
-    let choose = choose(&swept(builder));
+    let choose = recommendations(&swept(builder));
     let units: Vec<_> = choose.units.iter().map(|unit| &*unit.model).collect();
     assert_eq!(units, ["process", "tokio"]);
     let process = &choose.units[0];
@@ -142,7 +142,7 @@ fn a_custom_command_is_not_ranked() {
             &[("curl", 1.0), ("tokio", 2.0), ("thread", 3.0)],
         )
         .with("curl", |cell| cell.command = Some("curl {urls}".to_owned()));
-    let choose = choose(&swept(builder));
+    let choose = recommendations(&swept(builder));
     let by_time = ranking(&choose, "requests", "fetch heavy", "time");
     assert_eq!(ranks(by_time), [(Some(1), "tokio"), (Some(2), "thread")]);
 }
@@ -158,9 +158,9 @@ fn a_sweep_says_from_which_size_on() {
             (10_000, &[("thread", 90.0), ("tokio", 9.0), ("smol", 8.0)]),
         ],
     );
-    let choose = choose(&swept(builder));
+    let choose = recommendations(&swept(builder));
     let waiting = choose.kinds.iter().find(|kind| kind.id == "waiting");
-    let curve = &waiting.expect("the kind").curves[0];
+    let curve = &waiting.expect("the kind").sweeps[0];
     assert_eq!(curve.anchor, "sweep-sleepers.units");
     assert_eq!(
         curve.sentences,
@@ -189,7 +189,7 @@ fn two_models_are_held_against_each_other_and_said_what_they_share() {
             &[("async-std", 1.0), ("smol", 3.0)],
         )
         .job("echo", "heavy", job, &[("async-std", 3.0), ("smol", 2.0)]);
-    let choose = choose(&swept(builder));
+    let choose = recommendations(&swept(builder));
     let [pair] = &choose.pairs[..] else {
         panic!("{:?}", choose.pairs);
     };

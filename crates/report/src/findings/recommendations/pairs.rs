@@ -4,11 +4,11 @@
 use results::Verdict;
 use suite::models::MODELS;
 
-use crate::findings::Evidence;
+use crate::findings::JobResults;
 
 /// Two models.
 #[derive(Debug)]
-pub struct PairView {
+pub struct ModelPair {
     /// The one.
     pub one: &'static str,
     /// The other.
@@ -22,7 +22,7 @@ pub struct PairView {
 }
 
 /// Every two models that took part.
-pub fn views(jobs: &[Evidence]) -> Vec<PairView> {
+pub(crate) fn pairs(jobs: &[JobResults]) -> Vec<ModelPair> {
     let took_part = |model: &&&str| jobs.iter().any(|job| job.cell(model).is_some());
     let models: Vec<&'static str> = MODELS.iter().filter(took_part).copied().collect();
     let after = |(at, one): (usize, &&'static str)| {
@@ -32,11 +32,11 @@ pub fn views(jobs: &[Evidence]) -> Vec<PairView> {
             .map(move |other| (one, *other))
             .collect::<Vec<_>>()
     };
-    let pairs = models.iter().enumerate().flat_map(after);
-    pairs.map(|(one, other)| view(jobs, one, other)).collect()
+    let all = models.iter().enumerate().flat_map(after);
+    all.map(|(one, other)| pair(jobs, one, other)).collect()
 }
 
-fn view(jobs: &[Evidence], one: &'static str, other: &'static str) -> PairView {
+fn pair(jobs: &[JobResults], one: &'static str, other: &'static str) -> ModelPair {
     let judged = jobs
         .iter()
         .filter_map(|job| Some((job, job.verdict(one, other)?)));
@@ -56,7 +56,7 @@ fn view(jobs: &[Evidence], one: &'static str, other: &'static str) -> PairView {
              no difference"
         ),
     };
-    let difference = |(job, verdict): &(&Evidence, Verdict)| {
+    let difference = |(job, verdict): &(&JobResults, Verdict)| {
         let (own, others) = (job.time(one)?, job.time(other)?);
         let (faster, times) = match verdict {
             Verdict::Faster => (one, others / own),
@@ -72,7 +72,7 @@ fn view(jobs: &[Evidence], one: &'static str, other: &'static str) -> PairView {
     };
     let mut differences: Vec<_> = judged.iter().filter_map(difference).collect();
     differences.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    PairView {
+    ModelPair {
         one,
         other,
         summary,
