@@ -13,8 +13,8 @@ use lab::interrupt::Interrupt;
 use lab::process::{self, Limits, Observer};
 use lab::progress::print;
 use lab::run::{Peaks, Run};
-use report::format::{count, memory, time};
-use report::tables::NONE;
+use report::format::{NONE, count, memory, time};
+
 use results::Resources;
 use serde::Serialize;
 use serde_json::Value;

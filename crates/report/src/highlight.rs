@@ -292,7 +292,7 @@ pub fn add<'a>(one: &'a str) -> u64 {
 
     #[test]
     fn colours_change_no_letter() {
-        let root = lab::workspace::root();
+        let root = lab::workspace::root().expect("the tree");
         let own = ["thread", "process", "tokio"].map(|model| {
             let path = lab::workspace::source(&root, model, "download");
             std::fs::read_to_string(path).expect("a model's file")

@@ -98,17 +98,41 @@ impl Cell {
         self.time.as_ref().map(|time| time.median_ns)
     }
 
-    /// Processor time, user and system together, in nanoseconds.
+    /// In how many rounds it was timed.
+    pub fn rounds(&self) -> Option<usize> {
+        self.time.as_ref().map(|time| time.rounds.len())
+    }
+
+    /// Processor time, user and system together, in nanoseconds: for a short run, the
+    /// kernel only guesses how to split it.
     pub fn cpu_ns(&self) -> Option<u64> {
-        let Resources {
-            user_ns, system_ns, ..
-        } = self.resources;
-        Some(user_ns?.saturating_add(system_ns?))
+        let figures = &self.resources;
+        Some(figures.user_ns?.saturating_add(figures.system_ns?))
+    }
+
+    /// Context switches, voluntary and involuntary together.
+    pub fn switches(&self) -> Option<u64> {
+        let figures = &self.resources;
+        Some(
+            figures
+                .voluntary_switches?
+                .saturating_add(figures.involuntary_switches?),
+        )
     }
 
     /// Whether it is a model's, and no custom command's.
     pub fn is_model(&self) -> bool {
         self.command.is_none()
+    }
+
+    /// Whether it is of this job.
+    pub fn is_of(&self, workload: &str, label: &str) -> bool {
+        self.workload == workload && self.label == label
+    }
+
+    /// Whether both are of one job.
+    pub fn is_same_job(&self, other: &Self) -> bool {
+        self.is_of(&other.workload, &other.label)
     }
 }
 
@@ -138,6 +162,15 @@ pub struct Time {
     pub samples_ns: Vec<f64>,
     /// How many of the samples each round gave.
     pub rounds: Vec<usize>,
+}
+
+impl Time {
+    /// How far the further end of the interval is from the median, as a part of it.
+    pub fn spread(&self) -> f64 {
+        let low = self.median_ns - self.low_ns;
+        let high = self.high_ns - self.median_ns;
+        low.max(high) / self.median_ns
+    }
 }
 
 /// What a whole process with all its children takes.

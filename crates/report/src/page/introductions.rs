@@ -1,9 +1,9 @@
-//! What each job is and why anyone cares, for readers who have never seen it.
+//! What each job is and where one meets it, for readers who have never seen it.
 
 use suite::Workload;
 
 /// Three sentences: what is done, what that costs, and where one meets it.
-pub fn story(workload: Workload) -> [&'static str; 3] {
+pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
     match workload {
         Workload::Counter => [
             "Several workers add 1 to one shared counter, behind a lock, with an atomic \
@@ -94,7 +94,7 @@ mod tests {
     fn every_job_is_told_in_three_sentences_of_its_own() {
         let mut told = Vec::new();
         for &workload in Workload::ALL {
-            for sentence in story(workload) {
+            for sentence in introduction(workload) {
                 assert!(sentence.ends_with('.'), "{workload}: {sentence}");
                 let ends = sentence.matches(['.', '!', '?']).count();
                 assert_eq!(ends, 1, "{workload}: {sentence}");

@@ -8,19 +8,19 @@ use super::{Chart, Placed, tenth};
 
 /// A crossover, drawn.
 #[derive(Debug, PartialEq)]
-pub struct Crossing {
+pub(crate) struct Crossing {
     /// From the left.
-    pub x: f64,
+    pub(crate) x: f64,
     /// From the top.
-    pub y: f64,
+    pub(crate) y: f64,
     /// Which of the crossovers it is, counted from one.
-    pub number: usize,
+    pub(crate) number: usize,
 }
 
 impl Chart {
     /// Marks crossovers where the two lines meet. Between two words there is no
     /// such place: those stay unmarked.
-    pub fn mark(&mut self, crossovers: &[Crossover]) {
+    pub(crate) fn mark(&mut self, crossovers: &[Crossover]) {
         let crossovers = crossovers.iter().enumerate();
         let crossings = crossovers.filter_map(|(at, crossover)| {
             let (x, y) = self.meeting(crossover)?;

@@ -3,19 +3,27 @@
 use results::Models;
 
 /// Where a job is on the page.
-pub fn anchor(workload: &str, label: &str) -> String {
+pub(crate) fn anchor(workload: &str, label: &str) -> String {
     slug(&format!("{workload}-{label}"))
 }
 
+/// Where a sweep is on the page.
+pub(crate) fn sweep(workload: &str, key: &str, cores: Option<usize>) -> String {
+    match cores {
+        None => format!("sweep-{workload}.{key}"),
+        Some(cores) => format!("sweep-{workload}.{key}-{cores}"),
+    }
+}
+
 /// A name as an anchor.
-pub fn slug(name: &str) -> String {
+pub(crate) fn slug(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     name.replace(|c| !fits(c), "-")
 }
 
 /// Which of the page's colours a model has. A custom command, or a model's copy, has
 /// the last one.
-pub fn colour(models: Models, model: &str) -> usize {
+pub(crate) fn colour(models: Models, model: &str) -> usize {
     let place = models.iter().position(|known| known.name == model);
     place.unwrap_or(models.iter().count())
 }

@@ -1,14 +1,14 @@
 //! Which model for which work: rankings follow the data, and say where these do not
 //! answer.
 
-mod made_up;
-
-use made_up::MadeUp;
+use crate::comparisons::swept;
+use report::findings::recommendations::{Ranking, Recommendations, recommendations};
+use report::page;
+use results::Status;
+use results::fixture::Builder;
 use serde_json::json;
-use xtask::choose::{Choose, Ranking, choose};
-use xtask::page;
 
-fn ranking<'a>(choose: &'a Choose, kind: &str, scale: &str, by: &str) -> &'a Ranking {
+fn ranking<'a>(choose: &'a Recommendations, kind: &str, scale: &str, by: &str) -> &'a Ranking {
     let kind = choose.kinds.iter().find(|known| known.id == kind);
     let mut questions = kind.expect("the kind").questions.iter();
     let question = questions.find(|question| question.scale.starts_with(scale));
@@ -32,8 +32,8 @@ fn verdicts_rank_by_time_and_ties_share() {
         ("smol", 3.0),
     ];
     let images = json!({"images": 100});
-    let made_up = MadeUp::new().job("download", "article", images, &times);
-    let choose = choose(&made_up.comparison());
+    let builder = Builder::new().job("download", "article", images, &times);
+    let choose = recommendations(&swept(builder));
     let by_time = ranking(&choose, "download", "download article: images=100", "time");
     assert_eq!(
         by_time.answer,
@@ -51,8 +51,8 @@ fn verdicts_rank_by_time_and_ties_share() {
 #[test]
 fn without_verdicts_there_is_an_order_and_no_rank() {
     let times = [("thread", 2.0), ("tokio", 1.0)];
-    let made_up = MadeUp::new().with_rounds("primes", "heavy", json!({}), &times, 1);
-    let choose = choose(&made_up.comparison());
+    let builder = Builder::new().job_in_rounds("primes", "heavy", json!({}), &times, 1);
+    let choose = recommendations(&swept(builder));
     let by_time = ranking(&choose, "cpu", "primes heavy", "time");
     assert!(
         by_time.answer.starts_with("Cannot be told"),
@@ -71,14 +71,24 @@ fn memory_ranks_by_a_tenth_and_names_what_is_missing() {
         ("smol", 1.0),
         ("process", 1.0),
     ];
-    let made_up = MadeUp::new()
+    let builder = Builder::new()
         .job("echo", "heavy", json!({"connections": 1000}), &times)
-        .without("process", "unsupported", "at most 256 <b>children</b>")
-        .set("thread", "peak_memory_bytes", 2_000_000.into())
-        .set("tokio", "peak_memory_bytes", 1_000_000.into())
-        .set("smol", "peak_memory_bytes", 1_090_000.into());
-    let comparison = made_up.comparison();
-    let choose = choose(&comparison);
+        .without(
+            "process",
+            Status::Unsupported,
+            "at most 256 <b>children</b>",
+        )
+        .with("thread", |cell| {
+            cell.resources.peak_memory_bytes = Some(2_000_000)
+        })
+        .with("tokio", |cell| {
+            cell.resources.peak_memory_bytes = Some(1_000_000)
+        })
+        .with("smol", |cell| {
+            cell.resources.peak_memory_bytes = Some(1_090_000)
+        });
+    let comparison = swept(builder);
+    let choose = recommendations(&comparison);
     let by_memory = ranking(&choose, "connections", "echo heavy", "memory");
     let expected = [(Some(1), "tokio"), (Some(1), "smol"), (Some(3), "thread")];
     assert_eq!(ranks(by_memory), expected);
@@ -95,7 +105,7 @@ fn memory_ranks_by_a_tenth_and_names_what_is_missing() {
 #[test]
 fn a_unit_costs_what_its_ring_and_its_sleepers_tell() {
     let times = [("process", 2.0), ("tokio", 1.0)];
-    let made_up = MadeUp::new()
+    let builder = Builder::new()
         .job("sleepers", "article", json!({"units": 100}), &times)
         .job(
             "ping-pong",
@@ -109,9 +119,11 @@ fn a_unit_costs_what_its_ring_and_its_sleepers_tell() {
             json!({"units": 102, "passes": 1000}),
             &times,
         )
-        .set("process", "peak_memory_bytes", (101 << 20).into())
-        .set("process", "start_ns", 150_000_000.into());
-    let choose = choose(&made_up.comparison());
+        .with("process", |cell| {
+            cell.resources.peak_memory_bytes = Some(101 << 20)
+        })
+        .with("process", |cell| cell.start_ns = Some(150_000_000));
+    let choose = recommendations(&swept(builder));
     let units: Vec<_> = choose.units.iter().map(|unit| &*unit.model).collect();
     assert_eq!(units, ["process", "tokio"]);
     let process = &choose.units[0];
@@ -121,23 +133,23 @@ fn a_unit_costs_what_its_ring_and_its_sleepers_tell() {
 }
 
 #[test]
-fn a_contestant_from_outside_is_not_ranked() {
-    let made_up = MadeUp::new()
+fn a_custom_command_is_not_ranked() {
+    let builder = Builder::new()
         .job(
             "fetch",
             "heavy",
             json!({}),
-            &[("curl", 1.0), ("tokio", 2.0)],
+            &[("curl", 1.0), ("tokio", 2.0), ("thread", 3.0)],
         )
-        .set("curl", "command", "curl {urls}".into());
-    let choose = choose(&made_up.comparison());
+        .with("curl", |cell| cell.command = Some("curl {urls}".to_owned()));
+    let choose = recommendations(&swept(builder));
     let by_time = ranking(&choose, "requests", "fetch heavy", "time");
-    assert_eq!(ranks(by_time), [(Some(1), "tokio")]);
+    assert_eq!(ranks(by_time), [(Some(1), "tokio"), (Some(2), "thread")]);
 }
 
 #[test]
 fn a_sweep_says_from_which_size_on() {
-    let made_up = MadeUp::new().sweep(
+    let builder = Builder::new().sweep(
         "sleepers",
         "units",
         &[
@@ -146,9 +158,9 @@ fn a_sweep_says_from_which_size_on() {
             (10_000, &[("thread", 90.0), ("tokio", 9.0), ("smol", 8.0)]),
         ],
     );
-    let choose = choose(&made_up.comparison());
+    let choose = recommendations(&swept(builder));
     let waiting = choose.kinds.iter().find(|kind| kind.id == "waiting");
-    let curve = &waiting.expect("the kind").curves[0];
+    let curve = &waiting.expect("the kind").sweeps[0];
     assert_eq!(curve.anchor, "sweep-sleepers.units");
     assert_eq!(
         curve.sentences,
@@ -163,7 +175,7 @@ fn a_sweep_says_from_which_size_on() {
 #[test]
 fn two_models_are_held_against_each_other_and_said_what_they_share() {
     let job = json!({});
-    let made_up = MadeUp::new()
+    let builder = Builder::new()
         .job(
             "primes",
             "heavy",
@@ -177,7 +189,7 @@ fn two_models_are_held_against_each_other_and_said_what_they_share() {
             &[("async-std", 1.0), ("smol", 3.0)],
         )
         .job("echo", "heavy", job, &[("async-std", 3.0), ("smol", 2.0)]);
-    let choose = choose(&made_up.comparison());
+    let choose = recommendations(&swept(builder));
     let [pair] = &choose.pairs[..] else {
         panic!("{:?}", choose.pairs);
     };
@@ -198,7 +210,7 @@ fn two_models_are_held_against_each_other_and_said_what_they_share() {
 /// Every way within the page leads somewhere.
 #[test]
 fn every_link_within_the_page_has_its_end() {
-    let made_up = MadeUp::new()
+    let builder = Builder::new()
         .job(
             "primes",
             "heavy",
@@ -219,7 +231,7 @@ fn every_link_within_the_page_has_its_end() {
                 (2, &[("thread", 2.0), ("tokio", 1.0)]),
             ],
         );
-    let page = page::page(&made_up.comparison()).expect("a page");
+    let page = page::page(&swept(builder)).expect("a page");
     let links: Vec<_> = page.split("href=\"#").skip(1).collect();
     assert!(links.len() > 10, "{}", links.len());
     for link in links {

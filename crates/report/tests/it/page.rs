@@ -1,16 +1,15 @@
-//! A comparison with everything that can go wrong in it, as a page: what it says,
-//! without a browser.
-
-mod fixture;
+//! What the page, the Markdown and the terminal's tables say of a comparison with
+//! everything that can go wrong in it, without a browser.
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use fixture::{ENDLESS, HOSTILE, REASON, everything};
-use xtask::page;
-use xtask::results::{Comparison, Directory};
-use xtask::workspace;
+use crate::comparisons::{ENDLESS, HOSTILE, REASON, everything};
+use report::page::criterion_links::MADE_FROM;
+use report::{files, markdown, page, terminal};
+use results::fixture::{Builder, cell};
+use results::{Cell, Comparison, ResultsDir, Status};
+use serde_json::json;
 
 /// The text between two others, the first time that they are there.
 fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
@@ -143,63 +142,159 @@ fn a_page_is_made_of_the_data_alone_and_the_same_each_time() {
 #[test]
 fn a_page_with_every_sample_is_small_enough() {
     const MOST: usize = 2 << 20;
-    let page = page::page(&fixture::thorough()).expect("a page");
+    let page = page::page(&crate::comparisons::thorough()).expect("a page");
     assert!(page.len() < MOST, "{} bytes", page.len());
 }
 
 #[test]
 fn older_results_still_make_a_page() {
-    let path = workspace::root().join("results/reference");
-    let results = Directory::open(path).and_then(|directory| directory.read());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/reference");
+    let results = ResultsDir::open(path).and_then(|directory| directory.read());
     let page = page::page(&results.expect("the reference results")).expect("a page");
     assert_eq!(row(&page, "time", "primes-heavy").len(), 6);
 }
 
-/// Makes the page of `run` again, by the command line.
-fn report(place: &Path, args: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command
-        .args(["report", "run", "--output"])
-        .arg(place)
-        .args(args);
-    let done = command.output().expect("it runs");
-    assert!(done.status.success(), "{done:?}");
-    fs::read_to_string(place.join("results/run/index.html")).expect("a page")
-}
-
 #[test]
 fn criterions_pages_are_linked_where_they_are_of_this_run() {
+    const COMMAND: &str = "cargo xtask report run --criterion";
     let place = tempfile::Builder::new().prefix("a place ").tempdir();
     let place = place.expect("a directory");
-    let results = Directory::prepare(place.path().join("results/run")).expect("a directory");
-    let mut comparison = fixture::of(vec![
-        fixture::cell("primes", "heavy", "serial", 2e6, 0.0),
-        fixture::cell("primes", "heavy", "tokio", 1e6, 0.0),
-    ]);
-    comparison.run.name = "run".to_owned();
-    results.write(&comparison).expect("a file");
-
-    const COMMAND: &str = "cargo xtask report run --criterion";
-    let without = report(place.path(), &[]);
+    let directory = ResultsDir::prepare(place.path().join("results/run")).expect("a directory");
+    let times = [("serial", 2.0), ("tokio", 1.0)];
+    let builder = Builder::new().job("primes", "heavy", json!({}), &times);
+    let mut comparison = builder
+        .of_run(|comparison| comparison.run.name = "run".to_owned())
+        .build();
+    let page_of = |comparison: &Comparison| {
+        files::write(&directory, comparison).expect("files");
+        fs::read_to_string(place.path().join("results/run/index.html")).expect("a page")
+    };
+    let without = page_of(&comparison);
     assert!(without.contains(COMMAND), "there is no way to them");
     assert!(
         !without.contains("target/criterion/"),
         "a link leads nowhere"
     );
 
-    let with = report(place.path(), &["--criterion"]);
+    let home = place.path().join("target/criterion");
+    let pages = ["primes/report/index.html", "report/index.html"];
+    for page in pages {
+        let page = home.join(page);
+        fs::create_dir_all(page.parent().expect("it has one")).expect("a directory");
+        fs::write(page, "").expect("a page");
+    }
+    let run = serde_json::to_vec(&comparison.run).expect("it is JSON");
+    fs::write(home.join(MADE_FROM), run).expect("a file");
+    let with = page_of(&comparison);
     assert!(!with.contains(COMMAND), "they are there");
-    for page in ["primes/report", "report"] {
-        let link = format!("../../target/criterion/{page}/index.html");
-        assert!(with.contains(&format!("href=\"{link}\"")), "{link}");
-        assert!(
-            place.path().join("results/run").join(link).is_file(),
-            "{page}"
-        );
+    for page in pages {
+        let link = format!("href=\"../../target/criterion/{page}\"");
+        assert!(with.contains(&link), "{link}");
     }
 
     // Those of another comparison are not this one's.
     comparison.run.started = "2027-01-02 03:04:05 +00:00".to_owned();
-    results.write(&comparison).expect("a file");
-    assert!(report(place.path(), &[]).contains(COMMAND));
+    assert!(page_of(&comparison).contains(COMMAND));
+}
+
+const MARKUP: &str = "<script>alert(1)</script> \"'&| **bold** `code`";
+
+/// Markup wherever a text may come from outside.
+fn of_markup() -> Comparison {
+    let markup = || MARKUP.to_owned();
+    let of = |model: &str, status: Status, ms: Option<f64>| {
+        let mut cell = Cell {
+            job: json!({"guard": MARKUP, "into": null}),
+            status,
+            reason: (status != Status::Ok).then(markup),
+            scaled: true,
+            divisor: 4,
+            time: ms.map(|ms| results::fixture::steady(ms * 1e6, 1)),
+            ..cell("counter", "heavy", model)
+        };
+        cell.resources.memory_method = Some("this system does not tell PSS".to_owned());
+        cell
+    };
+    let cells = [
+        of("serial", Status::Ok, Some(2.0)),
+        of(MARKUP, Status::Ok, Some(1.0)),
+        of("process", Status::Unsupported, None),
+        of("tokio", Status::WrongAnswer, None),
+        of("smol", Status::Failed, None),
+    ];
+    let of_run = |comparison: &mut Comparison| {
+        let Comparison { run, host, .. } = comparison;
+        run.interrupted = true;
+        run.notes = vec![markup()];
+        for text in [&mut run.name, &mut run.started, &mut run.mode] {
+            *text = markup();
+        }
+        for text in [&mut run.revision, &mut host.cpu, &mut host.kernel] {
+            *text = markup();
+        }
+        host.os = markup();
+        comparison.versions = [(markup(), markup())].into();
+    };
+    let models = ["serial", MARKUP];
+    Builder::new()
+        .models(&models)
+        .cells(cells)
+        .of_run(of_run)
+        .build()
+}
+
+#[test]
+fn the_page_escapes_what_it_shows() {
+    let page = page::page(&of_markup()).expect("a page");
+    // Its data and its own scripts are all that it has.
+    assert_eq!(page.matches("<script").count(), 4, "{page}");
+    assert!(!page.contains("alert(1)</script"), "{page}");
+    assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"));
+    for part in [
+        "Interrupted",
+        "unsupported",
+        "wrong answer",
+        "failed",
+        "no memory: this system",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn markdown_escapes_what_it_shows() {
+    for text in [
+        markdown::document(&of_markup()),
+        markdown::overview(&of_markup()),
+    ] {
+        // In a code span, everything is text already.
+        let spans = text.replace("\\`", "");
+        let outside: String = spans.split('`').step_by(2).collect();
+        assert!(!outside.contains("<script"), "{text}");
+        assert!(!outside.contains("**bold**"), "{text}");
+        // A bar in a name must not make another column.
+        let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+        let tables = text.lines().filter(|line| line.starts_with('|'));
+        let mut counts: Vec<_> = tables.map(bars).collect();
+        counts.dedup();
+        assert_eq!(counts.len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn the_terminals_table_is_best_first_and_names_what_is_missing() {
+    let table = terminal::tables(&of_markup());
+    let at = |text: &str| {
+        table
+            .find(text)
+            .unwrap_or_else(|| panic!("no {text} in {table}"))
+    };
+    assert!(at("1.00 ms") < at("2.00 ms"));
+    assert!(at("2.00 ms") < at("wrong answer"));
+    assert!(table.contains("scaled to 1/4"));
+    assert!(
+        table.contains("0.50×") && table.contains("2.00×"),
+        "{table}"
+    );
+    assert_eq!(table.matches("heavy").count(), 5, "{table}");
 }

@@ -1,13 +1,11 @@
 //! The README's pictures of the page, taken of the reference results.
 
-mod browser;
-
 use std::fs;
+use std::path::Path;
 
-use browser::{Browser, Setting};
-use xtask::page;
-use xtask::results::Directory;
-use xtask::workspace;
+use crate::browser::{Browser, Setting};
+use report::page;
+use results::ResultsDir;
 
 /// What the README can carry, in bytes.
 const MOST: usize = 400_000;
@@ -30,8 +28,8 @@ fn the_readmes_pictures() {
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let path = workspace::root().join("results/reference");
-    let results = Directory::open(path.clone()).and_then(|directory| directory.read());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/reference");
+    let results = ResultsDir::open(path.clone()).and_then(|directory| directory.read());
     let comparison = results.expect("the reference results");
     // As today's template has it: the one that lies there may be older.
     let page = page::page_at(&comparison, Some(&path)).expect("a page");

@@ -1,22 +1,19 @@
 //! Choosing and reading on the page, in a real browser: by keyboard, on a phone and
 //! on a desk.
 
-mod browser;
-mod fixture;
-mod made_up;
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use browser::{Browser, Setting, Tab, axe};
-use made_up::MadeUp;
+use crate::browser::{Browser, Setting, Tab, axe};
+use crate::comparisons::swept;
+use lab::{sources as code, workspace};
+use report::files;
+use results::fixture::Builder;
+use results::fixture::MODELS;
+use results::{Comparison, Effort, OfModel, ResultsDir, Sidecars, Size, Sources};
 use serde_json::json;
+use suite::Workload;
 use tempfile::TempDir;
-use xtask::effort::{Effort, count};
-use xtask::results::Comparison;
-use xtask::sources::Sources;
-use xtask::{plan, workspace};
 
 const SIZES: [Setting; 2] = [Setting::new(390, 844, false), Setting::new(1440, 900, true)];
 
@@ -27,48 +24,46 @@ fn comparison() -> Comparison {
         ("tokio", 1.0),
         ("smol", 1.0),
     ];
-    let memory = |made_up: MadeUp| made_up.set("serial", "peak_memory_bytes", 1000.into());
-    let download = MadeUp::new().job("download", "article", json!({"images": 100}), &times);
-    memory(download)
+    let builder = Builder::new()
+        .job("download", "article", json!({"images": 100}), &times)
+        .with("serial", |cell| {
+            cell.resources.peak_memory_bytes = Some(1000)
+        })
         .job("counter", "heavy", json!({"guard": "lock"}), &times)
-        .job("counter", "heavy-racy", json!({"guard": "racy"}), &times)
-        .comparison()
+        .job("counter", "heavy-racy", json!({"guard": "racy"}), &times);
+    swept(builder)
 }
 
-/// A page of that, made by the command; with code beside it or not.
+/// A page of that, with code next to it or not.
 fn page(sources: Option<&Sources>) -> (TempDir, PathBuf) {
-    page_of(&comparison(), sources)
+    page_of(&comparison(), sources, None)
 }
 
-fn page_of(comparison: &Comparison, sources: Option<&Sources>) -> (TempDir, PathBuf) {
+fn page_of(
+    comparison: &Comparison,
+    sources: Option<&Sources>,
+    effort: Option<Effort>,
+) -> (TempDir, PathBuf) {
     let output = tempfile::tempdir().expect("a directory");
-    let results = output.path().join("results/made-up");
-    fs::create_dir_all(&results).expect("a directory");
-    let write = |name: &str, json: serde_json::Result<Vec<u8>>| {
-        fs::write(results.join(name), json.expect("JSON")).expect("a file");
+    let path = output.path().join("results/made-up");
+    let directory = ResultsDir::prepare(path.clone()).expect("a directory");
+    let sidecars = Sidecars {
+        sources: sources.cloned(),
+        effort,
     };
-    write("comparison.json", serde_json::to_vec(comparison));
-    if let Some(sources) = sources {
-        write("sources.json", serde_json::to_vec(sources));
-    }
-    report(output.path());
-    let page = results.join("index.html");
-    (output, page)
+    sidecars.write(&directory).expect("files");
+    files::write(&directory, comparison).expect("files");
+    (output, path.join(ResultsDir::PAGE))
 }
 
-fn report(output: &Path) {
-    let reported = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["report", "made-up", "--output"])
-        .arg(output)
-        .output()
-        .expect("it starts");
-    let said = String::from_utf8_lossy(&reported.stderr);
-    assert!(reported.status.success(), "{said}");
+fn of_tree(models: &[&str]) -> Sources {
+    let root = workspace::root().expect("the tree");
+    let models: Vec<_> = models.iter().map(|&model| model.to_owned()).collect();
+    code::of_tree(&root, "abc", &models).expect("the tree's own")
 }
 
 fn sources() -> Sources {
-    let models = ["serial", "thread", "tokio", "smol"].map(str::to_owned);
-    Sources::of_tree(&workspace::root(), "abc", &models).expect("the tree's own")
+    of_tree(&["serial", "thread", "tokio", "smol"])
 }
 
 /// Types until a select has this chosen, as a keyboard's user would.
@@ -216,20 +211,28 @@ fn axe_finds_nothing_in_code_and_effort() {
     let Some(script) = axe::script() else {
         return;
     };
-    let (output, page) = page(Some(&sources()));
+    let workloads = Workload::ALL.iter();
+    let smol = OfModel {
+        model: "smol".to_owned(),
+        size: Size {
+            workload_lines: workloads.map(|known| (known.to_string(), 10)).collect(),
+            lines: 1000,
+            unsafes: 0,
+            dependencies: 10,
+        },
+        build: None,
+    };
     let effort = Effort {
         revision: "abc".to_owned(),
-        models: count::models(&workspace::root(), &["smol".to_owned()]).expect("it can be read"),
+        models: vec![smol],
     };
-    let json = serde_json::to_vec(&effort).expect("JSON");
-    fs::write(page.with_file_name("effort.json"), json).expect("a file");
-    report(output.path());
+    let (_output, page) = page_of(&comparison(), Some(&sources()), Some(effort));
     for size in SIZES {
         let mut tab = browser.tab();
         tab.look(size);
         tab.open_file(&page);
         let rows = "document.querySelectorAll('#effort tbody tr').length";
-        assert_eq!(tab.evaluate(rows), 1 + suite::Workload::ALL.len());
+        assert_eq!(tab.evaluate(rows), 1 + Workload::ALL.len());
         assert_eq!(axe::findings(&mut tab, &script), [""; 0], "{size:?}");
     }
 }
@@ -274,30 +277,24 @@ fn choosing_changes_the_answer() {
 #[test]
 fn a_page_with_every_sample_and_all_code_is_small_enough() {
     const MOST: u64 = 2 << 20;
-    let models = plan::MODELS.map(str::to_owned);
-    let sources = Sources::of_tree(&workspace::root(), "abc", &models);
-    let sources = sources.expect("the tree's own");
-    let (_output, page) = page_of(&fixture::thorough(), Some(&sources));
+    let sources = of_tree(&MODELS);
+    let (_output, page) = page_of(&crate::comparisons::thorough(), Some(&sources), None);
     let size = fs::metadata(&page).expect("a page").len();
     assert!(size < MOST, "{size} bytes");
 }
 
 #[test]
 fn a_comparison_that_kept_no_code_says_so() {
-    let (output, page) = page(None);
+    let (_output, page) = page(None);
     let html = fs::read_to_string(&page).expect("a page");
     assert!(html.contains("without keeping the code that it measured"));
     assert!(html.contains("did not count what its code takes"));
     assert!(!html.contains("id=\"reading-data\""));
     // And one whose code cannot be understood is an error that names the file.
-    let sources = page.with_file_name("sources.json");
-    fs::write(&sources, "{").expect("a file");
-    let reported = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["report", "made-up", "--output"])
-        .arg(output.path())
-        .output()
-        .expect("it starts");
-    let said = String::from_utf8_lossy(&reported.stderr);
-    assert_eq!(reported.status.code(), Some(1), "{said}");
+    fs::write(page.with_file_name(Sources::FILE), "{").expect("a file");
+    let directory = page.parent().map(Path::to_owned).expect("it is in one");
+    let directory = ResultsDir::open(directory).expect("it is there");
+    let error = files::write_texts(&directory, &comparison()).expect_err("it is malformed");
+    let said = format!("{error:#}");
     assert!(said.contains("sources.json is malformed"), "{said}");
 }

@@ -3,11 +3,11 @@
 
 use results::{Kind, ModelInfo, Models, Verdict};
 
-use crate::findings::Evidence;
+use crate::findings::JobResults;
 
 /// Two models.
 #[derive(Debug)]
-pub struct PairView {
+pub struct ModelPair {
     /// The one.
     pub one: String,
     /// The other.
@@ -21,17 +21,17 @@ pub struct PairView {
 }
 
 /// Every two models that took part.
-pub fn views(jobs: &[Evidence], models: Models) -> Vec<PairView> {
+pub(crate) fn pairs(jobs: &[JobResults], models: Models) -> Vec<ModelPair> {
     let took_part = |model: &&ModelInfo| jobs.iter().any(|job| job.cell(&model.name).is_some());
     let models: Vec<_> = models.iter().filter(took_part).collect();
-    let pairs = models.iter().enumerate().flat_map(|(at, one)| {
+    let all = models.iter().enumerate().flat_map(|(at, one)| {
         let others = models[at + 1..].iter();
-        others.map(move |other| view(jobs, one, other))
+        others.map(move |other| pair(jobs, one, other))
     });
-    pairs.collect()
+    all.collect()
 }
 
-fn view(jobs: &[Evidence], first: &ModelInfo, second: &ModelInfo) -> PairView {
+fn pair(jobs: &[JobResults], first: &ModelInfo, second: &ModelInfo) -> ModelPair {
     let (one, other) = (&*first.name, &*second.name);
     let judged = jobs
         .iter()
@@ -52,7 +52,7 @@ fn view(jobs: &[Evidence], first: &ModelInfo, second: &ModelInfo) -> PairView {
              no difference"
         ),
     };
-    let difference = |(job, verdict): &(&Evidence, Verdict)| {
+    let difference = |(job, verdict): &(&JobResults, Verdict)| {
         let (own, others) = (job.time(one)?, job.time(other)?);
         let (faster, times) = match verdict {
             Verdict::Faster => (one, others / own),
@@ -68,7 +68,7 @@ fn view(jobs: &[Evidence], first: &ModelInfo, second: &ModelInfo) -> PairView {
     };
     let mut differences: Vec<_> = judged.iter().filter_map(difference).collect();
     differences.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    PairView {
+    ModelPair {
         one: one.to_owned(),
         other: other.to_owned(),
         summary,

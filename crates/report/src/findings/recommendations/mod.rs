@@ -2,28 +2,27 @@
 //! rankings that answer it. Nothing here is said of a model by hand; what the models
 //! are made of is in [`pairs`].
 
-pub mod curve;
 pub mod pairs;
+pub mod sweep;
 
 use results::{Cell, Comparison, Kind, Models, Status};
 use suite::Workload;
 
-use crate::findings;
-use crate::findings::unit_costs;
-use crate::findings::unit_costs::UnitCosts;
-use crate::findings::{Evidence, LEAST_DIFFERENCE};
-use crate::format::{count, memory, ratio, time};
-use crate::{page, tables};
+use crate::anchors;
+use crate::findings::unit_costs::{self, UnitCosts};
+use crate::findings::{self, JobResults, LEAST_DIFFERENCE};
+use crate::format::{NONE, count, memory, parameters, ratio, status, time};
+use crate::metrics::{CPU, MEMORY, Metric, TIME};
 
 /// The part of a page that helps to choose.
 #[derive(Debug)]
-pub struct Choose {
+pub struct Recommendations {
     /// The kinds of work that were measured.
     pub kinds: Vec<Work>,
     /// What one unit of each model costs.
-    pub units: Vec<UnitView>,
+    pub units: Vec<UnitRow>,
     /// Every two models, in all they both did.
-    pub pairs: Vec<pairs::PairView>,
+    pub pairs: Vec<pairs::ModelPair>,
 }
 
 /// A kind of work.
@@ -36,7 +35,7 @@ pub struct Work {
     /// At each size that was measured.
     pub questions: Vec<Question>,
     /// From which size on who is first; one for each sweep.
-    pub curves: Vec<curve::CurveView>,
+    pub sweeps: Vec<sweep::SweepSummary>,
 }
 
 /// One job of that kind.
@@ -81,7 +80,7 @@ pub struct Place {
 
 /// What one unit costs, in words.
 #[derive(Debug)]
-pub struct UnitView {
+pub struct UnitRow {
     /// The model.
     pub model: String,
     /// Memory of one more.
@@ -127,8 +126,8 @@ const KINDS: [(&str, &str, &[Workload]); 9] = [
     ("shared", "Shared state", &[Workload::Counter]),
 ];
 
-/// What a comparison says to whoever has to choose.
-pub fn choose(comparison: &Comparison) -> Choose {
+/// Which model a comparison recommends for which work.
+pub fn recommendations(comparison: &Comparison) -> Recommendations {
     let jobs = findings::all(comparison);
     let models = comparison.models();
     let kind = |&(id, name, workloads): &(_, _, &[Workload])| {
@@ -140,51 +139,55 @@ pub fn choose(comparison: &Comparison) -> Choose {
             id,
             name,
             questions: of_kind.filter_map(|job| question(job, models)).collect(),
-            curves: sweeps.map(|sweep| curve::view(sweep, &jobs)).collect(),
+            sweeps: sweeps
+                .map(|sweep| sweep::summary(sweep, &comparison.cells, &jobs))
+                .collect(),
         }
     };
     let kinds = KINDS.iter().map(kind);
-    Choose {
+    Recommendations {
         kinds: kinds.filter(|kind| !kind.questions.is_empty()).collect(),
         units: units(&jobs, models),
-        pairs: pairs::views(&jobs, models),
+        pairs: pairs::pairs(&jobs, models),
     }
 }
 
 /// A job as a question. `None` if no model did it.
-fn question(job: &Evidence, models: Models) -> Option<Question> {
+fn question(job: &JobResults, models: Models) -> Option<Question> {
     let is_model = |cell: &&Cell| models.find(&cell.model).is_some();
     let first = job.cells.iter().copied().find(is_model)?;
     let anchor = match &first.point {
-        Some(point) => crate::tables::sweep::anchor(job.workload(), &point.key, first.cores),
-        None => page::anchors::anchor(job.workload(), job.label()),
+        Some(point) => anchors::sweep(job.workload(), &point.key, first.cores),
+        None => anchors::anchor(job.workload(), job.label()),
     };
     let missing = job.cells.iter().filter(|cell| cell.status != Status::Ok);
     let missing = missing.map(|cell| {
-        let reason = cell.reason.as_deref().unwrap_or(tables::NONE);
-        format!(
-            "{}: {}: {reason}",
-            cell.model,
-            crate::format::status(cell.status)
-        )
+        let reason = cell.reason.as_deref().unwrap_or(NONE);
+        format!("{}: {}: {reason}", cell.model, status(cell.status))
     });
-    let text = |bytes: f64| memory(bytes as u64);
     let title = format!("{} {}", job.workload(), job.label());
     Some(Question {
-        scale: format!("{title}: {}", crate::format::parameters(&first.job)),
+        scale: format!("{title}: {}", parameters(&first.job)),
         title,
         anchor,
-        rankings: vec![
-            by_time(job),
-            by_figure("memory", job, |model| Some(job.memory(model)? as f64), text),
-            by_figure("CPU", job, |model| Some(job.cpu(model)? as f64), time),
-        ],
+        rankings: METRICS.map(|metric| ranking(job, &metric)).into(),
         missing: missing.collect(),
     })
 }
 
+/// What there is a ranking by.
+const METRICS: [Metric; 3] = [TIME, MEMORY, CPU];
+
+fn ranking(job: &JobResults, metric: &Metric) -> Ranking {
+    if metric.is_time() {
+        by_time(job)
+    } else {
+        by_figure(job, metric)
+    }
+}
+
 /// Ranks by time, as the verdicts have them.
-fn by_time(job: &Evidence) -> Ranking {
+fn by_time(job: &JobResults) -> Ranking {
     let models = job.models();
     let ranks = job.ranks();
     let figures = models
@@ -198,25 +201,25 @@ fn by_time(job: &Evidence) -> Ranking {
             .map(|&(rank, _)| rank)
     };
     let places = places(&figures, rank, time);
-    let answer = match ranks.is_empty() {
-        true => cannot_tell(&places, &job.no_verdict()),
-        false => answer(&places, "fastest"),
+    let answer = if ranks.is_empty() {
+        cannot_tell(&places, &job.no_verdict())
+    } else {
+        answer(&places, "fastest")
     };
     Ranking {
-        by: "time",
+        by: TIME.name,
         answer,
         places,
     }
 }
 
-/// Ranks by a figure without verdicts: whoever has up to [`LEAST_DIFFERENCE`] more
-/// than the first of a rank shares it.
-fn by_figure(
-    by: &'static str,
-    job: &Evidence,
-    figure: impl Fn(&str) -> Option<f64>,
-    text: fn(f64) -> String,
-) -> Ranking {
+/// Ranks by a figure without verdicts: models with up to [`LEAST_DIFFERENCE`] more
+/// than the first of a rank share it.
+fn by_figure(job: &JobResults, metric: &Metric) -> Ranking {
+    let figure = |model: &str| {
+        let cell = job.cell(model)?;
+        (metric.value)(cell).filter(|_| cell.status == Status::Ok)
+    };
     let mut figures: Vec<_> = job
         .models()
         .into_iter()
@@ -234,10 +237,12 @@ fn by_figure(
         let place = figures.iter().position(|(ranked, _)| *ranked == model)?;
         Some(ranks[place].0)
     };
-    let places = places(&figures, rank, text);
-    let answer = match places.is_empty() {
-        true => format!("Cannot be told: {by} was not measured."),
-        false => answer(&places, "least"),
+    let places = places(&figures, rank, metric.format);
+    let by = metric.name;
+    let answer = if places.is_empty() {
+        format!("Cannot be told: {by} was not measured.")
+    } else {
+        answer(&places, "least")
     };
     Ranking { by, answer, places }
 }
@@ -288,33 +293,32 @@ fn cannot_tell(places: &[Place], why: &str) -> String {
     }
 }
 
-fn units(jobs: &[Evidence], models: Models) -> Vec<UnitView> {
+fn units(jobs: &[JobResults], models: Models) -> Vec<UnitRow> {
     let concurrent = models.iter().filter(|model| model.kind != Kind::Serial);
     let of = concurrent.map(|model| unit_costs::of(jobs, &model.name));
     let known = of.filter(|costs| costs.memory.is_some() || costs.pass_ns.is_some());
-    known.map(UnitView::from).collect()
+    known.map(UnitRow::from).collect()
 }
 
-impl From<UnitCosts> for UnitView {
+impl From<UnitCosts> for UnitRow {
     fn from(costs: UnitCosts) -> Self {
-        let none = || tables::NONE.to_owned();
-        let memory_text = |costs: unit_costs::Memory| match costs.from == costs.to {
-            true => format!("at most {}", memory(costs.bytes as u64)),
-            false if costs.bytes < 1024.0 => format!("{:.0} bytes", costs.bytes),
-            false => memory(costs.bytes as u64),
+        let none = || NONE.to_owned();
+        let memory_text = |costs: unit_costs::Memory| {
+            if costs.from == costs.to {
+                format!("at most {}", memory(costs.bytes as u64))
+            } else if costs.bytes < 1024.0 {
+                format!("{:.0} bytes", costs.bytes)
+            } else {
+                memory(costs.bytes as u64)
+            }
         };
-        let between = |costs: unit_costs::Memory| match costs.from == costs.to {
-            true => format!(
-                "{} of {}, with their program",
-                count(costs.to),
-                costs.workload
-            ),
-            false => format!(
-                "{} and {} of {}",
-                count(costs.from),
-                count(costs.to),
-                costs.workload
-            ),
+        let between = |costs: unit_costs::Memory| {
+            let [from, to] = [costs.from, costs.to].map(count);
+            if from == to {
+                format!("{to} of {}, with their program", costs.workload)
+            } else {
+                format!("{from} and {to} of {}", costs.workload)
+            }
         };
         Self {
             memory: costs.memory.map_or_else(none, memory_text),

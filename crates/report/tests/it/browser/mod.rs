@@ -5,9 +5,6 @@
 //! all of it generate tens of thousands of lines of code for that, with each build
 //! of these tests.
 
-// Each test has its own part of it.
-#![allow(dead_code)]
-
 pub mod axe;
 
 use std::fs::{self, File};

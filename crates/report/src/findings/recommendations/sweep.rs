@@ -1,15 +1,15 @@
-//! From which size on: who is first along a sweep, by the verdicts at its values.
+//! From which size on: which model is first along a sweep, by the verdicts at its values.
 
-use results::Sweep;
+use results::{Cell, Sweep};
 use serde_json::Value;
 use suite::setting_text;
 
-use crate::findings::Evidence;
-use crate::tables::sweep;
+use crate::anchors;
+use crate::findings::JobResults;
 
-/// What a sweep says to whoever has to choose.
+/// What a sweep says of which model to choose.
 #[derive(Debug)]
-pub struct CurveView {
+pub struct SweepSummary {
     /// What is swept.
     pub title: String,
     /// Where it is on the page.
@@ -18,9 +18,9 @@ pub struct CurveView {
     pub sentences: Vec<String>,
 }
 
-/// Who is first where. At a value, whoever has the first rank is, alone or not, and
-/// the others are behind; where there are no verdicts, nobody is either.
-pub fn view(sweep: &Sweep, jobs: &[Evidence]) -> CurveView {
+/// Which models are first where. At a value, those of the first rank are, and the
+/// others are behind; where there are no verdicts, none is either.
+pub(crate) fn summary(sweep: &Sweep, cells: &[Cell], jobs: &[JobResults]) -> SweepSummary {
     let at = |value: &Value| {
         jobs.iter().find(|job| {
             let point = job.cells[0].point.as_ref();
@@ -30,24 +30,24 @@ pub fn view(sweep: &Sweep, jobs: &[Evidence]) -> CurveView {
     let ranks: Vec<_> = sweep
         .values
         .iter()
-        .map(|value| at(value).map_or(Vec::new(), Evidence::ranks))
+        .map(|value| at(value).map_or(Vec::new(), JobResults::ranks))
         .collect();
-    let model = |curve: &results::Curve| {
+    let model = |model: &str| {
         let place = |(value, ranks): (&Value, &Vec<(usize, &str)>)| {
             let mut ranks = ranks.iter();
-            let (rank, _) = ranks.find(|(_, model)| *model == curve.model)?;
+            let (rank, _) = ranks.find(|(_, ranked)| *ranked == model)?;
             Some((setting_text(value), *rank == 1))
         };
         let places = sweep.values.iter().zip(&ranks).filter_map(place);
-        sentence(&curve.model, &sweep.key, &places.collect::<Vec<_>>())
+        sentence(model, &sweep.key, &places.collect::<Vec<_>>())
     };
-    let mut sentences: Vec<_> = sweep.curves.iter().filter_map(model).collect();
+    let mut sentences: Vec<_> = sweep.models(cells).into_iter().filter_map(model).collect();
     if sentences.is_empty() {
         sentences.push("Cannot be told: there are no verdicts at its values.".to_owned());
     }
-    CurveView {
+    SweepSummary {
         title: format!("{}.{}", sweep.workload, sweep.key),
-        anchor: sweep::anchor(&sweep.workload, &sweep.key, sweep.cores),
+        anchor: anchors::sweep(&sweep.workload, &sweep.key, sweep.cores),
         sentences,
     }
 }

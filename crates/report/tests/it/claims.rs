@@ -1,30 +1,29 @@
 //! Every claim, where the answer is yes, where it is no, and where the data do not
 //! say.
 
-mod made_up;
-
-use made_up::MadeUp;
-use serde_json::{Value, json};
-use xtask::claims::{self, Answer};
+use report::findings::claims::{self, Answer};
+use results::Status;
+use results::fixture::Builder;
+use serde_json::json;
 
 use Answer::{CannotBeTold, DoesNotHold, Holds};
 
-fn answer(made_up: MadeUp, id: &str) -> (Answer, String) {
-    let claims = claims::claims(&made_up.comparison());
+fn answer(builder: Builder, id: &str) -> (Answer, String) {
+    let claims = claims::claims(&builder.build());
     let claim = claims.into_iter().find(|claim| claim.id == id);
     let claim = claim.unwrap_or_else(|| panic!("no claim is called {id}"));
     (claim.answer, claim.measured.join("; "))
 }
 
-fn expect(made_up: MadeUp, id: &str, expected: Answer, says: &str) {
-    let (answer, measured) = answer(made_up, id);
+fn expect(builder: Builder, id: &str, expected: Answer, says: &str) {
+    let (answer, measured) = answer(builder, id);
     assert_eq!(answer, expected, "{id}: {measured}");
     assert!(measured.contains(says), "{id}: no {says} in {measured}");
 }
 
 #[test]
 fn of_an_empty_comparison_nothing_can_be_told_but_arithmetic() {
-    for claim in claims::claims(&MadeUp::new().comparison()) {
+    for claim in claims::claims(&Builder::new().build()) {
         let (expected, says) = match claim.id {
             "primes" => (DoesNotHold, "there are 39"),
             _ => (CannotBeTold, "was not measured"),
@@ -37,7 +36,7 @@ fn of_an_empty_comparison_nothing_can_be_told_but_arithmetic() {
 #[test]
 fn too_few_rounds_tell_nothing_of_who_is_faster() {
     let times = [("serial", 40.0), ("thread", 20.0)];
-    let few = MadeUp::new().with_rounds("primes", "heavy", json!({}), &times, 4);
+    let few = Builder::new().job_in_rounds("primes", "heavy", json!({}), &times, 4);
     expect(
         few,
         "threads-cpu",
@@ -46,7 +45,7 @@ fn too_few_rounds_tell_nothing_of_who_is_faster() {
     );
 }
 
-fn counted(guard: &str, lost: u64) -> MadeUp {
+fn counted(guard: &str, lost: u64) -> Builder {
     let job = json!({"workers": 8, "guard": guard});
     let label = if guard == "racy" {
         "heavy-racy"
@@ -54,10 +53,10 @@ fn counted(guard: &str, lost: u64) -> MadeUp {
         "heavy"
     };
     let tally = |lost| json!({"lost": lost, "total": 4_000_000 - lost});
-    MadeUp::new()
+    Builder::new()
         .job("counter", label, job, &[("serial", 1.0), ("thread", 1.0)])
-        .set("serial", "outcome", tally(0))
-        .set("thread", "outcome", tally(lost))
+        .with("serial", |cell| cell.outcome = Some(tally(0)))
+        .with("thread", |cell| cell.outcome = Some(tally(lost)))
 }
 
 #[test]
@@ -88,7 +87,7 @@ fn updates_are_lost_or_nothing_is_proven() {
         DoesNotHold,
         "thread lost some",
     );
-    let wrong = counted("lock", 0).without("thread", "wrong_answer", "1 is not 2");
+    let wrong = counted("lock", 0).without("thread", Status::WrongAnswer, "1 is not 2");
     expect(wrong, "locked", DoesNotHold, "thread: a wrong total");
     expect(
         counted("racy", 3),
@@ -98,9 +97,9 @@ fn updates_are_lost_or_nothing_is_proven() {
     );
 }
 
-fn primes(thread: f64, process: f64) -> MadeUp {
+fn primes(thread: f64, process: f64) -> Builder {
     let times = [("serial", 40.0), ("thread", thread), ("process", process)];
-    MadeUp::new().job("primes", "heavy", json!({}), &times)
+    Builder::new().job("primes", "heavy", json!({}), &times)
 }
 
 #[test]
@@ -120,9 +119,9 @@ fn work_for_the_cpu_runs_in_parallel_or_not() {
         DoesNotHold,
         "process 41.0 ms",
     );
-    let single = primes(20.0, 20.0).set("thread", "threads", 1.into());
+    let single = primes(20.0, 20.0).with("thread", |cell| cell.resources.threads = Some(1));
     expect(single, "threads-cpu", CannotBeTold, "a single thread");
-    let failed = primes(20.0, 20.0).without("process", "failed", "boom");
+    let failed = primes(20.0, 20.0).without("process", Status::Failed, "boom");
     expect(
         failed,
         "processes-cpu",
@@ -134,9 +133,9 @@ fn work_for_the_cpu_runs_in_parallel_or_not() {
 #[test]
 fn the_articles_prime_count_is_wrong_whoever_counts() {
     let job = json!({"start": 1_000_000, "end": 1_000_500, "workers": 4});
-    let counted = MadeUp::new()
+    let counted = Builder::new()
         .job("primes", "article", job, &[("tokio", 1.0)])
-        .set("tokio", "outcome", json!({"count": 39}));
+        .with("tokio", |cell| cell.outcome = Some(json!({"count": 39})));
     expect(
         counted,
         "primes",
@@ -145,10 +144,10 @@ fn the_articles_prime_count_is_wrong_whoever_counts() {
     );
 }
 
-fn fetched(tokio: f64) -> MadeUp {
+fn fetched(tokio: f64) -> Builder {
     let job = json!({"delays_ms": [100, 200, 300], "urls": []});
     let times = [("serial", 600.0), ("thread", 301.0), ("tokio", tokio)];
-    MadeUp::new().job("fetch", "article", job, &times)
+    Builder::new().job("fetch", "article", job, &times)
 }
 
 #[test]
@@ -158,31 +157,27 @@ fn fetches_take_as_long_as_the_slowest_or_longer() {
     // Its interval goes from one side to the other.
     expect(fetched(330.0), "fetch", CannotBeTold, "tokio took 330 ms");
     let urls = json!({"delays_ms": [], "urls": ["http://localhost/"]});
-    let own = MadeUp::new().job("fetch", "article", urls, &[("tokio", 1.0)]);
+    let own = Builder::new().job("fetch", "article", urls, &[("tokio", 1.0)]);
     expect(own, "fetch", CannotBeTold, "known delays");
 }
 
-fn offloaded(gap_ms: u64, heartbeat_ms: u64) -> MadeUp {
+fn offloaded(gap_ms: u64, heartbeat_ms: u64) -> Builder {
     let job = json!({
         "calls": 1, "call_ms": 2000, "heartbeat_ms": heartbeat_ms, "place": "pool",
     });
-    MadeUp::new()
+    Builder::new()
         .job(
             "offload",
             "article",
             job,
             &[("serial", 2000.0), ("tokio", 2000.0)],
         )
-        .set(
-            "serial",
-            "outcome",
-            json!({"longest_gap_ns": 2_000_000_000}),
-        )
-        .set(
-            "tokio",
-            "outcome",
-            json!({"longest_gap_ns": gap_ms * 1_000_000}),
-        )
+        .with("serial", |cell| {
+            cell.outcome = Some(json!({"longest_gap_ns": 2_000_000_000}))
+        })
+        .with("tokio", |cell| {
+            cell.outcome = Some(json!({"longest_gap_ns": gap_ms * 1_000_000}))
+        })
 }
 
 #[test]
@@ -214,17 +209,17 @@ fn all(thread: f64, process: f64, tasks: f64) -> [(&'static str, f64); 5] {
     ]
 }
 
-fn images(label: &str, times: &[(&str, f64)]) -> MadeUp {
-    MadeUp::new().job("download", label, json!({"images": 100}), times)
+fn images(label: &str, times: &[(&str, f64)]) -> Builder {
+    Builder::new().job("download", label, json!({"images": 100}), times)
 }
 
 /// Gives the models of [`all`] so many MiB.
-fn with_memory(mut made_up: MadeUp, mib: &[(&str, f64)]) -> MadeUp {
+fn with_memory(mut builder: Builder, mib: &[(&str, f64)]) -> Builder {
     for (model, mib) in mib {
         let bytes = (mib * 1024.0 * 1024.0) as u64;
-        made_up = made_up.set(model, "peak_memory_bytes", bytes.into());
+        builder = builder.with(model, |cell| cell.resources.peak_memory_bytes = Some(bytes));
     }
-    made_up
+    builder
 }
 
 #[test]
@@ -253,10 +248,10 @@ fn the_order_of_a_hundred_images_by_time() {
     let own = images("article", &said).job("download", "article-own-limits", json!({}), &even);
     expect(own, "images-time", DoesNotHold, "no difference");
     // What set the time stands with the figures.
-    let bound = images("article", &even).set("smol", "origin_bound", true.into());
+    let bound = images("article", &even).with("smol", |cell| cell.origin_bound = true);
     let says = "its link, set the time of smol";
     expect(bound, "images-time", DoesNotHold, says);
-    let without = images("article", &said).without("smol", "failed", "boom");
+    let without = images("article", &said).without("smol", Status::Failed, "boom");
     expect(
         without,
         "images-time",
@@ -286,7 +281,8 @@ fn the_order_of_a_hundred_images_by_memory() {
         DoesNotHold,
         "1.42× as much",
     );
-    let unknown = of(&all(85.0, 210.0, 65.0)).set("smol", "peak_memory_bytes", Value::Null);
+    let unknown =
+        of(&all(85.0, 210.0, 65.0)).with("smol", |cell| cell.resources.peak_memory_bytes = None);
     expect(unknown, "images-memory", CannotBeTold, "no such figure");
 }
 
@@ -295,7 +291,7 @@ fn a_switch_costs_least_in_tasks_and_most_between_processes() {
     let ring = |times: [(&str, f64); 5]| {
         let small = json!({"units": 2, "passes": 10});
         let large = json!({"units": 100, "passes": 1000});
-        MadeUp::new().job("ping-pong", "heavy", large, &times).job(
+        Builder::new().job("ping-pong", "heavy", large, &times).job(
             "ping-pong",
             "article",
             small,
@@ -314,7 +310,7 @@ fn a_switch_costs_least_in_tasks_and_most_between_processes() {
         DoesNotHold,
         "1.11× the time",
     );
-    let few = MadeUp::new().with_rounds("ping-pong", "heavy", json!({}), &all(2.0, 3.0, 1.0), 1);
+    let few = Builder::new().job_in_rounds("ping-pong", "heavy", json!({}), &all(2.0, 3.0, 1.0), 1);
     expect(few, "switch", CannotBeTold, "no verdict");
 }
 
@@ -322,7 +318,7 @@ fn a_switch_costs_least_in_tasks_and_most_between_processes() {
 fn the_memory_of_one_more_is_a_slope() {
     let sleepers = |more: [(&str, f64); 5]| {
         let times = all(1.0, 1.0, 1.0);
-        let few = MadeUp::new().job("sleepers", "article", json!({"units": 100}), &times);
+        let few = Builder::new().job("sleepers", "article", json!({"units": 100}), &times);
         let few = with_memory(few, &all(10.0, 10.0, 10.0));
         let many = few.job("sleepers", "heavy", json!({"units": 1124}), &times);
         with_memory(many, &more)
@@ -341,7 +337,7 @@ fn the_memory_of_one_more_is_a_slope() {
         "tokio 9.00 KiB each",
     );
     // With one number of processes, all of their program may be in it.
-    let one = sleepers(said).without("process", "unsupported", "too many");
+    let one = sleepers(said).without("process", Status::Unsupported, "too many");
     expect(one, "memory", CannotBeTold, "with all of its programs");
 }
 
@@ -350,7 +346,7 @@ fn the_rules_for_choosing() {
     let few = |thread: f64, tokio: f64| {
         let times = [("thread", thread), ("tokio", tokio)];
         let delays = json!({"delays_ms": [1, 2, 3], "urls": []});
-        MadeUp::new()
+        Builder::new()
             .job(
                 "echo",
                 "heavy",
@@ -372,7 +368,7 @@ fn the_rules_for_choosing() {
         DoesNotHold,
         "fetch with 3: tokio 1.00 ms",
     );
-    let echo_only = MadeUp::new().job(
+    let echo_only = Builder::new().job(
         "echo",
         "article",
         json!({"connections": 10}),
@@ -404,7 +400,7 @@ fn the_rules_for_choosing() {
     );
 
     let many = |times: &[(&str, f64)]| {
-        MadeUp::new().job("echo", "heavy", json!({"connections": 1000}), times)
+        Builder::new().job("echo", "heavy", json!({"connections": 1000}), times)
     };
     expect(
         many(&all(2.0, 9.0, 1.0)),
@@ -426,8 +422,8 @@ fn the_rules_for_choosing() {
     );
 
     let waiting = |times: [(&str, f64); 5], mib: [(&str, f64); 5]| {
-        let made_up = MadeUp::new().job("sleepers", "heavy", json!({"units": 10_000}), &times);
-        with_memory(made_up, &mib)
+        let builder = Builder::new().job("sleepers", "heavy", json!({"units": 10_000}), &times);
+        with_memory(builder, &mib)
     };
     let (id, less) = ("rule-asyncio-waiting", all(90.0, 900.0, 8.0));
     expect(
@@ -442,7 +438,7 @@ fn the_rules_for_choosing() {
         DoesNotHold,
         "2.00× the time",
     );
-    let without = waiting(all(2.0, 9.0, 1.0), less).without("thread", "failed", "boom");
+    let without = waiting(all(2.0, 9.0, 1.0), less).without("thread", Status::Failed, "boom");
     expect(
         without,
         id,

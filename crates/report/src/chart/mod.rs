@@ -4,7 +4,7 @@
 //! mostly some times apart. Values that are no numbers stand side by side.
 
 use askama::Template;
-pub use crossings::Crossing;
+pub(crate) use crossings::Crossing;
 use serde_json::Value;
 use suite::setting_text;
 
@@ -13,88 +13,88 @@ mod crossings;
 /// One picture, as SVG within a page that has its style.
 #[derive(Debug, Template)]
 #[template(path = "chart.html")]
-pub struct Chart {
+pub(crate) struct Chart {
     /// What to call it within the page.
-    pub id: String,
+    pub(crate) id: String,
     /// What it shows.
-    pub title: String,
+    pub(crate) title: String,
     /// The same in words.
-    pub description: String,
+    pub(crate) description: String,
     /// The values, from left to right.
-    pub across: Vec<Tick>,
+    pub(crate) across: Vec<Tick>,
     /// Some figures, from bottom to top.
-    pub up: Vec<Tick>,
+    pub(crate) up: Vec<Tick>,
     /// A line for each series that has any dots.
-    pub lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
     /// Where one line overtakes another.
-    pub crossings: Vec<Crossing>,
+    pub(crate) crossings: Vec<Crossing>,
 }
 
 /// A text at a place on an axis.
 #[derive(Debug, PartialEq)]
-pub struct Tick {
+pub(crate) struct Tick {
     /// Where, in units of the picture.
-    pub at: f64,
+    pub(crate) at: f64,
     /// What stands there.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// One series, drawn.
 #[derive(Debug)]
-pub struct Line {
+pub(crate) struct Line {
     /// Its name, at its last dot.
-    pub name: String,
-    /// Which of the page's colours it has.
-    pub colour: usize,
-    /// Which strokes it is drawn with, for whoever sees no colours.
-    pub dashes: String,
+    pub(crate) name: String,
+    /// Which of the page's colors it has.
+    pub(crate) colour: usize,
+    /// Which strokes it is drawn with, for readers who see no colors.
+    pub(crate) dashes: String,
     /// Dots in a row with nothing missing between them, as `points` of a polyline.
-    pub pieces: Vec<String>,
+    pub(crate) pieces: Vec<String>,
     /// Each dot, and from where to where its interval goes.
-    pub dots: Vec<Placed>,
+    pub(crate) dots: Vec<Placed>,
     /// Where its name goes.
-    pub name_at: (f64, f64),
+    pub(crate) name_at: (f64, f64),
 }
 
 /// A dot in its place.
 #[derive(Debug)]
-pub struct Placed {
+pub(crate) struct Placed {
     /// From the left.
-    pub x: f64,
+    pub(crate) x: f64,
     /// From the top.
-    pub y: f64,
+    pub(crate) y: f64,
     /// The interval's lower end, from the top ...
-    pub low: f64,
+    pub(crate) low: f64,
     /// ... and its upper one.
-    pub high: f64,
+    pub(crate) high: f64,
     /// What it says when pointed at.
-    pub title: String,
+    pub(crate) title: String,
 }
 
 /// What is drawn as one line.
 #[derive(Debug)]
-pub struct Series {
+pub(crate) struct Series {
     /// Its name.
-    pub name: String,
-    /// Which of the page's colours it has.
-    pub colour: usize,
+    pub(crate) name: String,
+    /// Which of the page's colors it has.
+    pub(crate) colour: usize,
     /// Which strokes it is drawn with.
-    pub dashes: String,
+    pub(crate) dashes: String,
     /// One for each value; nothing where there is a gap.
-    pub dots: Vec<Option<Dot>>,
+    pub(crate) dots: Vec<Option<Dot>>,
 }
 
 /// One figure with its interval.
 #[derive(Debug)]
-pub struct Dot {
+pub(crate) struct Dot {
     /// From here ...
-    pub low: f64,
+    pub(crate) low: f64,
     /// The figure itself.
-    pub value: f64,
+    pub(crate) value: f64,
     /// ... to here.
-    pub high: f64,
+    pub(crate) high: f64,
     /// What it says when pointed at.
-    pub title: String,
+    pub(crate) title: String,
 }
 
 /// Where the axes end, in units of the picture: left, right, top and bottom.
@@ -112,7 +112,7 @@ const NAME_HEIGHT: f64 = 14.0;
 impl Chart {
     /// Of series over `values`, whose figures are round in `unit` and written as
     /// `text`; nothing if they have no dots.
-    pub fn new(
+    pub(crate) fn new(
         values: &[Value],
         series: &[Series],
         unit: f64,
@@ -205,7 +205,7 @@ fn across(values: &[Value]) -> Vec<Tick> {
 
 /// Figures to read an axis by: 1, 2 and 5 with any number of zeros, or as few
 /// of these as do.
-pub fn round_figures(least: f64, most: f64) -> Vec<f64> {
+pub(crate) fn round_figures(least: f64, most: f64) -> Vec<f64> {
     const ENOUGH: usize = 6;
     let (first, last) = (least.log10().floor() as i32, most.log10().ceil() as i32);
     let of = |steps: &[f64]| -> Vec<f64> {
@@ -240,13 +240,14 @@ fn spread(lines: &mut [Line]) {
     }
 }
 
-/// Nobody sees more of a unit than that.
-fn tenth(place: f64) -> f64 {
+/// No more of a unit can be seen than that.
+pub(crate) fn tenth(place: f64) -> f64 {
     (place * 10.0).round() / 10.0
 }
 
 #[cfg(test)]
 mod tests {
+
     use super::*;
     use crate::format::time;
 

@@ -1,16 +1,13 @@
 //! The page in a real browser: by mouse and by keyboard, on a phone and on a desk,
 //! by day and by night, printed, and without scripts.
 
-mod browser;
-mod fixture;
-
 use std::path::PathBuf;
 
-use browser::{Browser, Setting, Tab, axe};
+use crate::browser::{Browser, Setting, Tab, axe};
+use report::page;
+use results::Comparison;
 use serde_json::json;
 use tempfile::TempDir;
-use xtask::page;
-use xtask::results::Comparison;
 
 /// A comparison's page, as a file.
 fn page_of(comparison: &Comparison) -> (TempDir, PathBuf) {
@@ -80,7 +77,7 @@ fn in_every_setting_it_is_quiet_fits_and_works() {
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let (_directory, file) = page_of(&fixture::everything());
+    let (_directory, file) = page_of(&crate::comparisons::everything());
     for setting in Setting::ALL {
         let mut tab = browser.tab();
         tab.look(setting);
@@ -174,7 +171,7 @@ fn printed_and_without_scripts_everything_is_there() {
     let Some(mut browser) = Browser::start() else {
         return;
     };
-    let (_directory, file) = page_of(&fixture::everything());
+    let (_directory, file) = page_of(&crate::comparisons::everything());
     let mut tab = browser.tab();
     tab.open_file(&file);
     tab.look_at_print();
@@ -207,7 +204,7 @@ fn axe_finds_nothing() {
     let Some(script) = axe::script() else {
         return;
     };
-    let (_directory, file) = page_of(&fixture::everything());
+    let (_directory, file) = page_of(&crate::comparisons::everything());
     for setting in Setting::ALL {
         let mut tab = browser.tab();
         tab.look(setting);
