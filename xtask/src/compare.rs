@@ -300,8 +300,8 @@ fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
     };
     let took = whole_seconds(Duration::from_secs_f64(run.took_s));
     let mut text = String::new();
-    for finding in words::findings(comparison) {
-        text += &format!("{}:\n  {}\n\n", finding.title, finding.lines.join("\n  "));
+    for summary in words::summaries(comparison) {
+        text += &format!("{}:\n  {}\n\n", summary.title, summary.lines.join("\n  "));
     }
     if let Some(load) = &run.neighbours {
         text += &format!("neighbours: {}\n", load.words());

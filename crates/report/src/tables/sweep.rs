@@ -78,7 +78,7 @@ impl SweepTable {
         let models = sweep.models(cells).into_iter();
         let lines: Vec<Line> = models.map(|model| Line::new(sweep, cells, model)).collect();
         let values: Vec<String> = sweep.values.iter().map(setting_text).collect();
-        let heads = ["", "model"].into_iter();
+        let heads = ["figure", "model"].into_iter();
         let charts = METRICS.iter().filter_map(|metric| {
             let chart = chart(sweep, &anchor, metric, &lines)?;
             Some((metric.name, chart))

@@ -35,7 +35,7 @@ pub struct Kind {
     pub name: &'static str,
     /// At each size that was measured.
     pub questions: Vec<Question>,
-    /// From which size on who is first; one for each sweep.
+    /// From which size on which model is first; one for each sweep.
     pub sweeps: Vec<sweep::SweepSummary>,
 }
 
@@ -50,7 +50,7 @@ pub struct Question {
     pub anchor: String,
     /// By time, memory and CPU.
     pub rankings: Vec<Ranking>,
-    /// Who did not do it, and why.
+    /// The models that did not do it, and why.
     pub missing: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub struct Question {
 pub struct Ranking {
     /// Which figure.
     pub by: &'static str,
-    /// Who to choose, in a sentence; or that it cannot be told.
+    /// Which model is best, in a sentence; or that it cannot be told.
     pub answer: String,
     /// Best first.
     pub places: Vec<Place>,
@@ -265,7 +265,7 @@ fn places(
     figures.iter().map(place).collect()
 }
 
-/// `tokio: fastest. Next is smol, with 1.52×.` Or who cannot be told apart.
+/// `tokio: fastest. Next is smol, with 1.52×.` Or which cannot be told apart.
 fn answer(places: &[Place], best: &str) -> String {
     let is_first = |place: &&Place| place.rank == Some(1);
     let first: Vec<_> = places
