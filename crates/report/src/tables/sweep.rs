@@ -98,7 +98,7 @@ impl SweepTable {
             crossovers: match &*sweep.crossovers {
                 [] if rounds(sweep, cells).is_some_and(|(_, most)| most < MIN_ROUNDS) => {
                     vec![format!(
-                        "who overtakes whom is open: verdicts take {MIN_ROUNDS} rounds"
+                        "which model overtakes which is open: verdicts take {MIN_ROUNDS} rounds"
                     )]
                 }
                 [] => vec!["no model overtakes another".to_owned()],

@@ -96,11 +96,7 @@ pub struct UnitRow {
 
 /// Which workloads are shaped like which work: anchor, name, workloads.
 const KINDS: [(&str, &str, &[Workload]); 9] = [
-    (
-        "download",
-        "Downloads, so many at once",
-        &[Workload::Download],
-    ),
+    ("download", "Downloads, with a limit", &[Workload::Download]),
     ("waiting", "Many that wait", &[Workload::Sleepers]),
     ("connections", "Many connections", &[Workload::Echo]),
     ("requests", "Requests, all at once", &[Workload::Fetch]),
@@ -111,7 +107,7 @@ const KINDS: [(&str, &str, &[Workload]); 9] = [
     ),
     (
         "blocking",
-        "Blocking calls beside a loop",
+        "Blocking calls next to a loop",
         &[Workload::Offload],
     ),
     (
@@ -280,7 +276,7 @@ fn answer(places: &[Place], best: &str) -> String {
         format!(" Next is {}, with {} of that.", next.model, next.to_first)
     });
     match &first[..] {
-        [] => "Cannot be told: nobody was judged.".to_owned(),
+        [] => "Cannot be told: no model was judged.".to_owned(),
         [one] => format!("{one}: {best}.{next}"),
         [others @ .., last] => format!(
             "{} or {last}: {best}, and no difference between them.{next}",
