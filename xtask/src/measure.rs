@@ -14,7 +14,6 @@ use lab::process::{self, Limits, Observer};
 use lab::progress::print;
 use lab::run::{Peaks, Run};
 use report::format::{NONE, count, memory, time};
-
 use results::Resources;
 use serde::Serialize;
 use serde_json::Value;

@@ -128,7 +128,7 @@ fn rounds_that_a_neighbour_disturbs_are_taken_again_and_then_marked() {
     assert_eq!(cell["runs"], 5, "{cell}");
     assert!(cell["peak_memory_bytes"].is_number(), "{cell}");
 
-    let note = "neighbours in 5 of 5 rounds";
+    let note = "background load in 5 of 5 rounds";
     assert!(
         printed.contains(note) && printed.contains("neighbours: "),
         "{printed}"

@@ -69,7 +69,7 @@ pub(crate) fn status(status: Status) -> &'static str {
 }
 
 /// `1 core`, `2 cores`.
-pub fn counted(number: usize, what: &str) -> String {
+pub(crate) fn counted(number: usize, what: &str) -> String {
     let end = if number == 1 { "" } else { "s" };
     format!("{number} {what}{end}")
 }

@@ -33,7 +33,7 @@ pub fn document(comparison: &Comparison) -> String {
     text.line(format_args!("{}\n", escape(&machine(comparison))));
     if let Some(neighbours) = &run.neighbours {
         let words = escape(&neighbours.words());
-        text.line(format_args!("Neighbours: {words}.\n"));
+        text.line(format_args!("Background load: {words}.\n"));
     }
     for note in &run.notes {
         text.line(format_args!("- {}", escape(note)));

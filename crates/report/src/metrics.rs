@@ -26,7 +26,7 @@ pub(crate) const TIME: Metric = Metric {
     name: "time",
     title: "Time",
     about: "Median time of one job on a started model. Beneath each ratio is its interval, by the \
-            verdicts; ≈ marks who cannot be told from the best.",
+            verdicts; ≈ marks models that cannot be told from the best.",
     value: Cell::median_ns,
     interval: |cell| cell.time.as_ref().map(|time| [time.low_ns, time.high_ns]),
     format: time,

@@ -30,7 +30,7 @@ pub fn summaries(comparison: &Comparison) -> Vec<Summary> {
 }
 
 /// `1.08 times slower [1.05, 1.11]`.
-pub fn judged(judged: &Judged) -> String {
+pub(crate) fn judged(judged: &Judged) -> String {
     let Judged {
         ratio, low, high, ..
     } = *judged;
@@ -51,7 +51,7 @@ pub fn judged(judged: &Judged) -> String {
 }
 
 /// `tokio 1.54.0 to 1.55.0`.
-pub fn change(change: &Change) -> String {
+pub(crate) fn change(change: &Change) -> String {
     let Change { what, from, to } = change;
     // The compiler says its name with its version.
     let named = format!("{what} ");
@@ -60,7 +60,7 @@ pub fn change(change: &Change) -> String {
 }
 
 /// `tokio: pipeline heavy 1.08 times slower [1.05, 1.11]`.
-pub fn compared(cell: &Compared) -> String {
+pub(crate) fn compared(cell: &Compared) -> String {
     let Compared {
         workload,
         label,
@@ -72,7 +72,7 @@ pub fn compared(cell: &Compared) -> String {
 }
 
 /// All of it in lines: what is different first.
-pub fn baseline(baseline: &Baseline) -> Vec<String> {
+pub(crate) fn baseline(baseline: &Baseline) -> Vec<String> {
     let mut lines: Vec<_> = baseline.versions.iter().map(change).collect();
     lines.extend(baseline.warnings.iter().cloned());
     let different = |cell: &&Compared| cell.judged.verdict != Verdict::NoDifference;
@@ -97,7 +97,7 @@ pub fn baseline(baseline: &Baseline) -> Vec<String> {
 }
 
 /// All of it in lines.
-pub fn self_check(check: &SelfCheck) -> Vec<String> {
+pub(crate) fn self_check(check: &SelfCheck) -> Vec<String> {
     let SelfCheck {
         pairs,
         different,

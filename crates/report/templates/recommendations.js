@@ -17,8 +17,8 @@
   const show = () => {
     const question = ofKind().querySelectorAll(".question")[scale.value];
     const ranking = question.querySelector(`[data-by="${CSS.escape(by.value)}"]`);
-    const beside = [...question.children].filter((part) => part.matches("p"));
-    const parts = [ranking, ...beside, ...ofKind().querySelectorAll(".curve")];
+    const notes = [...question.children].filter((part) => part.matches("p"));
+    const parts = [ranking, ...notes, ...ofKind().querySelectorAll(".curve")];
     result.replaceChildren(...parts.map((part) => part.cloneNode(true)));
   };
 

@@ -22,7 +22,7 @@ pub enum Status {
 pub struct Cell {
     /// What kind of job.
     pub workload: String,
-    /// Whose numbers.
+    /// `article` or `heavy`.
     pub preset: String,
     /// The second way to do it, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,10 +35,10 @@ pub struct Cell {
     pub cores: Option<usize>,
     /// Preset, variant, point and cores, as Criterion's ids have them.
     pub label: String,
-    /// Who did it.
+    /// The model, or the name of the custom command.
     pub model: String,
-    /// The command that did it, of a contestant that is none of the models. Its
-    /// times are those of whole processes, with their start.
+    /// The custom command that did it, if it is none of the models. Its times are those
+    /// of whole processes, with their start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// The job that was measured.
@@ -53,14 +53,14 @@ pub struct Cell {
     /// By how much.
     pub divisor: u64,
     /// How long the job takes on a started model. Or a whole process with that job,
-    /// of a contestant that is none of the models.
+    /// of a custom command.
     pub time: Option<Time>,
     /// Whether those samples are not a bench's, but of fresh processes, one each:
-    /// the job is a long one, or a contestant's that is none of the models.
+    /// the job is a long one, or a custom command's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_runs: bool,
     /// How long the same takes cold: from a process's start to the end of its first
-    /// job. Of the models alone: whoever is from outside has no other time.
+    /// job. Of the models alone: a custom command has no other time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold: Option<Time>,
     /// How much of that is the process's start and the model's: the median.
@@ -75,7 +75,8 @@ pub struct Cell {
     /// What the job came to, in the last of those runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Value>,
-    /// How many of its rounds others disturbed, and were kept all the same.
+    /// How many of its rounds were noisy, as others used the machine, and were kept all
+    /// the same.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disturbed: u32,
     /// How long the origin alone takes for the job's requests.

@@ -27,7 +27,7 @@ pub struct Comparison {
     pub versions: BTreeMap<String, String>,
     /// The figures: one for each workload, preset, variant and model.
     pub cells: Vec<Cell>,
-    /// Who is faster than whom: one for each workload, preset and variant.
+    /// Which model is faster than which: one for each workload, preset and variant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<JobVerdicts>,
     /// What has changed since an earlier run.

@@ -48,7 +48,7 @@ pub fn cell(workload: &str, label: &str, model: &str) -> Cell {
     }
 }
 
-/// `ns` in every one of so many rounds, with an interval of 1 % to each side.
+/// `ns` in each of `rounds` rounds, with an interval of 1 % to each side.
 pub fn steady(ns: f64, rounds: usize) -> Time {
     Time {
         median_ns: ns,
@@ -172,7 +172,7 @@ impl Builder {
         self.job_in_rounds(workload, label, job, times, MIN_ROUNDS)
     }
 
-    /// The same in so many rounds: with fewer than [`MIN_ROUNDS`] there is no verdict.
+    /// The same in `rounds` rounds: with fewer than [`MIN_ROUNDS`] there is no verdict.
     pub fn job_in_rounds(
         self,
         workload: &str,

@@ -28,14 +28,14 @@ pub struct Sweep {
 /// Two values of a sweep between which one model overtakes another: slower at
 /// the one, faster at the other.
 ///
-/// Who is faster at a value is what the verdicts say there, and open where they
+/// Which is faster at a value is what the verdicts say there, and open where they
 /// tell no difference or are none. The two values are the nearest to each other at
 /// which it is not, so noise gives no crossover, and no place to one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Crossover {
-    /// Who is faster from then on.
+    /// The model that is faster from then on.
     pub model: String,
-    /// Who was until then.
+    /// The one that was until then.
     pub overtakes: String,
     /// The last value at which the one overtaken is faster ...
     pub after: Value,

@@ -1,4 +1,4 @@
-//! Who is faster than whom at a job, and who cannot be told apart.
+//! Which model is faster than which at a job, and which cannot be told apart.
 
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ impl Judged {
 pub struct JobVerdicts {
     /// What kind of job.
     pub workload: String,
-    /// Whose numbers.
+    /// `article` or `heavy`.
     pub preset: String,
     /// Preset and variant.
     pub label: String,
@@ -73,9 +73,9 @@ pub struct JobVerdicts {
 /// One model held against another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
-    /// Whose time is the ratio's numerator, and whom the verdict is about.
+    /// The model whose time is the ratio's numerator; the verdict is about it.
     pub model: String,
-    /// Whose is its denominator.
+    /// The model whose time is its denominator.
     pub other: String,
     /// How the one is to the other.
     #[serde(flatten)]

@@ -21,9 +21,9 @@ pub(crate) struct UnitCosts {
 pub(crate) struct Memory {
     /// Bytes for each unit more.
     pub(crate) bytes: f64,
-    /// Between so many units ...
+    /// Between this number of units ...
     pub(crate) from: u64,
-    /// ... and so many. Equal if there was only one number of them: then the bytes
+    /// ... and this one. Equal if there was only one number of them: then the bytes
     /// are those of all the program, and a unit has less.
     pub(crate) to: u64,
     /// In which workload.

@@ -53,7 +53,7 @@ pub(crate) struct Place {
 
 /// What is said of times without verdicts.
 const UNJUDGED: &str = "Median time of one job on a started model; beneath each ratio, the time \
-    itself. This run has too few rounds for verdicts: who ties with whom is not known.";
+    itself. This run has too few rounds for verdicts: which models tie is not known.";
 
 const METRICS: [Metric; 4] = [TIME, CPU, MEMORY, SWITCHES];
 

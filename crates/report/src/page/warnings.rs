@@ -38,7 +38,7 @@ pub(crate) fn warnings(comparison: &Comparison) -> Vec<Warning> {
         ),
         (
             noisy(comparison),
-            "disturbed",
+            "noisy",
             "Others used the machine in some of their rounds, and there was no time left to \
              take these again.",
             false,

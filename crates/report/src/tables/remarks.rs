@@ -58,7 +58,7 @@ pub(crate) fn custom_commands(cells: &[&Cell]) -> Vec<String> {
     let mut remarks: Vec<_> = commands.collect();
     if !remarks.is_empty() {
         remarks.push(
-            "a contestant's time is a whole process, start included: the models' are in the notes"
+            "a custom command's time is a whole process, start included: the models' are in the notes"
                 .to_owned(),
         );
     }
@@ -148,5 +148,5 @@ pub(crate) fn cpu_remark(cells: &[&Cell]) -> Option<String> {
 /// In how many rounds of the cell others used the machine, if there are any.
 pub(crate) fn background_load(cell: &Cell) -> Option<String> {
     let (rounds, noisy) = (cell.rounds()?, cell.disturbed);
-    (noisy > 0).then(|| format!("neighbours in {noisy} of {rounds} rounds"))
+    (noisy > 0).then(|| format!("background load in {noisy} of {rounds} rounds"))
 }

@@ -78,7 +78,7 @@ impl SweepTable {
         let models = sweep.models(cells).into_iter();
         let lines: Vec<Line> = models.map(|model| Line::new(sweep, cells, model)).collect();
         let values: Vec<String> = sweep.values.iter().map(setting_text).collect();
-        let heads = ["", "model"].into_iter();
+        let heads = ["figure", "model"].into_iter();
         let charts = METRICS.iter().filter_map(|metric| {
             let chart = chart(sweep, &anchor, metric, &lines, all)?;
             Some((metric.name, chart))
@@ -98,7 +98,7 @@ impl SweepTable {
             crossovers: match &*sweep.crossovers {
                 [] if rounds(sweep, cells).is_some_and(|(_, most)| most < MIN_ROUNDS) => {
                     vec![format!(
-                        "who overtakes whom is open: verdicts take {MIN_ROUNDS} rounds"
+                        "which model overtakes which is open: verdicts take {MIN_ROUNDS} rounds"
                     )]
                 }
                 [] => vec!["no model overtakes another".to_owned()],

@@ -67,7 +67,7 @@ fn updates_are_lost_or_nothing_is_proven() {
         counted("racy", 0),
         "lost-updates",
         CannotBeTold,
-        "nobody lost one",
+        "no model lost one",
     );
     expect(
         counted("lock", 0),

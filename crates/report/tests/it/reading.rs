@@ -249,7 +249,7 @@ fn choosing_changes_the_answer() {
         let mut tab = browser.tab();
         tab.look(size);
         tab.open_file(&page);
-        select(&mut tab, "choose-kind", "Downloads, so many at once");
+        select(&mut tab, "choose-kind", "Downloads, with a limit");
         let answer = tab.text(result);
         let expected = "tokio or smol: fastest, and no difference between them";
         assert!(answer.contains(expected), "{answer}");

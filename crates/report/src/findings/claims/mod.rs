@@ -139,7 +139,7 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "primes",
         "primes",
         "There are 47 primes from 1,000,000 to 1,000,500.",
-        "They are counted while this page is made; the models' counts stand beside it.",
+        "They are counted while this page is made; the models' counts stand next to it.",
         prime_count,
     ),
     (
@@ -196,7 +196,7 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "rule-threads",
         "echo",
         "Choose threads for I/O with few connections.",
-        "Holds if nobody is faster than {threads} at the fewest connections of echo, and at the fewest \
+        "Holds if no model is faster than {threads} at the fewest connections of echo, and at the fewest \
          requests of fetch.",
         rule_threads,
     ),

@@ -86,7 +86,7 @@ pub(super) fn lost_updates(jobs: &[JobResults], models: Models) -> Vec<Finding> 
         }
     }
     match (found.is_empty(), tried) {
-        (true, true) => vec![Finding::new(None, "nobody lost one this time")],
+        (true, true) => vec![Finding::new(None, "no model lost one this time")],
         (true, false) => vec![not_measured("counter without a guard")],
         _ => found,
     }

@@ -34,7 +34,7 @@ pub struct Work {
     pub name: &'static str,
     /// At each size that was measured.
     pub questions: Vec<Question>,
-    /// From which size on who is first; one for each sweep.
+    /// From which size on which model is first; one for each sweep.
     pub sweeps: Vec<sweep::SweepSummary>,
 }
 
@@ -49,7 +49,7 @@ pub struct Question {
     pub anchor: String,
     /// By time, memory and CPU.
     pub rankings: Vec<Ranking>,
-    /// Who did not do it, and why.
+    /// The models that did not do it, and why.
     pub missing: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub struct Question {
 pub struct Ranking {
     /// Which figure.
     pub by: &'static str,
-    /// Who to choose, in a sentence; or that it cannot be told.
+    /// Which model is best, in a sentence; or that it cannot be told.
     pub answer: String,
     /// Best first.
     pub places: Vec<Place>,
@@ -95,11 +95,7 @@ pub struct UnitRow {
 
 /// Which workloads are shaped like which work: anchor, name, workloads.
 const KINDS: [(&str, &str, &[Workload]); 9] = [
-    (
-        "download",
-        "Downloads, so many at once",
-        &[Workload::Download],
-    ),
+    ("download", "Downloads, with a limit", &[Workload::Download]),
     ("waiting", "Many that wait", &[Workload::Sleepers]),
     ("connections", "Many connections", &[Workload::Echo]),
     ("requests", "Requests, all at once", &[Workload::Fetch]),
@@ -110,7 +106,7 @@ const KINDS: [(&str, &str, &[Workload]); 9] = [
     ),
     (
         "blocking",
-        "Blocking calls beside a loop",
+        "Blocking calls next to a loop",
         &[Workload::Offload],
     ),
     (
@@ -262,7 +258,7 @@ fn places(
     figures.iter().map(place).collect()
 }
 
-/// `tokio: fastest. Next is smol, with 1.52×.` Or who cannot be told apart.
+/// `tokio: fastest. Next is smol, with 1.52×.` Or which cannot be told apart.
 fn answer(places: &[Place], best: &str) -> String {
     let is_first = |place: &&Place| place.rank == Some(1);
     let first: Vec<_> = places
@@ -277,7 +273,7 @@ fn answer(places: &[Place], best: &str) -> String {
         format!(" Next is {}, with {} of that.", next.model, next.to_first)
     });
     match &first[..] {
-        [] => "Cannot be told: nobody was judged.".to_owned(),
+        [] => "Cannot be told: no model was judged.".to_owned(),
         [one] => format!("{one}: {best}.{next}"),
         [others @ .., last] => format!(
             "{} or {last}: {best}, and no difference between them.{next}",
