@@ -83,6 +83,15 @@ impl Sandbox {
     /// Adds a model whose timed runs print `report`. The others have completion times
     /// that must not be used.
     pub fn model_reporting(&self, name: &str, ns: &str, report: &Value) {
+        let mut report = report.clone();
+        for (key, value) in [
+            ("model", json!(name)),
+            ("workload", json!("counter")),
+            ("preset", json!("heavy")),
+            ("job", json!({})),
+        ] {
+            report[key] = value;
+        }
         let mut other = report.clone();
         other["outcome"]["completion_ns"] = json!([99_000_000_000_u64]);
         let mut held = other.clone();
