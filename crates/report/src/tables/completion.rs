@@ -44,7 +44,7 @@ impl CompletionView {
         let rows: Vec<_> = rows.collect();
         (!rows.is_empty()).then_some(Self {
             title: "completion time of an item, in fresh processes",
-            clock: clock(workload),
+            clock: workload.completion_clock()?,
             rows,
         })
     }
@@ -54,19 +54,5 @@ fn runs(number: u32) -> String {
     match number {
         1 => "1 run".to_owned(),
         number => format!("{number} runs"),
-    }
-}
-
-/// From when to when an item's clock runs, as the suite has it.
-fn clock(workload: Workload) -> &'static str {
-    match workload {
-        Workload::Fetch => "from the job's start, when all are asked, until the body is whole",
-        Workload::Offload => {
-            "from the job's start, when all are handed over, until the call is done"
-        }
-        Workload::Download => {
-            "from when the model takes a file up, at most as many at once as the limit, until it is written"
-        }
-        _ => "from the job's start until it is done",
     }
 }
