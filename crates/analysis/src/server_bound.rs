@@ -95,7 +95,18 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
                 (ServerBound::Delay, delay)
             })
         }
-        _ => None,
+        Job::Fetch(_)
+        | Job::Download(_)
+        | Job::Counter(_)
+        | Job::Pipeline(_)
+        | Job::Primes(_)
+        | Job::Exchange(_)
+        | Job::Offload(_)
+        | Job::PingPong(_)
+        | Job::Sleepers(_)
+        | Job::Echo(_)
+        | Job::Files(_)
+        | Job::Thumbnails(_) => None,
     }
 }
 

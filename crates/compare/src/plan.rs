@@ -108,7 +108,18 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
     let bytes = |case: &Case| match &case.full {
         Job::Download(job) if job.image_bytes > 0 => job.images.saturating_mul(job.image_bytes),
         Job::Download(job) => job.images.saturating_mul(MIXED_IMAGE),
-        _ => 0,
+        // What it reads is counted below.
+        Job::Counter(_)
+        | Job::Pipeline(_)
+        | Job::Primes(_)
+        | Job::Exchange(_)
+        | Job::Fetch(_)
+        | Job::Offload(_)
+        | Job::PingPong(_)
+        | Job::Sleepers(_)
+        | Job::Echo(_)
+        | Job::Files(_)
+        | Job::Thumbnails(_) => 0,
     };
     let largest = cases.iter().map(bytes).max().unwrap_or(0);
     let inputs: u64 = inputs_needed(cases)

@@ -210,7 +210,16 @@ impl CommandRun {
                     ..fetch::Outcome::default()
                 })
             }
-            _ => return Ok((None, None)),
+            Job::Counter(_)
+            | Job::Pipeline(_)
+            | Job::Primes(_)
+            | Job::Exchange(_)
+            | Job::Offload(_)
+            | Job::PingPong(_)
+            | Job::Sleepers(_)
+            | Job::Echo(_)
+            | Job::Files(_)
+            | Job::Thumbnails(_) => return Ok((None, None)),
         };
         let origin = prepared.verify_delivery(&mut outcome)?;
         Ok((Some(outcome), origin))
@@ -236,7 +245,16 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
             Some(list) => listed(&read(list)?),
             None => listed(job.list.as_deref().unwrap_or_default()),
         },
-        _ => Ok(Vec::new()),
+        Job::Counter(_)
+        | Job::Pipeline(_)
+        | Job::Primes(_)
+        | Job::Exchange(_)
+        | Job::Offload(_)
+        | Job::PingPong(_)
+        | Job::Sleepers(_)
+        | Job::Echo(_)
+        | Job::Files(_)
+        | Job::Thumbnails(_) => Ok(Vec::new()),
     }
 }
 

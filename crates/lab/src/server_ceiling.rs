@@ -26,7 +26,18 @@ pub fn measure(
     match job {
         Job::Fetch(job) if job.urls.is_empty() => {}
         Job::Download(job) if job.urls.is_none() => {}
-        _ => return Ok(None),
+        Job::Fetch(_)
+        | Job::Download(_)
+        | Job::Counter(_)
+        | Job::Pipeline(_)
+        | Job::Primes(_)
+        | Job::Exchange(_)
+        | Job::Offload(_)
+        | Job::PingPong(_)
+        | Job::Sleepers(_)
+        | Job::Echo(_)
+        | Job::Files(_)
+        | Job::Thumbnails(_) => return Ok(None),
     }
     // In a process of its own, which can be ended whatever it waits for; a thread
     // could not.
@@ -50,7 +61,16 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
     let time = match &job {
         Job::Fetch(job) => fetch(origin, job)?,
         Job::Download(job) => download(origin, job)?,
-        _ => bail!("{workload} asks the origin nothing"),
+        Job::Counter(_)
+        | Job::Pipeline(_)
+        | Job::Primes(_)
+        | Job::Exchange(_)
+        | Job::Offload(_)
+        | Job::PingPong(_)
+        | Job::Sleepers(_)
+        | Job::Echo(_)
+        | Job::Files(_)
+        | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),
     };
     Ok(time.as_nanos())
 }

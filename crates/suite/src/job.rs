@@ -238,6 +238,51 @@ impl Outcome {
 }
 
 impl Workload {
+    /// From when to when the clock of an item runs; none where
+    /// [`Outcome::completion_ns`] is empty.
+    pub fn completion_clock(self) -> Option<&'static str> {
+        match self {
+            Workload::Fetch => {
+                Some("from the job's start, when all are asked, until the body is whole")
+            }
+            Workload::Offload => {
+                Some("from the job's start, when all are handed over, until the call is done")
+            }
+            Workload::Download => Some(
+                "from when the model takes a file up, at most as many at once as the limit, \
+                 until it is written",
+            ),
+            Workload::Counter
+            | Workload::Pipeline
+            | Workload::Primes
+            | Workload::Exchange
+            | Workload::PingPong
+            | Workload::Sleepers
+            | Workload::Echo
+            | Workload::Files
+            | Workload::Thumbnails => None,
+        }
+    }
+
+    /// What a job does many of, if the price of one is worth telling: the key of its
+    /// outcome that has their number, and what one is called.
+    pub fn each(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Workload::PingPong => Some(("passes", "a pass")),
+            Workload::Echo => Some(("messages", "a message")),
+            Workload::Counter
+            | Workload::Pipeline
+            | Workload::Primes
+            | Workload::Exchange
+            | Workload::Fetch
+            | Workload::Offload
+            | Workload::Download
+            | Workload::Sleepers
+            | Workload::Files
+            | Workload::Thumbnails => None,
+        }
+    }
+
     /// Second ways to do this job that a comparison measures as well.
     pub fn variants(self) -> &'static [Variant] {
         match self {

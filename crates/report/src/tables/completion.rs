@@ -53,25 +53,11 @@ impl CompletionTable {
         let heads = ["job", "model", "items", "p50", "p90", "p99", "max"];
         (!groups.is_empty()).then(|| Self {
             title: "completion time of an item, in fresh processes",
-            clock: clock(workload),
+            clock: workload.completion_clock()?,
             table: Table {
                 groups: groups.into_iter().map(|(_, rows)| rows).collect(),
                 ..Table::new(heads, 2, false)
             },
         })
-    }
-}
-
-/// From when to when an item's clock runs, as the suite has it.
-fn clock(workload: Workload) -> &'static str {
-    match workload {
-        Workload::Fetch => "from the job's start, when all are asked, until the body is whole",
-        Workload::Offload => {
-            "from the job's start, when all are handed over, until the call is done"
-        }
-        Workload::Download => {
-            "from when the model takes a file up, at most as many at once as the limit, until it is written"
-        }
-        _ => "from the job's start until it is done",
     }
 }

@@ -107,11 +107,9 @@ pub(crate) fn notes(cell: &Cell, has_custom_commands: bool, own_keys: &[String])
             .map(|bound| words::server_bound(bound).to_owned()),
     );
     // The cost of one of many is the figure to compare with other benchmarks.
-    let each = match &*cell.workload {
-        "ping-pong" => number("passes").map(|passes| (passes, "a pass")),
-        "echo" => number("messages").map(|messages| (messages, "a message")),
-        _ => None,
-    };
+    let workload = cell.workload.parse::<Workload>().ok();
+    let each = workload.and_then(Workload::each);
+    let each = each.and_then(|(key, of_what)| Some((number(key)?, of_what)));
     if let (Some((all @ 1.., of_what)), Some(median)) = (each, cell.median_ns()) {
         notes.push(format!("{} {of_what}", time(median / all as f64)));
     }

@@ -325,3 +325,16 @@ impl From<UnitCosts> for UnitRow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_workload_is_of_one_kind() {
+        for workload in Workload::ALL {
+            let kinds = KINDS.iter().filter(|(_, _, of)| of.contains(workload));
+            assert_eq!(kinds.count(), 1, "{workload}");
+        }
+    }
+}

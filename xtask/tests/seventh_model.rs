@@ -1,0 +1,138 @@
+//! A model is its crate: a copy of one under another name is built, compared and shown
+//! without a change to anything else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const COPIED: &str = "thread";
+const NEW: &str = "crew";
+const COLORS: [&str; 2] = ["#a1b2c3", "#d4e5f6"];
+
+/// The same place every time, so that the second build is a short one.
+fn place() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("seventh-model")
+}
+
+/// What git knows of this workspace, by its paths.
+fn tracked(root: &Path) -> Vec<String> {
+    let git = Command::new("git")
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(root)
+        .output()
+        .expect("git");
+    let paths = String::from_utf8(git.stdout).expect("paths");
+    let paths = paths.split('\0').map(str::to_owned);
+    let there = |path: &String| root.join(path).is_file();
+    paths.filter(there).collect()
+}
+
+/// Writes a file unless it is there already, as cargo looks at when it was written.
+fn put(path: &Path, text: &[u8]) {
+    if fs::read(path).is_ok_and(|known| known == text) {
+        return;
+    }
+    fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+    fs::write(path, text).expect("a file");
+}
+
+/// A file of the new crate: with another name in it, and other colors.
+fn renamed(path: &str, text: &str) -> String {
+    let [old, new] = [COPIED, NEW];
+    let text = text
+        .replace(&format!("model-{old}"), &format!("model-{new}"))
+        .replace(&format!("model_{old}"), &format!("model_{new}"));
+    match path {
+        "Cargo.toml" => {
+            let line = |line: &str| match line.split_once(" = ") {
+                Some(("color", _)) => {
+                    let [light, dark] = COLORS;
+                    format!(
+                        "color = {{ light = \"{light}\", dark = \"{dark}\", dashes = \"2 2\" }}\n"
+                    )
+                }
+                Some(("order", _)) => "order = 7\n".to_owned(),
+                _ => format!("{line}\n"),
+            };
+            text.lines().map(line).collect()
+        }
+        "src/lib.rs" => text.replacen(&format!("\"{old}\""), &format!("\"{new}\""), 1),
+        _ => text,
+    }
+}
+
+/// The workspace and its new crate.
+fn make(place: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a workspace");
+    let copied = format!("crates/model-{COPIED}/");
+    // What was there before and is not any more would be found by the checks.
+    let _ = fs::remove_dir_all(place.join("results"));
+    let _ = fs::remove_dir_all(place.join(format!("crates/model-{NEW}")));
+    for path in tracked(root) {
+        let text = fs::read(root.join(&path)).expect("a file");
+        put(&place.join(&path), &text);
+        if let Some(within) = path.strip_prefix(&copied) {
+            let text = String::from_utf8(text).expect("text");
+            let new = place.join(format!("crates/model-{NEW}")).join(within);
+            put(&new, renamed(within, &text).as_bytes());
+        }
+    }
+}
+
+fn xtask(place: &Path, args: &[&str]) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_xtask"));
+    // Packages from elsewhere are built there already.
+    let target = program.ancestors().nth(2).expect("target");
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(place)
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_NET_OFFLINE", "true")
+        .output()
+        .expect("xtask");
+    let [out, err] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{args:?}\n{out}\n{err}");
+    output
+}
+
+#[test]
+fn a_seventh_model_is_one_crate_more() {
+    let place = place();
+    make(&place);
+    xtask(&place, &["check", "isolation", "symmetry"]);
+    let job = ["compare", "primes", "--models", NEW, "--name", NEW];
+    let small = ["--quick", "--budget", "10", "--set", "primes.end=1010000"];
+    xtask(&place, &[&job[..], &small].concat());
+
+    let read = |name: &str| {
+        let path = place.join("results").join(NEW).join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let data: Value = serde_json::from_str(&read("comparison.json")).expect("JSON");
+    let known = data["models"].as_array().expect("a list");
+    assert_eq!(known.last().expect("a model")["name"], NEW);
+    let cells = data["cells"].as_array().expect("a list");
+    let right = |cell: &Value| cell["model"] == NEW && cell["status"] == "ok";
+    assert!(!cells.is_empty() && cells.iter().all(right), "{cells:?}");
+    let table = read("comparison.md");
+    assert!(table.contains(&format!("| {NEW} | ")), "{table}");
+    let page = read("index.html");
+    for color in COLORS {
+        assert!(page.contains(color), "the page does not have {color}");
+    }
+    assert!(
+        page.contains(&format!("<bdi>{NEW}</bdi>")),
+        "the page does not show it"
+    );
+}
