@@ -1,5 +1,6 @@
 //! `cargo xtask check`: what is kept by a tool and not by memory.
 
+pub mod features;
 pub mod isolation;
 pub mod symmetry;
 
@@ -10,10 +11,11 @@ use crate::workspace;
 /// A step, by name: nothing, or all that it found.
 type Step = (&'static str, fn(&Path) -> Result<(), String>);
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("docs", docs),
+    ("features", features::check),
     ("isolation", isolation::check),
     ("symmetry", symmetry::check),
 ];

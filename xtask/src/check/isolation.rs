@@ -23,12 +23,8 @@ const fn rule(package: &'static str, models: &'static [&'static str]) -> Rule {
 }
 
 const RULES: &[Rule] = &[
-    // hyper has tokio's channels, which run nothing by themselves.
-    Rule {
-        package: "tokio",
-        features: &["rt", "rt-multi-thread", "net"],
-        models: &["tokio"],
-    },
+    // hyper has its channels, which run nothing by themselves.
+    rule("tokio", &["tokio", "async-std", "smol"]),
     rule("async-std", &["async-std"]),
     rule("async-global-executor", &["async-std"]),
     rule("surf", &["async-std"]),
@@ -161,16 +157,19 @@ mod tests {
 
     #[test]
     fn strangers_are_named() {
-        let tree = "model-smol v0.1.0 (/work)|\nhyper v1.12.0|client\ntokio v1.54.0|sync\n";
-        assert_eq!(strangers("smol", &parse(tree)), Vec::<String>::new());
+        let tree = "model-async-std v0.1.0 (/work)|\nsmol-hyper v0.1.1|\ntokio v1.54.0|rt\n";
+        assert_eq!(strangers("async-std", &parse(tree)), Vec::<String>::new());
         for (line, says) in [
-            ("tokio v1.54.0|rt,sync", "links tokio with one of rt"),
+            (
+                "smol-hyper v0.1.1|smol",
+                "links smol-hyper with one of smol",
+            ),
             ("rayon v1.12.0|", "only model-thread may"),
             ("model-tokio v0.1.0 (/work)|", "know nothing of each other"),
             ("harness v0.1.0 (/work)|", "no model may"),
-            ("async-global-executor v2.4.1|", "only model-async-std may"),
+            ("smol v2.0.2|", "only model-smol may"),
         ] {
-            let found = strangers("smol", &parse(&format!("{tree}{line}\n")));
+            let found = strangers("async-std", &parse(&format!("{tree}{line}\n")));
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].contains(says), "{found:?}");
         }
