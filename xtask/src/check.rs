@@ -2,6 +2,7 @@
 
 pub mod features;
 pub mod isolation;
+pub mod symbols;
 pub mod symmetry;
 
 use std::path::Path;

@@ -23,7 +23,8 @@ const fn rule(package: &'static str, models: &'static [&'static str]) -> Rule {
 }
 
 const RULES: &[Rule] = &[
-    // hyper has its channels, which run nothing by themselves.
+    // hyper has its channels, which run nothing by themselves; that nothing else of it
+    // is in the others' programs, `symbols` sees.
     rule("tokio", &["tokio", "async-std", "smol"]),
     rule("async-std", &["async-std"]),
     rule("async-global-executor", &["async-std"]),
