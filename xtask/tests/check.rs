@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
-use xtask::check::{self, isolation, symmetry};
+use xtask::check::{self, features, isolation, symmetry};
 use xtask::workspace;
 
 /// A copy of what the checks look at.
@@ -48,14 +48,14 @@ fn another_runtime_is_found() {
         "rayon.workspace = true\nsmol.workspace = true",
     );
     // A runtime that only a feature makes of what was there before.
-    let manifest = root.join("crates/model-smol/Cargo.toml");
-    let tokio = "hyper.workspace = true\ntokio = { workspace = true, features = [\"rt\"] }";
-    replace(&manifest, "hyper.workspace = true", tokio);
+    let manifest = root.join("crates/model-async-std/Cargo.toml");
+    let smol = "smol-hyper = { workspace = true, features = [\"smol\"] }";
+    replace(&manifest, "smol-hyper.workspace = true", smol);
     let found = isolation::check(root).expect_err("two models have another's runtime");
     for says in [
         "model-thread links smol: only model-smol may",
         "model-thread links blocking: only model-async-std and model-smol may",
-        "model-smol links tokio with one of rt, rt-multi-thread, net: only model-tokio may",
+        "model-async-std links smol-hyper with one of smol: only model-smol may",
     ] {
         assert!(found.contains(says), "{found}");
     }
@@ -72,6 +72,30 @@ fn a_harness_in_a_binary_is_found() {
         found.contains("model-serial links harness: no model may"),
         "{found}"
     );
+}
+
+#[test]
+fn features_that_differ_are_found() {
+    let copy = copy();
+    let manifest = copy.path().join("crates/features/Cargo.toml");
+    // A library's, and a procedural macro's.
+    replace(&manifest, "\nmemchr = ", "\n# memchr = ");
+    replace(&manifest, "\nsyn = ", "\n# syn = ");
+    let found = features::check(copy.path()).expect_err("the parts differ");
+    let packages: Vec<_> = found.lines().map(|line| line.split(' ').next()).collect();
+    assert_eq!(
+        packages,
+        [Some("memchr"), Some("syn"), Some("syn")],
+        "{found}"
+    );
+    for says in [
+        "model-serial",
+        "[alloc,std] in a build of",
+        "one of everything",
+    ] {
+        assert!(found.contains(says), "no {says} in {found}");
+    }
+    assert!(!found.contains("model-async-std,"), "{found}");
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct Model {
     /// How the names of its runtime's functions begin: no other model's program may
     /// have such a function, unless it lists the same.
     pub symbols: Vec<String>,
+    /// Packages of another model's runtime that it may link all the same: what of them
+    /// is in its program, the symbols tell.
+    pub may_link: Vec<String>,
     /// Files that other models do not need, relative to its crate, or directories of
     /// such files with a `/` at the end.
     pub extra_files: Vec<String>,
@@ -56,6 +59,9 @@ struct Table {
     runtime: Vec<Runtime>,
     #[serde(default)]
     symbols: Vec<String>,
+    /// Each with its reason.
+    #[serde(default)]
+    may_link: std::collections::BTreeMap<String, String>,
     /// Each with its reason.
     #[serde(default)]
     extra_files: std::collections::BTreeMap<String, String>,
@@ -150,6 +156,7 @@ fn model(name: &str, table: Table) -> anyhow::Result<Model> {
         article_limit: table.article_limit,
         runtime: table.runtime,
         symbols: table.symbols,
+        may_link: table.may_link.into_keys().collect(),
         extra_files: table.extra_files.into_keys().collect(),
     })
 }

@@ -1,6 +1,8 @@
 //! `cargo xtask check`: what is kept by a tool and not by memory.
 
+pub mod features;
 pub mod isolation;
+pub mod symbols;
 pub mod symmetry;
 
 use std::path::Path;
@@ -11,11 +13,13 @@ use lab::workspace;
 /// A step, by name: nothing, or all that it found.
 type Step = (&'static str, fn(&Path) -> Result<(), String>);
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 7] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("docs", docs),
+    ("features", features::check),
     ("isolation", isolation::check),
+    ("symbols", symbols::check),
     ("symmetry", symmetry::check),
 ];
 

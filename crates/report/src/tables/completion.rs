@@ -51,9 +51,10 @@ impl CompletionTable {
             }
         }
         let heads = ["job", "model", "items", "p50", "p90", "p99", "max"];
+        let clock = workload.completion_clock()?;
         (!groups.is_empty()).then(|| Self {
             title: "completion time of an item, in fresh processes",
-            clock: workload.completion_clock()?,
+            clock,
             table: Table {
                 groups: groups.into_iter().map(|(_, rows)| rows).collect(),
                 ..Table::new(heads, 2, false)
