@@ -307,8 +307,8 @@ impl Trace {
         });
         let elapsed_us = elapsed.expect("its line") / 1000;
         let reads: Vec<_> = calls.iter().filter(|call| call.reads_proc()).collect();
-        let lists = |call: &&&Call| call.text.contains("\"/proc\"");
-        let last = reads.iter().position(|call| lists(&call));
+        let lists = |call: &&Call| call.text.contains("\"/proc\"");
+        let last = reads.iter().position(|call| lists(call));
         let last = last.expect("it lists processes when its job is done");
         let before = reads[..last].iter().map(|call| call.ended).max();
         let before = before.expect("it reads its own path at its start");
