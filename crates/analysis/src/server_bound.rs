@@ -75,9 +75,9 @@ pub fn server_bound(
     Some(if explains { bound } else { ServerBound::Speed })
 }
 
-/// The least that a job can take because of what it asks of the origin: so many
-/// `bytes` over its link, or its delays, as many at once as the job allows. None
-/// if it asks no origin of ours.
+/// The least time that a job can take because of what it asks of the origin: `bytes`
+/// over its link, or its delays, as many at once as the job allows. `None` if it asks
+/// nothing of our origin.
 fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
     match job {
         Job::Fetch(job) if job.urls.is_empty() => Some((ServerBound::Delay, job.slowest())),
