@@ -15,6 +15,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use lab::error::Interrupted;
 use lab::server_ceiling;
@@ -38,7 +39,11 @@ enum Command {
     Download(download::Options),
     Faults(faults::Options),
     /// Checks fmt, clippy, docs, isolation and symmetry
-    Check,
+    Check {
+        /// Which of these; all, if none is named
+        #[arg(value_name = "STEP", value_parser = PossibleValuesParser::new(check::steps()))]
+        steps: Vec<String>,
+    },
     /// Prints how long the origin alone takes for a job, in nanoseconds
     #[command(hide = true)]
     Ceiling {
@@ -107,7 +112,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Effort(options) => return effort::effort(&options),
         Command::Download(options) => match download::download(&options)? {},
         Command::Faults(options) => return faults::faults(&options),
-        Command::Check => return Ok(Outcome::of(check::check()?)),
+        Command::Check { steps } => return Ok(Outcome::of(check::check(&steps)?)),
         Command::Ceiling {
             origin,
             workload,

@@ -31,7 +31,9 @@ impl Stage {
     fn new(cargo: &str) -> Self {
         let stage = Self(tempfile::tempdir().expect("a directory"));
         fs::create_dir_all(stage.results()).expect("a directory");
-        let reference = xtask::workspace::root().join("results/reference/comparison.json");
+        let reference = lab::workspace::root()
+            .expect("a checkout")
+            .join("results/reference/comparison.json");
         fs::copy(reference, stage.results().join("comparison.json")).expect("results");
         let path = stage.0.path().join("cargo");
         fs::write(&path, cargo).expect("a script");

@@ -93,7 +93,7 @@ fn the_figures_are_those_of_a_cell() {
         exec 3<&0; cat <&3 & echo line; echo complaint >&2; wait";
     let figures = figures(&["--hold", "--runs", "2", "--", "sh", "-c", script]);
     let keys: Vec<_> = figures.as_object().expect("an object").keys().collect();
-    let resources = serde_json::to_value(xtask::results::Resources::default());
+    let resources = serde_json::to_value(results::Resources::default());
     let resources = resources.expect("JSON");
     let mut right = vec!["command"];
     right.extend(

@@ -19,12 +19,18 @@ const STEPS: [Step; 5] = [
     ("symmetry", symmetry::check),
 ];
 
-/// Takes every step, whatever came of those before, and says whether all went
-/// well.
-pub fn check() -> anyhow::Result<bool> {
+/// The names of the steps.
+pub fn steps() -> [&'static str; STEPS.len()] {
+    STEPS.map(|(name, _)| name)
+}
+
+/// Takes the steps that are named, every one if none is, whatever came of those
+/// before, and says whether all went well.
+pub fn check(names: &[String]) -> anyhow::Result<bool> {
     let root = workspace::root()?;
     let mut well = true;
-    for (name, step) in STEPS {
+    let named = |step: &&Step| names.is_empty() || names.iter().any(|name| name == step.0);
+    for (name, step) in STEPS.iter().filter(named) {
         match step(&root) {
             Ok(()) => print(&format!("{name}: ok")),
             Err(found) => {
