@@ -21,7 +21,7 @@ use crate::matrix::Model;
 /// it takes at the very end can be missed.
 const SAMPLE_EVERY: Duration = Duration::from_millis(20);
 /// A list that is long enough for all that a program keeps for any list.
-pub const SHORTEST: u64 = 10_000;
+pub(crate) const SHORTEST: u64 = 10_000;
 /// How long one run may take.
 const TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
