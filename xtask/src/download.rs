@@ -9,14 +9,13 @@ use anyhow::Context;
 use lab::build::{self, Profile};
 use lab::interrupt::Interrupt;
 use lab::progress::Progress;
-use lab::workspace;
-use suite::models::MODELS;
+use lab::{models, workspace};
 
 /// Builds a model and has it download a list of URLs
 #[derive(clap::Args, Debug)]
 pub(crate) struct Options {
     /// Which model does it
-    #[arg(long, value_parser = MODELS, default_value = "tokio")]
+    #[arg(long, default_value = "tokio")]
     model: String,
 
     /// What `model-X download` takes: URLS --into DIR [--limit N] ...
@@ -31,10 +30,11 @@ pub(crate) struct Options {
 
 /// Becomes the model's own program: signals, terminal and exit code are its.
 pub(crate) fn download(options: &Options) -> anyhow::Result<Infallible> {
+    let root = workspace::root()?;
+    models::find(&models::models(&root)?, "--model", &options.model)?;
     let package = workspace::package(&options.model);
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
-    let root = workspace::root()?;
     let built = build::program(&root, &package, Profile::Release, &interrupt, &progress);
     let program = built?.with_context(|| format!("{package} does not build"))?;
     drop(progress); // which ends its drawing

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use faults::case::Case;
 use faults::matrix::{self, Model};
 use faults::run::Environment;
@@ -13,18 +12,18 @@ use faults::{cases, crash, name_spaces, scale, table};
 use lab::build::{self, Profile};
 use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
+use lab::models::Kind;
 use lab::progress::Progress;
-use lab::{process, workspace};
+use lab::{models, process, workspace};
 use origin::Origin;
 use report::format::memory;
 use report::readme;
 use runner::scratch;
 use suite::Invalid;
-use suite::models::MODELS;
 
 use crate::Outcome;
 
-/// What the README's table stands between.
+/// What the table in `crates/transfer/README.md` stands between.
 const MARKS: [&str; 2] = [
     "<!-- faults: written by `cargo xtask faults --readme` -->",
     "<!-- /faults -->",
@@ -44,12 +43,12 @@ const FLAT: f64 = 1.1;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Which models, with commas; all, if none is named
-    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(MODELS))]
+    #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
     /// Only this case, or all of the fault with this number; can be given again
     #[arg(long, value_name = "NAME|NUMBER")]
     only: Vec<String>,
-    /// Puts the table into README.md as well
+    /// Puts the table into crates/transfer/README.md as well
     #[arg(long, conflicts_with_all = ["only", "models"])]
     readme: bool,
     /// Instead, kills each model N times while it downloads
@@ -124,17 +123,13 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
 
 impl Options {
     /// In the order of the tables, and each once, however they were named.
-    fn models(&self) -> Vec<&'static str> {
-        let default = match self.million {
-            Some(_) => &["tokio"][..],
-            None => &MODELS,
+    fn models(&self, root: &Path) -> anyhow::Result<Vec<models::Model>> {
+        let default = ["tokio".to_owned()];
+        let names = match self.million {
+            Some(_) if self.models.is_empty() => &default[..],
+            _ => &self.models,
         };
-        let named = |model: &&str| self.models.iter().any(|name| name == model);
-        if self.models.is_empty() {
-            default.to_vec()
-        } else {
-            MODELS.into_iter().filter(named).collect()
-        }
+        Ok(models::select(&models::models(root)?, "--models", names)?)
     }
 
     /// The cases that were asked for.
@@ -158,9 +153,10 @@ impl Options {
         interrupt: &Interrupt,
         progress: &Progress,
     ) -> anyhow::Result<(Vec<Model>, PathBuf)> {
-        let names = self.models();
+        let root = workspace::root()?;
+        let models = self.models(&root)?;
         let mut packages = vec!["origin".to_owned()];
-        packages.extend(names.iter().map(|name| workspace::package(name)));
+        packages.extend(models.iter().map(|model| workspace::package(model.name())));
         let mut programs = if let Some(directory) = &self.prebuilt {
             let program = |package| Some(directory.join(package));
             packages.iter().map(program).collect()
@@ -171,14 +167,15 @@ impl Options {
                 Profile::Release
             };
             let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-            build::programs(&workspace::root()?, &packages, profile, interrupt, progress)?
+            build::programs(&root, &packages, profile, interrupt, progress)?
         };
         let origin = programs.remove(0).context("the origin does not build")?;
-        let model = |(name, program): (&str, _)| Model {
-            name: name.to_owned(),
+        let models = models.iter().zip(programs).map(|(model, program)| Model {
+            name: model.name().to_owned(),
+            serial: model.info.kind == Kind::Serial,
             program,
-        };
-        Ok((names.into_iter().zip(programs).map(model).collect(), origin))
+        });
+        Ok((models.collect(), origin))
     }
 
     /// The matrix. Returns whether no case failed and all models were built.
@@ -204,7 +201,7 @@ impl Options {
         let [_, failed, _] = matrix.counts();
         let unbuilt = models.iter().any(|model| model.program.is_none());
         if self.readme && !interrupt.came() {
-            let path = workspace::root()?.join("README.md");
+            let path = workspace::root()?.join("crates/transfer/README.md");
             readme::replace(&path, MARKS, &table::markdown(&matrix))?;
         }
         Ok(failed == 0 && !unbuilt)

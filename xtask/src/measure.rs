@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use compare::resources::resources;
+use compare::resources;
 use lab::child::Finished;
 use lab::containment::{SAMPLE_EVERY, TreeSampler, contained};
 use lab::interrupt::Interrupt;

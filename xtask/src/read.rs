@@ -5,14 +5,12 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use console::{Style, measure_text_width, truncate_str};
 use lab::progress::print;
-use lab::workspace;
+use lab::{models, workspace};
 use report::diff::{Step, steps};
 use report::highlight::RustCode;
 use suite::Workload;
-use suite::models::MODELS;
 
 /// Shows a workload's file of two models side by side.
 #[derive(Debug, Args)]
@@ -20,10 +18,8 @@ pub(crate) struct Options {
     /// Which workload
     workload: Workload,
     /// The model on the left
-    #[arg(value_parser = PossibleValuesParser::new(MODELS))]
     left: String,
     /// The model on the right
-    #[arg(value_parser = PossibleValuesParser::new(MODELS))]
     right: String,
 }
 
@@ -33,6 +29,10 @@ const WIDTH: usize = 165;
 /// Shows both.
 pub(crate) fn read(options: &Options) -> anyhow::Result<()> {
     let root = workspace::root()?;
+    let models = models::models(&root)?;
+    for model in [&options.left, &options.right] {
+        models::find(&models, "model", model)?;
+    }
     let width = match console::Term::stdout().size_checked() {
         Some((_, columns)) => usize::from(columns),
         None => WIDTH,

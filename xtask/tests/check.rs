@@ -28,7 +28,7 @@ fn check(root: &Path, step: &str) -> Result<(), String> {
         .to_owned())
 }
 
-/// A copy of what the checks look at.
+/// A copy of what the checks read.
 fn copy() -> TempDir {
     let copy = tempfile::tempdir().expect("a directory");
     let root = workspace::root().expect("a checkout");

@@ -79,7 +79,7 @@ fn memory_is_what_a_program_of_known_size_takes_up() {
 
 #[test]
 fn a_peak_is_seen_while_it_lasts() {
-    // Nobody tells when it is there: it lasts as long as a hundred looks.
+    // The program does not say when it is there: it lasts as long as a hundred samples.
     let brief = ["--brief", "400"];
     let of = |size| memory(&[&["--", FOOTPRINT, size][..], &brief].concat());
     let taken = of("100") - of("0");

@@ -11,7 +11,7 @@ use lab::workspace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// A directory with results, Criterion's pages, and what nobody is to see.
+/// A directory with results, Criterion's pages, and what must not be served.
 fn place() -> tempfile::TempDir {
     let place = tempfile::Builder::new().prefix("a place ").tempdir();
     let place = place.expect("a directory");

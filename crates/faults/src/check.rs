@@ -37,7 +37,7 @@ pub(crate) fn check(
     run: &Run,
     outcome: &Outcome,
     sandbox: &Sandbox,
-    model: &str,
+    serial: bool,
 ) -> anyhow::Result<Vec<Wrong>> {
     if outcome.timed_out {
         let got = "it was still running when its time was over";
@@ -74,7 +74,7 @@ pub(crate) fn check(
         all.push(wrong("Accept-Encoding: identity", got.unwrap_or("none")));
     }
     let expected = run.expect.iter();
-    all.extend(expected.filter_map(|expect| expect.check(outcome, model)));
+    all.extend(expected.filter_map(|expect| expect.check(outcome, serial)));
     Ok(all)
 }
 
@@ -175,7 +175,7 @@ fn summary_errors(stdout: &str, code: i32, found: &[Found]) -> Vec<Wrong> {
 
 impl Expect {
     /// What is wrong, if anything is.
-    fn check(&self, outcome: &Outcome, model: &str) -> Option<Wrong> {
+    fn check(&self, outcome: &Outcome, serial: bool) -> Option<Wrong> {
         let finished = &outcome.finished;
         let log = &outcome.log;
         let unless = |right: bool, expected: String, got: String| {
@@ -191,10 +191,8 @@ impl Expect {
                 format!("{words:?} on standard error"),
                 format!("{:?}", finished.stderr),
             ),
-            Self::SaysIfConcurrent(_) | Self::AskedWithinIfConcurrent(_) if model == "serial" => {
-                None
-            }
-            Self::SaysIfConcurrent(words) => Self::Says(words).check(outcome, model),
+            Self::SaysIfConcurrent(_) | Self::AskedWithinIfConcurrent(_) if serial => None,
+            Self::SaysIfConcurrent(words) => Self::Says(words).check(outcome, serial),
             Self::AskedWithinIfConcurrent(most) => {
                 let times = || log.iter().map(|request| request.at_ms);
                 let took = times().max().unwrap_or(0) - times().min().unwrap_or(0);

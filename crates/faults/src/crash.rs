@@ -159,10 +159,7 @@ fn download(
             continue;
         }
         let left = SHAPE.images.saturating_sub(named(&into) as u64);
-        let in_flight = match &*model.name {
-            "serial" => left.min(1),
-            _ => left.min(LIMIT),
-        };
+        let in_flight = left.min(if model.serial { 1 } else { LIMIT });
         report.allowance += ALLOWANCE * in_flight;
         process.kill(Signal::SIGKILL);
         anyhow::ensure!(process.wait(TIMEOUT), "SIGKILL does not end it");

@@ -17,6 +17,8 @@ use crate::run::{Environment, Failure, Verdict, run_case};
 pub struct Model {
     /// Its name.
     pub name: String,
+    /// Whether it does one thing after the other.
+    pub serial: bool,
     /// Its program, if that could be built.
     pub program: Option<PathBuf>,
 }
@@ -83,7 +85,7 @@ pub fn run(
             let verdict = match &model.program {
                 _ if environment.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
                 None => Verdict::NotRun("it does not build".to_owned()),
-                Some(program) => run_case(case, &model.name, program, environment),
+                Some(program) => run_case(case, (&model.name, model.serial), program, environment),
             };
             verdicts.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(verdict);
         }

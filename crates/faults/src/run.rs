@@ -74,7 +74,7 @@ pub(crate) struct Failure {
 /// Runs a case with a model's program.
 pub(crate) fn run_case(
     case: &Case,
-    model: &str,
+    (model, serial): (&str, bool),
     program: &Path,
     environment: &Environment,
 ) -> Verdict {
@@ -89,7 +89,7 @@ pub(crate) fn run_case(
     let done = sandbox.and_then(|sandbox| {
         CaseRun {
             case,
-            model,
+            serial,
             program,
             environment,
             sandbox,
@@ -114,7 +114,8 @@ pub(crate) fn run_case(
 
 struct CaseRun<'a> {
     case: &'a Case,
-    model: &'a str,
+    /// Whether the model does one thing after the other.
+    serial: bool,
     program: &'a Path,
     environment: &'a Environment<'a>,
     sandbox: Sandbox<'a>,
@@ -162,7 +163,7 @@ impl CaseRun<'_> {
             timed_out: !ended,
             log: self.sandbox.log()?.split_off(asked_before),
         };
-        let mut wrong = check(run, &outcome, &self.sandbox, self.model)?;
+        let mut wrong = check(run, &outcome, &self.sandbox, self.serial)?;
         wrong.extend(meanwhile.wrong);
         Ok((!wrong.is_empty()).then(|| Failure {
             command: shown(&command),

@@ -1,5 +1,7 @@
 //! One job that every model does.
 
+use std::rc::Rc;
+
 use results::Point;
 use suite::{Job, Preset, Variant, Workload, setting_text};
 
@@ -15,7 +17,7 @@ pub struct Case {
     /// A second way to do it.
     pub variant: Option<&'static Variant>,
     /// What is not the same for all models.
-    pub own: Option<&'static PerModel>,
+    pub own: Option<Rc<PerModel>>,
     /// Which point of a sweep it is, if it is of one.
     pub point: Option<Point>,
     /// How many cores the models are kept to; all, if none is given.
@@ -48,7 +50,7 @@ impl Case {
 
     /// What sets it apart from its preset, in a word.
     pub fn variant_name(&self) -> Option<&'static str> {
-        let own = self.own.map(|own| own.name);
+        let own = self.own.as_ref().map(|own| own.name);
         self.variant.map(|variant| variant.name).or(own)
     }
 
@@ -62,14 +64,14 @@ impl Case {
         self.full.scaled(self.divisor)
     }
 
-    /// The same as one model does it.
+    /// The same as one model does it. A custom command has no value of its own.
     ///
     /// # Panics
     ///
     /// Never: a test sees that what models have of their own can be set.
     pub fn of(&self, model: &str) -> Self {
         let mut case = self.clone();
-        if let Some(own) = self.own
+        if let Some(own) = &self.own
             && let Some((_, value)) = own.values.iter().find(|(name, _)| *name == model)
         {
             case.full.set(own.key, value).expect("it can be set");
@@ -127,5 +129,5 @@ pub struct PerModel {
     /// Which parameter.
     pub key: &'static str,
     /// The models, and their values.
-    pub values: &'static [(&'static str, &'static str)],
+    pub values: Vec<(String, String)>,
 }

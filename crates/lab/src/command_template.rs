@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use runner::inputs;
-use suite::models::MODELS;
 use suite::setting_text;
 use suite::{Invalid, Job};
 
 use crate::case::Case;
+use crate::models::Model;
 
 /// One `--contestant NAME=COMMAND`.
 #[derive(Debug, Clone)]
@@ -50,9 +50,6 @@ impl std::str::FromStr for CustomCommand {
         }
         if name.chars().any(char::is_control) {
             return Err(refuse("its name has a control character in it"));
-        }
-        if MODELS.contains(&name) {
-            return Err(refuse("a model has that name"));
         }
         let words = shlex::split(command).ok_or_else(|| refuse("a quote is not closed"))?;
         if words.is_empty() {
@@ -107,13 +104,16 @@ pub fn keys(job: &Job) -> BTreeMap<String, OsString> {
         .collect()
 }
 
-/// Refuses two custom commands of one name, and a placeholder that one of the jobs
-/// has nothing for.
-pub fn check(commands: &[CustomCommand], cases: &[Case]) -> Result<(), Invalid> {
+/// Refuses custom commands of one name, those with a model's name, and a placeholder
+/// that one of the jobs has nothing for.
+pub fn check(commands: &[CustomCommand], cases: &[Case], models: &[Model]) -> Result<(), Invalid> {
     for (at, custom) in commands.iter().enumerate() {
         let refuse = |why: String| Invalid::new("--contestant", &custom.name, why);
         if commands[..at].iter().any(|one| one.name == custom.name) {
             return Err(refuse("there are two of that name".to_owned()));
+        }
+        if models.iter().any(|model| model.name() == custom.name) {
+            return Err(refuse("a model has that name".to_owned()));
         }
         for case in cases {
             let mut known: Vec<String> = keys(&case.full).into_keys().collect();
@@ -170,6 +170,7 @@ mod tests {
     use suite::{Preset, Workload};
 
     use super::*;
+    use crate::{models, workspace};
 
     fn custom(text: &str) -> CustomCommand {
         text.parse().unwrap_or_else(|error| panic!("{error}"))
@@ -208,7 +209,6 @@ mod tests {
             ("=curl", "1 to 40"),
             (" x=curl", "1 to 40"),
             ("a\u{7}b=curl", "control character"),
-            ("tokio=curl", "a model has that name"),
             ("x=", "no program"),
             ("x=curl 'a", "quote"),
             ("x=awk '{print $1}'", "doubled"),
@@ -236,6 +236,11 @@ mod tests {
             divisor: 1,
         };
         let cases = [case(Workload::Download), case(Workload::Fetch)];
+        let models = models::models(&workspace::root().expect("a checkout")).expect("models");
+        let check = |commands: &[CustomCommand], cases: &[Case]| check(commands, cases, &models);
+        let refused = check(&[custom("tokio=p")], &cases).expect_err("a model's name");
+        let refused = refused.to_string();
+        assert!(refused.contains("a model has that name"), "{refused}");
         let both = custom("x=p {origin} {urls} {urls_file} {into} {threads}");
         assert!(check(std::slice::from_ref(&both), &cases).is_ok());
         let one = [custom("x=p {limit}")];

@@ -8,6 +8,9 @@ use std::process::Command;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use results::Host;
 
+use crate::models::Model;
+use crate::workspace;
+
 const UNKNOWN: &str = "unknown";
 
 /// This machine. What it does not tell is "unknown": no reason to measure
@@ -59,7 +62,7 @@ const OF_THE_SUITE: [&str; 2] = ["blake3", "image"];
 /// # Errors
 ///
 /// When cargo cannot tell.
-pub fn versions(root: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+pub fn versions(root: &Path, models: &[Model]) -> anyhow::Result<BTreeMap<String, String>> {
     let metadata = MetadataCommand::new().current_dir(root).exec()?;
     let mut versions = BTreeMap::new();
     let rustc = output(Command::new("rustc").arg("--version").current_dir(root));
@@ -69,7 +72,9 @@ pub fn versions(root: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         let owner = metadata[&node.id].name.as_str();
         let measured = |library: &str| match owner {
             "suite" => OF_THE_SUITE.contains(&library),
-            owner => owner.starts_with("model-"),
+            owner => models
+                .iter()
+                .any(|model| owner == workspace::package(model.name())),
         };
         for dependency in &node.deps {
             let package = &metadata[&dependency.pkg];
@@ -107,8 +112,9 @@ mod tests {
 
     #[test]
     fn the_measured_libraries_are_known() {
-        let versions =
-            versions(&crate::workspace::root().expect("a checkout")).expect("cargo tells");
+        let root = workspace::root().expect("a checkout");
+        let models = crate::models::models(&root).expect("models");
+        let versions = versions(&root, &models).expect("cargo tells");
         assert!(versions["rustc"].starts_with("rustc 1."));
         assert_eq!(versions["async-std"], "1.13.2");
         assert!(versions.contains_key("tokio") && !versions.contains_key("suite"));

@@ -18,6 +18,7 @@ pub mod interrupt;
 mod known_work;
 pub mod lock;
 mod model_run;
+pub mod models;
 pub mod process;
 pub mod progress;
 pub mod run;

@@ -17,7 +17,7 @@ pub fn tables(comparison: &Comparison) -> String {
     let workloads = tables::distinct(cells.map(|cell| &*cell.workload)).into_iter();
     let workloads = workloads.map(|workload| terminal(comparison, workload));
     let sweeps = comparison.sweeps.iter();
-    let sweeps = sweeps.map(|sweep| terminal_sweep(sweep, &comparison.cells));
+    let sweeps = sweeps.map(|sweep| terminal_sweep(sweep, comparison));
     let all: Vec<String> = workloads.chain(sweeps).collect();
     all.join("\n")
 }
@@ -56,8 +56,8 @@ fn terminal(comparison: &Comparison, workload: &str) -> String {
 }
 
 /// The table of one sweep for a terminal, with what it needs to be read.
-fn terminal_sweep(sweep: &results::Sweep, cells: &[results::Cell]) -> String {
-    let view = SweepView::new(sweep, cells);
+fn terminal_sweep(sweep: &results::Sweep, comparison: &Comparison) -> String {
+    let view = SweepView::new(sweep, &comparison.cells, comparison.models());
     let mut text = format!("\nsweep of {}\n  heavy: {}\n", view.title, view.job);
     if !view.remarks.is_empty() {
         text += &format!("    {}\n", view.remarks.join("; "));

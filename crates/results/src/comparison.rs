@@ -4,20 +4,25 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackgroundLoad, Baseline, Cell, JobVerdicts, SelfCheck, Sweep};
+use crate::models::OF_SCHEMA_1;
+use crate::{BackgroundLoad, Baseline, Cell, JobVerdicts, ModelInfo, Models, SelfCheck, Sweep};
 
-/// The shape that is written, and the only one that is read.
-pub const SCHEMA: u32 = 1;
+/// The shape that is written. Schema 1 is read as well: it does not list its models.
+pub const SCHEMA: u32 = 2;
 
 /// `comparison.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Comparison {
-    /// [`SCHEMA`].
+    /// [`SCHEMA`], or that of an older file.
     pub schema: u32,
     /// How it came about.
     pub run: RunInfo,
     /// On which machine.
     pub host: Host,
+    /// Every model of the workspace, in the order of the tables: not all of them have
+    /// to have taken part. Empty in schema 1: see [`Comparison::models`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelInfo>,
     /// The compiler, and each library that a model uses.
     pub versions: BTreeMap<String, String>,
     /// The figures: one for each workload, preset, variant and model.
@@ -34,6 +39,16 @@ pub struct Comparison {
     /// The curves through the cells of each sweep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweeps: Vec<Sweep>,
+}
+
+impl Comparison {
+    /// Every model that there was, in the order of the tables.
+    pub fn models(&self) -> Models<'_> {
+        Models(match self.schema {
+            1 => &OF_SCHEMA_1,
+            _ => &self.models,
+        })
+    }
 }
 
 /// How a comparison came about.

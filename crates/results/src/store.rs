@@ -121,12 +121,19 @@ impl ResultsDir {
             .with_context(|| format!("{} is not JSON", path.display()))?;
         let schema = data.get("schema").and_then(Value::as_u64);
         ensure!(
-            schema == Some(SCHEMA.into()),
-            "{} has schema {}, and this reads only {SCHEMA}",
+            schema.is_some_and(|schema| (1..=u64::from(SCHEMA)).contains(&schema)),
+            "{} has schema {}, and this reads 1 to {SCHEMA}",
             path.display(),
             schema.map_or("none".to_owned(), |schema| schema.to_string())
         );
-        serde_json::from_value(data).with_context(|| format!("{} is malformed", path.display()))
+        let malformed = || format!("{} is malformed", path.display());
+        let comparison: Comparison = serde_json::from_value(data).with_context(malformed)?;
+        ensure!(
+            comparison.models().baseline().is_some(),
+            "{}: none of its models is the baseline",
+            malformed()
+        );
+        Ok(comparison)
     }
 
     /// Writes the data.
@@ -207,6 +214,7 @@ mod tests {
             ("{", "not JSON"),
             (r#"{"schema":99}"#, "schema 99"),
             (r#"{"schema":1}"#, "malformed"),
+            (r#"{"schema":2}"#, "malformed"),
         ] {
             results.write_text(ResultsDir::JSON, text).expect("a file");
             let error = format!("{:#}", results.read().expect_err(text));

@@ -1,105 +1,133 @@
-//! No model links another model's runtime.
+//! No model links another model's runtime, and each of this project's own crates
+//! depends only on those that it may.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use lab::models::{self, Model};
 use lab::workspace;
-use suite::models::MODELS;
 
-/// A package that makes a runtime, and who may have it.
-struct Rule {
-    package: &'static str,
-    /// If any: it is one only with one of these features.
-    features: &'static [&'static str],
-    models: &'static [&'static str],
-}
-
-const fn rule(package: &'static str, models: &'static [&'static str]) -> Rule {
-    Rule {
-        package,
-        features: &[],
-        models,
-    }
-}
-
-const RULES: &[Rule] = &[
-    // hyper has tokio's channels, which run nothing by themselves.
-    Rule {
-        package: "tokio",
-        features: &["rt", "rt-multi-thread", "net"],
-        models: &["tokio"],
-    },
-    rule("async-std", &["async-std"]),
-    rule("async-global-executor", &["async-std"]),
-    rule("surf", &["async-std"]),
-    rule("smol", &["smol"]),
-    // An adapter for any stream of futures-io; only with this feature it is more.
-    Rule {
-        package: "smol-hyper",
-        features: &["smol"],
-        models: &["smol"],
-    },
-    // Two APIs over one engine.
-    rule("async-executor", &["async-std", "smol"]),
-    rule("async-io", &["async-std", "smol"]),
-    rule("blocking", &["async-std", "smol"]),
-    rule("rayon", &["thread"]),
-    rule("rayon-core", &["thread"]),
-    // ipc-channel routes messages over it.
-    rule("crossbeam-channel", &["thread", "process"]),
-    rule("ipc-channel", &["process"]),
-    // The harness is for tests and benches: it may link anything.
-    rule("harness", &[]),
-    rule("criterion", &[]),
-    rule("xtask", &[]),
+/// What each of this project's crates may depend on, of its own crates. What only
+/// tests and benches have is not looked at. Every model is `model-*`.
+const OWN: &[(&str, &[&str])] = &[
+    ("suite", &["transfer"]),
+    ("transfer", &[]),
+    ("origin", &[]),
+    ("http-hyper", &["transfer"]),
+    ("http-ureq", &["transfer"]),
+    ("runner", &["suite", "origin", "transfer"]),
+    ("harness", &["runner", "suite", "origin", "transfer"]),
+    (
+        "model-*",
+        &["runner", "suite", "transfer", "http-hyper", "http-ureq"],
+    ),
+    ("results", &[]),
+    ("analysis", &["results", "suite"]),
+    ("lab", &["suite", "runner", "origin", "transfer", "results"]),
+    (
+        "compare",
+        &["lab", "analysis", "results", "suite", "runner", "origin"],
+    ),
+    ("report", &["results", "suite"]),
+    ("faults", &["lab", "origin", "runner", "suite"]),
+    (
+        "xtask",
+        &[
+            "analysis", "compare", "faults", "lab", "origin", "report", "results", "runner",
+            "suite", "transfer",
+        ],
+    ),
 ];
 
-/// Every model links only its own runtime.
+/// What no model's program may have in it, of other people's packages.
+const NEVER: [&str; 1] = ["criterion"];
+
+/// Every model links only its own runtime, and every crate depends only on what it may.
 ///
 /// # Errors
 ///
 /// With who links whose.
 pub fn check(root: &Path) -> Result<(), String> {
-    let mut found = String::new();
-    for model in MODELS {
-        for line in strangers(model, &packages(root, model)?) {
-            found += &format!("{line}\n");
-        }
+    let cannot = |error| format!("cargo does not tell what there is: {error}");
+    let mut command = MetadataCommand::new();
+    let metadata = command.current_dir(root).no_deps().exec().map_err(cannot)?;
+    let mut found = own_crates(&metadata);
+    let models = models::models(root).map_err(|error| format!("{error:#}"))?;
+    for model in &models {
+        found.extend(foreign(&models, model, &packages(root, model.name())?));
     }
-    match found.is_empty() {
-        true => Ok(()),
-        false => Err(found),
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(found.join("\n"))
     }
 }
 
-/// The packages in `model`'s binary that it must not have.
-fn strangers(model: &str, packages: &Packages) -> Vec<String> {
-    let own = workspace::package(model);
+/// The dependencies among this project's own crates that [`OWN`] does not allow.
+fn own_crates(metadata: &Metadata) -> Vec<String> {
     let mut found = Vec::new();
-    for (package, features) in packages {
-        let another = MODELS
-            .iter()
-            .any(|model| *package == workspace::package(model));
-        if another && *package != own {
-            found.push(format!(
-                "{own} links {package}: models know nothing of each other"
-            ));
-        }
-        let breaks = |rule: &&Rule| {
-            let as_runtime = rule.features.is_empty()
-                || features.iter().any(|on| rule.features.contains(&&**on));
-            rule.package == package && as_runtime && !rule.models.contains(&model)
+    let is_own = |name: &str| metadata.packages.iter().any(|own| own.name == name);
+    for package in &metadata.packages {
+        let row = match package.name.starts_with("model-") {
+            true => "model-*",
+            false => &package.name,
         };
-        if let Some(rule) = RULES.iter().find(breaks) {
-            let with = match rule.features {
+        let Some((_, allowed)) = OWN.iter().find(|(name, _)| *name == row) else {
+            let name = &package.name;
+            found.push(format!(
+                "{name}: nothing says which crates it may depend on"
+            ));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            let name = &*dependency.name;
+            let counts = dependency.kind != DependencyKind::Development && is_own(name);
+            if counts && !allowed.contains(&name) {
+                let may = match allowed {
+                    [] => "no other crate of this project".to_owned(),
+                    allowed => allowed.join(", "),
+                };
+                found.push(format!(
+                    "{} depends on {name}: it may on {may}",
+                    package.name
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// The packages in `model`'s binary that are others' runtimes.
+fn foreign(models: &[Model], model: &Model, packages: &Packages) -> Vec<String> {
+    let own = workspace::package(model.name());
+    let mut found = Vec::new();
+    for (package, on) in packages {
+        if NEVER.contains(&&**package) {
+            found.push(format!("{own} links {package}: no model may"));
+        }
+        // With the features that make it one, of all that list it.
+        let as_runtime = models.iter().filter_map(|owner| {
+            let mut runtime = owner.runtime.iter();
+            let known = runtime.find(|known| known.package == *package)?;
+            Some((owner.name(), &known.features))
+        });
+        let owners: Vec<_> = as_runtime.collect();
+        if owners.iter().any(|(owner, _)| *owner == model.name()) {
+            continue;
+        }
+        let is_runtime =
+            |features: &[String]| features.is_empty() || on.iter().any(|on| features.contains(on));
+        if let Some((_, features)) = owners.iter().find(|(_, features)| is_runtime(features)) {
+            let with = match &features[..] {
                 [] => String::new(),
                 features => format!(" with one of {}", features.join(", ")),
             };
-            let owners = match rule.models {
-                [] => "no model may".to_owned(),
-                owners => format!("only model-{} may", owners.join(" and model-")),
-            };
-            found.push(format!("{own} links {package}{with}: {owners}"));
+            let owners: Vec<_> = owners.iter().map(|(owner, _)| *owner).collect();
+            let owners = owners.join(" and model-");
+            found.push(format!(
+                "{own} links {package}{with}: only model-{owners} may"
+            ));
         }
     }
     found
@@ -110,18 +138,12 @@ type Packages = BTreeMap<String, Vec<String>>;
 
 /// All that the model's binary links.
 fn packages(root: &Path, model: &str) -> Result<Packages, String> {
-    // `cargo metadata` knows only the features of a build of the whole
-    // workspace, which nobody measures; `cargo tree -p` those of a build with -p.
+    // `cargo metadata` knows only the features of a build of the whole workspace;
+    // `cargo tree -p` those of a build with -p.
     let package = workspace::package(model);
     let output = workspace::cargo(root)
-        .args([
-            "tree",
-            "--quiet",
-            "--edges",
-            "normal",
-            "--package",
-            &package,
-        ])
+        .args(["tree", "--quiet", "--edges", "normal"])
+        .args(["--package", &package])
         .args(["--prefix", "none", "--no-dedupe", "--format", "{p}|{f}"])
         .output()
         .map_err(|error| format!("cannot start cargo: {error}"))?;
@@ -152,6 +174,8 @@ fn parse(tree: &str) -> Packages {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -159,18 +183,91 @@ mod tests {
         assert_eq!(check(&workspace::root().expect("a checkout")), Ok(()));
     }
 
+    /// This workspace's metadata after a change to a package.
+    fn changed(package: &str, change: impl FnOnce(&mut Value)) -> Vec<String> {
+        let mut command = MetadataCommand::new();
+        let root = workspace::root().expect("a checkout");
+        let metadata = command.current_dir(root).no_deps().exec();
+        let mut metadata = serde_json::to_value(metadata.expect("cargo tells")).expect("JSON");
+        let mut packages = metadata["packages"].as_array_mut().into_iter().flatten();
+        let package = packages.find(|known| known["name"] == package);
+        change(package.expect("it is there"));
+        own_crates(&serde_json::from_value(metadata).expect("metadata"))
+    }
+
+    /// What is found after `package` has got another dependency.
+    fn with(package: &str, dependency: &str, kind: Value) -> Vec<String> {
+        changed(package, |package| {
+            let dependencies = package["dependencies"].as_array_mut().expect("a list");
+            let mut new = dependencies[0].clone();
+            (new["name"], new["kind"]) = (dependency.into(), kind);
+            dependencies.push(new);
+        })
+    }
+
     #[test]
-    fn strangers_are_named() {
+    fn a_dependency_against_any_rule_is_found() {
+        for (package, dependency) in [
+            ("suite", "runner"),
+            ("transfer", "suite"),
+            ("origin", "suite"),
+            ("http-hyper", "suite"),
+            ("http-ureq", "http-hyper"),
+            ("runner", "results"),
+            ("harness", "lab"),
+            ("results", "suite"),
+            ("analysis", "lab"),
+            ("lab", "analysis"),
+            ("compare", "report"),
+            ("report", "lab"),
+            ("faults", "results"),
+            ("xtask", "harness"),
+            ("model-tokio", "model-smol"),
+            ("model-tokio", "harness"),
+            ("model-tokio", "results"),
+            ("model-tokio", "lab"),
+            ("model-tokio", "compare"),
+            ("model-tokio", "report"),
+            ("model-tokio", "faults"),
+            ("model-tokio", "analysis"),
+            ("model-tokio", "xtask"),
+        ] {
+            for kind in [Value::Null, json!("build")] {
+                let found = with(package, dependency, kind);
+                let says = format!("{package} depends on {dependency}: it may on ");
+                assert_eq!(found.len(), 1, "{found:?}");
+                assert!(found[0].starts_with(&says), "{found:?}");
+            }
+        }
+        let rows: Vec<_> = OWN.iter().map(|(name, _)| *name).collect();
+        assert_eq!(rows.len(), 15, "a rule for {rows:?} needs a line above");
+        assert_eq!(with("model-tokio", "harness", json!("dev")), [""; 0]);
+        let unknown = changed("suite", |package| package["name"] = "sweet".into());
+        assert!(unknown[0].starts_with("sweet: nothing says"), "{unknown:?}");
+    }
+
+    #[test]
+    fn the_runtime_of_another_model_is_found() {
+        let models = models::models(&workspace::root().expect("a checkout")).expect("models");
+        let smol = models::find(&models, "", "smol").expect("a model");
         let tree = "model-smol v0.1.0 (/work)|\nhyper v1.12.0|client\ntokio v1.54.0|sync\n";
-        assert_eq!(strangers("smol", &parse(tree)), Vec::<String>::new());
+        let foreign = |tree: &str| foreign(&models, smol, &parse(tree));
+        assert_eq!(foreign(tree), Vec::<String>::new());
+        assert_eq!(
+            foreign("async-io v2.0.0|\nsmol-hyper v0.1.1|smol\n"),
+            [""; 0]
+        );
         for (line, says) in [
             ("tokio v1.54.0|rt,sync", "links tokio with one of rt"),
             ("rayon v1.12.0|", "only model-thread may"),
-            ("model-tokio v0.1.0 (/work)|", "know nothing of each other"),
-            ("harness v0.1.0 (/work)|", "no model may"),
+            (
+                "crossbeam-channel v0.5.0|",
+                "only model-thread and model-process may",
+            ),
+            ("criterion v0.8.2|", "no model may"),
             ("async-global-executor v2.4.1|", "only model-async-std may"),
         ] {
-            let found = strangers("smol", &parse(&format!("{tree}{line}\n")));
+            let found = foreign(&format!("{tree}{line}\n"));
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].contains(says), "{found:?}");
         }

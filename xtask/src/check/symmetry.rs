@@ -7,14 +7,15 @@
 use std::fs;
 use std::path::Path;
 
+use lab::models::{self, Model};
 use lab::workspace;
 use suite::Workload;
-use suite::models::MODELS;
 
 /// What stands at the top, beside what git ignores.
 const TOP: &[&str] = &[
     ".cargo",
     ".ci",
+    ".github",
     ".gitignore",
     "Cargo.lock",
     "Cargo.toml",
@@ -33,36 +34,11 @@ const IGNORED: &[&str] = &[".git", "target"];
 const COMMON: &[&str] = &[
     "Cargo.toml",
     "benches/suite.rs",
+    // Clients that are set up once, for fetch and download.
+    "src/http.rs",
     "src/lib.rs",
     "src/main.rs",
     "tests/conformance.rs",
-];
-
-/// Files that some models need beyond that, each with its reason.
-const EXTRA: &[(&str, &[&str])] = &[
-    // Clients that are set up once, for fetch and download.
-    ("src/http.rs", &MODELS),
-    // What surf sends with, in place of its own.
-    ("src/back_end.rs", &["async-std"]),
-    // What the operating system gives the other models for nothing.
-    ("src/download_child.rs", &["process"]),
-    ("src/download_progress.rs", &["process"]),
-    ("src/pool/child.rs", &["process"]),
-    ("src/pool/children.rs", &["process"]),
-    ("src/pool/chunks.rs", &["process"]),
-    ("src/pool/context.rs", &["process"]),
-    ("src/pool/fd_passing.rs", &["process"]),
-    ("src/pool/limits.rs", &["process"]),
-    ("src/pool/mailbox.rs", &["process"]),
-    ("src/pool/mod.rs", &["process"]),
-    ("src/pool/protocol.rs", &["process"]),
-    ("src/shm/futex.rs", &["process"]),
-    ("src/shm/lock.rs", &["process"]),
-    ("src/shm/mod.rs", &["process"]),
-    ("src/shm/progress.rs", &["process"]),
-    ("src/shm/semaphore.rs", &["process"]),
-    ("src/worker.rs", &["process"]),
-    ("tests/deaths.rs", &["process"]),
 ];
 
 /// How each workload's file begins: the first thing a reader asks.
@@ -80,8 +56,8 @@ pub fn check(root: &Path) -> Result<(), String> {
             found.push(format!("{name} does not belong at the top"));
         }
     }
-    for model in MODELS {
-        let crate_root = root.join("crates").join(workspace::package(model));
+    for model in &models::models(root).map_err(|error| format!("{error:#}"))? {
+        let crate_root = root.join("crates").join(workspace::package(model.name()));
         model_crate(root, model, &crate_root, &mut found)?;
     }
     match found.is_empty() {
@@ -92,14 +68,14 @@ pub fn check(root: &Path) -> Result<(), String> {
 
 fn model_crate(
     root: &Path,
-    model: &str,
+    model: &Model,
     crate_root: &Path,
     found: &mut Vec<String>,
 ) -> Result<(), String> {
-    let package = workspace::package(model);
+    let package = workspace::package(model.name());
     let mut expected: Vec<String> = COMMON.iter().map(|file| (*file).to_owned()).collect();
     for workload in Workload::ALL {
-        let path = workspace::source(root, model, workload.name());
+        let path = workspace::source(root, model.name(), workload.name());
         let file = path.strip_prefix(crate_root).unwrap_or(&path);
         expected.push(file.display().to_string());
         // One that is missing is found below.
@@ -117,11 +93,21 @@ fn model_crate(
             found.push(format!("{package}/{file}: missing"));
         }
     }
-    let allowed = |file: &String| {
-        let mut extra = EXTRA.iter();
-        expected.contains(file)
-            || extra.any(|(name, models)| name == file && models.contains(&model))
+    let covers = |extra: &str, file: &str| match extra.ends_with('/') {
+        true => file.starts_with(extra),
+        false => file == extra,
     };
+    let allowed = |file: &String| {
+        let mut extra = model.extra_files.iter();
+        expected.contains(file) || extra.any(|extra| covers(extra, file))
+    };
+    for extra in &model.extra_files {
+        if !present.iter().any(|file| covers(extra, file)) {
+            found.push(format!(
+                "{package}/{extra}: its manifest names it, and it is missing"
+            ));
+        }
+    }
     for file in present.iter().filter(|file| !allowed(file)) {
         found.push(format!("{package}/{file}: no other model has it"));
     }

@@ -9,13 +9,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use lab::interrupt::Interrupt;
 use lab::lock::Lock;
 use lab::progress::Progress;
-use lab::{build_times, host, process, workspace};
+use lab::{build_times, host, models, process, workspace};
 use results::{Effort, OfModel, ResultsDir, Sidecars, safe_name};
-use suite::models::MODELS;
 
 use crate::Outcome;
 
@@ -28,7 +26,7 @@ pub(crate) struct Options {
     #[arg(value_parser = safe_name)]
     name: Option<String>,
     /// Which models, with commas; all, if none is named
-    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(MODELS))]
+    #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
     /// Where results are, for tests
     #[arg(long, hide = true)]
@@ -38,6 +36,7 @@ pub(crate) struct Options {
 /// Counts and builds, and makes the comparison's page again.
 pub(crate) fn effort(options: &Options) -> anyhow::Result<Outcome> {
     let root = workspace::root()?;
+    let models = models::select(&models::models(&root)?, "--models", &options.models)?;
     let output = options.output.as_deref().unwrap_or(&root);
     let directory = ResultsDir::named(&output.join("results"), options.name.as_deref())?;
     let comparison = directory.read()?;
@@ -50,11 +49,9 @@ pub(crate) fn effort(options: &Options) -> anyhow::Result<Outcome> {
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
 
-    let mut models: Vec<String> = MODELS.map(str::to_owned).to_vec();
-    models.retain(|model| options.models.is_empty() || options.models.contains(model));
     let mut effort = Effort {
         revision: host::revision(&root),
-        models: count::models(&root, &models)?,
+        models: count::models(&root, &models::names(&models))?,
     };
     build_times::measure(&root, &target, &mut effort, &interrupt, &progress)?;
     let failed = |of: &OfModel| {

@@ -48,7 +48,7 @@ pub(crate) const FAULTS: [Fault; 28] = [
     fault(16, "a slow drip", "ended by the minimum rate"),
     fault(17, "stalls, no answer, no connection", "timeouts"),
     fault(18, "heads without an end", "a cap"),
-    fault(19, "gzip that nobody asked for", "never stored as the file"),
+    fault(19, "gzip that was not asked for", "never stored as the file"),
     fault(20, "1xx and garbage in place of a status", "skipped; an error"),
     fault(21, "two URLs with one name", "two names, the same on every run"),
     fault(22, "hostile names", "one safe name in the directory"),

@@ -1,6 +1,6 @@
 //! What parts of the page are called in links, and each model's color.
 
-use suite::models::MODELS;
+use results::Models;
 
 /// Where a job is on the page.
 pub fn anchor(workload: &str, label: &str) -> String {
@@ -13,11 +13,33 @@ pub fn slug(name: &str) -> String {
     name.replace(|c| !fits(c), "-")
 }
 
-/// How many colours the page has for lines.
-pub(crate) const COLOURS: usize = MODELS.len() + 1;
+/// Which of the page's colours a model has. A custom command, or a model's copy, has
+/// the last one.
+pub fn colour(models: Models, model: &str) -> usize {
+    let place = models.iter().position(|known| known.name == model);
+    place.unwrap_or(models.iter().count())
+}
 
-/// Which of the page's colours a model has; whoever is none of ours has the last.
-pub fn colour(model: &str) -> usize {
-    let place = MODELS.iter().position(|known| *known == model);
-    place.unwrap_or(MODELS.len())
+/// Strokes and gaps of a model's lines.
+pub(crate) fn dashes(models: Models, model: &str) -> String {
+    let known = models.find(model);
+    known.map_or("3 3", |model| &model.color.dashes).to_owned()
+}
+
+/// The colors as variables of a style sheet, a line each.
+pub(crate) fn color_variables(models: Models) -> String {
+    let known = models
+        .iter()
+        .map(|model| (model.color.light.to_string(), model.color.dark.to_string()));
+    let last = ("#1b2126".to_owned(), "#e6e9ec".to_owned());
+    let variable = |(at, (light, dark))| format!("  --m{at}: light-dark({light}, {dark});\n");
+    known.chain([last]).enumerate().map(variable).collect()
+}
+
+/// The classes that use them.
+pub(crate) fn color_classes(models: Models) -> String {
+    let class = |at| format!(".m{at} {{ --own: var(--m{at}); }}");
+    let classes: Vec<_> = (0..=models.iter().count()).map(class).collect();
+    let lines = classes.chunks(4).map(|line| line.join(" ") + "\n");
+    lines.collect()
 }

@@ -72,6 +72,7 @@ struct Page<'a> {
     workloads: Vec<Workload>,
     side_by_side: Option<SideBySide>,
     effort: Option<EffortView>,
+    styles: String,
     data: String,
 }
 
@@ -148,6 +149,19 @@ impl Page<'_> {
     }
 }
 
+/// The page's styles, with the colors of the models in them.
+fn styles(comparison: &Comparison) -> String {
+    let models = comparison.models();
+    let [variables, classes] = [
+        "  /* colors of the models */\n",
+        "/* classes of the models */\n",
+    ];
+    let styles = STYLES.concat();
+    styles
+        .replace(variables, &anchors::color_variables(models))
+        .replace(classes, &anchors::color_classes(models))
+}
+
 /// The page of a comparison.
 ///
 /// # Errors
@@ -184,6 +198,7 @@ pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Res
             .as_ref()
             .map(|sources| side_by_side::view(comparison, sources)),
         effort: beside.effort.as_ref().map(EffortView::of),
+        styles: styles(comparison),
         data: data::embedded(comparison)?,
     };
     let html = page.render().context("the page's template")?;

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use askama::Template;
-use results::{Cell, Time};
+use results::{Cell, Models, Time};
 
 use crate::format::time;
 use crate::page::anchors::colour;
@@ -77,12 +77,12 @@ const WIDE: f64 = 6.0;
 
 impl Distribution {
     /// Of the cells of one job, in the order of its table; nothing without samples.
-    pub fn new(id: &str, job: &str, cells: &[&Cell]) -> Option<Self> {
+    pub fn new(id: &str, job: &str, cells: &[&Cell], models: Models) -> Option<Self> {
         let times = || cells.iter().filter_map(|cell| cell.time.as_ref());
         let scale = Scale::new(times().flat_map(|time| &time.samples_ns))?;
         let strip = |(at, cell): (usize, &&Cell)| Strip {
             name: short(&cell.model),
-            colour: colour(&cell.model),
+            colour: colour(models, &cell.model),
             y: TOP + (at as f64 + 0.5) * ROW,
             strokes: cell.time.as_ref().and_then(|time| scale.strokes(time)),
             status: crate::format::status(cell.status),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use results::{Cell, Comparison};
+use results::{Cell, Comparison, Models};
 
 use crate::format::{memory, ratio, time};
 use crate::page::anchors::{anchor, colour, slug};
@@ -126,8 +126,8 @@ fn job(comparison: &Comparison, workload: &str, section: Section) -> Job {
     let anchor = anchor(workload, &section.label);
     let title = format!("{workload} {}", section.label);
     Job {
-        distribution: Distribution::new(&anchor, &title, &cells),
-        bars: bars(&cells),
+        distribution: Distribution::new(&anchor, &title, &cells, comparison.models()),
+        bars: bars(&cells, comparison.models()),
         keys: cells.iter().map(|cell| keys(cell)).collect(),
         pairs: pairs(comparison, workload, &section.label),
         anchor,
@@ -145,7 +145,7 @@ fn peak(cell: &Cell) -> Option<f64> {
 }
 
 /// CPU and memory; nothing of a figure that nobody has.
-fn bars(cells: &[&Cell]) -> Vec<Bars> {
+fn bars(cells: &[&Cell], models: Models) -> Vec<Bars> {
     type Figure = (&'static str, fn(&Cell) -> Option<f64>, fn(f64) -> String);
     let figures: [Figure; 2] = [
         ("CPU", cpu, time),
@@ -156,7 +156,7 @@ fn bars(cells: &[&Cell]) -> Vec<Bars> {
         let most = known.reduce(f64::max)?;
         let bar = |cell: &&Cell| Bar {
             name: short(&cell.model),
-            colour: colour(&cell.model),
+            colour: colour(models, &cell.model),
             text: of(cell).map_or(tables::NONE.to_owned(), text),
             part: match of(cell) {
                 Some(figure) if most > 0.0 => figure / most * 100.0,

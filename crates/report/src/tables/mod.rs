@@ -8,7 +8,6 @@ pub mod sweep;
 use results::{Cell, Comparison, MIN_ROUNDS, Status};
 use serde_json::Value;
 use suite::Workload;
-use suite::models::BASELINE;
 
 use crate::format::{count, memory, parameters, percent, ratio, status, time};
 use crate::tables::completion::CompletionView;
@@ -141,12 +140,19 @@ pub fn table(comparison: &Comparison, workload: &str) -> Table {
         .into_iter()
         .filter(|cell| cell.workload == workload && cell.point.is_none())
         .collect();
+    let baseline = comparison.models().baseline();
     let section = |label| {
         let cells = cells.iter().copied().filter(|cell| cell.label == label);
         let mut verdicts = comparison.verdicts.iter();
         let judged = verdicts.find(|of| of.workload == workload && of.label == label);
         let Comparison { self_check, .. } = comparison;
-        section(label, cells.collect(), judged, self_check.is_none())
+        section(
+            label,
+            cells.collect(),
+            judged,
+            self_check.is_none(),
+            baseline,
+        )
     };
     let sections: Vec<_> = distinct(cells.iter().map(|cell| &*cell.label))
         .into_iter()
@@ -173,11 +179,12 @@ fn section(
     mut cells: Vec<&Cell>,
     judged: Option<&results::JobVerdicts>,
     ranked: bool,
+    baseline: Option<&str>,
 ) -> Section {
     let key = |cell: &Cell| cell.median_ns().unwrap_or(f64::INFINITY);
     cells.sort_by(|one, other| key(one).total_cmp(&key(other)));
     let best = cells.iter().find_map(|cell| cell.median_ns());
-    let serial = cells.iter().find(|cell| cell.model == BASELINE);
+    let serial = cells.iter().find(|cell| Some(&*cell.model) == baseline);
     let scale = Scale {
         best,
         serial: serial.and_then(|cell| cell.median_ns()),

@@ -2,12 +2,13 @@
 //! for Markdown and for the page.
 
 use results::MIN_ROUNDS;
-use results::{Cell, Comparison, Status};
+use results::{Cell, Comparison, Models, Status};
 use results::{Crossover, Curve, CurvePoint, Sweep};
 use serde_json::Value;
 use suite::setting_text;
 
 use crate::format::{memory, time};
+use crate::page::anchors;
 use crate::page::chart::{Chart, Dot, Series};
 use crate::tables::NONE;
 
@@ -102,7 +103,7 @@ const KINDS: [Kind; 3] = [
 
 /// A view of each sweep of a comparison.
 pub fn sweeps(comparison: &Comparison) -> Vec<SweepView> {
-    let view = |sweep: &Sweep| SweepView::new(sweep, &comparison.cells);
+    let view = |sweep: &Sweep| SweepView::new(sweep, &comparison.cells, comparison.models());
     comparison.sweeps.iter().map(view).collect()
 }
 
@@ -115,15 +116,17 @@ pub fn anchor(workload: &str, key: &str, cores: Option<usize>) -> String {
 }
 
 impl SweepView {
-    /// A sweep in words; `cells` are those of its comparison.
-    pub fn new(sweep: &Sweep, cells: &[Cell]) -> Self {
+    /// A sweep in words; `cells` and `models` are those of its comparison.
+    pub fn new(sweep: &Sweep, cells: &[Cell], models: Models) -> Self {
         let name = format!("{}.{}", sweep.workload, sweep.key);
         let title = match sweep.cores {
             None => name,
             Some(cores) => format!("{name} on {}", crate::format::cores(cores)),
         };
         let anchor = anchor(&sweep.workload, &sweep.key, sweep.cores);
-        let figures = KINDS.iter().map(|kind| figure(sweep, &anchor, kind));
+        let figures = KINDS
+            .iter()
+            .map(|kind| figure(sweep, &anchor, kind, models));
         Self {
             figures: figures.collect(),
             title,
@@ -176,7 +179,7 @@ fn remarks(sweep: &Sweep, cells: &[Cell]) -> Vec<String> {
     remarks
 }
 
-fn figure(sweep: &Sweep, anchor: &str, kind: &Kind) -> Figure {
+fn figure(sweep: &Sweep, anchor: &str, kind: &Kind, models: Models) -> Figure {
     let at = |curve: &Curve, value: &Value| curve.at(value).and_then(kind.of);
     let least = |value: &Value| {
         let all = sweep.curves.iter().filter_map(|curve| at(curve, value));
@@ -221,6 +224,8 @@ fn figure(sweep: &Sweep, anchor: &str, kind: &Kind) -> Figure {
         };
         Series {
             name: curve.model.clone(),
+            colour: anchors::colour(models, &curve.model),
+            dashes: anchors::dashes(models, &curve.model),
             dots: sweep.values.iter().map(dot).collect(),
         }
     };
@@ -349,8 +354,15 @@ mod tests {
                 "process has no curve from units = 10, failed: not 10 processes",
             ),
         ] {
-            assert_eq!(SweepView::new(&sweep(statuses), &[]).gaps, [says]);
+            assert_eq!(
+                SweepView::new(&sweep(statuses), &[], Models(&[])).gaps,
+                [says]
+            );
         }
-        assert!(SweepView::new(&sweep([Ok; 3]), &[]).gaps.is_empty());
+        assert!(
+            SweepView::new(&sweep([Ok; 3]), &[], Models(&[]))
+                .gaps
+                .is_empty()
+        );
     }
 }

@@ -6,7 +6,7 @@
 
 mod rules;
 
-use results::Comparison;
+use results::{Comparison, Kind, Models};
 use rules::*;
 
 use crate::findings;
@@ -54,7 +54,7 @@ pub struct Claim {
     /// What the article says of Python.
     pub python: &'static str,
     /// By which rule it is answered.
-    pub rule: &'static str,
+    pub rule: String,
     /// Whether it is so here.
     pub answer: Answer,
     /// By which figures, or why it cannot be told.
@@ -64,23 +64,46 @@ pub struct Claim {
 }
 
 /// How a claim is put to the test.
-type Test = fn(&[Evidence]) -> Vec<Statement>;
+type Test = fn(&[Evidence], Models) -> Vec<Statement>;
 
 /// All claims.
 pub fn claims(comparison: &Comparison) -> Vec<Claim> {
     let jobs = findings::all(comparison);
+    let models = comparison.models();
     let claim = |&(id, workload, python, rule, test): &(_, _, _, _, Test)| {
-        let statements = test(&jobs);
+        let statements = test(&jobs, models);
         Claim {
             id,
             python,
-            rule,
+            rule: named(rule, models),
             answer: Answer::of(&statements),
             measured: statements.into_iter().map(|one| one.words).collect(),
             workload,
         }
     };
     CLAIMS.iter().map(claim).collect()
+}
+
+/// A rule with the names of the models in it: `{tasks}` stands for all whose units are
+/// tasks, `{tasks'}` for what is theirs, and so on.
+fn named(rule: &str, models: Models) -> String {
+    let tasks = models.of_kind(Kind::Task);
+    let theirs: Vec<String> = tasks.iter().map(|name| format!("{name}'s")).collect();
+    let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+    rule.replace("{tasks}", &listed(&tasks))
+        .replace("{tasks'}", &listed(&theirs))
+        .replace("{threads}", &listed(&models.of_kind(Kind::Thread)))
+        .replace("{processes}", &listed(&models.of_kind(Kind::Process)))
+        .replace("{baseline}", models.baseline().unwrap_or_default())
+}
+
+/// `tokio, async-std and smol`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "no model".to_owned(),
+        [one] => (*one).to_owned(),
+        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+    }
 }
 
 /// Anchor, workload, what the article says, the rule, and the test.
@@ -103,14 +126,14 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "threads-cpu",
         "primes",
         "Threads do not run work for the CPU in parallel: the interpreter's lock lets one run at a time.",
-        "Does not hold if thread is faster than serial on more than one core.",
+        "Does not hold if {threads} is faster than {baseline} on more than one core.",
         threads_cpu,
     ),
     (
         "processes-cpu",
         "primes",
         "Processes do.",
-        "Holds if process is faster than serial on more than one core.",
+        "Holds if {processes} is faster than {baseline} on more than one core.",
         processes_cpu,
     ),
     (
@@ -140,23 +163,23 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "images-time",
         "download",
         "100 images at 100 Mbit/s: asyncio takes 5.2 s, processes 8.7 s, threads 12.3 s.",
-        "The order holds if tokio, async-std and smol are each faster than process, and process is \
-         faster than thread, with the article's own limits where they were measured.",
+        "The order holds if {tasks} are each faster than {processes}, and {processes} is \
+         faster than {threads}, with the article's own limits where they were measured.",
         images_time,
     ),
     (
         "images-memory",
         "download",
         "The same images: asyncio takes 65 MB, threads 85 MB, processes 210 MB.",
-        "The order holds if tokio, async-std and smol each take less than thread, and thread less \
-         than process. Less than a tenth is no difference.",
+        "The order holds if {tasks} each take less than {threads}, and {threads} less \
+         than {processes}. Less than a tenth is no difference.",
         images_memory,
     ),
     (
         "switch",
         "ping-pong",
         "A switch costs least between coroutines, more between threads, and most between processes.",
-        "Holds if a token goes round the largest ring faster through tokio's, async-std's and smol's \
+        "Holds if a token goes round the largest ring faster through {tasks'} \
          tasks than through threads, and faster through threads than through processes.",
         switch,
     ),
@@ -164,8 +187,8 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "memory",
         "sleepers",
         "A unit costs least memory as a coroutine, more as a thread, and most as a process.",
-        "Holds if one more sleeper takes less in tokio, async-std and smol than in thread, and less \
-         in thread than in process: the slope from the fewest to the most that were measured, of \
+        "Holds if one more sleeper takes less in {tasks} than in {threads}, and less \
+         in {threads} than in {processes}: the slope from the fewest to the most that were measured, of \
          sleepers or, where a model did only one number of these, of units in a ring. \
          Less than a tenth is no difference.",
         unit_memory,
@@ -174,7 +197,7 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "rule-threads",
         "echo",
         "Choose threads for I/O with few connections.",
-        "Holds if nobody is faster than thread at the fewest connections of echo, and at the fewest \
+        "Holds if nobody is faster than {threads} at the fewest connections of echo, and at the fewest \
          requests of fetch.",
         rule_threads,
     ),
@@ -182,7 +205,7 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "rule-processes",
         "primes",
         "Choose processes for work for the CPU.",
-        "Holds if process is faster than thread at primes and thumbnails: threads that are as fast \
+        "Holds if {processes} is faster than {threads} at primes and thumbnails: threads that are as fast \
          leave no reason for it.",
         rule_processes,
     ),
@@ -190,7 +213,7 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "rule-asyncio",
         "echo",
         "Choose asyncio for many connections.",
-        "Holds if tokio, async-std and smol are each faster than thread at the most connections \
+        "Holds if {tasks} are each faster than {threads} at the most connections \
          of echo.",
         rule_asyncio,
     ),
@@ -198,8 +221,8 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "rule-asyncio-waiting",
         "sleepers",
         "Choose asyncio for much that waits.",
-        "Holds if tokio, async-std and smol are each faster than thread, and take less memory, with \
-         the most sleepers that thread was measured with.",
+        "Holds if {tasks} are each faster than {threads}, and take less memory, with \
+         the most sleepers that {threads} was measured with.",
         rule_waiting,
     ),
 ];

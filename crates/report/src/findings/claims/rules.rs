@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use results::Status;
-use suite::models::BASELINE;
+use results::{Kind, Models, Status};
 use suite::primes;
 use suite::{Job, Workload};
 
@@ -11,9 +10,6 @@ use crate::findings::unit_costs;
 use crate::findings::unit_costs::Memory;
 use crate::findings::{Evidence, Statement, smaller};
 use crate::format::{count, memory, time};
-
-/// The models that take asyncio's place.
-const TASKS: [&str; 3] = ["tokio", "async-std", "smol"];
 
 /// Jobs of the presets on all cores.
 fn of_workload<'a, 'b>(
@@ -46,18 +42,35 @@ fn or_why(statements: Result<Vec<Statement>, Statement>) -> Vec<Statement> {
 }
 
 /// The models that do several things at once.
-fn concurrent<'a>(job: &Evidence<'a>) -> Vec<&'a str> {
-    let mut models = job.models();
-    models.retain(|model| *model != BASELINE);
-    models
+fn concurrent<'a>(job: &Evidence<'a>, models: Models) -> Vec<&'a str> {
+    let mut names = job.models();
+    names.retain(|name| !models.is_serial(name));
+    names
 }
 
-pub(super) fn lost_updates(jobs: &[Evidence]) -> Vec<Statement> {
+/// Each model of one kind against each of another.
+fn each(
+    models: Models,
+    [ones, others]: [Kind; 2],
+    against: impl Fn(&str, &str) -> Statement,
+) -> Vec<Statement> {
+    let (ones, others) = (models.of_kind(ones), models.of_kind(others));
+    let pairs = ones
+        .iter()
+        .flat_map(|one| others.iter().map(move |other| (one, other)));
+    let statements: Vec<_> = pairs.map(|(one, other)| against(one, other)).collect();
+    match statements.is_empty() {
+        true => vec![Statement::new(None, "there are no two such models")],
+        false => statements,
+    }
+}
+
+pub(super) fn lost_updates(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     let mut found = Vec::new();
     let mut tried = false;
     let racy = of_workload(jobs, "counter").filter(|job| guard_is(job, "racy"));
     for job in racy.filter(|job| job.number("workers") > Some(1)) {
-        for model in concurrent(job) {
+        for model in concurrent(job, models) {
             let Some((lost, total)) = tally(job, model) else {
                 continue;
             };
@@ -94,7 +107,7 @@ fn tally(job: &Evidence, model: &str) -> Option<(u64, u64)> {
     ))
 }
 
-pub(super) fn locked(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn locked(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     let mut statements = Vec::new();
     for job in of_workload(jobs, "counter").filter(|job| guard_is(job, "lock")) {
         let label = job.label();
@@ -104,7 +117,7 @@ pub(super) fn locked(jobs: &[Evidence]) -> Vec<Statement> {
             .filter(|cell| cell.status == Status::WrongAnswer);
         let wrong = wrong.map(|cell| format!("{}: a wrong total ({label})", cell.model));
         statements.extend(wrong.map(|words| Statement::new(Some(false), words)));
-        let counted = concurrent(job);
+        let counted = concurrent(job, models);
         let lost = |model: &&str| tally(job, model).is_some_and(|(lost, _)| lost > 0);
         for model in counted.iter().filter(|model| lost(model)) {
             statements.push(Statement::new(
@@ -123,31 +136,39 @@ pub(super) fn locked(jobs: &[Evidence]) -> Vec<Statement> {
     statements
 }
 
-fn parallel(jobs: &[Evidence], model: &str) -> Result<Statement, Statement> {
-    let job = labelled(jobs, "primes", "heavy")?;
-    let threads = job.cell(model).and_then(|cell| cell.resources.threads);
-    let processes = job.cell(model).and_then(|cell| cell.resources.processes);
-    // On a single core nothing is parallel, whatever the model.
-    if threads.max(processes).is_some_and(|units| units < 2) {
-        let words = format!("{model} had a single thread");
-        return Err(Statement::new(None, words));
-    }
-    Ok(job.faster(model, "serial"))
+/// Whether each model of a kind is faster than the baseline, on more than one core.
+fn parallel(jobs: &[Evidence], models: Models, kind: Kind) -> Vec<Statement> {
+    let job = match labelled(jobs, "primes", "heavy") {
+        Ok(job) => job,
+        Err(why) => return vec![why],
+    };
+    let baseline = models.baseline().unwrap_or_default();
+    let of_model = |model: &str| {
+        let threads = job.cell(model).and_then(|cell| cell.resources.threads);
+        let processes = job.cell(model).and_then(|cell| cell.resources.processes);
+        // On a single core nothing is parallel, whatever the model.
+        match threads.max(processes).is_some_and(|units| units < 2) {
+            true => Statement::new(None, format!("{model} had a single thread")),
+            false => job.faster(model, baseline),
+        }
+    };
+    models.of_kind(kind).into_iter().map(of_model).collect()
 }
 
-pub(super) fn threads_cpu(jobs: &[Evidence]) -> Vec<Statement> {
-    let in_parallel = parallel(jobs, "thread");
-    or_why(in_parallel.map(|statement| {
-        let holds = statement.holds.map(|faster| !faster);
-        vec![Statement { holds, ..statement }]
-    }))
+pub(super) fn threads_cpu(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+    let negated = |statement: Statement| Statement {
+        holds: statement.holds.map(|faster| !faster),
+        ..statement
+    };
+    let in_parallel = parallel(jobs, models, Kind::Thread);
+    in_parallel.into_iter().map(negated).collect()
 }
 
-pub(super) fn processes_cpu(jobs: &[Evidence]) -> Vec<Statement> {
-    or_why(parallel(jobs, "process").map(|statement| vec![statement]))
+pub(super) fn processes_cpu(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+    parallel(jobs, models, Kind::Process)
 }
 
-pub(super) fn prime_count(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn prime_count(jobs: &[Evidence], _: Models) -> Vec<Statement> {
     const RANGE: (u64, u64) = (1_000_000, 1_000_500);
     const SAID: u64 = 47;
     let there_are = primes::count(RANGE.0..RANGE.1);
@@ -172,7 +193,7 @@ pub(super) fn prime_count(jobs: &[Evidence]) -> Vec<Statement> {
     statements
 }
 
-pub(super) fn fetch(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn fetch(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     const ABOVE: f64 = 1.1;
     or_why(labelled(jobs, "fetch", "article").and_then(|job| {
         let asked = job.cells[0].job.clone();
@@ -199,7 +220,7 @@ pub(super) fn fetch(jobs: &[Evidence]) -> Vec<Statement> {
             let median = job.time(model).unwrap_or(f64::NAN);
             Statement::new(holds, format!("{model} took {}", time(median)))
         };
-        let models = concurrent(job);
+        let models = concurrent(job, models);
         if models.is_empty() {
             return Err(not_measured("fetch by a concurrent model"));
         }
@@ -209,7 +230,7 @@ pub(super) fn fetch(jobs: &[Evidence]) -> Vec<Statement> {
     }))
 }
 
-pub(super) fn offload(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn offload(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     const BEATS: u64 = 5;
     let handed_over = |job: &&Evidence| {
         let call = job.number("call_ms").unwrap_or(0);
@@ -231,7 +252,10 @@ pub(super) fn offload(jobs: &[Evidence]) -> Vec<Statement> {
         );
         Some(Statement::new(Some(gap < call / 2), words))
     };
-    let gaps: Vec<_> = concurrent(job).into_iter().filter_map(gap).collect();
+    let gaps: Vec<_> = concurrent(job, models)
+        .into_iter()
+        .filter_map(gap)
+        .collect();
     match gaps.is_empty() {
         true => vec![not_measured("the gap between two beats")],
         false => gaps,
@@ -244,15 +268,16 @@ fn images<'a, 'b>(jobs: &'b [Evidence<'a>]) -> Result<&'b Evidence<'a>, Statemen
         .or_else(|_| labelled(jobs, "download", "article"))
 }
 
-/// Each of [`TASKS`] against `others`, and then what else there is.
-fn tasks_first(against: impl Fn(&str) -> Statement, then: Option<Statement>) -> Vec<Statement> {
-    TASKS.into_iter().map(against).chain(then).collect()
-}
+const TASKS_TO_THREADS: [Kind; 2] = [Kind::Task, Kind::Thread];
+const TASKS_TO_PROCESSES: [Kind; 2] = [Kind::Task, Kind::Process];
+const THREADS_TO_PROCESSES: [Kind; 2] = [Kind::Thread, Kind::Process];
+const PROCESSES_TO_THREADS: [Kind; 2] = [Kind::Process, Kind::Thread];
 
-pub(super) fn images_time(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn images_time(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     or_why(images(jobs).map(|job| {
-        let then = job.faster("process", "thread");
-        let mut statements = tasks_first(|task| job.faster(task, "process"), Some(then));
+        let faster = |one: &str, other: &str| job.faster(one, other);
+        let mut statements = each(models, TASKS_TO_PROCESSES, faster);
+        statements.extend(each(models, PROCESSES_TO_THREADS, faster));
         let bound = job.cells.iter().filter(|cell| cell.origin_bound);
         let bound: Vec<_> = bound.map(|cell| &*cell.model).collect();
         if !bound.is_empty() {
@@ -267,26 +292,28 @@ pub(super) fn images_time(jobs: &[Evidence]) -> Vec<Statement> {
     }))
 }
 
-pub(super) fn images_memory(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn images_memory(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     or_why(images(jobs).map(|job| {
-        let then = job.smaller("thread", "process");
-        tasks_first(|task| job.smaller(task, "thread"), Some(then))
+        let smaller = |one: &str, other: &str| job.smaller(one, other);
+        let mut statements = each(models, TASKS_TO_THREADS, smaller);
+        statements.extend(each(models, THREADS_TO_PROCESSES, smaller));
+        statements
     }))
 }
 
-pub(super) fn switch(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn switch(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     let Some(ring) = unit_costs::ring(jobs) else {
         return vec![not_measured("ping-pong")];
     };
-    let then = ring.faster("thread", "process");
-    let mut statements = tasks_first(|task| ring.faster(task, "thread"), Some(then));
-    let passes = ["process", "thread"]
-        .into_iter()
-        .chain(TASKS)
-        .filter_map(|model| {
-            let ns = unit_costs::of(jobs, model).pass_ns?;
-            Some(format!("{model} {}", time(ns)))
-        });
+    let faster = |one: &str, other: &str| ring.faster(one, other);
+    let mut statements = each(models, TASKS_TO_THREADS, faster);
+    statements.extend(each(models, THREADS_TO_PROCESSES, faster));
+    let concurrent = [Kind::Process, Kind::Thread, Kind::Task];
+    let concurrent = concurrent.into_iter().flat_map(|kind| models.of_kind(kind));
+    let passes = concurrent.filter_map(|model| {
+        let ns = unit_costs::of(jobs, model).pass_ns?;
+        Some(format!("{model} {}", time(ns)))
+    });
     let passes: Vec<_> = passes.collect();
     if !passes.is_empty() {
         // Words to the others' figures, that decide nothing.
@@ -296,7 +323,7 @@ pub(super) fn switch(jobs: &[Evidence]) -> Vec<Statement> {
     statements
 }
 
-pub(super) fn unit_memory(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn unit_memory(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     let cost = |model: &str| unit_costs::of(jobs, model).memory;
     let against = |one: &str, other: &str| {
         let (Some(own), Some(others)) = (cost(one), cost(other)) else {
@@ -322,27 +349,32 @@ pub(super) fn unit_memory(jobs: &[Evidence]) -> Vec<Statement> {
             ),
         }
     };
-    let then = against("thread", "process");
-    tasks_first(|task| against(task, "thread"), Some(then))
+    let mut statements = each(models, TASKS_TO_THREADS, against);
+    statements.extend(each(models, THREADS_TO_PROCESSES, against));
+    statements
 }
 
-pub(super) fn rule_threads(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn rule_threads(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     let fewest = |workload, size: fn(&Evidence) -> Option<u64>| {
         let sized = of_workload(jobs, workload).filter_map(|job| Some((size(job)?, job)));
         let Some((size, job)) = sized.min_by_key(|&(size, _)| size) else {
             return vec![not_measured(workload)];
         };
-        let mut others = concurrent(job);
-        others.retain(|model| *model != "thread");
-        let not_beaten = |other: &str| {
-            let statement = job.faster(other, "thread");
+        let mut others = concurrent(job, models);
+        let threads = models.of_kind(Kind::Thread);
+        others.retain(|model| !threads.contains(model));
+        let not_beaten = |(other, thread): (&str, &str)| {
+            let statement = job.faster(other, thread);
             let holds = statement.holds.map(|faster| !faster);
             let words = format!("{workload} with {}: {}", count(size), statement.words);
             Statement::new(holds, words)
         };
+        let pairs = threads
+            .iter()
+            .flat_map(|thread| others.iter().map(move |other| (*other, *thread)));
         match others.is_empty() {
             true => vec![not_measured(workload)],
-            false => others.into_iter().map(not_beaten).collect(),
+            false => pairs.map(not_beaten).collect(),
         }
     };
     let mut statements = fewest("echo", |job| job.number("connections"));
@@ -353,35 +385,39 @@ pub(super) fn rule_threads(jobs: &[Evidence]) -> Vec<Statement> {
     statements
 }
 
-pub(super) fn rule_processes(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn rule_processes(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     let against = |workload: &str| match labelled(jobs, workload, "heavy") {
-        Ok(job) => {
-            let statement = job.faster("process", "thread");
+        Ok(job) => each(models, PROCESSES_TO_THREADS, |one, other| {
+            let statement = job.faster(one, other);
             Statement::new(statement.holds, format!("{workload}: {}", statement.words))
-        }
-        Err(why) => why,
+        }),
+        Err(why) => vec![why],
     };
-    ["primes", "thumbnails"].map(against).to_vec()
+    ["primes", "thumbnails"].map(against).concat()
 }
 
-pub(super) fn rule_asyncio(jobs: &[Evidence]) -> Vec<Statement> {
+pub(super) fn rule_asyncio(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     let most = of_workload(jobs, "echo").max_by_key(|job| job.number("connections"));
     let Some(job) = most else {
         return vec![not_measured("echo")];
     };
-    tasks_first(|task| job.faster(task, "thread"), None)
+    each(models, TASKS_TO_THREADS, |one, other| {
+        job.faster(one, other)
+    })
 }
 
-pub(super) fn rule_waiting(jobs: &[Evidence]) -> Vec<Statement> {
-    let did = |job: &&Evidence| {
-        job.cell("thread")
-            .is_some_and(|cell| cell.median_ns().is_some())
-    };
+pub(super) fn rule_waiting(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+    let threads = models.of_kind(Kind::Thread);
+    let did = |job: &&Evidence| threads.iter().any(|thread| job.time(thread).is_some());
     let sleepers = of_workload(jobs, "sleepers").filter(did);
     let Some(job) = sleepers.max_by_key(|job| job.number("units")) else {
-        return vec![not_measured("sleepers by thread")];
+        return vec![not_measured(&format!("sleepers by {}", threads.join(", ")))];
     };
-    let mut statements = tasks_first(|task| job.faster(task, "thread"), None);
-    statements.extend(tasks_first(|task| job.smaller(task, "thread"), None));
+    let mut statements = each(models, TASKS_TO_THREADS, |one, other| {
+        job.faster(one, other)
+    });
+    statements.extend(each(models, TASKS_TO_THREADS, |one, other| {
+        job.smaller(one, other)
+    }));
     statements
 }

@@ -5,9 +5,8 @@
 pub mod curve;
 pub mod pairs;
 
-use results::{Cell, Comparison, Status};
+use results::{Cell, Comparison, Kind, Models, Status};
 use suite::Workload;
-use suite::models::MODELS;
 
 use crate::findings;
 use crate::findings::unit_costs;
@@ -20,7 +19,7 @@ use crate::{page, tables};
 #[derive(Debug)]
 pub struct Choose {
     /// The kinds of work that were measured.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<Work>,
     /// What one unit of each model costs.
     pub units: Vec<UnitView>,
     /// Every two models, in all they both did.
@@ -29,7 +28,7 @@ pub struct Choose {
 
 /// A kind of work.
 #[derive(Debug)]
-pub struct Kind {
+pub struct Work {
     /// Its name as an anchor.
     pub id: &'static str,
     /// Its name.
@@ -131,29 +130,31 @@ const KINDS: [(&str, &str, &[Workload]); 9] = [
 /// What a comparison says to whoever has to choose.
 pub fn choose(comparison: &Comparison) -> Choose {
     let jobs = findings::all(comparison);
+    let models = comparison.models();
     let kind = |&(id, name, workloads): &(_, _, &[Workload])| {
         let is_of = |workload: &str| workloads.iter().any(|known| known.name() == workload);
         let of_kind = jobs.iter().filter(|job| is_of(job.workload()));
         let sweeps = comparison.sweeps.iter();
         let sweeps = sweeps.filter(|sweep| is_of(&sweep.workload));
-        Kind {
+        Work {
             id,
             name,
-            questions: of_kind.filter_map(question).collect(),
+            questions: of_kind.filter_map(|job| question(job, models)).collect(),
             curves: sweeps.map(|sweep| curve::view(sweep, &jobs)).collect(),
         }
     };
     let kinds = KINDS.iter().map(kind);
     Choose {
         kinds: kinds.filter(|kind| !kind.questions.is_empty()).collect(),
-        units: units(&jobs),
-        pairs: pairs::views(&jobs),
+        units: units(&jobs, models),
+        pairs: pairs::views(&jobs, models),
     }
 }
 
 /// A job as a question. `None` if no model did it.
-fn question(job: &Evidence) -> Option<Question> {
-    let first = job.cells.iter().copied().find(|cell| is_model(cell))?;
+fn question(job: &Evidence, models: Models) -> Option<Question> {
+    let is_model = |cell: &&Cell| models.find(&cell.model).is_some();
+    let first = job.cells.iter().copied().find(is_model)?;
     let anchor = match &first.point {
         Some(point) => crate::tables::sweep::anchor(job.workload(), &point.key, first.cores),
         None => page::anchors::anchor(job.workload(), job.label()),
@@ -180,10 +181,6 @@ fn question(job: &Evidence) -> Option<Question> {
         ],
         missing: missing.collect(),
     })
-}
-
-fn is_model(cell: &Cell) -> bool {
-    MODELS.contains(&&*cell.model)
 }
 
 /// Ranks by time, as the verdicts have them.
@@ -291,10 +288,10 @@ fn cannot_tell(places: &[Place], why: &str) -> String {
     }
 }
 
-fn units(jobs: &[Evidence]) -> Vec<UnitView> {
-    let of = MODELS.iter().map(|model| unit_costs::of(jobs, model));
+fn units(jobs: &[Evidence], models: Models) -> Vec<UnitView> {
+    let concurrent = models.iter().filter(|model| model.kind != Kind::Serial);
+    let of = concurrent.map(|model| unit_costs::of(jobs, &model.name));
     let known = of.filter(|costs| costs.memory.is_some() || costs.pass_ns.is_some());
-    let known = known.filter(|costs| costs.model != suite::models::BASELINE);
     known.map(UnitView::from).collect()
 }
 

@@ -1,8 +1,7 @@
 //! Two models against each other, over all jobs that both did, and what they are
 //! made of: where two share their parts, those cannot be why they differ.
 
-use results::Verdict;
-use suite::models::MODELS;
+use results::{Kind, ModelInfo, Models, Verdict};
 
 use crate::findings::Evidence;
 
@@ -10,9 +9,9 @@ use crate::findings::Evidence;
 #[derive(Debug)]
 pub struct PairView {
     /// The one.
-    pub one: &'static str,
+    pub one: String,
     /// The other.
-    pub other: &'static str,
+    pub other: String,
     /// How often which verdict was given.
     pub summary: String,
     /// What they are made of, and what they share.
@@ -22,21 +21,18 @@ pub struct PairView {
 }
 
 /// Every two models that took part.
-pub fn views(jobs: &[Evidence]) -> Vec<PairView> {
-    let took_part = |model: &&&str| jobs.iter().any(|job| job.cell(model).is_some());
-    let models: Vec<&'static str> = MODELS.iter().filter(took_part).copied().collect();
-    let after = |(at, one): (usize, &&'static str)| {
-        let one = *one;
-        models[at + 1..]
-            .iter()
-            .map(move |other| (one, *other))
-            .collect::<Vec<_>>()
-    };
-    let pairs = models.iter().enumerate().flat_map(after);
-    pairs.map(|(one, other)| view(jobs, one, other)).collect()
+pub fn views(jobs: &[Evidence], models: Models) -> Vec<PairView> {
+    let took_part = |model: &&ModelInfo| jobs.iter().any(|job| job.cell(&model.name).is_some());
+    let models: Vec<_> = models.iter().filter(took_part).collect();
+    let pairs = models.iter().enumerate().flat_map(|(at, one)| {
+        let others = models[at + 1..].iter();
+        others.map(move |other| view(jobs, one, other))
+    });
+    pairs.collect()
 }
 
-fn view(jobs: &[Evidence], one: &'static str, other: &'static str) -> PairView {
+fn view(jobs: &[Evidence], first: &ModelInfo, second: &ModelInfo) -> PairView {
+    let (one, other) = (&*first.name, &*second.name);
     let judged = jobs
         .iter()
         .filter_map(|job| Some((job, job.verdict(one, other)?)));
@@ -73,48 +69,57 @@ fn view(jobs: &[Evidence], one: &'static str, other: &'static str) -> PairView {
     let mut differences: Vec<_> = judged.iter().filter_map(difference).collect();
     differences.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     PairView {
-        one,
-        other,
+        one: one.to_owned(),
+        other: other.to_owned(),
         summary,
-        made_of: made_of(one, other),
+        made_of: made_of(first, second),
         differences: differences.into_iter().map(|(_, words)| words).collect(),
     }
 }
 
-/// What a model is made of: as in the README's table of the models.
-fn parts(model: &str) -> &'static str {
-    match model {
-        "serial" => "does one thing after the other",
-        "thread" => "has operating system threads: std's, rayon's pool, crossbeam-channel, ureq",
-        "process" => "has child processes, started once and kept: ipc-channel, shared memory, ureq",
-        "tokio" => "has tasks on tokio's multi-thread runtime: tokio, flume, hyper",
-        "async-std" => {
-            "has tasks on async-std's global executor: async-std, async-channel 1, surf over hyper"
-        }
-        "smol" => {
-            "has tasks on an executor and threads of its own: smol, async-channel 2, hyper over \
-             smol-hyper"
-        }
-        _ => "is unknown here",
+/// What a model's units are, and what it is made of.
+fn parts(model: &ModelInfo) -> String {
+    let verb = match model.kind {
+        Kind::Serial => "does",
+        Kind::Thread | Kind::Process | Kind::Task => "has",
+    };
+    let ModelInfo { units, made_of, .. } = model;
+    match &**made_of {
+        "" => format!("{verb} {units}"),
+        made_of => format!("{verb} {units}: {made_of}"),
     }
 }
 
-fn made_of(one: &str, other: &str) -> String {
-    let parts = format!("{one} {}; {other} {}.", parts(one), parts(other));
-    let shared = match (one, other) {
-        ("async-std", "smol") => {
+fn made_of(one: &ModelInfo, other: &ModelInfo) -> String {
+    format!(
+        "{} {}; {} {}.{}",
+        one.name,
+        parts(one),
+        other.name,
+        parts(other),
+        shared(one, other)
+    )
+}
+
+/// What both have, if anything.
+fn shared(one: &ModelInfo, other: &ModelInfo) -> String {
+    let tasks = [one, other].map(|model| model.kind) == [Kind::Task; 2];
+    let engine = one.runtime.iter().filter(|own| other.runtime.contains(own));
+    let engine: Vec<_> = engine.map(String::as_str).collect();
+    if tasks && !engine.is_empty() {
+        return format!(
             " They share one engine: the crates of executor, reactor and blocking pool are the \
-             same (async-executor, async-io, blocking). Where they differ, it is the \
-             configuration, the channel or the HTTP client."
-        }
-        ("thread", "process") | ("serial", "thread" | "process") => {
-            " They share their HTTP client, ureq."
-        }
-        ("tokio", "async-std" | "smol") => {
-            " They share their HTTP library, hyper; executor, reactor, blocking pool and channels \
-             are each one's own."
-        }
-        _ => "",
-    };
-    parts + shared
+             same ({}). Where they differ, it is the configuration, the channel or the HTTP client.",
+            engine.join(", ")
+        );
+    }
+    match one.http == other.http {
+        true if tasks => format!(
+            " They share their HTTP library, {}; executor, reactor, blocking pool and channels \
+             are each one's own.",
+            one.http
+        ),
+        true => format!(" They share their HTTP client, {}.", one.http),
+        false => String::new(),
+    }
 }

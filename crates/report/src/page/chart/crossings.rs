@@ -90,6 +90,8 @@ mod tests {
         };
         Series {
             name: name.to_owned(),
+            colour: 0,
+            dashes: "none".to_owned(),
             dots: values.map(dot).into(),
         }
     }

@@ -8,8 +8,6 @@ pub use crossings::Crossing;
 use serde_json::Value;
 use suite::setting_text;
 
-use crate::page::anchors::{COLOURS, colour};
-
 mod crossings;
 
 /// One picture, as SVG within a page that has its style.
@@ -49,7 +47,7 @@ pub struct Line {
     /// Which of the page's colours it has.
     pub colour: usize,
     /// Which strokes it is drawn with, for whoever sees no colours.
-    pub dashes: &'static str,
+    pub dashes: String,
     /// Dots in a row with nothing missing between them, as `points` of a polyline.
     pub pieces: Vec<String>,
     /// Each dot, and from where to where its interval goes.
@@ -78,6 +76,10 @@ pub struct Placed {
 pub struct Series {
     /// Its name.
     pub name: String,
+    /// Which of the page's colours it has.
+    pub colour: usize,
+    /// Which strokes it is drawn with.
+    pub dashes: String,
     /// One for each value; nothing where there is a gap.
     pub dots: Vec<Option<Dot>>,
 }
@@ -103,9 +105,6 @@ const RIGHT: f64 = 400.0;
 const TOP: f64 = 12.0;
 
 const BOTTOM: f64 = 232.0;
-
-/// Strokes and gaps of each colour's lines.
-const DASHES: [&str; COLOURS] = ["1 4", "none", "9 3", "none", "5 3", "12 3 2 3", "3 3"];
 
 /// The least way from one name to the next.
 const NAME_HEIGHT: f64 = 14.0;
@@ -155,11 +154,10 @@ impl Chart {
             }
             pieces.retain(|piece| !piece.is_empty());
             let last = placed.last()?;
-            let colour = colour(&series.name);
             Some(Line {
                 name: series.name.clone(),
-                colour,
-                dashes: DASHES[colour],
+                colour: series.colour,
+                dashes: series.dashes.clone(),
                 pieces,
                 name_at: (last.x + 8.0, last.y),
                 dots: placed,
@@ -263,6 +261,8 @@ mod tests {
         };
         Series {
             name: name.to_owned(),
+            colour: 0,
+            dashes: "none".to_owned(),
             dots: values.iter().map(dot).collect(),
         }
     }
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn names_do_not_meet() {
-        let all = MODELS.map(|model| series(model, &[1e6, 1e6]));
+        let all = ["a", "b", "c", "d", "e", "f"].map(|model| series(model, &[1e6, 1e6]));
         let chart = Chart::new(&numbers(&[1, 2]), &all, 1.0, time).expect("there are dots");
         let mut heights: Vec<_> = chart.lines.iter().map(|line| line.name_at.1).collect();
         heights.sort_by(f64::total_cmp);

@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-use transfer::Trouble;
+use transfer::AttemptError;
 
 /// Before the head of an answer has come.
-pub(crate) fn before_head(error: hyper::Error) -> Trouble {
-    if let Some(ours) = io_error(&error).and_then(|io| io.get_ref()?.downcast_ref::<Trouble>()) {
+pub(crate) fn before_head(error: hyper::Error) -> AttemptError {
+    if let Some(ours) = io_error(&error).and_then(|io| io.get_ref()?.downcast_ref::<AttemptError>())
+    {
         return ours.clone();
     }
     let closed = error.is_canceled()
@@ -23,23 +24,23 @@ pub(crate) fn before_head(error: hyper::Error) -> Trouble {
             )
         );
     match error.is_parse() {
-        _ if closed => Trouble::of(&error, |_| Trouble::NoAnswer),
-        true => Trouble::of(&error, Trouble::Protocol),
-        false => Trouble::of(&error, Trouble::Broken),
+        _ if closed => AttemptError::from_error(&error, |_| AttemptError::NoAnswer),
+        true => AttemptError::from_error(&error, AttemptError::Protocol),
+        false => AttemptError::from_error(&error, AttemptError::Broken),
     }
 }
 
 /// In the middle of a body.
-pub(crate) fn in_body(error: hyper::Error) -> Trouble {
-    let closed = |_| Trouble::Broken("it was closed in the middle of the body".to_owned());
+pub(crate) fn in_body(error: hyper::Error) -> AttemptError {
+    let closed = |_| AttemptError::Broken("it was closed in the middle of the body".to_owned());
     match io_kind(&error) {
-        _ if error.is_incomplete_message() => Trouble::of(&error, closed),
-        Some(ErrorKind::UnexpectedEof) => Trouble::of(&error, closed),
+        _ if error.is_incomplete_message() => AttemptError::from_error(&error, closed),
+        Some(ErrorKind::UnexpectedEof) => AttemptError::from_error(&error, closed),
         // hyper's words for chunks that are none.
         Some(ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
-            Trouble::of(&error, Trouble::Protocol)
+            AttemptError::from_error(&error, AttemptError::Protocol)
         }
-        _ => Trouble::of(&error, Trouble::Broken),
+        _ => AttemptError::from_error(&error, AttemptError::Broken),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why an attempt brought no file, or not all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum Trouble {
+pub enum AttemptError {
     /// The connection closed before a byte of an answer: a server may close one
     /// that it has kept at any time, so the first such time costs no retry.
     #[error("the connection was closed without an answer")]
@@ -29,7 +29,7 @@ pub enum Trouble {
     TooSlow {
         /// Bytes of the body.
         bytes: u64,
-        /// In so many seconds.
+        /// Over this time.
         seconds: u64,
     },
     /// More came than any file may have. Never tried again.
@@ -50,9 +50,9 @@ pub enum Trouble {
         announced: u64,
     },
     /// This process may not open more files or connections. The file is taken
-    /// up again with fewer others beside it.
+    /// up again when fewer others run.
     #[error("too many files are open")]
-    Descriptors,
+    TooManyOpenFiles,
     /// The status says: not now.
     #[error("the server answered {0}")]
     Status(u16),
@@ -61,15 +61,15 @@ pub enum Trouble {
     WrongRange(String),
 }
 
-impl Trouble {
+impl AttemptError {
     /// Tells what lies at the bottom of an error: where it says nothing better,
     /// `otherwise` is what it is.
-    pub fn of(error: &(dyn Error + 'static), otherwise: fn(String) -> Self) -> Self {
+    pub fn from_error(error: &(dyn Error + 'static), otherwise: fn(String) -> Self) -> Self {
         let mut next = Some(error);
         while let Some(cause) = next {
             if let Some(error) = cause.downcast_ref::<io::Error>() {
-                if let Some(trouble) = Self::of_io(error) {
-                    return trouble;
+                if let Some(ours) = Self::from_io(error) {
+                    return ours;
                 }
                 // An `io::Error` made of another error hides it from `source`.
                 if let Some(inner) = error.get_ref() {
@@ -85,9 +85,9 @@ impl Trouble {
         otherwise(chain(error))
     }
 
-    fn of_io(error: &io::Error) -> Option<Self> {
+    fn from_io(error: &io::Error) -> Option<Self> {
         let errno = Errno::from_io_error(error)?;
-        matches!(errno, Errno::MFILE | Errno::NFILE).then_some(Self::Descriptors)
+        matches!(errno, Errno::MFILE | Errno::NFILE).then_some(Self::TooManyOpenFiles)
     }
 }
 
