@@ -3,7 +3,7 @@
 //!
 //! In lists, arguments and texts, `{NAME}` stands for the origin's URL of
 //! the fault NAME with a token of the case's own, so that a file is
-//! `{close-midway}/a.bin`; [`Sandbox::expand`](crate::sandbox::Sandbox::expand) says what
+//! `{close-midway}/a.bin`; `Sandbox::expand` says what
 //! else there is.
 
 use nix::sys::signal::Signal;

@@ -41,7 +41,7 @@ pub struct Figures {
 }
 
 /// Downloads two lists of tiny files, one a hundred times as long as the other
-/// (or as near to that as [`SHORTEST`] allows); and again, without a server.
+/// (or as near to that as `SHORTEST` allows); and again, without a server.
 pub fn run(
     model: &Model,
     urls: u64,
