@@ -1,67 +1,59 @@
-//! Contestants are built one by one, and one that does not build is alone in it.
+//! What is said while cargo builds, and the end of a build. The cargo is a script.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-use xtask::contestants::{self, Means};
-use xtask::interrupt::Interrupt;
-use xtask::progress::Progress;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-/// A workspace of programs that depend on nothing.
-fn workspace(programs: &[(&str, &str)]) -> TempDir {
-    let root = tempfile::tempdir().expect("a directory");
-    let write = |path: &str, text: &str| {
-        let path = root.path().join(path);
-        fs::create_dir_all(path.parent().expect("it is below the root")).expect("a directory");
-        fs::write(path, text).expect("a file");
-    };
-    write(
-        "Cargo.toml",
-        "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\nexclude = [\"target\"]\n",
-    );
-    for (name, main) in programs {
-        let bench = "[[bench]]\nname = \"suite\"\nharness = false\n";
-        let package = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n{bench}");
-        write(&format!("{name}/Cargo.toml"), &package);
-        write(&format!("{name}/src/main.rs"), main);
-        write(&format!("{name}/benches/suite.rs"), "fn main() {}");
-    }
-    root
-}
+/// Knows two crates, and begins to build one.
+const CARGO: &str = r#"#!/bin/sh
+case "$1" in
+  tree) printf 'one v1.0.0\ntwo v1.0.0 (proc-macro)\none v1.0.0\n';;
+  build) echo $$ > "$PID"
+    echo 'error: a diagnostic' >&2
+    echo '   Compiling one v1.0.0' >&2
+    exec sleep 1000;;
+  *) exit 7;;
+esac
+"#;
 
 #[test]
-fn what_does_not_build_fails_alone() {
-    let fine = "fn main() {}";
-    let broken = "fn main() { let here: u8 = \"not a number\"; }";
-    let root = workspace(&[
-        ("origin", fine),
-        ("model-serial", fine),
-        ("model-tokio", broken),
-    ]);
-    let models = ["serial", "tokio", "smol"].map(str::to_owned);
-    let built = contestants::build(
-        root.path(),
-        &models,
-        &Interrupt::default(),
-        &Progress::new(),
-    );
-    let built = built.expect("the origin builds");
-    assert!(built.origin.is_file());
-    let programs: Vec<_> = built
-        .contestants
-        .iter()
-        .map(|one| one.programs.as_ref())
-        .collect();
-    let Means::Model(serial) = programs[0].expect("it builds") else {
-        panic!("{:?}", programs[0]);
-    };
-    assert!(serial.runner.ends_with("release/model-serial") && serial.bench.is_file());
-    assert_eq!(
-        programs[1].expect_err("it is broken"),
-        "model-tokio does not build"
-    );
-    assert_eq!(
-        programs[2].expect_err("there is none"),
-        "model-smol does not build"
-    );
+fn a_build_is_never_silent_and_ctrl_c_ends_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (cargo, pid) = (directory.path().join("cargo"), directory.path().join("pid"));
+    fs::write(&cargo, CARGO).expect("a script");
+    fs::set_permissions(&cargo, PermissionsExt::from_mode(0o755)).expect("a script");
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["download", "--model", "serial", "list"])
+        .env("CARGO", &cargo)
+        .env("PID", &pid)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut at = Instant::now();
+    let mut lines = BufReader::new(xtask.stderr.take().expect("a pipe")).lines();
+    for (says, within) in [
+        ("building: finding out what is needed", 5),
+        ("error: a diagnostic", 5),
+        // Not at once: the last line was just now.
+        ("Compiling one v1.0.0 (0 of 2 crates)", 10),
+        ("... still: Compiling one v1.0.0 (0 of 2 crates), ", 10),
+    ] {
+        let line = lines.next().expect("a line").expect("text");
+        assert!(line.starts_with(says), "{line}");
+        assert!(at.elapsed() < Duration::from_secs(within), "late: {line}");
+        at = Instant::now();
+    }
+    let cargo = fs::read_to_string(pid).expect("it was started");
+    let process = Path::new("/proc").join(cargo.trim());
+    assert!(process.exists());
+    let xtask_pid = Pid::from_raw(xtask.id().cast_signed());
+    kill(xtask_pid, Signal::SIGINT).expect("it is ours");
+    assert_eq!(xtask.wait().expect("it ends").code(), Some(130));
+    assert!(!process.exists());
 }

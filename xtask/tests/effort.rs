@@ -1,4 +1,4 @@
-//! What `cargo xtask effort` makes of builds that go well, fail or hang. The cargo
+//! `cargo xtask effort` with builds that succeed, fail or hang. The cargo
 //! that it asks is a script; the tree that it copies is this one.
 
 use std::fs;
@@ -25,18 +25,20 @@ case "$*" in
 esac
 "#;
 
-struct Stage(TempDir);
+struct Fixture(TempDir);
 
-impl Stage {
+impl Fixture {
     fn new(cargo: &str) -> Self {
-        let stage = Self(tempfile::tempdir().expect("a directory"));
-        fs::create_dir_all(stage.results()).expect("a directory");
-        let reference = xtask::workspace::root().join("results/reference/comparison.json");
-        fs::copy(reference, stage.results().join("comparison.json")).expect("results");
-        let path = stage.0.path().join("cargo");
+        let fixture = Self(tempfile::tempdir().expect("a directory"));
+        fs::create_dir_all(fixture.results()).expect("a directory");
+        let reference = lab::workspace::root()
+            .expect("a checkout")
+            .join("results/reference/comparison.json");
+        fs::copy(reference, fixture.results().join("comparison.json")).expect("results");
+        let path = fixture.0.path().join("cargo");
         fs::write(&path, cargo).expect("a script");
         fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("a script");
-        stage
+        fixture
     }
 
     /// The path has a blank in it.
@@ -87,8 +89,8 @@ fn model<'a>(data: &'a Value, name: &str) -> &'a Value {
 
 #[test]
 fn builds_are_timed_and_those_that_fail_say_so() {
-    let stage = Stage::new(CARGO);
-    let done = stage
+    let fixture = Fixture::new(CARGO);
+    let done = fixture
         .effort(&["made-up", "--models", "serial,smol"])
         .output();
     let done = done.expect("it starts");
@@ -96,7 +98,7 @@ fn builds_are_timed_and_those_that_fail_say_so() {
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("smol: model-smol does not build"), "{said}");
 
-    let data = stage.data();
+    let data = fixture.data();
     let serial = model(&data, "serial");
     assert_eq!(serial["dependencies"], 3);
     assert_eq!(serial["unsafes"], 0);
@@ -111,21 +113,25 @@ fn builds_are_timed_and_those_that_fail_say_so() {
     let failed = smol["build"]["failed"].as_str().expect("a reason");
     assert!(failed.contains("<b>no</b>"), "{failed}");
 
-    let notes = stage.notes();
+    let notes = fixture.notes();
     let builds = notes.lines().filter(|line| line.starts_with("build"));
     assert_eq!(
         builds.filter(|line| line.contains("model-serial")).count(),
         6,
         "{notes}"
     );
-    let page = fs::read_to_string(stage.results().join("index.html")).expect("a page");
+    let page = fs::read_to_string(fixture.results().join("index.html")).expect("a page");
     assert!(page.contains("built from nothing") && !page.contains("<b>no</b>"));
-    assert!(stage.left_behind().is_empty(), "{:?}", stage.left_behind());
+    assert!(
+        fixture.left_behind().is_empty(),
+        "{:?}",
+        fixture.left_behind()
+    );
 
     // Of the same code, the others stay.
-    let more = stage.effort(&["made-up", "--models", "thread"]).output();
+    let more = fixture.effort(&["made-up", "--models", "thread"]).output();
     assert!(more.expect("it starts").status.success());
-    let data = stage.data();
+    let data = fixture.data();
     assert!(model(&data, "thread")["build"]["cold_ns"].is_u64());
     assert_eq!(model(&data, "smol")["build"]["failed"], failed);
 }
@@ -136,13 +142,13 @@ fn ctrl_c_ends_a_build_and_leaves_nothing() {
         "  build*) ",
         "  build*) echo hangs >> \"$NOTES\"; sleep 1000.5 & sleep 1000.5;;\n  never) ",
     );
-    let stage = Stage::new(&hangs);
-    let mut child = stage
+    let fixture = Fixture::new(&hangs);
+    let mut child = fixture
         .effort(&["--models", "serial"])
         .spawn()
         .expect("it starts");
     let started = Instant::now();
-    while !stage.notes().contains("hangs") {
+    while !fixture.notes().contains("hangs") {
         assert!(
             started.elapsed() < Duration::from_secs(60),
             "it builds nothing"
@@ -154,15 +160,20 @@ fn ctrl_c_ends_a_build_and_leaves_nothing() {
     kill(pid, Signal::SIGINT).expect("it is ours");
     let ended = child.wait().expect("a child");
     assert_eq!(ended.code(), Some(130));
-    assert!(stage.left_behind().is_empty(), "{:?}", stage.left_behind());
-    assert!(!stage.results().join("effort.json").exists());
+    assert!(
+        fixture.left_behind().is_empty(),
+        "{:?}",
+        fixture.left_behind()
+    );
+    assert!(!fixture.results().join("effort.json").exists());
 }
 
 #[test]
 fn without_packages_or_results_it_says_what_is_missing() {
-    let stage = Stage::new(&CARGO.replace("fetch*) ;;", "fetch*) echo 'no network' >&2; exit 1;;"));
+    let fixture =
+        Fixture::new(&CARGO.replace("fetch*) ;;", "fetch*) echo 'no network' >&2; exit 1;;"));
     let refused = |args: &[&str], says: &str| {
-        let done = stage.effort(args).output().expect("it starts");
+        let done = fixture.effort(args).output().expect("it starts");
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(done.status.code(), Some(1), "{said}");
         assert!(said.contains(says), "no {says} in {said}");
@@ -173,5 +184,9 @@ fn without_packages_or_results_it_says_what_is_missing() {
     );
     let missing = Path::new("results/none/comparison.json");
     refused(&["none"], &missing.display().to_string());
-    assert!(stage.left_behind().is_empty(), "{:?}", stage.left_behind());
+    assert!(
+        fixture.left_behind().is_empty(),
+        "{:?}",
+        fixture.left_behind()
+    );
 }

@@ -1,13 +1,13 @@
-//! Every model's downloader, put to the test through its own program.
+//! `cargo xtask faults`, with every model's downloader and with one that does nothing.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
-use xtask::contestants::{self, Profile};
-use xtask::interrupt::Interrupt;
-use xtask::progress::Progress;
-use xtask::workspace;
+use lab::build::{self, Profile};
+use lab::interrupt::Interrupt;
+use lab::progress::Progress;
+use lab::workspace;
 
 /// Runs the real command. It tells what was wrong.
 #[track_caller]
@@ -26,7 +26,7 @@ fn faults(arguments: &[&str]) -> String {
 // One after the other: several at once would only wait for each other, and be
 // late for what has to be in time.
 #[test]
-fn the_downloaders_stand_every_test() {
+fn the_downloaders_pass_every_test() {
     let printed = faults(&[]);
     for words in ["what is right", "async-std", "28", " 0 failed"] {
         assert!(printed.contains(words), "no {words} in {printed}");
@@ -44,9 +44,9 @@ fn the_downloaders_stand_every_test() {
 fn a_program_that_does_nothing_fails_every_test() {
     let directory = tempfile::tempdir().expect("a directory");
     let (interrupt, progress) = (Interrupt::default(), Progress::new());
-    let root = workspace::root();
-    let origin = contestants::program(&root, "origin", Profile::Debug, &interrupt, &progress);
-    let origin = origin.expect("nobody interrupts").expect("it builds");
+    let root = workspace::root().expect("a checkout");
+    let origin = build::program(&root, "origin", Profile::Debug, &interrupt, &progress);
+    let origin = origin.expect("cargo runs").expect("it builds");
     symlink(origin, directory.path().join("origin")).expect("a link");
     let idle = directory.path().join("model-serial");
     fs::write(&idle, "#!/bin/sh\nexit $EXIT\n").expect("a program");
@@ -65,7 +65,7 @@ fn a_program_that_does_nothing_fails_every_test() {
 }
 
 #[test]
-fn what_is_not_there_is_not_tried() {
+fn what_is_not_there_is_not_run() {
     let done = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(["faults", "--only", "29"])
         .output()

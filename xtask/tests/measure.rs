@@ -79,7 +79,7 @@ fn memory_is_what_a_program_of_known_size_takes_up() {
 
 #[test]
 fn a_peak_is_seen_while_it_lasts() {
-    // Nobody tells when it is there: it lasts as long as a hundred looks.
+    // The program does not say when it is there: it lasts as long as a hundred samples.
     let brief = ["--brief", "400"];
     let of = |size| memory(&[&["--", FOOTPRINT, size][..], &brief].concat());
     let taken = of("100") - of("0");
@@ -93,7 +93,7 @@ fn the_figures_are_those_of_a_cell() {
         exec 3<&0; cat <&3 & echo line; echo complaint >&2; wait";
     let figures = figures(&["--hold", "--runs", "2", "--", "sh", "-c", script]);
     let keys: Vec<_> = figures.as_object().expect("an object").keys().collect();
-    let resources = serde_json::to_value(xtask::results::Resources::default());
+    let resources = serde_json::to_value(results::Resources::default());
     let resources = resources.expect("JSON");
     let mut right = vec!["command"];
     right.extend(

@@ -7,11 +7,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use lab::workspace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use xtask::workspace;
 
-/// A directory with results, Criterion's pages, and what nobody is to see.
+/// A directory with results, Criterion's pages, and what must not be served.
 fn place() -> tempfile::TempDir {
     let place = tempfile::Builder::new().prefix("a place ").tempdir();
     let place = place.expect("a directory");
@@ -23,7 +23,9 @@ fn place() -> tempfile::TempDir {
     ] {
         fs::create_dir_all(at(directory)).expect("a directory");
     }
-    let reference = workspace::root().join("results/reference/comparison.json");
+    let reference = workspace::root()
+        .expect("a checkout")
+        .join("results/reference/comparison.json");
     fs::copy(reference, at("results/run/comparison.json")).expect("a copy");
     fs::write(at("target/criterion/counter/report/index.html"), "violins").expect("a file");
     fs::write(at("results/run/two words.txt"), "words").expect("a file");

@@ -3,21 +3,21 @@
 //!
 //! In lists, arguments and texts, `{NAME}` stands for the origin's URL of
 //! the fault NAME with a token of the case's own, so that a file is
-//! `{close-midway}/a.bin`; [`Sandbox::expand`](crate::sandbox::Sandbox::expand) says what
+//! `{close-midway}/a.bin`; `Sandbox::expand` says what
 //! else there is.
 
 use nix::sys::signal::Signal;
 
 /// Where all bookkeeping has to be, in the directory that is downloaded into.
-pub const STATE: &str = ".paces-download";
+pub(crate) const STATE: &str = ".paces-download";
 
 /// Bytes of a file whose URL does not say how many.
-pub const BYTES: usize = 100_000;
+pub(crate) const BYTES: usize = 100_000;
 
 /// The file that the origin's faults have, as it is at first.
-pub const RIGHT: Content = Content::Body(1, BYTES);
+pub(crate) const RIGHT: Content = Content::Body(1, BYTES);
 /// The same file, when it has changed.
-pub const CHANGED: Content = Content::Body(2, BYTES);
+pub(crate) const CHANGED: Content = Content::Body(2, BYTES);
 
 /// A list, what is done with it, and what is right.
 #[derive(Debug, Clone)]
@@ -27,18 +27,18 @@ pub struct Case {
     /// What it is called.
     pub name: &'static str,
     /// What is right, in a phrase.
-    pub right: &'static str,
+    pub(crate) right: &'static str,
     /// The list of URLs.
-    pub list: String,
+    pub(crate) list: String,
     /// Arguments, in pairs; a later one takes the place of an earlier one.
-    pub arguments: Vec<(&'static str, String)>,
+    pub(crate) arguments: Vec<(&'static str, String)>,
     /// What is done, one step after the other.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// One step of a case.
 #[derive(Debug, Clone)]
-pub enum Step {
+pub(crate) enum Step {
     /// Prepares what the next run meets.
     Setup(Setup),
     /// Runs the program.
@@ -48,7 +48,7 @@ pub enum Step {
 /// What is prepared. Paths are relative to the directory that is downloaded into,
 /// and with `../outside/` outside of it.
 #[derive(Debug, Clone, Copy)]
-pub enum Setup {
+pub(crate) enum Setup {
     /// A file.
     File(&'static str, Content),
     /// A directory.
@@ -73,38 +73,36 @@ pub enum Setup {
 
 /// One run of the program, from its start to its end.
 #[derive(Debug, Clone, Default)]
-pub struct Run {
-    /// Arguments that only this run has.
-    pub arguments: Vec<(&'static str, String)>,
+pub(crate) struct Run {
     /// What the program is run in.
-    pub wrapper: Option<Wrapper>,
+    pub(crate) wrapper: Option<Wrapper>,
     /// Whether the list comes by standard input, as [`Action::Say`] sends it.
-    pub by_stdin: bool,
+    pub(crate) by_stdin: bool,
     /// What is done while it runs, in this order.
-    pub meanwhile: Vec<(When, Action)>,
+    pub(crate) meanwhile: Vec<(When, Action)>,
     /// How it exits: with this code; less than 0: it is ended by this signal.
-    pub exit: i32,
+    pub(crate) exit: i32,
     /// What is in the directory then: this, and nothing else but bookkeeping.
-    pub files: Vec<(String, Content)>,
+    pub(crate) files: Vec<(String, Content)>,
     /// Whether some of these may be missing.
-    pub some_missing: bool,
+    pub(crate) some_missing: bool,
     /// What else is right.
-    pub expect: Vec<Expect>,
+    pub(crate) expect: Vec<Expect>,
 }
 
 /// A shell that prepares what the program runs in. `"$@"` is the program, and
 /// `$DIR` the directory that it downloads into.
 #[derive(Debug, Clone, Copy)]
-pub struct Wrapper {
+pub(crate) struct Wrapper {
     /// Whether it mounts something, and so wants name spaces of its own.
-    pub mounts: bool,
+    pub(crate) mounts: bool,
     /// The shell's script.
-    pub script: &'static str,
+    pub(crate) script: &'static str,
 }
 
 /// When something is done.
 #[derive(Debug, Clone, Copy)]
-pub enum When {
+pub(crate) enum When {
     /// At once.
     Now,
     /// After this many seconds.
@@ -117,7 +115,7 @@ pub enum When {
 
 /// What is done while a program runs.
 #[derive(Debug, Clone)]
-pub enum Action {
+pub(crate) enum Action {
     /// The program gets a signal.
     Signal(Signal),
     /// So does everything that it has started, as from a terminal.
@@ -132,7 +130,7 @@ pub enum Action {
 
 /// One thing that is right.
 #[derive(Debug, Clone)]
-pub enum Expect {
+pub(crate) enum Expect {
     /// It says this on standard error.
     Says(&'static str),
     /// It takes at most this many seconds.
@@ -167,7 +165,7 @@ pub enum Expect {
 
 /// What something in the directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     /// A version of the origin's file, with this many bytes.
     Body(u32, usize),
     /// A text.
@@ -180,10 +178,10 @@ pub enum Content {
 
 /// The name of a file of which only that is known that it is there: under a safe
 /// name, and none of the others.
-pub const SOME_OTHER_NAME: &str = "?";
+pub(crate) const SOME_OTHER_NAME: &str = "?";
 
 /// A new case, of the fault with this number.
-pub fn case(fault: u8, name: &'static str, right: &'static str) -> Case {
+pub(crate) fn case(fault: u8, name: &'static str, right: &'static str) -> Case {
     Case {
         fault,
         name,
@@ -196,32 +194,32 @@ pub fn case(fault: u8, name: &'static str, right: &'static str) -> Case {
 
 impl Case {
     /// With this list.
-    pub fn list(mut self, list: impl Into<String>) -> Self {
+    pub(crate) fn list(mut self, list: impl Into<String>) -> Self {
         self.list = list.into();
         self
     }
 
     /// With an argument.
-    pub fn with(mut self, flag: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, flag: &'static str, value: impl ToString) -> Self {
         self.arguments.push((flag, value.to_string()));
         self
     }
 
     /// Then this is prepared.
-    pub fn setup(mut self, setup: Setup) -> Self {
+    pub(crate) fn setup(mut self, setup: Setup) -> Self {
         self.steps.push(Step::Setup(setup));
         self
     }
 
     /// Then it runs.
-    pub fn run(mut self, run: Run) -> Self {
+    pub(crate) fn run(mut self, run: Run) -> Self {
         self.steps.push(Step::Run(run));
         self
     }
 }
 
 /// A run that exits so; and there are no files unless [`Run::file`] says so.
-pub fn exits(code: i32) -> Run {
+pub(crate) fn exits(code: i32) -> Run {
     Run {
         exit: code,
         ..Run::default()
@@ -229,61 +227,55 @@ pub fn exits(code: i32) -> Run {
 }
 
 /// A run that SIGKILL ends.
-pub fn is_killed() -> Run {
+pub(crate) fn is_killed() -> Run {
     exits(-(Signal::SIGKILL as i32))
 }
 
 /// A run that Ctrl-C ends, in time.
-pub fn is_interrupted() -> Run {
+pub(crate) fn is_interrupted() -> Run {
     exits(130).and(Expect::StopsWithin(1.0))
 }
 
 impl Run {
     /// And this is right.
-    pub fn and(mut self, expect: Expect) -> Self {
+    pub(crate) fn and(mut self, expect: Expect) -> Self {
         self.expect.push(expect);
         self
     }
 
     /// And this file is there.
-    pub fn file(mut self, name: impl Into<String>, content: Content) -> Self {
+    pub(crate) fn file(mut self, name: impl Into<String>, content: Content) -> Self {
         self.files.push((name.into(), content));
         self
     }
 
     /// And these files are there.
-    pub fn files(self, names: &[&str], content: Content) -> Self {
+    pub(crate) fn files(self, names: &[&str], content: Content) -> Self {
         names
             .iter()
             .fold(self, |run, &name| run.file(name, content))
     }
 
     /// Some of these files may be missing.
-    pub fn at_most(mut self) -> Self {
+    pub(crate) fn at_most(mut self) -> Self {
         self.some_missing = true;
         self
     }
 
-    /// With an argument that other runs of the case have not.
-    pub fn with(mut self, flag: &'static str, value: impl ToString) -> Self {
-        self.arguments.push((flag, value.to_string()));
-        self
-    }
-
     /// Within a shell.
-    pub fn wrapper(mut self, wrapper: Wrapper) -> Self {
+    pub(crate) fn wrapper(mut self, wrapper: Wrapper) -> Self {
         self.wrapper = Some(wrapper);
         self
     }
 
     /// The list comes by standard input.
-    pub fn by_stdin(mut self) -> Self {
+    pub(crate) fn by_stdin(mut self) -> Self {
         self.by_stdin = true;
         self
     }
 
     /// While it runs, this is done.
-    pub fn meanwhile(mut self, when: When, what: Action) -> Self {
+    pub(crate) fn meanwhile(mut self, when: When, what: Action) -> Self {
         self.meanwhile.push((when, what));
         self
     }

@@ -10,30 +10,30 @@ use serde_json::Value;
 use crate::case::{Expect, Run, SOME_OTHER_NAME};
 use crate::sandbox::{Found, Sandbox, partial_files};
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// How it has ended, and what it printed.
-    pub finished: Finished,
+    pub(crate) finished: Finished,
     /// Whether it was ended because it took too long.
-    pub timed_out: bool,
+    pub(crate) timed_out: bool,
     /// From the last signal to the end.
-    pub stopped_in: Option<Duration>,
+    pub(crate) stopped_in: Option<Duration>,
     /// What the origin was asked meanwhile.
-    pub log: Vec<FaultRequest>,
+    pub(crate) log: Vec<FaultRequest>,
 }
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone)]
-pub struct Wrong {
+pub(crate) struct Wrong {
     /// What is right.
-    pub expected: String,
+    pub(crate) expected: String,
     /// What came.
-    pub got: String,
+    pub(crate) got: String,
 }
 
 /// All that is wrong with an outcome.
-pub fn check(
+pub(crate) fn check(
     run: &Run,
     outcome: &Outcome,
     sandbox: &Sandbox,
@@ -66,7 +66,7 @@ pub fn check(
     }
     let begins = !run.expect.iter().any(|it| matches!(it, Expect::NotBegun));
     if matches!(code, 0 | 1) && begins {
-        all.extend(untold(&finished.stdout, code, &found));
+        all.extend(summary_errors(&finished.stdout, code, &found));
     }
     let greedy = |request: &&FaultRequest| request.accept_encoding.as_deref() != Some("identity");
     if let Some(request) = outcome.log.iter().find(greedy) {
@@ -130,8 +130,8 @@ fn list(texts: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// What is wrong with what it told on standard output.
-fn untold(stdout: &str, code: i32, found: &[Found]) -> Vec<Wrong> {
+/// What is wrong with what it reported on standard output.
+fn summary_errors(stdout: &str, code: i32, found: &[Found]) -> Vec<Wrong> {
     let lines: Result<Vec<Value>, _> = stdout.lines().map(serde_json::from_str).collect();
     let lines = match lines {
         Ok(lines) => lines,
@@ -164,7 +164,7 @@ fn untold(stdout: &str, code: i32, found: &[Found]) -> Vec<Wrong> {
                 && Some(found.bytes()) == file["bytes"].as_u64()
         };
         if file["status"] != "failed" && !found.iter().any(there) {
-            all.push(wrong("what is told of a file is there", file));
+            all.push(wrong("every file that is reported is there", file));
         }
         if file["status"] == "failed" && file["reason"].as_str().is_none_or(str::is_empty) {
             all.push(wrong("a reason for each failure", file));
@@ -247,21 +247,21 @@ impl Expect {
                 )
             }
             Self::NoCredentialLeak => {
-                let told = |request: &FaultRequest| {
+                let has = |request: &FaultRequest| {
                     (
                         request.authorization.is_some(),
                         request.headers.contains_key("x-own"),
                     )
                 };
-                let told: Vec<_> = log.iter().map(told).collect();
+                let has: Vec<_> = log.iter().map(has).collect();
                 unless(
-                    told.split_first().is_some_and(|(first, rest)| {
+                    has.split_first().is_some_and(|(first, rest)| {
                         *first == (true, true)
                             && !rest.is_empty()
-                            && rest.iter().all(|told| *told == (false, false))
+                            && rest.iter().all(|has| *has == (false, false))
                     }),
                     "Authorization and own headers for the first host alone".to_owned(),
-                    format!("(authorization, own) as {told:?}"),
+                    format!("(authorization, own) as {has:?}"),
                 )
             }
             Self::Apart(one, other) => unless(
@@ -284,7 +284,7 @@ impl Expect {
 }
 
 /// Bytes that the origin has sent.
-pub fn sent(log: &[FaultRequest]) -> u64 {
+pub(crate) fn sent(log: &[FaultRequest]) -> u64 {
     log.iter().map(|request| request.body_bytes_sent).sum()
 }
 

@@ -27,25 +27,25 @@ pub struct Model {
 #[derive(Debug)]
 pub struct Matrix {
     /// The models, as columns.
-    pub models: Vec<String>,
+    pub(crate) models: Vec<String>,
     /// How each case came out, in each model.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// How long it all took.
-    pub took: Duration,
+    pub(crate) took: Duration,
 }
 
 /// How a case came out.
 #[derive(Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// The case.
-    pub case: Case,
+    pub(crate) case: Case,
     /// For each model.
-    pub verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verdict>,
 }
 
 /// How the cases of one fault came out, in one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mark {
+pub(crate) enum Mark {
     /// All that could be run are right.
     Pass,
     /// None is wrong, but some could not be run.
@@ -117,7 +117,7 @@ pub fn run(
 impl Matrix {
     /// How the cases of a fault came out, in the model of a column; none if there were
     /// no such cases.
-    pub fn mark(&self, fault: u8, column: usize) -> Option<Mark> {
+    pub(crate) fn mark(&self, fault: u8, column: usize) -> Option<Mark> {
         let rows = self.rows.iter().filter(|row| row.case.fault == fault);
         rows.map(|row| row.verdicts[column].mark()).max()
     }
@@ -130,7 +130,7 @@ impl Matrix {
     }
 
     /// What went wrong: each with its case and its model.
-    pub fn failures(&self) -> impl Iterator<Item = (&Case, &str, &Failure)> {
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&Case, &str, &Failure)> {
         self.rows.iter().flat_map(|row| {
             let columns = self.models.iter().zip(&row.verdicts);
             columns.filter_map(|(model, verdict)| match verdict {
@@ -141,7 +141,7 @@ impl Matrix {
     }
 
     /// What could not be run, and why: each reason once, with the first case.
-    pub fn not_run(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn not_run(&self) -> Vec<(&str, &str)> {
         let mut all: Vec<(&str, &str)> = Vec::new();
         for row in &self.rows {
             for verdict in &row.verdicts {
@@ -156,7 +156,7 @@ impl Matrix {
     }
 
     /// The faults that have cases here.
-    pub fn faults(&self) -> Vec<&'static crate::cases::Fault> {
+    pub(crate) fn faults(&self) -> Vec<&'static crate::cases::Fault> {
         let has_cases = |number| self.rows.iter().any(|row| row.case.fault == number);
         FAULTS
             .iter()
@@ -177,7 +177,7 @@ impl Verdict {
 
 impl Mark {
     /// In a word.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Mark::Pass => "pass",
             Mark::Fail => "FAIL",

@@ -49,7 +49,7 @@ pub struct Environment<'a> {
 
 /// How a case came out.
 #[derive(Debug, Clone)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// All is right.
     Pass,
     /// Something is not.
@@ -60,19 +60,19 @@ pub enum Verdict {
 
 /// What went wrong, and where.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What was run.
-    pub command: String,
+    pub(crate) command: String,
     /// What is wrong.
-    pub wrong: Vec<Wrong>,
+    pub(crate) wrong: Vec<Wrong>,
     /// What it printed.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it printed on standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 /// Runs a case with a model's program.
-pub fn run_case(
+pub(crate) fn run_case(
     case: &Case,
     (model, serial): (&str, bool),
     program: &Path,
@@ -176,11 +176,7 @@ impl CaseRun<'_> {
     fn command(&self, run: &Run) -> anyhow::Result<Command> {
         let mut arguments: Vec<(&str, String)> = Vec::new();
         let always = ARGUMENTS.map(|(flag, value)| (flag, value.to_owned()));
-        for (flag, value) in always
-            .iter()
-            .chain(&self.case.arguments)
-            .chain(&run.arguments)
-        {
+        for (flag, value) in always.iter().chain(&self.case.arguments) {
             arguments.retain(|(other, _)| other != flag);
             arguments.push((flag, self.sandbox.expand(value)?));
         }
@@ -228,7 +224,7 @@ impl CaseRun<'_> {
             if !self.comes(*when, process, asked_before)? {
                 done.wrong.push(Wrong {
                     expected: format!("it runs until {when:?}"),
-                    got: "it ended, or nothing came of it".to_owned(),
+                    got: "it ended, or that did not happen".to_owned(),
                 });
                 break;
             }

@@ -13,11 +13,11 @@ use crate::case::{BYTES, Case, Content, STATE, Setup};
 use crate::servers::Servers;
 
 /// The file outside of the directory that is downloaded into, which has to stay.
-pub const UNTOUCHED: &str = "not to be touched\n";
+pub(crate) const UNTOUCHED: &str = "not to be touched\n";
 
 /// A directory to download into, what is around it, and a token for the origin.
 #[derive(Debug)]
-pub struct Sandbox<'a> {
+pub(crate) struct Sandbox<'a> {
     root: PathBuf,
     token: String,
     servers: &'a Servers,
@@ -25,7 +25,7 @@ pub struct Sandbox<'a> {
 
 impl<'a> Sandbox<'a> {
     /// A new one, of which nothing is there but the list.
-    pub fn new(
+    pub(crate) fn new(
         parent: &Path,
         case: &Case,
         model: &str,
@@ -47,17 +47,17 @@ impl<'a> Sandbox<'a> {
     }
 
     /// The directory that is downloaded into.
-    pub fn directory(&self) -> PathBuf {
+    pub(crate) fn directory(&self) -> PathBuf {
         self.root.join("directory")
     }
 
     /// The list.
-    pub fn list(&self) -> PathBuf {
+    pub(crate) fn list(&self) -> PathBuf {
         self.own().join("list")
     }
 
     /// For what is ours.
-    pub fn own(&self) -> PathBuf {
+    pub(crate) fn own(&self) -> PathBuf {
         self.root.join("own")
     }
 
@@ -70,7 +70,7 @@ impl<'a> Sandbox<'a> {
     /// that signed its certificate, `{SHA}` by the right file's digest, `{FULL BACKLOG}`
     /// by a server that accepts no connections, `{SILENT}` by one that accepts them and
     /// sends nothing, and `{CLOSED}` by one that is not there. Other words are errors.
-    pub fn expand(&self, text: &str) -> anyhow::Result<String> {
+    pub(crate) fn expand(&self, text: &str) -> anyhow::Result<String> {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -87,12 +87,12 @@ impl<'a> Sandbox<'a> {
     }
 
     /// What the origins have been asked here.
-    pub fn log(&self) -> anyhow::Result<Vec<FaultRequest>> {
+    pub(crate) fn log(&self) -> anyhow::Result<Vec<FaultRequest>> {
         self.servers.log(&self.token)
     }
 
     /// Prepares what the next run meets.
-    pub fn setup(&self, setup: Setup) -> anyhow::Result<()> {
+    pub(crate) fn setup(&self, setup: Setup) -> anyhow::Result<()> {
         let at = |path: &str| self.directory().join(path);
         fs::create_dir_all(self.directory())?;
         let done = match setup {
@@ -141,7 +141,7 @@ impl<'a> Sandbox<'a> {
     }
 
     /// What is in the directory, but for the bookkeeping.
-    pub fn found(&self) -> anyhow::Result<Vec<Found>> {
+    pub(crate) fn found(&self) -> anyhow::Result<Vec<Found>> {
         let mut found = Vec::new();
         if !self.directory().is_dir() {
             return Ok(found);
@@ -169,7 +169,7 @@ impl<'a> Sandbox<'a> {
     }
 
     /// Says what was written outside of the directory, if anything was.
-    pub fn trespassed(&self) -> anyhow::Result<Option<String>> {
+    pub(crate) fn trespassed(&self) -> anyhow::Result<Option<String>> {
         for (directory, known) in [
             (&self.root, &["directory", "own", "outside"][..]),
             (&self.outside(), &["file"][..]),
@@ -189,9 +189,9 @@ impl<'a> Sandbox<'a> {
 
 /// Something in a directory.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     is_link: bool,
     is_directory: bool,
     data: Vec<u8>,
@@ -199,7 +199,7 @@ pub struct Found {
 
 impl Found {
     /// Whether it is this.
-    pub fn is(&self, content: Content) -> bool {
+    pub(crate) fn is(&self, content: Content) -> bool {
         match content {
             Content::Link => self.is_link,
             Content::Directory => self.is_directory,
@@ -210,12 +210,12 @@ impl Found {
     }
 
     /// How many bytes it has.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.data.len() as u64
     }
 
     /// What it is, for people.
-    pub fn about(&self) -> String {
+    pub(crate) fn about(&self) -> String {
         let name = &self.name;
         match (self.is_link, self.is_directory) {
             (true, _) => format!("{name} (a link)"),
@@ -232,7 +232,7 @@ impl Found {
 }
 
 /// Files that are not complete, in the bookkeeping of a directory.
-pub fn partial_files(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn partial_files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory.join(STATE)).into_iter().flatten();
     let paths = entries.flatten().map(|entry| entry.path());
     paths
@@ -241,7 +241,7 @@ pub fn partial_files(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// The digest of these bytes, in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

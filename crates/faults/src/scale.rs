@@ -21,7 +21,7 @@ use crate::matrix::Model;
 /// it takes at the very end can be missed.
 const SAMPLE_EVERY: Duration = Duration::from_millis(20);
 /// A list that is long enough for all that a program keeps for any list.
-pub const SHORTEST: u64 = 10_000;
+pub(crate) const SHORTEST: u64 = 10_000;
 /// How long one run may take.
 const TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
@@ -41,7 +41,7 @@ pub struct Figures {
 }
 
 /// Downloads two lists of tiny files, one a hundred times as long as the other
-/// (or as near to that as [`SHORTEST`] allows); and again, without a server.
+/// (or as near to that as `SHORTEST` allows); and again, without a server.
 pub fn run(
     model: &Model,
     urls: u64,

@@ -58,8 +58,8 @@ impl Servers {
         })
     }
 
-    /// What `{WORD}` stands for, if it is no fault.
-    pub fn word(&self, word: &str) -> Option<String> {
+    /// The value of `{WORD}`, if that is not the name of a fault.
+    pub(crate) fn word(&self, word: &str) -> Option<String> {
         Some(match word {
             "CA" => self.ca.display().to_string(),
             "OTHER CA" => self.other_ca.display().to_string(),
@@ -71,7 +71,7 @@ impl Servers {
     }
 
     /// The URL of a fault, `KIND:NAME` or `NAME`.
-    pub fn fault(&self, fault: &str, token: &str) -> anyhow::Result<String> {
+    pub(crate) fn fault(&self, fault: &str, token: &str) -> anyhow::Result<String> {
         let (kind, name) = fault.split_once(':').unwrap_or(("", fault));
         let plain = self.plain.url();
         let url = match kind {
@@ -82,15 +82,15 @@ impl Servers {
             "tls" => self.tls.url().to_owned(),
             "expired" => self.expired.url().to_owned(),
             "elsewhere" => self.elsewhere.url().to_owned(),
-            _ => anyhow::bail!("{{{fault}}} stands for nothing"),
+            _ => anyhow::bail!("{{{fault}}} has no value"),
         };
         let known = origin::FAULTS.iter().any(|fault| fault.name == name);
-        anyhow::ensure!(known, "{{{fault}}} stands for nothing");
+        anyhow::ensure!(known, "{{{fault}}} has no value");
         Ok(format!("{url}/fault/{name}/{token}"))
     }
 
     /// What they have been asked with a token.
-    pub fn log(&self, token: &str) -> anyhow::Result<Vec<FaultRequest>> {
+    pub(crate) fn log(&self, token: &str) -> anyhow::Result<Vec<FaultRequest>> {
         let mut log = fault_log(self.plain.url(), token)?;
         // Most have asked the plain one, and so have not asked the others.
         if log.is_empty() {

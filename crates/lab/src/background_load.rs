@@ -39,7 +39,7 @@ const SHORTEST_CALIBRATION: Duration = Duration::from_millis(200);
 /// Measures what others use, window by window, and counts the windows.
 #[derive(Debug)]
 pub struct LoadMonitor {
-    /// What came of it so far.
+    /// The result so far.
     pub seen: BackgroundLoad,
     left: Duration,
 }
@@ -204,11 +204,11 @@ mod tests {
         ] {
             assert!(words.contains(says), "no {says}: {words}");
         }
-        let untried = BackgroundLoad {
+        let uncalibrated = BackgroundLoad {
             error: None,
             ..seen.clone()
         };
-        assert!(untried.words().contains("not measured"));
+        assert!(uncalibrated.words().contains("not measured"));
         let unknown = BackgroundLoad {
             unknown: Some("cannot read /proc/stat".to_owned()),
             ..seen

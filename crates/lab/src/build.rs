@@ -178,6 +178,9 @@ fn cargo_build(
         timeout: Duration::from_secs(60 * 60),
         interrupt: interrupt.clone(),
     };
+    if known.is_empty() {
+        return Ok(Executables(HashMap::new()));
+    }
     progress.stage("building: finding out what is needed");
     let mut count = Count {
         total: count_crates(root, &known, options, &limits, progress)?,
@@ -313,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargos_own_lines_are_told_from_the_compilers() {
+    fn cargos_own_lines_are_not_the_compilers() {
         for own in [
             "   Compiling serde v1.0.228",
             "    Blocking waiting for file lock on build directory",

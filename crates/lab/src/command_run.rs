@@ -154,7 +154,7 @@ impl CommandRun {
         command
     }
 
-    /// The job's outcome, if all went well; null where it cannot be known. And the
+    /// The job's outcome, if the run succeeded; null where it cannot be known. And the
     /// origin's figures, if it asked one.
     fn end(&self, done: &Finished) -> Result<(Value, Option<Stats>), CellError> {
         check_exit(done)?;

@@ -1,5 +1,5 @@
-//! Criterion's files, read. They are Criterion's own business and may change
-//! with its version, so nobody else looks into them.
+//! Criterion's files, read. Their format may change with its version, so they
+//! are read here alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ pub fn median(directory: &Path) -> anyhow::Result<f64> {
     Ok(estimates.median.point_estimate)
 }
 
-/// Nobody needs more digits, and they would fill the results.
+/// More digits are noise, and would fill the results.
 fn picoseconds(ns: f64) -> f64 {
     (ns * 1e3).round() / 1e3
 }

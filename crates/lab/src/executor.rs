@@ -23,10 +23,6 @@ pub trait Executor: Debug {
     /// Does one job in a fresh process, which is not observed meanwhile. If
     /// `checked`, its answer has to be right; the check can cost more than the job,
     /// and would be counted as part of it.
-    ///
-    /// # Errors
-    ///
-    /// When it did not end well.
     fn run(
         &self,
         context: &RunContext,
@@ -36,10 +32,6 @@ pub trait Executor: Debug {
     ) -> Result<Run, CellError>;
 
     /// Does one job in a fresh process that is observed: nothing of it is timed.
-    ///
-    /// # Errors
-    ///
-    /// When it did not end well.
     fn observe(
         &self,
         context: &RunContext,
@@ -48,10 +40,6 @@ pub trait Executor: Debug {
     ) -> Result<Peaks, CellError>;
 
     /// Runs one bench process of `model`: samples, in nanoseconds an iteration.
-    ///
-    /// # Errors
-    ///
-    /// When it did not come to its end, or left no samples.
     fn bench(
         &self,
         context: &RunContext,

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_is_refused_and_told_by_whom() {
+    fn the_second_is_refused_and_learns_who_has_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("lock");
         let first = Lock::acquire(&path).expect("it is free");

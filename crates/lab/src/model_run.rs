@@ -149,7 +149,7 @@ fn runner_command(
     command
 }
 
-/// What a model's program printed, if all went well.
+/// What a model's program printed, if it succeeded.
 fn report(done: &Finished) -> Result<Report, CellError> {
     check_exit(done)?;
     serde_json::from_str(done.stdout.trim()).map_err(malformed)

@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn a_manifest_that_says_something_else_is_named() {
-        let cases: [(&str, fn(&mut Value), &[&str]); 9] = [
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change, &[&str]); 9] = [
             (
                 "model-smol",
                 |of| *of = Value::Null,

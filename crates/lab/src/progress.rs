@@ -62,7 +62,7 @@ impl Progress {
                 let total = Duration::from_millis(bar.length().unwrap_or_default());
                 bar.set_prefix(left(total, planned));
             }
-            Output::Log(log) => log.state().reached = planned,
+            Output::Log(log) => log.state().reached(planned),
         }
     }
 
@@ -137,10 +137,11 @@ struct State {
     doing: String,
     began: Instant,
     /// Whether what is being done has had its line.
-    told: bool,
+    printed: bool,
     printed_at: Option<Instant>,
     total: Option<Duration>,
     reached: Duration,
+    reached_at: Instant,
 }
 
 impl Log {
@@ -148,10 +149,11 @@ impl Log {
         let state = Arc::new(Mutex::new(State {
             doing: String::new(),
             began: Instant::now(),
-            told: false,
+            printed: false,
             printed_at: None,
             total: None,
             reached: Duration::ZERO,
+            reached_at: Instant::now(),
         }));
         let (end, ended) = mpsc::channel();
         let shared = Arc::clone(&state);
@@ -186,11 +188,16 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl State {
+    fn reached(&mut self, planned: Duration) {
+        self.reached = planned;
+        self.reached_at = Instant::now();
+    }
+
     fn doing(&mut self, what: &str, gap: Duration) {
         what.clone_into(&mut self.doing);
         self.began = Instant::now();
-        self.told = self.printed_at.is_none_or(|at| at.elapsed() >= gap);
-        if self.told {
+        self.printed = self.printed_at.is_none_or(|at| at.elapsed() >= gap);
+        if self.printed {
             self.print(what);
         }
     }
@@ -210,7 +217,7 @@ impl State {
             return LONGEST_GAP - silent;
         }
         if let Some(line) = self.still(now) {
-            self.told = true;
+            self.printed = true;
             self.print(&line);
         }
         LONGEST_GAP
@@ -221,13 +228,17 @@ impl State {
             return None;
         }
         let took = whole_seconds(now.saturating_duration_since(self.began));
-        let mut line = if self.told {
+        let mut line = if self.printed {
             format!("... still: {}, {took}", self.doing)
         } else {
             self.doing.clone()
         };
         if let Some(total) = self.total {
-            line += &format!("; {}", left(total, self.reached));
+            let reached = self.reached + now.saturating_duration_since(self.reached_at);
+            // Once that time is over, there is no telling.
+            if reached < total {
+                line += &format!("; {}", left(total, reached));
+            }
         }
         Some(line)
     }
@@ -272,17 +283,20 @@ mod tests {
         let began = state.began;
         assert_eq!(state.still(began + LONGEST_GAP), None);
         state.doing("building a", LEAST_GAP);
-        assert!(state.told, "the first line comes at once");
+        assert!(state.printed, "the first line comes at once");
         let after = |seconds| state.began + Duration::from_secs(seconds);
         let still = |state: &State, at| state.still(at).expect("something runs");
         assert_eq!(still(&state, after(65)), "... still: building a, 65 s");
         state.doing("building b", LEAST_GAP);
-        assert!(!state.told, "the next one would be too soon");
+        assert!(!state.printed, "the next one would be too soon");
         assert_eq!(still(&state, state.began), "building b");
         state.total = Some(Duration::from_secs(100));
-        state.reached = Duration::from_secs(60);
-        let line = still(&state, state.began);
-        assert_eq!(line, "building b; about 40 s left");
+        state.reached(Duration::from_secs(60));
+        let reached = state.reached_at;
+        let after = |seconds| still(&state, reached + Duration::from_secs(seconds));
+        assert_eq!(after(0), "building b; about 40 s left");
+        assert_eq!(after(30), "building b; about 10 s left");
+        assert_eq!(after(50), "building b");
     }
 
     #[test]

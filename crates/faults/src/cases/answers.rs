@@ -13,7 +13,7 @@ use crate::case::{
 /// What a socket's buffers may hold beyond what a program has read.
 const BUFFERS: u64 = 16_000_000;
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     vec![
         case(1, "close-midway", "continued where it broke off")
             .list("{close-midway}/a.bin")
@@ -361,14 +361,14 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// A list of files of one fault, `00.bin` and so on.
-pub fn numbered(fault: &str, files: usize, bytes: usize) -> String {
+pub(crate) fn numbered(fault: &str, files: usize, bytes: usize) -> String {
     (0..files)
         .map(|number| format!("{fault}/{number:02}.bin?bytes={bytes}\n"))
         .collect()
 }
 
 /// With the files that such a list names.
-pub fn some(run: Run, files: usize, bytes: usize) -> Run {
+pub(crate) fn some(run: Run, files: usize, bytes: usize) -> Run {
     (0..files).fold(run, |run, number| {
         run.file(format!("{number:02}.bin"), Body(1, bytes))
     })

@@ -65,7 +65,7 @@ const FEW_DESCRIPTORS: Wrapper = Wrapper {
     script: r#"ulimit -n 40; exec "$@""#,
 };
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let long = "x".repeat(300);
     let collisions =
         "{right}/a/x.bin?bytes=10\n{right}/b/x.bin?bytes=20\n{right}/c/X.BIN?bytes=30\n";
@@ -174,7 +174,7 @@ pub fn cases() -> Vec<Case> {
             .setup(Setup::Directory(".paces-download"))
             .setup(Setup::Link(".paces-download/journal", "../../outside/file"))
             .run(exits(3).and(Asked(0))),
-        case(24, "journal-is-a-fifo", "exit 3: nobody waits for its other end")
+        case(24, "journal-is-a-fifo", "exit 3, without waiting for its other end")
             .list("{right}/a.bin")
             .run(exits(3).wrapper(A_FIFO_FOR_A_JOURNAL).and(Asked(0)).and(Within(5.0))),
         case(24, "partial-file-has-another-name", "exit 3: what is outside stays as it is")

@@ -16,7 +16,7 @@ const SOME: u64 = 120_000;
 /// What is on the disk then, at least.
 const SOME_ON_DISK: u64 = 32 * 1024;
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let large = "{slow-once}/a.bin?bytes=400000";
     let goes_on = || {
         exits(0)
@@ -34,7 +34,7 @@ pub fn cases() -> Vec<Case> {
         case(
             24,
             "interrupted-alone",
-            "the same if only the program is told",
+            "the same if only the program gets the signal",
         )
         .list(large)
         .run(is_interrupted().meanwhile(When::Sent(SOME), Action::Signal(SIGINT)))

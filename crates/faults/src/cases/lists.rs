@@ -8,7 +8,7 @@ use crate::case::{
     RIGHT, Setup, When, case, exits, is_interrupted,
 };
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     vec![
         case(
             25,

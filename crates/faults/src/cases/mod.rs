@@ -10,13 +10,13 @@ use crate::case::Case;
 
 /// What can go wrong, and what is right then.
 #[derive(Debug)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// Its number.
-    pub number: u8,
+    pub(crate) number: u8,
     /// What it is.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// What is right.
-    pub right: &'static str,
+    pub(crate) right: &'static str,
 }
 
 const fn fault(number: u8, what: &'static str, right: &'static str) -> Fault {
@@ -29,7 +29,7 @@ const fn fault(number: u8, what: &'static str, right: &'static str) -> Fault {
 
 /// All of them, in order.
 #[rustfmt::skip] // A row each.
-pub const FAULTS: [Fault; 28] = [
+pub(crate) const FAULTS: [Fault; 28] = [
     fault(1, "closed or reset in the middle", "continued, exact file"),
     fault(2, "always truncated", "bounded retries, then failed, no file"),
     fault(3, "longer than announced", "what was announced; the next answer is not poisoned"),
@@ -48,7 +48,7 @@ pub const FAULTS: [Fault; 28] = [
     fault(16, "a slow drip", "ended by the minimum rate"),
     fault(17, "stalls, no answer, no connection", "timeouts"),
     fault(18, "heads without an end", "a cap"),
-    fault(19, "gzip that nobody asked for", "never stored as the file"),
+    fault(19, "gzip that was not asked for", "never stored as the file"),
     fault(20, "1xx and garbage in place of a status", "skipped; an error"),
     fault(21, "two URLs with one name", "two names, the same on every run"),
     fault(22, "hostile names", "one safe name in the directory"),

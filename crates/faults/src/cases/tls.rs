@@ -8,7 +8,7 @@ use crate::case::{
     RIGHT, case, exits,
 };
 
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let refused = || {
         exits(1)
             .and(Asked(0))

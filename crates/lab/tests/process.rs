@@ -3,10 +3,11 @@
 use std::process::Command;
 use std::time::Duration;
 
+use lab::error::{Interrupted, TimedOut};
+use lab::interrupt::Interrupt;
+use lab::process::{Limits, Moment, Observer, adopt_orphans, run};
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
-use xtask::child::{Limits, Moment, Stopped, Watch, adopt_orphans, run};
-use xtask::interrupt::Interrupt;
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
@@ -24,7 +25,7 @@ fn limits(timeout: Duration) -> Limits {
 // A test of its own, in a process of its own: what has been used is counted over
 // all children at once, and tests run side by side.
 #[test]
-fn a_child_is_run_watched_and_ended() {
+fn a_child_is_run_observed_and_ended() {
     adopt_orphans().expect("a kernel that knows subreapers");
     let patient = limits(Duration::from_secs(30));
 
@@ -36,13 +37,13 @@ fn a_child_is_run_watched_and_ended() {
 
     // It ends only because its input does, after its line was seen.
     let mut lines = 0;
-    let mut look = |_, moment| lines += usize::from(moment == Moment::Line);
-    let watch = Watch {
+    let mut observe = |_, moment| lines += usize::from(moment == Moment::Line);
+    let observer = Observer {
         every: Duration::from_millis(1),
         hold: true,
-        look: &mut look,
+        observe: &mut observe,
     };
-    let done = run(&mut shell("echo line; cat"), &patient, Some(watch)).expect("it ends");
+    let done = run(&mut shell("echo line; cat"), &patient, Some(observer)).expect("it ends");
     assert!(done.status.success());
     assert_eq!(lines, 1);
 
@@ -57,12 +58,12 @@ fn a_child_is_run_watched_and_ended() {
     assert_eq!(done.left_behind, 1);
     let tree = "sleep 1001 & (sleep 1002 & wait) & wait";
     let late = run(&mut shell(tree), &limits(Duration::from_millis(200)), None);
-    assert!(matches!(late, Err(Stopped::Overtime(_))), "{late:?}");
+    let late = late.expect_err("it takes too long");
+    assert!(late.is::<TimedOut>(), "{late}");
     assert_eq!(waitpid(None, None), Err(Errno::ECHILD));
 
     let missing = run(&mut Command::new("/no/such/program"), &patient, None);
-    let Err(Stopped::Failed(error)) = missing else {
-        panic!("{missing:?}");
-    };
+    let error = missing.expect_err("it cannot be started");
+    assert!(!error.is::<TimedOut>() && !error.is::<Interrupted>());
     assert!(error.to_string().contains("/no/such/program"), "{error}");
 }
