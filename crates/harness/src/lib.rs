@@ -48,7 +48,7 @@ macro_rules! program {
 macro_rules! conformance {
     ($Model:ty) => {
         $crate::tests! {
-            $Model:
+            $Model: [
             Counter counter { counter_lock counter_atomic counter_racy }
             Pipeline pipeline { pipeline_shapes pipeline_any_shape }
             Primes primes { primes_shapes primes_any_range }
@@ -74,7 +74,7 @@ macro_rules! conformance {
             }
             Files files { files_shapes files_of_all_kinds }
             Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
-
+            ]
             model { presets_are_all_supported }
             command_line {
                 the_list_is_complete
@@ -93,8 +93,7 @@ macro_rules! conformance {
 #[macro_export]
 macro_rules! tests {
     (
-        $Model:ty:
-        $($Workload:ident $command:ident { $($shape:ident)+ })+
+        $Model:ty: [$($Workload:ident $command:ident { $($shape:ident)+ })+]
         model { $($model:ident)+ }
         command_line { $($command_line:ident)+ }
     ) => {
