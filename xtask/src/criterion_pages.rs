@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use compare::budget::SAMPLES;
+use compare::SAMPLES;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Criterion, PlottingBackend, SamplingMode};
 use lab::error::last_words;

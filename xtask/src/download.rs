@@ -13,10 +13,10 @@ use lab::{models, workspace};
 
 /// Builds a model and has it download a list of URLs
 #[derive(clap::Args, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Which model does it
     #[arg(long, default_value = "tokio")]
-    pub model: String,
+    model: String,
 
     /// What `model-X download` takes: URLS --into DIR [--limit N] ...
     #[arg(
@@ -25,15 +25,11 @@ pub struct Options {
         allow_hyphen_values = true,
         value_name = "ARGS"
     )]
-    pub args: Vec<OsString>,
+    args: Vec<OsString>,
 }
 
 /// Becomes the model's own program: signals, terminal and exit code are its.
-///
-/// # Errors
-///
-/// When it does not build or start.
-pub fn download(options: &Options) -> anyhow::Result<Infallible> {
+pub(crate) fn download(options: &Options) -> anyhow::Result<Infallible> {
     let root = workspace::root()?;
     models::find(&models::models(&root)?, "--model", &options.model)?;
     let package = workspace::package(&options.model);
@@ -41,7 +37,7 @@ pub fn download(options: &Options) -> anyhow::Result<Infallible> {
     let progress = Progress::new();
     let built = build::program(&root, &package, Profile::Release, &interrupt, &progress);
     let program = built?.with_context(|| format!("{package} does not build"))?;
-    drop(progress); // what it has drawn goes with it
+    drop(progress); // which ends its drawing
     let error = Command::new(&program)
         .arg("download")
         .args(&options.args)

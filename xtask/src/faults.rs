@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::Args;
 use faults::case::Case;
 use faults::matrix::{self, Model};
-use faults::run::Bench;
-use faults::servers::Origins;
+use faults::run::Environment;
+use faults::servers::Servers;
 use faults::{cases, crash, name_spaces, scale, table};
 use lab::build::{self, Profile};
 use lab::error::Interrupted;
@@ -23,7 +23,7 @@ use suite::Invalid;
 
 use crate::Outcome;
 
-/// What the README's table stands between.
+/// What the table in `crates/transfer/README.md` stands between.
 const MARKS: [&str; 2] = [
     "<!-- faults: written by `cargo xtask faults --readme` -->",
     "<!-- /faults -->",
@@ -39,25 +39,25 @@ const ROOM_A_FILE: u64 = 8 * 1024;
 /// of its URLs.
 const FLAT: f64 = 1.1;
 
-/// Puts every model's downloader to the test: a server that does everything wrong
+/// Runs every model's downloader against a server with every fault
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Which models, with commas; all, if none is named
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
     /// Only this case, or all of the fault with this number; can be given again
     #[arg(long, value_name = "NAME|NUMBER")]
     only: Vec<String>,
-    /// Puts the table into README.md as well
+    /// Puts the table into crates/transfer/README.md as well
     #[arg(long, conflicts_with_all = ["only", "models"])]
     readme: bool,
-    /// Instead, kills each model so often while it downloads
+    /// Instead, kills each model N times while it downloads
     #[arg(long, value_name = "N", conflicts_with_all = ["only", "readme"])]
     kills: Option<u64>,
     /// What the times of the kills are drawn from; random, if not given
     #[arg(long, requires = "kills")]
     seed: Option<u64>,
-    /// Instead, downloads a list of a million URLs, or of so many
+    /// Instead, downloads a list of a million URLs, or of URLS
     #[arg(
         long,
         value_name = "URLS",
@@ -72,17 +72,13 @@ pub struct Options {
     /// Builds sooner what runs slower
     #[arg(long)]
     debug: bool,
-    /// Tries what stands in this directory instead of building
+    /// Runs what stands in this directory instead of building
     #[arg(long, hide = true)]
     prebuilt: Option<PathBuf>,
 }
 
-/// Puts the downloaders to the test.
-///
-/// # Errors
-///
-/// When that cannot be done. That some fail is no error.
-pub fn faults(options: &Options) -> anyhow::Result<Outcome> {
+/// Runs the cases, the crash test or the scale test. That some fail is no error.
+pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
     process::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
@@ -91,41 +87,38 @@ pub fn faults(options: &Options) -> anyhow::Result<Outcome> {
     let room = ROOM + options.million.unwrap_or_default() * ROOM_A_FILE;
     let (scratch, _) = scratch::directory(room)?;
     let parent = scratch.path();
-    let well = if let Some(kills) = options.kills {
+    let passed = if let Some(kills) = options.kills {
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
         progress.stage(&format!("{kills} kills of each model, seed {seed}"));
         let origin = Origin::spawn(&origin, &[])?;
         let reports = crash::run(&models, kills, seed, origin.url(), parent, &interrupt);
-        reports
-            .iter()
-            .for_each(|report| progress.print(&said(report)));
+        for report in &reports {
+            progress.print(&summary(report));
+        }
         reports.iter().all(|report| report.wrong.is_empty())
     } else if let Some(urls) = options.million {
-        let mut well = true;
+        let mut flat = true;
         for model in &models {
             let figures = scale::run(model, urls, &origin, parent, &interrupt, &progress);
-            let [short, long] = match figures {
-                Err(_) if interrupt.came() => return Err(Interrupted.into()),
-                figures => figures.with_context(|| model.name.clone())?,
-            };
+            let [short, long] = figures.with_context(|| model.name.clone())?;
             for figures in [&short, &long] {
-                progress.print(&of_a_list(&model.name, figures));
+                progress.print(&list_summary(&model.name, figures));
             }
             let above = long.peak as f64 / short.peak as f64;
             progress.print(&format!(
                 "  memory of the long list: {above:.2} times that of the short one"
             ));
             // A shorter one has not had the time to show what it takes.
-            well &= above <= FLAT || long.urls < 100 * short.urls;
+            flat &= above <= FLAT || long.urls < 100 * short.urls;
         }
-        well
+        flat
     } else {
-        options.put_to_the_test(cases, &models, &origin, parent, &interrupt, &progress)?
+        options.run_cases(cases, &models, &origin, parent, &interrupt, &progress)?
     };
     if interrupt.came() {
         return Err(Interrupted.into());
     }
-    Ok(Outcome::of(well))
+    Ok(Outcome::of(passed))
 }
 
 impl Options {
@@ -139,7 +132,7 @@ impl Options {
         Ok(models::select(&models::models(root)?, "--models", names)?)
     }
 
-    /// Those that are asked for.
+    /// The cases that were asked for.
     fn cases(&self) -> anyhow::Result<Vec<Case>> {
         let is = |case: &Case, only: &str| case.name == only || case.fault.to_string() == only;
         let mut cases = cases::all();
@@ -160,29 +153,33 @@ impl Options {
         interrupt: &Interrupt,
         progress: &Progress,
     ) -> anyhow::Result<(Vec<Model>, PathBuf)> {
-        let profile = match self.debug {
-            true => Profile::Debug,
-            false => Profile::Release,
-        };
         let root = workspace::root()?;
         let models = self.models(&root)?;
-        let program = |package: &str| match &self.prebuilt {
-            Some(directory) => Ok(Some(directory.join(package))),
-            None => build::program(&root, package, profile, interrupt, progress),
+        let mut packages = vec!["origin".to_owned()];
+        packages.extend(models.iter().map(|model| workspace::package(model.name())));
+        let mut programs = if let Some(directory) = &self.prebuilt {
+            let program = |package| Some(directory.join(package));
+            packages.iter().map(program).collect()
+        } else {
+            let profile = if self.debug {
+                Profile::Debug
+            } else {
+                Profile::Release
+            };
+            let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+            build::programs(&root, &packages, profile, interrupt, progress)?
         };
-        let origin = program("origin")?.context("the origin does not build")?;
-        let models = models.iter().map(|model| {
-            Ok(Model {
-                name: model.name().to_owned(),
-                serial: model.info.kind == Kind::Serial,
-                program: program(&workspace::package(model.name()))?,
-            })
+        let origin = programs.remove(0).context("the origin does not build")?;
+        let models = models.iter().zip(programs).map(|(model, program)| Model {
+            name: model.name().to_owned(),
+            serial: model.info.kind == Kind::Serial,
+            program,
         });
-        Ok((models.collect::<anyhow::Result<_>>()?, origin))
+        Ok((models.collect(), origin))
     }
 
-    /// The matrix. True if nothing is wrong and everything could be tried.
-    fn put_to_the_test(
+    /// The matrix. Returns whether no case failed and all models were built.
+    fn run_cases(
         &self,
         cases: Vec<Case>,
         models: &[Model],
@@ -192,28 +189,27 @@ impl Options {
         progress: &Progress,
     ) -> anyhow::Result<bool> {
         progress.stage(&format!("{} cases, {} models", cases.len(), models.len()));
-        let origins = Origins::start(origin, parent)?;
-        let bench = Bench {
-            origins: &origins,
+        let servers = Servers::start(origin, parent)?;
+        let environment = Environment {
+            servers: &servers,
             parent,
             name_spaces: name_spaces(parent),
             interrupt,
         };
-        let matrix = matrix::run(cases, models, self.at_once.into(), &bench, progress);
+        let matrix = matrix::run(cases, models, self.at_once.into(), &environment, progress);
         progress.print(&table::terminal(&matrix));
         let [_, failed, _] = matrix.counts();
         let unbuilt = models.iter().any(|model| model.program.is_none());
-        let well = failed == 0 && !unbuilt;
         if self.readme && !interrupt.came() {
-            let path = workspace::root()?.join("README.md");
+            let path = workspace::root()?.join("crates/transfer/README.md");
             readme::replace(&path, MARKS, &table::markdown(&matrix))?;
         }
-        Ok(well)
+        Ok(failed == 0 && !unbuilt)
     }
 }
 
-/// What came of kills, in a line; and what is wrong.
-fn said(report: &crash::Report) -> String {
+/// A crash test in a line; and what is wrong.
+fn summary(report: &crash::Report) -> String {
     let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
     let mut text = format!(
         "{:9} {}  {} kills ({} of a child alone), {} downloads of {:.1} MiB, {:.2} MiB more sent \
@@ -238,8 +234,8 @@ fn said(report: &crash::Report) -> String {
     text
 }
 
-/// What a list took, in a line.
-fn of_a_list(model: &str, figures: &scale::Figures) -> String {
+/// A scale test in a line.
+fn list_summary(model: &str, figures: &scale::Figures) -> String {
     format!(
         "{model}: {} URLs: {:.1} s, {} at most; again with all of them there: {:.1} s, {} at most",
         figures.urls,

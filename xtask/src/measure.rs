@@ -6,32 +6,29 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use compare::resources::resources;
+use compare::resources;
+use lab::child::Finished;
 use lab::containment::{SAMPLE_EVERY, TreeSampler, contained};
 use lab::interrupt::Interrupt;
-use lab::process;
-use lab::process::{Finished, Limits, Observer};
+use lab::process::{self, Limits, Observer};
 use lab::progress::print;
 use lab::run::{Peaks, Run};
-use report::format::{count, memory, time};
-use report::tables::NONE;
+use report::format::{NONE, count, memory, time};
 use results::Resources;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Measures one program: its time without looking at it, its memory in a run of
-/// its own.
+/// Measures one program: its time while it is not observed, its memory in another run.
 ///
-/// It has no standard input. Its output goes through pipes, as some programs do
-/// less when nobody reads them, and is dropped; what it complained of is shown if
-/// it fails.
+/// It has no standard input. Its output goes through pipes, as some programs do less
+/// without a reader, and is dropped; its standard error is shown if it fails.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// How often it is run for its times, and as often again for its memory
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     runs: u32,
-    /// Looks at its memory when it prints its first line, and only then ends its
-    /// standard input: so a program can say when it is at its largest
+    /// Samples its memory when it prints its first line, and only then ends its
+    /// standard input: so a program can say when it uses the most
     #[arg(long)]
     hold: bool,
     /// Prints one JSON object
@@ -55,11 +52,7 @@ struct Measured {
 }
 
 /// Measures.
-///
-/// # Errors
-///
-/// When the program cannot be started, or fails.
-pub fn measure(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     process::adopt_orphans()?;
     let limits = Limits {
         timeout: Duration::MAX,
@@ -86,7 +79,7 @@ impl Options {
         let (mut runs, mut peaks, mut left_behind) = (Vec::new(), Peaks::default(), 0);
         for _ in 0..self.runs {
             let done = contained(|| process::run(&mut self.command(), limits, None))?;
-            left_behind = left_behind.max(judge(&done, &self.command[0])?);
+            left_behind = left_behind.max(check(&done, &self.command[0])?);
             runs.push(Run::whole(&done, Value::Null));
         }
         for _ in 0..self.runs {
@@ -97,7 +90,7 @@ impl Options {
                 observe: &mut |pid, moment| sampler.sample(pid, moment),
             };
             let done = contained(|| process::run(&mut self.command(), limits, Some(observer)))?;
-            left_behind = left_behind.max(judge(&done, &self.command[0])?);
+            left_behind = left_behind.max(check(&done, &self.command[0])?);
             peaks.join(&sampler.peaks);
         }
         Ok((runs, peaks, left_behind))
@@ -111,7 +104,7 @@ impl Options {
 }
 
 /// How many processes it has left behind, if it did not fail.
-fn judge(done: &Finished, program: &OsString) -> anyhow::Result<usize> {
+fn check(done: &Finished, program: &OsString) -> anyhow::Result<usize> {
     if done.status.success() {
         return Ok(done.left_behind);
     }
@@ -159,12 +152,12 @@ fn table(measured: &Measured) -> String {
             or_none(figures.peak_memory_bytes.map(memory))
         ),
         format!(
-            "  high water {}, resident in its first process (VmHWM at the last look)",
+            "  high water {}, resident in its first process (VmHWM at the last sample)",
             or_none(figures.own_peak_memory_bytes.map(memory))
         ),
         format!("  threads    {}", number(figures.threads)),
         format!("  processes  {}", number(figures.processes)),
-        format!("  from {runs} without looks, and as many with looks"),
+        format!("  from {runs} that are not observed, and as many that are"),
     ];
     if measured.left_behind > 0 {
         lines.push(format!(

@@ -14,7 +14,7 @@ use suite::Workload;
 
 /// Shows a workload's file of two models side by side.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Which workload
     workload: Workload,
     /// The model on the left
@@ -27,11 +27,7 @@ pub struct Options {
 const WIDTH: usize = 165;
 
 /// Shows both.
-///
-/// # Errors
-///
-/// When a file cannot be read.
-pub fn read(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn read(options: &Options) -> anyhow::Result<()> {
     let root = workspace::root()?;
     let models = models::models(&root)?;
     for model in [&options.left, &options.right] {
@@ -66,10 +62,9 @@ pub fn read(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Both texts in columns, the same lines level with each other. Between them
-/// stands what happened to a line from left to right: `<` gone, `>` new, `|`
-/// another.
-pub fn side_by_side(left: &str, right: &str, width: usize) -> Vec<String> {
+/// Both texts in columns, the same lines level with each other. The sign between them
+/// says what a line is from left to right: `<` removed, `>` added, `|` changed.
+fn side_by_side(left: &str, right: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let steps = steps(left, right);
     let (mut left, mut right) = (left.lines(), right.lines());

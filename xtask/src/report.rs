@@ -19,7 +19,7 @@ use crate::serve::Server;
 
 /// Makes comparison.md and index.html again, from comparison.json alone.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// The directory under results; the newest, if not given
     #[arg(value_parser = safe_name)]
     name: Option<String>,
@@ -49,11 +49,7 @@ pub struct Options {
 }
 
 /// Reports.
-///
-/// # Errors
-///
-/// When there are no results, or the files cannot be written.
-pub fn report(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn report(options: &Options) -> anyhow::Result<()> {
     let root = workspace::root()?;
     let output = options.output.as_deref().unwrap_or(&root);
     let directory = ResultsDir::named(&output.join("results"), options.name.as_deref())?;
@@ -100,9 +96,10 @@ fn make_criterion_pages(directory: &ResultsDir, output: &Path) -> anyhow::Result
 }
 
 fn open(page: &OsStr) -> anyhow::Result<()> {
-    let opener = match cfg!(target_os = "macos") {
-        true => "open",
-        false => "xdg-open",
+    let opener = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
     };
     let status = Command::new(opener)
         .arg(page)

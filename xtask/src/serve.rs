@@ -19,10 +19,10 @@ use tiny_http::{Header, Method, Request, Response};
 const SERVED: [&str; 2] = ["results", "target/criterion"];
 
 /// How long Ctrl-C may have to wait.
-const LOOK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(100);
 
 /// A server that listens.
-pub struct Server {
+pub(crate) struct Server {
     http: tiny_http::Server,
     root: PathBuf,
 }
@@ -43,11 +43,7 @@ enum Answer {
 
 impl Server {
     /// Listens on `port`, or a free one if that is 0, for what is below `root`.
-    ///
-    /// # Errors
-    ///
-    /// When that port is taken, or not ours.
-    pub fn bind(root: &Path, port: u16) -> anyhow::Result<Self> {
+    pub(crate) fn bind(root: &Path, port: u16) -> anyhow::Result<Self> {
         let http = tiny_http::Server::http((Ipv4Addr::LOCALHOST, port))
             .map_err(|error| anyhow!("{error}"))
             .with_context(|| format!("cannot listen on port {port} of 127.0.0.1"))?;
@@ -59,23 +55,19 @@ impl Server {
     }
 
     /// Where something that is below the root can be seen.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.http.server_addr())
     }
 
-    /// Answers until someone wants this to end.
-    ///
-    /// # Errors
-    ///
-    /// When it can listen no longer.
-    pub fn run(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
+    /// Answers until a signal asks for the end.
+    pub(crate) fn run(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
         while !interrupt.came() {
-            let request = self.http.recv_timeout(LOOK);
+            let request = self.http.recv_timeout(TICK);
             let Some(request) = request.context("cannot listen any longer")? else {
                 continue;
             };
             let root = self.root.clone();
-            // Whoever reads slowly holds nobody up, the end of this included.
+            // A client that reads slowly delays neither the others nor the end.
             thread::spawn(move || respond(&root, request));
         }
         Ok(())
@@ -83,7 +75,7 @@ impl Server {
 }
 
 fn respond(root: &Path, request: Request) {
-    // Whoever has gone away gets no answer.
+    // A client that has gone away gets no answer.
     let _ = match answer(root, request.method(), request.url()) {
         Answer::File(file, kind) => {
             let response = Response::from_file(file).with_header(header("Content-Type", kind));
@@ -131,9 +123,10 @@ fn answer(root: &Path, method: &Method, url: &str) -> Answer {
     if there.is_dir() && !encoded.ends_with('/') {
         return Answer::Moved(format!("{encoded}/"));
     }
-    let file = match there.is_dir() {
-        true => there.join("index.html"),
-        false => there,
+    let file = if there.is_dir() {
+        there.join("index.html")
+    } else {
+        there
     };
     match File::open(&file) {
         Ok(content) if file.is_file() => Answer::File(content, kind(&file)),

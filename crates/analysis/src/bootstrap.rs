@@ -23,11 +23,11 @@ use crate::statistics::median;
 const RESAMPLES: usize = 500;
 
 /// One cell's samples, round by round.
-pub type Rounds<'a> = Vec<&'a [f64]>;
+pub(crate) type Rounds<'a> = Vec<&'a [f64]>;
 
-/// The samples of `time` by its rounds. `None` if the two do not fit together or
-/// a sample is no time: an earlier run's come from a file.
-pub fn rounds(time: &Time) -> Option<Rounds<'_>> {
+/// The samples of `time` by its rounds. `None` if the two do not match or a sample
+/// is not a positive number: those of an earlier run come from a file.
+pub(crate) fn rounds(time: &Time) -> Option<Rounds<'_>> {
     let mut left = &time.samples_ns[..];
     let mut rounds = Vec::with_capacity(time.rounds.len());
     for &number in &time.rounds {
@@ -42,7 +42,7 @@ pub fn rounds(time: &Time) -> Option<Rounds<'_>> {
 
 /// A ratio of medians and how far it may be off, in natural logarithms.
 #[derive(Debug, Clone, Copy)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// The logarithm of the ratio.
     pub(crate) ratio: f64,
     /// Its standard error.
@@ -52,8 +52,8 @@ pub struct Estimate {
 }
 
 /// The ratios of `pairs` of cells that were measured in the same rounds, as many
-/// of each and [`MIN_ROUNDS`] at least.
-pub fn paired(cells: &[Rounds], pairs: &[(usize, usize)], seed: u64) -> Vec<Estimate> {
+/// of each and [`results::MIN_ROUNDS`] at least.
+pub(crate) fn paired(cells: &[Rounds], pairs: &[(usize, usize)], seed: u64) -> Vec<Estimate> {
     let mut random = fastrand::Rng::with_seed(seed);
     let drawn = resample(cells, &mut random);
     let medians: Vec<f64> = cells.iter().map(|cell| log_median(cell)).collect();
@@ -70,9 +70,9 @@ pub fn paired(cells: &[Rounds], pairs: &[(usize, usize)], seed: u64) -> Vec<Esti
 }
 
 /// The ratio of two cells that were measured in rounds of their own,
-/// [`MIN_ROUNDS`] each at least. The degrees of freedom are those of B. L. Welch,
+/// [`results::MIN_ROUNDS`] each at least. The degrees of freedom are those of B. L. Welch,
 /// *The Generalization of Student's Problem*, 1947.
-pub fn unpaired(one: &Rounds, other: &Rounds, seed: u64) -> Estimate {
+pub(crate) fn unpaired(one: &Rounds, other: &Rounds, seed: u64) -> Estimate {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut error = |cell: &Rounds| {
         let mut drawn = resample(std::slice::from_ref(cell), &mut random);
@@ -84,10 +84,11 @@ pub fn unpaired(one: &Rounds, other: &Rounds, seed: u64) -> Estimate {
     Estimate {
         ratio: log_median(one) - log_median(other),
         error: (a + b).sqrt(),
-        freedom: match parts {
-            parts if parts > 0.0 => (a + b).powi(2) / parts,
+        freedom: if parts > 0.0 {
+            (a + b).powi(2) / parts
+        } else {
             // Nothing varies, so any number does.
-            _ => (one.len() + other.len()) as f64 - 2.0,
+            (one.len() + other.len()) as f64 - 2.0
         },
     }
 }
@@ -127,9 +128,9 @@ fn log_median(rounds: &Rounds) -> f64 {
     median(&rounds.concat()).unwrap_or(f64::NAN).ln()
 }
 
-/// The standard deviation of what resamples gave. Drawing from so few rounds as
-/// there were makes the variance too small by one part in them (Hesterberg, as above), so
-/// that much is added.
+/// The standard deviation of the resampled values. Drawing from n rounds makes the
+/// variance too small by a factor of (n - 1) / n (Hesterberg, as above), which is
+/// corrected.
 fn standard_error(drawn: Vec<f64>, rounds: f64) -> f64 {
     let number = drawn.len() as f64;
     let mean = drawn.iter().sum::<f64>() / number;

@@ -15,13 +15,12 @@ const DIGITS: u8 = 3;
 /// The figures of the items of some runs, each with a time in nanoseconds, all
 /// together. A run without any is none.
 pub fn completion<'a>(runs: impl IntoIterator<Item = &'a [u64]>) -> Option<Completion> {
-    let mut pool = Histogram::<u64>::new(DIGITS).expect("a number of digits that it takes");
+    let mut pool = Histogram::<u64>::new(DIGITS).expect("three digits are supported");
     let mut number = 0;
     for run in runs.into_iter().filter(|run| !run.is_empty()) {
         number += 1;
         for &time in run {
-            let grown = pool.record(time);
-            grown.expect("there is room for times of any length");
+            pool.record(time).expect("it resizes itself");
         }
     }
     let at = |quantile| pool.value_at_quantile(quantile);

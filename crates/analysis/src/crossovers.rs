@@ -1,6 +1,6 @@
-//! What a sweep came to: a curve for each model, and where one overtakes another.
+//! What a sweep came to: its values, and where one model overtakes another.
 
-use results::{Cell, Crossover, Curve, CurvePoint, JobVerdicts, Point, Sweep};
+use results::{Cell, Crossover, JobVerdicts, Point, Sweep};
 use serde_json::Value;
 
 /// The sweeps whose points are among `cells`, as `verdicts` judge these.
@@ -15,21 +15,18 @@ pub fn sweeps(cells: &[Cell], verdicts: &[JobVerdicts]) -> Vec<Sweep> {
             sweeps.push(empty(cell, key));
             sweeps.len() - 1
         });
-        add(&mut sweeps[at], cell, value);
+        if !sweeps[at].values.contains(value) {
+            sweeps[at].values.push(value.clone());
+        }
     }
     for sweep in &mut sweeps {
         let judged = |value: &Value| {
-            let at_value = |cell: &&Cell| {
-                let point = cell.point.as_ref();
-                sweep.has(cell) && point.is_some_and(|point| point.value == *value)
-            };
-            let cell = cells.iter().find(at_value)?;
+            let is_at = |cell: &&Cell| cell.point.as_ref().is_some_and(|at| at.value == *value);
+            let cell = cells.iter().filter(|cell| sweep.has(cell)).find(is_at)?;
             verdicts.iter().find(|section| section.is_of(cell))
         };
-        let faster = |one: &Curve, other: &Curve, value: &Value| {
-            judged(value)?.is_faster(&one.model, &other.model)
-        };
-        sweep.crossovers = crossovers(&sweep.curves, &sweep.values, faster);
+        let faster = |one: &str, other: &str, value: &Value| judged(value)?.is_faster(one, other);
+        sweep.crossovers = crossovers(&sweep.models(cells), &sweep.values, faster);
     }
     sweeps
 }
@@ -46,36 +43,20 @@ fn empty(cell: &Cell, key: &str) -> Sweep {
         divisor: cell.divisor,
         cores: cell.cores,
         values: Vec::new(),
-        curves: Vec::new(),
         crossovers: Vec::new(),
-    }
-}
-
-fn add(sweep: &mut Sweep, cell: &Cell, value: &Value) {
-    if !sweep.values.contains(value) {
-        sweep.values.push(value.clone());
-    }
-    let point = curve_point(cell, value);
-    let mut known = sweep.curves.iter_mut();
-    match known.find(|curve| curve.model == cell.model) {
-        Some(curve) => curve.points.push(point),
-        None => sweep.curves.push(Curve {
-            model: cell.model.clone(),
-            points: vec![point],
-        }),
     }
 }
 
 /// Every pair of models, along the values. `faster` tells whether the one is faster
 /// than the other, where that is not open.
 fn crossovers(
-    curves: &[Curve],
+    models: &[&str],
     values: &[Value],
-    faster: impl Fn(&Curve, &Curve, &Value) -> Option<bool>,
+    faster: impl Fn(&str, &str, &Value) -> Option<bool>,
 ) -> Vec<Crossover> {
     let mut found = Vec::new();
-    for (at, one) in curves.iter().enumerate() {
-        for other in &curves[at + 1..] {
+    for (at, &one) in models.iter().enumerate() {
+        for &other in &models[at + 1..] {
             let mut last: Option<(bool, &Value)> = None;
             for value in values {
                 let Some(faster) = faster(one, other, value) else {
@@ -86,8 +67,8 @@ fn crossovers(
                 {
                     let (model, overtakes) = if faster { (one, other) } else { (other, one) };
                     found.push(Crossover {
-                        model: model.model.clone(),
-                        overtakes: overtakes.model.clone(),
+                        model: model.to_owned(),
+                        overtakes: overtakes.to_owned(),
                         after: after.clone(),
                         before: value.clone(),
                     });
@@ -99,58 +80,26 @@ fn crossovers(
     found
 }
 
-fn curve_point(cell: &Cell, value: &Value) -> CurvePoint {
-    let time = cell.time.as_ref();
-    let (user, system) = (cell.resources.user_ns, cell.resources.system_ns);
-    let cpu = user.zip(system);
-    CurvePoint {
-        value: value.clone(),
-        status: cell.status,
-        reason: cell.reason.clone(),
-        median_ns: time.map(|time| time.median_ns),
-        low_ns: time.map(|time| time.low_ns),
-        high_ns: time.map(|time| time.high_ns),
-        peak_memory_bytes: cell.resources.peak_memory_bytes,
-        cpu_ns: cpu.map(|(user, system)| user.saturating_add(system)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use results::Status;
-
     use super::*;
 
-    /// A curve of these medians; a gap where there is none.
-    fn curve(model: &str, medians: &[f64]) -> Curve {
-        let point = |(at, &median): (usize, &f64)| {
-            let median = Some(median).filter(|median| median.is_finite());
-            CurvePoint {
-                value: at.into(),
-                status: median.map_or(Status::Unsupported, |_| Status::Ok),
-                reason: None,
-                median_ns: median,
-                low_ns: median,
-                high_ns: median,
-                peak_memory_bytes: None,
-                cpu_ns: None,
-            }
-        };
-        Curve {
-            model: model.to_owned(),
-            points: medians.iter().enumerate().map(point).collect(),
-        }
-    }
+    /// A model's medians at the values from 0 on, where it has any.
+    type Line<'a> = (&'a str, Vec<f64>);
 
-    fn found(curves: &[Curve]) -> Vec<(String, String, Value, Value)> {
+    fn found(lines: &[Line]) -> Vec<(String, String, Value, Value)> {
         let values: Vec<Value> = (0..6).map(Value::from).collect();
+        let models: Vec<&str> = lines.iter().map(|(model, _)| *model).collect();
+        let median = |model: &str, value: &Value| {
+            let (_, medians) = lines.iter().find(|(known, _)| *known == model)?;
+            medians.get(value.as_u64()? as usize)
+        };
         // Up to 2 are no difference.
-        let faster = |one: &Curve, other: &Curve, value: &Value| {
-            let median = |curve: &Curve| curve.at(value)?.median_ns;
-            let difference = median(other)? - median(one)?;
+        let faster = |one: &str, other: &str, value: &Value| {
+            let difference = median(other, value)? - median(one, value)?;
             (difference.abs() > 2.0).then_some(difference > 0.0)
         };
-        let found = crossovers(curves, &values, faster).into_iter();
+        let found = crossovers(&models, &values, faster).into_iter();
         found
             .map(|c| (c.model, c.overtakes, c.after, c.before))
             .collect()
@@ -167,8 +116,8 @@ mod tests {
 
     #[test]
     fn one_overtakes_another_in_both_directions() {
-        let flat = curve("flat", &[10.0; 5]);
-        let bowl = curve("bowl", &[20.0, 5.0, 4.0, 5.0, 20.0]);
+        let flat = ("flat", vec![10.0; 5]);
+        let bowl = ("bowl", vec![20.0, 5.0, 4.0, 5.0, 20.0]);
         let both = [
             crossing("bowl", "flat", 0, 1),
             crossing("flat", "bowl", 3, 4),
@@ -177,21 +126,21 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_difference_nobody_overtakes() {
-        let flat = curve("flat", &[10.0; 5]);
+    fn where_there_is_no_difference_no_model_overtakes() {
+        let flat = ("flat", vec![10.0; 5]);
         // No difference all along; or back on the same side after that.
         for medians in [[9.0, 11.0, 8.0, 12.0, 10.0], [5.0, 11.0, 12.0, 8.0, 5.0]] {
-            assert!(found(&[flat.clone(), curve("noisy", &medians)]).is_empty());
+            assert!(found(&[flat.clone(), ("noisy", medians.to_vec())]).is_empty());
         }
         // From one side to the other, and unclear between them.
-        let slow = curve("slow", &[5.0, 9.0, 11.0, 12.0, 20.0]);
+        let slow = ("slow", vec![5.0, 9.0, 11.0, 12.0, 20.0]);
         assert_eq!(found(&[flat, slow]), [crossing("flat", "slow", 0, 4)]);
     }
 
     #[test]
-    fn a_curve_that_ends_overtakes_nobody_afterwards() {
-        let flat = curve("flat", &[10.0; 5]);
-        let short = curve("short", &[5.0, 5.0, f64::NAN, f64::NAN, f64::NAN]);
+    fn a_line_that_ends_overtakes_none_afterwards() {
+        let flat = ("flat", vec![10.0; 5]);
+        let short = ("short", vec![5.0, 5.0]);
         assert!(found(&[flat, short]).is_empty());
     }
 }

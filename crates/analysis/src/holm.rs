@@ -8,15 +8,15 @@ use crate::bootstrap::Estimate;
 /// A difference of less than this part does not matter, unless another is set.
 pub const LEAST_DIFFERENCE: f64 = 0.02;
 
-/// The chance that of all that are judged together even one is called different
-/// and is not.
+/// The probability that of all comparisons judged together even one is called a
+/// difference and is none: the family-wise error rate.
 const ERROR: f64 = 0.05;
 
-/// Where intervals end, as a logarithm: a factor of half a milliard says that
+/// Where intervals end, as a logarithm: a factor of half a billion says that
 /// nothing is known, and 0 or infinity could not be kept.
 const FARTHEST: f64 = 20.0;
 
-/// What it is that verdicts hang on, beside the samples.
+/// What verdicts depend on besides the samples.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// What the resamples are drawn from.
@@ -25,30 +25,29 @@ pub struct Rules {
     pub least: f64,
 }
 
-/// Judges all of `estimates` together, and none as different that is so by less
-/// than the part `least`.
+/// Tests all of `estimates` together. A difference of less than the part `least` is
+/// called none.
 ///
 /// By S. Holm, *A Simple Sequentially Rejective Multiple Test Procedure*, 1979:
-/// the likeliest difference of n has to stand a test at 5 % / n, the next one at
-/// 5 % / (n - 1), and with the first that does not stand it, none after it does.
-/// Each interval is of the level that its ratio was tested at, so that it is the
-/// interval that shows the verdict.
-pub fn judge(estimates: &[Estimate], least: f64) -> Vec<Judged> {
+/// the smallest p-value of n is tested at 5 % / n, the next at 5 % / (n - 1), and from
+/// the first that is not significant on, none is. Each interval has the level that its
+/// ratio was tested at, so the interval and the verdict agree.
+pub(crate) fn judge(estimates: &[Estimate], least: f64) -> Vec<Judged> {
     let mut order: Vec<(f64, usize)> = estimates
         .iter()
         .enumerate()
-        .map(|(at, estimate)| (estimate.chance(), at))
+        .map(|(at, estimate)| (estimate.p_value(), at))
         .collect();
     order.sort_by(|one, other| one.0.total_cmp(&other.0));
     let mut judged = Vec::with_capacity(order.len());
     let mut level = ERROR;
-    let mut stands = true;
-    for (place, (chance, at)) in order.into_iter().enumerate() {
-        if stands {
+    let mut rejected = true;
+    for (place, (p_value, at)) in order.into_iter().enumerate() {
+        if rejected {
             level = ERROR / (estimates.len() - place) as f64;
-            stands = chance <= level;
+            rejected = p_value <= level;
         }
-        judged.push((at, estimates[at].judged(level, stands, least)));
+        judged.push((at, estimates[at].judged(level, rejected, least)));
     }
     judged.sort_by_key(|&(at, _)| at);
     judged.into_iter().map(|(_, judged)| judged).collect()
@@ -57,25 +56,29 @@ pub fn judge(estimates: &[Estimate], least: f64) -> Vec<Judged> {
 impl Estimate {
     /// The probability of a ratio as far from 1 as this, if there were no
     /// difference.
-    fn chance(self) -> f64 {
-        match (self.error > 0.0, self.ratio == 0.0) {
-            (true, _) => 2.0 * self.student().sf(self.ratio.abs() / self.error),
-            (false, true) => 1.0,
-            (false, false) => 0.0,
+    fn p_value(self) -> f64 {
+        if self.error > 0.0 {
+            2.0 * self.student().sf(self.ratio.abs() / self.error)
+        } else if self.ratio == 0.0 {
+            1.0
+        } else {
+            0.0
         }
     }
 
-    fn judged(self, level: f64, stands: bool, least: f64) -> Judged {
+    fn judged(self, level: f64, rejected: bool, least: f64) -> Judged {
         let off = self.error * self.student().inverse_cdf(1.0 - level / 2.0);
         let off = off.min(FARTHEST);
         Judged {
             ratio: five_digits(self.ratio.exp()),
             low: five_digits((self.ratio - off).exp()),
             high: five_digits((self.ratio + off).exp()),
-            verdict: match self.ratio {
-                ratio if !stands || ratio.abs() < least.ln_1p() => Verdict::NoDifference,
-                ratio if ratio < 0.0 => Verdict::Faster,
-                _ => Verdict::Slower,
+            verdict: if !rejected || self.ratio.abs() < least.ln_1p() {
+                Verdict::NoDifference
+            } else if self.ratio < 0.0 {
+                Verdict::Faster
+            } else {
+                Verdict::Slower
             },
         }
     }
@@ -85,7 +88,7 @@ impl Estimate {
     }
 }
 
-/// More would fill the results, and tell nothing.
+/// More would fill the results and add nothing.
 fn five_digits(value: f64) -> f64 {
     let shift = 10f64.powi(4 - value.log10().floor() as i32);
     (value * shift).round() / shift
@@ -99,8 +102,8 @@ mod tests {
     use crate::bootstrap::{Rounds, paired, quick_median, rounds, unpaired};
     use crate::statistics::median;
 
-    /// A contest that was made up: every model's rounds scatter about its median
-    /// by `between`, and a round's ten samples by `within`, with a long tail.
+    /// A simulated comparison: every model's rounds scatter about its median by
+    /// `between`, and a round's ten samples by `within`, with a long tail.
     fn made_up(random: &mut fastrand::Rng, medians: &[f64], rounds: usize) -> Vec<Vec<Vec<f64>>> {
         let (between, within) = (0.03, 0.02);
         let mut normal = || (0..12).map(|_| random.f64()).sum::<f64>() - 6.0;
@@ -120,14 +123,14 @@ mod tests {
         rounds.map(Iterator::collect).collect()
     }
 
-    /// In how many of `contests` between models of these medians something is
+    /// In how many of `trials` comparisons of models with these medians something is
     /// called a difference, however small.
-    fn different(contests: u64, medians: &[f64], rounds: usize) -> u64 {
+    fn different(trials: u64, medians: &[f64], rounds: usize) -> u64 {
         let mut random = fastrand::Rng::with_seed(1979);
         let pairs: Vec<_> = (0..medians.len())
             .flat_map(|one| (0..one).map(move |other| (one, other)))
             .collect();
-        let contest = |seed: &u64| {
+        let finds_one = |seed: &u64| {
             let cells = made_up(&mut random, medians, rounds);
             let estimates = paired(&borrowed(&cells), &pairs, *seed);
             let judged = judge(&estimates, 0.0);
@@ -135,12 +138,12 @@ mod tests {
                 .iter()
                 .any(|judged| judged.verdict != Verdict::NoDifference)
         };
-        (0..contests).filter(contest).count() as u64
+        (0..trials).filter(finds_one).count() as u64
     }
 
     #[test]
     fn what_is_the_same_is_seldom_called_different() {
-        // A pair alone, and 15 pairs together: in 5 % of all contests at most.
+        // A pair alone, and 15 pairs together: in 5 % of all comparisons at most.
         let alone = different(300, &[1e6, 1e6], 5);
         assert!(alone <= 15, "{alone}");
         let together = different(100, &[1e6; 6], 5);

@@ -1,13 +1,13 @@
 //! Numbers in, numbers out: medians, intervals, verdicts, crossovers.
 
 pub mod baseline;
-pub mod bootstrap;
+mod bootstrap;
 pub mod completion;
 pub mod crossovers;
-pub mod holm;
+mod holm;
 pub mod self_check;
 pub mod server_bound;
 pub mod statistics;
 pub mod verdicts;
 
-pub use holm::Rules;
+pub use holm::{LEAST_DIFFERENCE, Rules};

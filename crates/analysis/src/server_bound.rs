@@ -1,11 +1,10 @@
-//! Whether it was the origin that set a job's time, and not the model.
+//! Whether the origin, and not the model, set a job's time.
 //!
-//! By either of two signs. The job took no more than a tenth longer than the
-//! origin alone takes for the same requests over as many connections: so little is
-//! left for models to differ in. (If some model is faster than bare sockets were
-//! seen to be, as it keeps its connections, what that one takes counts.) Or the
-//! origin kept four fifths of its cores busy: then it went as fast as it could,
-//! whoever asked.
+//! There are two signs. The job took at most a tenth longer than the origin alone
+//! takes for the same requests over as many connections, so little is left for models
+//! to differ in. (A model that keeps its connections can be faster than bare sockets;
+//! then its time is the floor.) Or the origin kept four fifths of its cores busy, and
+//! could not answer faster.
 
 use std::time::Duration;
 
@@ -15,14 +14,14 @@ use suite::Job;
 
 use crate::statistics::median;
 
-/// Within so much of the origin's own time, the origin set it.
+/// A time below this multiple of the origin's own was set by the origin.
 const NEAR: f64 = 1.10;
 
-/// With so much of its cores busy, the origin could not go faster.
+/// From this part of its cores on, the origin is as busy as it can be.
 const BUSY: f64 = 0.80;
 
-/// If what the job asks of the origin accounts for so much of the origin's own
-/// time, it was asked to be slow.
+/// The part of the origin's own time from which on the job's own delays or link rate
+/// explain it.
 const ASKED_FOR: f64 = 0.50;
 
 /// How fast the origin can be for a job.
@@ -30,7 +29,7 @@ const ASKED_FOR: f64 = 0.50;
 pub struct OriginAlone {
     /// What it takes to answer bare sockets.
     pub ceiling: Option<Duration>,
-    /// The least that it was seen to take for anybody, in nanoseconds.
+    /// The least that it took, for bare sockets or a model, in nanoseconds.
     pub floor_ns: Option<f64>,
 }
 
@@ -45,9 +44,9 @@ impl OriginAlone {
     }
 }
 
-/// What was seen of a job and of the origin meanwhile.
+/// What was measured of a job and of the origin meanwhile.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Observed {
     /// The median time of the job, in nanoseconds.
     pub job_ns: f64,
     /// See [`OriginAlone::floor_ns`].
@@ -56,22 +55,24 @@ pub struct Seen {
     pub busy: Option<f64>,
 }
 
-/// What of the origin set the job's time, if it did. `outcome` tells how many
-/// bytes went over its link.
-pub fn server_bound(job: &Job, outcome: Option<&Value>, seen: &Seen) -> Option<ServerBound> {
-    if seen.busy.is_some_and(|busy| busy >= BUSY) {
+/// What of the origin set the job's time, if anything did. `outcome` has the number
+/// of bytes that went over its link.
+pub fn server_bound(
+    job: &Job,
+    outcome: Option<&Value>,
+    observed: &Observed,
+) -> Option<ServerBound> {
+    if observed.busy.is_some_and(|busy| busy >= BUSY) {
         return Some(ServerBound::Speed);
     }
-    let floor_ns = seen.floor_ns?;
-    if seen.job_ns > floor_ns * NEAR {
+    let floor_ns = observed.floor_ns?;
+    if observed.job_ns > floor_ns * NEAR {
         return None;
     }
     let bytes = outcome.and_then(|outcome| outcome.get("bytes")?.as_u64());
     let (bound, asked_for) = asked_for(job, bytes.unwrap_or(0))?;
-    Some(match asked_for.as_nanos() as f64 >= floor_ns * ASKED_FOR {
-        true => bound,
-        false => ServerBound::Speed,
-    })
+    let explains = asked_for.as_nanos() as f64 >= floor_ns * ASKED_FOR;
+    Some(if explains { bound } else { ServerBound::Speed })
 }
 
 /// The least that a job can take because of what it asks of the origin: so many
@@ -88,9 +89,10 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
                 rate => bytes as f64 * 8e-6 / rate as f64,
             };
             let link = Duration::from_secs_f64(seconds);
-            Some(match link >= delay {
-                true => (ServerBound::Link, link),
-                false => (ServerBound::Delay, delay),
+            Some(if link >= delay {
+                (ServerBound::Link, link)
+            } else {
+                (ServerBound::Delay, delay)
             })
         }
         Job::Fetch(_)
@@ -132,8 +134,8 @@ mod tests {
         job
     }
 
-    fn seen(job_ms: f64, floor_ms: u64) -> Seen {
-        Seen {
+    fn observed(job_ms: f64, floor_ms: u64) -> Observed {
+        Observed {
             job_ns: job_ms * 1e6,
             floor_ns: Some(floor_ms as f64 * 1e6),
             busy: None,
@@ -144,13 +146,13 @@ mod tests {
     fn within_a_tenth_of_the_origins_own_time_it_set_it() {
         let job = download(&[]);
         assert_eq!(
-            server_bound(&job, None, &seen(10.9, 10)),
+            server_bound(&job, None, &observed(10.9, 10)),
             Some(ServerBound::Speed)
         );
-        assert_eq!(server_bound(&job, None, &seen(11.1, 10)), None);
-        let alone = Seen {
+        assert_eq!(server_bound(&job, None, &observed(11.1, 10)), None);
+        let alone = Observed {
             floor_ns: None,
-            ..seen(1.0, 1)
+            ..observed(1.0, 1)
         };
         assert_eq!(server_bound(&job, None, &alone), None);
     }
@@ -169,9 +171,9 @@ mod tests {
 
     #[test]
     fn an_origin_that_has_its_hands_full_sets_the_time() {
-        let full = |busy| Seen {
+        let full = |busy| Observed {
             busy: Some(busy),
-            ..seen(30.0, 10)
+            ..observed(30.0, 10)
         };
         assert_eq!(
             server_bound(&download(&[]), None, &full(0.8)),
@@ -185,7 +187,7 @@ mod tests {
         // 100 Mbit in all: a second over this link.
         let outcome = json!({ "bytes": 12_500_000 });
         let shaped = download(&[("mbit_per_s", "100"), ("delay_ms", "1")]);
-        let bound = |job, ms| server_bound(job, Some(&outcome), &seen(ms as f64, ms));
+        let bound = |job, ms| server_bound(job, Some(&outcome), &observed(ms as f64, ms));
         assert_eq!(bound(&shaped, 1_020), Some(ServerBound::Link));
         // A thousand at 20 at once wait fifty times.
         let delayed = download(&[("delay_ms", "20")]);

@@ -1,7 +1,7 @@
-//! The few statistics behind the tables. None assumes a distribution: times
-//! have a floor and a tail, and are never normal.
+//! The statistics behind the tables. None assumes a distribution: times have a floor
+//! and a tail, and are never normal.
 
-use statrs::distribution::{ChiSquared, ContinuousCDF};
+use statrs::distribution::{Binomial, ChiSquared, ContinuousCDF, DiscreteCDF};
 
 /// The median, by the rule that Criterion uses too: the middle one, or the mean
 /// of the middle two. `None` without any values.
@@ -76,17 +76,10 @@ pub fn rounds_agree(rounds: &[&[f64]]) -> Option<f64> {
 
 /// The largest k with P(B(n, ½) ≤ k - 1) ≤ 2.5 %; 0 if there is none.
 fn order(n: usize) -> usize {
-    // In logarithms: ½ⁿ alone would underflow from n = 1075 on.
-    let mut log_term = -(n as f64) * std::f64::consts::LN_2;
-    let mut below = 0.0;
-    for k in 0..=n {
-        below += log_term.exp();
-        if below > 0.025 {
-            return k;
-        }
-        log_term += ((n - k) as f64).ln() - ((k + 1) as f64).ln();
-    }
-    0
+    let binomial = Binomial::new(0.5, n as u64).expect("½ is a probability");
+    // The quantile is the smallest value that is not exceeded with 2.5 % at least, so
+    // all below it stay under that.
+    binomial.inverse_cdf(0.025) as usize
 }
 
 fn sorted(values: &[f64]) -> Vec<f64> {

@@ -1,4 +1,4 @@
-//! Who is faster than whom at a job, and who cannot be told apart.
+//! Which model is faster than which at a job, and which cannot be told apart.
 
 use results::{Cell, JobVerdicts, Judged, MIN_ROUNDS, Pair};
 
@@ -6,8 +6,8 @@ use crate::bootstrap::Rounds;
 use crate::statistics::{median, rounds_agree};
 use crate::{Rules, bootstrap, holm};
 
-/// Judges `pairs` of `cells`, by their indices, together. `None` where nobody
-/// has a time.
+/// Tests `pairs` of `cells`, by their indices, together. `None` where no cell has a
+/// time.
 pub fn job_verdicts(cells: &[Cell], pairs: &[(usize, usize)], rules: Rules) -> Option<JobVerdicts> {
     let first = cells.first()?;
     let timed = timed(cells);
@@ -22,10 +22,10 @@ pub fn job_verdicts(cells: &[Cell], pairs: &[(usize, usize)], rules: Rules) -> O
     })
 }
 
-/// Every model's cell against each one after it. A contestant from outside is
-/// none of them: its time is another one, with its start.
+/// Every model's cell against each one after it. Custom commands are left out: their
+/// times include the start of a process.
 pub fn all_pairs(cells: &[Cell]) -> Vec<(usize, usize)> {
-    let models = || (0..cells.len()).filter(|&at| cells[at].command.is_none());
+    let models = || (0..cells.len()).filter(|&at| cells[at].is_model());
     let after = |one| {
         let others = models().filter(move |&other| other > one);
         others.map(move |other| (one, other))
@@ -33,16 +33,16 @@ pub fn all_pairs(cells: &[Cell]) -> Vec<(usize, usize)> {
     models().flat_map(after).collect()
 }
 
-/// Judges `pairs` of `cells`, by their indices, together, as far as both have a
-/// time; none where there were too few rounds.
-pub fn judged_pairs(cells: &[Cell], pairs: &[(usize, usize)], rules: Rules) -> Vec<Pair> {
+/// Tests `pairs` of `cells`, by their indices, together, as far as both have a time;
+/// none where there were too few rounds.
+pub(crate) fn judged_pairs(cells: &[Cell], pairs: &[(usize, usize)], rules: Rules) -> Vec<Pair> {
     let timed = timed(cells);
     if timed.iter().any(|(_, rounds)| rounds.len() < MIN_ROUNDS) {
         return Vec::new();
     }
     let place = |cell: usize| timed.iter().position(|&(at, _)| at == cell);
-    let pairs = pairs.iter();
     let pairs: Vec<_> = pairs
+        .iter()
         .filter_map(|&(one, other)| place(one).zip(place(other)))
         .collect();
     let rounds: Vec<_> = timed.iter().map(|(_, rounds)| rounds.clone()).collect();
@@ -57,11 +57,12 @@ pub fn judged_pairs(cells: &[Cell], pairs: &[(usize, usize)], rules: Rules) -> V
     judged.into_iter().zip(&pairs).map(pair).collect()
 }
 
-/// The rounds of those cells that have a time, as far as all of them got: who
-/// ends a comparison ends it in the middle of a round.
+/// The rounds of the cells that have a time, as many as all of them have: an
+/// interruption comes in the middle of a round.
 fn timed(cells: &[Cell]) -> Vec<(usize, Rounds<'_>)> {
-    let cells = cells.iter().enumerate();
     let mut timed: Vec<_> = cells
+        .iter()
+        .enumerate()
         .filter_map(|(at, cell)| Some((at, bootstrap::rounds(cell.time.as_ref()?)?)))
         .collect();
     let common = timed.iter().map(|(_, rounds)| rounds.len()).min();
@@ -71,8 +72,8 @@ fn timed(cells: &[Cell]) -> Vec<(usize, Rounds<'_>)> {
     timed
 }
 
-/// A test that calls rounds different which are not, does so this often.
-const CHANCE: f64 = 0.01;
+/// How often equal rounds are called different.
+const SIGNIFICANCE: f64 = 0.01;
 
 /// The slowest round's median by the fastest one's, less one, from which on
 /// rounds disagree. Any two processes differ by a little, which no more samples
@@ -86,7 +87,7 @@ fn drifts(rounds: &Rounds) -> bool {
     let slowest = medians.clone().fold(0.0, f64::max);
     let fastest = medians.fold(f64::INFINITY, f64::min);
     let apart = slowest / fastest - 1.0 > APART;
-    apart && rounds_agree(rounds).is_some_and(|chance| chance < CHANCE)
+    apart && rounds_agree(rounds).is_some_and(|p_value| p_value < SIGNIFICANCE)
 }
 
 #[cfg(test)]

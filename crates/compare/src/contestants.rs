@@ -1,6 +1,5 @@
-//! Who takes part.
+//! The contestants: models, copies of models, and custom commands.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use lab::build::Programs;
@@ -8,58 +7,55 @@ use lab::case::Case;
 use lab::command_template::CustomCommand;
 use lab::executor::Executor;
 
-use crate::self_check;
-
-/// Who takes part.
+/// Something that takes part in a comparison.
 #[derive(Debug, Clone)]
 pub struct Contestant {
     /// Its name: a model's, or one that the user has given.
     pub model: String,
     /// What does its jobs, or why there is nothing.
     pub executor: Result<Rc<dyn Executor>, String>,
-    /// Whose copy it is, if it is one.
-    pub copy: Option<CopyOf>,
+    pub(crate) copy: Option<CopyOf>,
 }
 
-/// What a contestant is that has another one's programs.
+/// A contestant with the programs of another one.
 #[derive(Debug, Clone)]
-pub struct CopyOf {
+pub(crate) struct CopyOf {
     /// The model, as its programs call themselves.
-    pub model: String,
-    /// Whether it is given more to do: see [`self_check::slowed`].
-    pub slowed: bool,
+    pub(crate) model: String,
+    /// What it does where the others do a case; none where it takes no part.
+    pub(crate) case: fn(&Case) -> Option<Case>,
 }
 
 impl Contestant {
-    /// A model, by its programs or why there are none.
-    pub fn model(name: String, programs: Result<Programs, String>) -> Self {
+    /// A contestant with an executor, or the reason why it has none.
+    pub fn new(model: String, executor: Result<Rc<dyn Executor>, String>) -> Self {
         Self {
-            model: name,
-            executor: programs.map(|programs| Rc::new(programs) as Rc<dyn Executor>),
+            model,
+            executor,
             copy: None,
         }
     }
 
-    /// A command of the user's own.
-    pub fn custom(command: &CustomCommand) -> Self {
-        Self {
-            model: command.name.clone(),
-            executor: Ok(Rc::new(command.clone())),
-            copy: None,
-        }
+    pub(crate) fn model(name: String, programs: Result<Programs, String>) -> Self {
+        let executor = programs.map(|programs| Rc::new(programs) as Rc<dyn Executor>);
+        Self::new(name, executor)
+    }
+
+    pub(crate) fn custom(command: &CustomCommand) -> Self {
+        Self::new(command.name.clone(), Ok(Rc::new(command.clone())))
     }
 
     /// The model, as its programs call themselves.
-    pub fn original(&self) -> &str {
+    pub(crate) fn original(&self) -> &str {
         self.copy.as_ref().map_or(&self.model, |copy| &copy.model)
     }
 
-    /// What this contestant does where the others do `case`: the same, unless it
-    /// is a slowed copy. `None` if it takes no part in that.
-    pub fn case<'a>(&self, case: &'a Case) -> Option<Cow<'a, Case>> {
+    /// What this contestant does where the others do `case`: the same, unless it is a
+    /// slowed copy. `None` if it takes no part in that.
+    pub(crate) fn case(&self, case: &Case) -> Option<Case> {
         match &self.copy {
-            Some(CopyOf { slowed: true, .. }) => self_check::slowed(case).map(Cow::Owned),
-            _ => Some(Cow::Borrowed(case)),
+            Some(copy) => (copy.case)(case),
+            None => Some(case.clone()),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One group, measured: all models in every round, in a new order each time.
+//! One case while it is measured: all contestants in every round, each time in a new
+//! order.
 
 use std::time::Duration;
 
@@ -9,67 +10,75 @@ use lab::executor::RunContext;
 use results::Cell;
 
 use crate::budget::{self, RoundEstimate, RunCost};
+use crate::contestants::Contestant;
 use crate::mode::Mode;
 use crate::series::{Checkpoint, Series};
 
 /// A job that takes this long has no bench.
 const LONG: Duration = Duration::from_millis(250);
 
-/// A group while it is measured: one job, and an series for each model.
+/// One case while it is measured, with a series for each contestant.
 #[derive(Debug)]
-pub struct Experiment<'a> {
-    /// The job.
-    pub case: Case,
-    /// The models, in the order asked for.
-    pub series: Vec<Series<'a>>,
-    /// Runs a model and round.
-    pub runs: u32,
+pub(crate) struct Experiment<'a> {
+    pub(crate) case: Case,
+    /// In the order of the contestants.
+    pub(crate) series: Vec<Series<'a>>,
+    /// Unobserved runs of each series in a round.
+    pub(crate) runs: u32,
     /// How long the origin alone takes for the job's requests.
-    pub ceiling: Option<Duration>,
-    /// Rounds that others disturbed, and that stand all the same.
-    pub disturbed: u32,
+    pub(crate) ceiling: Option<Duration>,
+    /// Rounds with background load that were kept.
+    pub(crate) noisy: u32,
 }
 
-impl Experiment<'_> {
-    /// The paces of those that got through their first run.
-    pub fn paces(&self) -> Vec<RunCost> {
-        self.series.iter().filter_map(Series::pace).collect()
-    }
-
-    /// Where even the fastest model takes a quarter of a second, a bench's ten jobs a
-    /// round would be most of a comparison, and its warming up would change nothing.
-    /// Then times are those of fresh processes' jobs: for all models of the group, as
-    /// the first job on a started model is not quite any other.
-    pub fn choose_bench(&mut self) {
-        let long = self.paces().iter().all(|pace| pace.job >= LONG);
-        for series in &mut self.series {
-            let model = series.is_model();
-            if let Some(pace) = &mut series.pace {
-                pace.benched = model && !long;
-            }
+impl<'a> Experiment<'a> {
+    /// With the contestants that take part in `case`.
+    pub(crate) fn new(case: Case, contestants: &'a [Contestant]) -> Self {
+        Self {
+            series: contestants
+                .iter()
+                .filter(|contestant| contestant.case(&case).is_some())
+                .map(Series::new)
+                .collect(),
+            runs: 1,
+            ceiling: None,
+            noisy: 0,
+            case,
         }
     }
 
-    /// What it will do: nothing more, if nobody takes part.
-    pub fn estimate(&self, mode: &Mode) -> RoundEstimate {
-        let paces = self.paces();
+    /// The run costs of the series that got through their first run.
+    pub(crate) fn run_costs(&self) -> Vec<RunCost> {
+        self.series.iter().filter_map(Series::cost).collect()
+    }
+
+    /// Where even the fastest model takes a quarter of a second, a bench's ten jobs a
+    /// round would be most of a comparison, and its warm-up would change nothing. Then
+    /// times are those of jobs in fresh processes: for all models of the case, as the
+    /// first job of a process differs from later ones.
+    pub(crate) fn choose_bench(&mut self) {
+        let long = self.run_costs().iter().all(|cost| cost.job >= LONG);
+        for series in &mut self.series {
+            series.set_benched(!long);
+        }
+    }
+
+    /// What its rounds cost; all of them are done if no series takes part.
+    pub(crate) fn estimate(&self, mode: &Mode) -> RoundEstimate {
+        let costs = self.run_costs();
         RoundEstimate {
-            done: if paces.is_empty() {
+            done: if costs.is_empty() {
                 mode.most_rounds
             } else {
                 0
             },
-            round: budget::round(&paces, mode),
+            round: budget::round_cost(&costs, mode),
         }
     }
 
     /// One round: each series's part of it, in a new order. Calls `doing` with the
-    /// model before each.
-    ///
-    /// # Errors
-    ///
-    /// When interrupted: what was measured until then stays.
-    pub fn round(
+    /// model before each. After an interruption, what was measured until then stays.
+    pub(crate) fn round(
         &mut self,
         context: &RunContext,
         mode: &Mode,
@@ -79,36 +88,36 @@ impl Experiment<'_> {
     ) -> Result<(), Interrupted> {
         let mut order: Vec<usize> = (0..self.series.len()).collect();
         random.shuffle(&mut order);
-        for place in order {
-            let series = &mut self.series[place];
+        for index in order {
+            let series = &mut self.series[index];
             doing(series.model());
-            let group = self.case.of(series.original());
-            series.round(context, &group, mode, self.runs, number)?;
+            let case = self.case.of(series.original());
+            series.round(context, &case, mode, self.runs, number)?;
         }
         Ok(())
     }
 
     /// How much has been measured of each series so far.
-    pub fn checkpoints(&self) -> Vec<Checkpoint> {
+    pub(crate) fn checkpoints(&self) -> Vec<Checkpoint> {
         self.series.iter().map(Series::checkpoint).collect()
     }
 
-    /// Drops what was measured between two moments.
-    pub fn rollback(&mut self, from: &[Checkpoint], to: &[Checkpoint]) {
+    /// Drops what was measured between two checkpoints.
+    pub(crate) fn rollback(&mut self, from: &[Checkpoint], to: &[Checkpoint]) {
         for (series, (from, to)) in self.series.iter_mut().zip(from.iter().zip(to)) {
             series.rollback(from, to);
         }
     }
 
-    /// What has come of it so far.
-    pub fn cells(&self) -> Vec<Cell> {
+    /// The cells of what was measured so far.
+    pub(crate) fn cells(&self) -> Vec<Cell> {
         let medians = self.series.iter().filter_map(Series::median);
         let origin = OriginAlone::new(self.ceiling, medians);
         let cell = |series: &Series| {
-            let group = self.case.of(series.original());
-            let mut cell = series.cell(&group, origin)?;
+            let case = self.case.of(series.original());
+            let mut cell = series.cell(&case, origin)?;
             let rounds = cell.time.as_ref().map_or(0, |time| time.rounds.len());
-            cell.disturbed = self.disturbed.min(rounds as u32);
+            cell.disturbed = self.noisy.min(rounds as u32);
             Some(cell)
         };
         self.series.iter().filter_map(cell).collect()

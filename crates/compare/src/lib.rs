@@ -1,15 +1,33 @@
-//! What to measure, when and how often: from a plan to a [`results::Comparison`].
+//! What to measure, when and how often: from a [`Request`] to a [`results::Comparison`].
+//!
+//! [`Preparation`] takes the lock, the results directory and the earlier run to compare
+//! with, and starts what the models need. [`Session`] tries every case out and judges
+//! what was measured. In between, `rounds` decides what is measured next, `experiment`
+//! is one case by all contestants, and `series` one contestant at one case.
 
-pub mod budget;
-pub mod contestants;
-pub mod experiment;
-pub mod mode;
-pub mod plan;
-pub mod resources;
-pub mod rounds;
-pub mod self_check;
-pub mod series;
-pub mod session;
-pub mod settings;
-pub mod sweep;
-pub mod windows;
+mod budget;
+mod contestants;
+mod experiment;
+mod mode;
+mod plan;
+mod preparation;
+mod request;
+mod resources;
+mod rounds;
+mod self_check;
+mod series;
+mod session;
+mod settings;
+mod sweep;
+mod windows;
+
+pub use budget::SAMPLES;
+pub use contestants::Contestant;
+pub use mode::Mode;
+pub use preparation::Preparation;
+pub use request::Request;
+pub use resources::resources;
+pub use self_check::contestants as self_check_contestants;
+pub use session::Session;
+pub use settings::setting;
+pub use sweep::SweepSpec;

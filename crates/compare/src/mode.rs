@@ -14,18 +14,21 @@ pub struct Mode {
     pub budget: Duration,
     /// Which presets are compared.
     pub presets: &'static [Preset],
+    /// Whether the sweeps that matter for choosing a model are added, and the
+    /// article's download with each model's own limit.
+    pub choosing: bool,
     /// Whether jobs are made smaller until they fit.
     pub scale: bool,
-    /// Rounds that every group gets.
+    /// Rounds that every case gets.
     pub least_rounds: u32,
-    /// Rounds after which more would not tell more.
+    /// Rounds after which more would add nothing.
     pub most_rounds: u32,
     /// What one bench process spends on its ten samples, or more if ten jobs
     /// take more.
     pub sampling: Duration,
     /// What one bench process spends on warming up, or one job.
     pub warm_up: Duration,
-    /// Runs in which memory is looked at, up to one a round.
+    /// Runs in which memory is observed, up to one a round.
     pub memory_runs: u32,
 }
 
@@ -35,6 +38,7 @@ impl Mode {
         name: "quick",
         budget: Duration::from_secs(120),
         presets: &[Preset::Heavy],
+        choosing: false,
         scale: true,
         least_rounds: 5,
         most_rounds: 5,
@@ -48,6 +52,7 @@ impl Mode {
         name: "default",
         budget: Duration::from_secs(15 * 60),
         presets: &Preset::ALL,
+        choosing: false,
         scale: false,
         least_rounds: 1,
         most_rounds: 10,
@@ -62,6 +67,7 @@ impl Mode {
         budget: Duration::from_secs(50 * 60),
         most_rounds: 30,
         memory_runs: 5,
+        choosing: true,
         ..Mode::DEFAULT
     };
 

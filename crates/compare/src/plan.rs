@@ -1,4 +1,4 @@
-//! What is to be compared: groups, each one job that every model does.
+//! What is compared: cases, each one job that every model does.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,13 +11,17 @@ use suite::{Invalid, Job, Preset, Setting, Workload, files, thumbnails};
 use crate::settings::of_workload;
 
 /// The article's download, each model with the limit that it has there (10 threads, 4
-/// processes, all of its 100 images at once as tasks); none if `groups` have no such
-/// job, or one whose limit was chosen.
-pub fn article_limits(groups: &[Case], settings: &[Setting], models: &[Model]) -> Option<Case> {
+/// processes, all of its 100 images at once as tasks); none if `cases` have no such
+/// job, or its limit was set.
+pub(crate) fn article_limits(
+    cases: &[Case],
+    settings: &[Setting],
+    models: &[Model],
+) -> Option<Case> {
     let chosen = |set: &Setting| set.workload == Workload::Download && set.key == "limit";
     let article =
-        |group: &&Case| group.workload == Workload::Download && group.preset == Preset::Article;
-    let group = groups.iter().find(article)?;
+        |case: &&Case| case.workload == Workload::Download && case.preset == Preset::Article;
+    let case = cases.iter().find(article)?;
     let limit = |model: &Model| (model.name().to_owned(), model.article_limit.to_string());
     (!settings.iter().any(chosen)).then(|| Case {
         own: Some(Rc::new(PerModel {
@@ -25,16 +29,12 @@ pub fn article_limits(groups: &[Case], settings: &[Setting], models: &[Model]) -
             key: "limit",
             values: models.iter().map(limit).collect(),
         })),
-        ..group.clone()
+        ..case.clone()
     })
 }
 
 /// A job with a preset's numbers, changed as `settings` say.
-///
-/// # Errors
-///
-/// When that makes no sense.
-pub fn job(
+pub(crate) fn job(
     workload: Workload,
     preset: Preset,
     settings: &BTreeMap<&str, &str>,
@@ -59,24 +59,21 @@ pub fn job(
     Ok(full)
 }
 
-/// The groups of a comparison, workload by workload; all workloads if none is
-/// named.
-///
-/// # Errors
-///
-/// When a setting makes no sense.
-pub fn cases(
+/// The cases of these workloads, in the order of the tables.
+pub(crate) fn cases(
     workloads: &[Workload],
     presets: &[Preset],
     settings: &[Setting],
 ) -> Result<Vec<Case>, Invalid> {
-    let selected = |workload: &Workload| workloads.is_empty() || workloads.contains(workload);
-    let mut groups = Vec::new();
-    for &workload in Workload::ALL.iter().filter(|workload| selected(workload)) {
+    let mut cases = Vec::new();
+    for &workload in Workload::ALL {
+        if !workloads.contains(&workload) {
+            continue;
+        }
         let settings = of_workload(settings, workload);
         for &preset in presets {
             let full = job(workload, preset, &settings)?;
-            let group = |variant, full| Case {
+            let case = |variant, full| Case {
                 workload,
                 preset,
                 variant,
@@ -87,28 +84,28 @@ pub fn cases(
                 whole: false,
                 divisor: 1,
             };
-            groups.push(group(None, full.clone()));
+            cases.push(case(None, full.clone()));
             for variant in workload.variants() {
                 let (key, value) = variant.set;
-                // Whoever sets what the variant sets has chosen.
+                // A setting of the variant's own key replaces the variant.
                 if !settings.contains_key(key) {
                     let mut full = full.clone();
                     full.set(key, value)?;
-                    groups.push(group(Some(variant), full));
+                    cases.push(case(Some(variant), full));
                 }
             }
         }
     }
-    Ok(groups)
+    Ok(cases)
 }
 
 /// An image of the origin's mixed set, on average, in bytes.
 const MIXED_IMAGE: u64 = 125_000;
 
-/// The bytes of the largest download, twice: it is written again before the one
-/// before is gone. And those of all files that are made for jobs.
-pub fn room_needed(groups: &[Case]) -> u64 {
-    let bytes = |group: &Case| match &group.full {
+/// The bytes that runs need on disk: twice the largest download, which is written
+/// again before the earlier one is removed, and all files that are made for jobs.
+pub(crate) fn room_needed(cases: &[Case]) -> u64 {
+    let bytes = |case: &Case| match &case.full {
         Job::Download(job) if job.image_bytes > 0 => job.images.saturating_mul(job.image_bytes),
         Job::Download(job) => job.images.saturating_mul(MIXED_IMAGE),
         // What it reads is counted below.
@@ -124,23 +121,25 @@ pub fn room_needed(groups: &[Case]) -> u64 {
         | Job::Files(_)
         | Job::Thumbnails(_) => 0,
     };
-    let largest = groups.iter().map(bytes).max().unwrap_or(0);
-    let inputs = inputs_needed(groups);
-    let inputs = inputs.iter().map(|group| inputs::room(&group.full));
-    largest.saturating_mul(2).saturating_add(inputs.sum())
+    let largest = cases.iter().map(bytes).max().unwrap_or(0);
+    let inputs: u64 = inputs_needed(cases)
+        .iter()
+        .map(|case| inputs::room(&case.full))
+        .sum();
+    largest.saturating_mul(2).saturating_add(inputs)
 }
 
-/// The groups whose files have to be made, the largest of each workload: those of
-/// the others are among them.
-pub fn inputs_needed(groups: &[Case]) -> Vec<&Case> {
-    let size = |group: &Case| inputs::to_make(&group.full);
+/// The cases whose files have to be made, the largest of each workload: it includes
+/// the files of the others.
+pub(crate) fn inputs_needed(cases: &[Case]) -> Vec<&Case> {
+    let size = |case: &Case| inputs::to_make(&case.full);
     let mut largest: Vec<&Case> = Vec::new();
-    for group in groups.iter().filter(|group| size(group) > 0) {
+    for case in cases.iter().filter(|case| size(case) > 0) {
         let mut known = largest.iter_mut();
-        match known.find(|known| known.workload == group.workload) {
-            Some(known) if size(known) >= size(group) => {}
-            Some(known) => *known = group,
-            None => largest.push(group),
+        match known.find(|known| known.workload == case.workload) {
+            Some(known) if size(known) >= size(case) => {}
+            Some(known) => *known = case,
+            None => largest.push(case),
         }
     }
     largest
@@ -151,7 +150,7 @@ mod tests {
     use lab::{models, workspace};
 
     use super::*;
-    use crate::settings::{refuse_idle, setting};
+    use crate::settings::{refuse_unused, setting};
 
     fn settings(texts: &[&str]) -> Vec<Setting> {
         let settings = texts.iter().map(|text| setting(text).expect("a setting"));
@@ -159,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn every_workload_has_its_groups() {
-        let all = cases(&[], &Preset::ALL, &[]).expect("presets make sense");
+    fn every_workload_has_its_cases() {
+        let all = cases(Workload::ALL, &Preset::ALL, &[]).expect("presets make sense");
         for &workload in Workload::ALL {
             let labels: Vec<_> = all
                 .iter()
-                .filter(|group| group.workload == workload)
+                .filter(|case| case.workload == workload)
                 .map(Case::label)
                 .collect();
             assert_eq!(labels.len(), 2 * (1 + workload.variants().len()));
@@ -175,11 +174,11 @@ mod tests {
     #[test]
     fn settings_reach_the_job_and_the_runner() {
         let set = settings(&["fetch.delays_ms=1,2", "counter.guard=atomic"]);
-        let all = cases(&[], &[Preset::Heavy], &set).expect("they make sense");
-        let of = |workload| all.iter().filter(move |group| group.workload == workload);
+        let all = cases(Workload::ALL, &[Preset::Heavy], &set).expect("they make sense");
+        let of = |workload| all.iter().filter(move |case| case.workload == workload);
         let fetch = of(Workload::Fetch).next().expect("fetch");
         assert_eq!(fetch.settings(), ["delays_ms=1,2"]);
-        // The guard was chosen, so there is no second one beside it.
+        // The guard was set, so there is no variant with another one.
         assert_eq!(of(Workload::Counter).count(), 1);
         let primes = of(Workload::Primes).next().expect("primes");
         assert!(primes.settings().is_empty());
@@ -215,7 +214,7 @@ mod tests {
 
     #[test]
     fn files_are_made_once_for_the_largest_job() {
-        let all = cases(&[], &Preset::ALL, &[]).expect("presets make sense");
+        let all = cases(Workload::ALL, &Preset::ALL, &[]).expect("presets make sense");
         let titles = inputs_needed(&all).into_iter().map(Case::title);
         let titles: Vec<_> = titles.collect();
         assert_eq!(titles, ["files heavy", "thumbnails heavy"]);
@@ -240,12 +239,12 @@ mod tests {
             assert!(refused.contains(says), "{refused}");
         }
         let set = settings(&["counter.workers=0"]);
-        let refused = cases(&[], &[Preset::Heavy], &set).expect_err("0 workers");
+        let refused = cases(Workload::ALL, &[Preset::Heavy], &set).expect_err("0 workers");
         assert!(refused.to_string().contains("from 1"), "{refused}");
         let nowhere = settings(&["files.dir=/no/such"]);
-        let refused = cases(&[], &[Preset::Heavy], &nowhere).expect_err("no directory");
+        let refused = cases(Workload::ALL, &[Preset::Heavy], &nowhere).expect_err("no directory");
         assert!(refused.to_string().contains("/no/such: has"), "{refused}");
-        let refused = refuse_idle(&set, &[Workload::Primes]).expect_err("no counter");
+        let refused = refuse_unused(&set, &[Workload::Primes]).expect_err("no counter");
         assert!(refused.to_string().contains("only primes"), "{refused}");
     }
 }

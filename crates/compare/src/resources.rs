@@ -7,8 +7,8 @@ use results::Resources;
 use runner::tree;
 use suite::completion::nanoseconds;
 
-/// The figures of fresh processes: of `runs` that nobody looked at, and of what
-/// was seen in others.
+/// The figures of fresh processes, from `runs` that were not observed and from what
+/// was `observed` in others.
 pub fn resources(runs: &[Run], observed: &[Peaks]) -> Resources {
     let number = runs.len() as u32;
     let cpu = cpu(runs.iter().map(|run| run.usage));
@@ -48,15 +48,18 @@ fn cpu(runs: impl Iterator<Item = Usage> + Clone) -> Option<(u64, u64)> {
     let median = median_count(runs.clone().map(both))?;
     let all: u64 = runs.clone().map(both).sum();
     let user: u64 = runs.map(|usage| nanoseconds(usage.user)).sum();
-    let user = match all {
-        0 => 0,
-        all => (median as f64 * user as f64 / all as f64) as u64,
+    let user = if all == 0 {
+        0
+    } else {
+        (median as f64 * user as f64 / all as f64) as u64
     };
     Some((user, median.saturating_sub(user)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -1,9 +1,9 @@
-//! The rounds of a comparison: pass by pass, each of which has a round of every
-//! job, in a new order.
+//! The rounds of a comparison: pass by pass, each of which has a round of every case,
+//! in a new order.
 //!
-//! So the rounds of a job lie all over the time that a comparison takes. What
-//! changes on the machine meanwhile shows in how far they are apart, instead of
-//! making one job look slow and the next one fast.
+//! So the rounds of a case are spread over the whole comparison. A change of the
+//! machine meanwhile shows as scatter between them, and does not make one case look
+//! slow and the next one fast.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::experiment::Experiment;
 use crate::mode::Mode;
 use crate::windows::Window;
 
-/// Up to here rounds are begun; the rest is for Criterion's pages.
+/// The part of the budget in which rounds begin; the rest is for Criterion's pages.
 const MEASURED: f64 = 0.93;
 
 /// How often what was measured so far is saved.
@@ -35,12 +35,37 @@ pub(crate) struct Rounds<'a> {
     pub(crate) random: Rng,
     /// When the budget began.
     pub(crate) began: Instant,
+    /// No round begins that would end after this.
+    deadline: Instant,
+    /// When the rounds that are planned will have been measured.
+    end: Instant,
 }
 
-impl Rounds<'_> {
-    /// Does rounds until more would not tell more, or the time is over. Every so
-    /// often, `save` is called with what was measured so far. Gives what did not go
-    /// as planned.
+impl<'a> Rounds<'a> {
+    pub(crate) fn new(
+        context: &'a RunContext,
+        mode: &'a Mode,
+        monitor: &'a mut LoadMonitor,
+        progress: &'a Progress,
+        random: Rng,
+        began: Instant,
+    ) -> Self {
+        let deadline = began + mode.budget.mul_f64(MEASURED);
+        Self {
+            context,
+            mode,
+            monitor,
+            progress,
+            random,
+            began,
+            deadline,
+            end: deadline,
+        }
+    }
+
+    /// Measures rounds until more would add nothing, or the time is over. Calls `save`
+    /// every 30 seconds with what was measured so far. Returns what did not go as
+    /// planned.
     ///
     /// # Errors
     ///
@@ -50,21 +75,26 @@ impl Rounds<'_> {
         experiments: &mut [Experiment],
         mut save: impl FnMut(&[Experiment], &LoadMonitor) -> anyhow::Result<()>,
     ) -> anyhow::Result<Vec<String>> {
-        let estimates = experiments.iter().map(|one| one.estimate(self.mode));
-        let mut estimates: Vec<RoundEstimate> = estimates.collect();
+        let mut estimates: Vec<RoundEstimate> = experiments
+            .iter()
+            .map(|experiment| experiment.estimate(self.mode))
+            .collect();
         let left = self.mode.budget.saturating_sub(self.began.elapsed());
         let planned = budget::rounds(&estimates, budget::plannable(left), self.mode);
         for (experiment, &number) in experiments.iter_mut().zip(&planned) {
             experiment.runs = budget::runs(number);
         }
         self.passes(experiments, &mut estimates, &mut save)?;
-        let all = experiments.iter().zip(&estimates).zip(&planned);
-        let short = all.filter(|((_, estimate), planned)| estimate.done < **planned);
-        let note = |((experiment, estimate), planned): ((&Experiment, &RoundEstimate), &u32)| {
-            let (title, done) = (experiment.case.title(), estimate.done);
-            format!("{title}: {done} of {planned} rounds, to keep to the time")
-        };
-        Ok(short.map(note).collect())
+        let mut notes = Vec::new();
+        for ((experiment, estimate), planned) in experiments.iter().zip(&estimates).zip(&planned) {
+            if estimate.done < *planned {
+                let (title, done) = (experiment.case.title(), estimate.done);
+                notes.push(format!(
+                    "{title}: {done} of {planned} rounds, to keep to the time"
+                ));
+            }
+        }
+        Ok(notes)
     }
 
     fn passes(
@@ -73,28 +103,27 @@ impl Rounds<'_> {
         estimates: &mut [RoundEstimate],
         save: &mut impl FnMut(&[Experiment], &LoadMonitor) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let deadline = self.began + self.mode.budget.mul_f64(MEASURED);
         let began = Instant::now();
         let mut saved = began;
         let mut window = Window::open(self.monitor);
         for pass in 1.. {
-            let mut jobs = self.pass(pass, estimates, began, deadline);
-            self.random.shuffle(&mut jobs);
-            let mut went_on = false;
-            for job in jobs {
-                let estimate = &mut estimates[job];
+            let mut indices = self.pass(pass, estimates, began);
+            self.random.shuffle(&mut indices);
+            let mut measured_any = false;
+            for index in indices {
+                let estimate = &mut estimates[index];
                 let started = Instant::now();
-                // The first always fits: better late than nothing.
-                if estimate.done > 0 && started + estimate.round > deadline {
+                // The first round of a case is measured even if it is late.
+                if estimate.done > 0 && started + estimate.round > self.deadline {
                     continue;
                 }
-                let experiment = &mut experiments[job];
-                window.add(job, experiment, estimate.done);
+                let experiment = &mut experiments[index];
+                window.add(index, experiment, estimate.done);
                 self.round(experiment, estimate.done)?;
-                estimate.went(started.elapsed());
-                went_on = true;
+                estimate.record_round(started.elapsed());
+                measured_any = true;
                 if window.is_full() {
-                    self.close(window, experiments, deadline)?;
+                    self.close(window, experiments)?;
                     window = Window::open(self.monitor);
                 }
                 self.progress.reached(began.elapsed());
@@ -103,80 +132,83 @@ impl Rounds<'_> {
                     saved = Instant::now();
                 }
             }
-            if !went_on {
+            if !measured_any {
                 break;
             }
         }
-        window.fill();
-        Ok(self.close(window, experiments, deadline)?)
+        window.wait_until_full();
+        Ok(self.close(window, experiments)?)
     }
 
-    /// The jobs of the next pass: those that get more rounds than they have, by
-    /// what is known now.
-    fn pass(
-        &self,
-        number: u32,
-        estimates: &[RoundEstimate],
-        began: Instant,
-        deadline: Instant,
-    ) -> Vec<usize> {
-        let left = deadline.saturating_duration_since(Instant::now());
+    /// The cases of the next pass, by index: those that get more rounds than they have,
+    /// as far as is known now.
+    fn pass(&mut self, number: u32, estimates: &[RoundEstimate], began: Instant) -> Vec<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
         let goals = budget::rounds(estimates, left, self.mode);
-        let jobs: Vec<usize> = (0..estimates.len())
-            .filter(|&job| estimates[job].done < goals[job])
+        let indices: Vec<usize> = (0..estimates.len())
+            .filter(|&index| estimates[index].done < goals[index])
             .collect();
-        if jobs.is_empty() {
-            return jobs;
+        if indices.is_empty() {
+            return indices;
         }
-        let pass = jobs.iter().map(|&job| estimates[job].round).sum();
-        let rest = estimates.iter().zip(&goals);
-        let rest: Duration = rest.map(|(estimate, &goal)| estimate.up_to(goal)).sum();
-        let counted = match jobs.len() {
+        let pass = indices.iter().map(|&index| estimates[index].round).sum();
+        let rest = estimates
+            .iter()
+            .zip(&goals)
+            .map(|(estimate, &goal)| estimate.cost_up_to(goal))
+            .sum();
+        let counted = match indices.len() {
             1 => "1 job".to_owned(),
             jobs => format!("{jobs} jobs"),
         };
+        self.end = Instant::now() + rest;
         self.progress.plan(began.elapsed() + rest);
         self.progress.reached(began.elapsed());
         let (pass, rest) = (whole_seconds(pass), whole_seconds(rest));
-        let stage = format!("pass {number}: a round of {counted}, {pass} of {rest} to go");
-        self.progress.stage(&stage);
-        jobs
+        self.progress.stage(&format!(
+            "pass {number}: a round of {counted}, {pass} of {rest} to go"
+        ));
+        indices
     }
 
-    /// One round of one job.
+    /// One round of one case.
     fn round(&mut self, experiment: &mut Experiment, number: u32) -> Result<(), Interrupted> {
         let title = experiment.case.title();
+        let contestants = experiment.series.len();
+        let mut at = 0;
         let doing = |model: &str| {
-            let round = number + 1;
-            let what = format!("{title} · {model} · round {round}");
-            self.progress.doing(&what);
+            at += 1;
+            let left = whole_seconds(self.end.saturating_duration_since(Instant::now()));
+            self.progress.doing(&format!(
+                "{title} · round {} · {model}, {at} of {contestants} · {left} left",
+                number + 1
+            ));
         };
         experiment.round(self.context, self.mode, &mut self.random, number, doing)
     }
 
-    /// Closes a window. If others disturbed it, its rounds are taken again as long
-    /// as there is time for that, and kept and counted otherwise.
+    /// Closes a window. If there was background load, its rounds are measured again as
+    /// long as there is time for that; otherwise they are kept and counted.
     fn close(
         &mut self,
         mut window: Window,
         experiments: &mut [Experiment],
-        deadline: Instant,
     ) -> Result<(), Interrupted> {
         if window.opened.is_none() || window.rounds.is_empty() {
             return Ok(());
         }
-        let mut disturbed = window.disturbed(self.monitor);
-        while disturbed {
+        let mut noisy = window.is_noisy(self.monitor);
+        while noisy {
             let length = window.length();
-            if !self.monitor.affords(length) || Instant::now() + length > deadline {
-                for (&job, rounds) in &window.rounds {
-                    experiments[job].disturbed += rounds.numbers.len() as u32;
+            if !self.monitor.affords(length) || Instant::now() + length > self.deadline {
+                for (&index, rounds) in &window.rounds {
+                    experiments[index].noisy += rounds.numbers.len() as u32;
                 }
                 break;
             }
             window.opened = self.monitor.open();
-            for (&job, rounds) in &window.rounds {
-                let experiment = &mut experiments[job];
+            for (&index, rounds) in &window.rounds {
+                let experiment = &mut experiments[index];
                 let old = experiment.checkpoints();
                 for &number in &rounds.numbers {
                     self.round(experiment, number)?;
@@ -185,9 +217,9 @@ impl Rounds<'_> {
                 experiment.rollback(&rounds.before, &old);
             }
             self.monitor.retook(window.length());
-            disturbed = window.disturbed(self.monitor);
+            noisy = window.is_noisy(self.monitor);
         }
-        self.monitor.settle(disturbed);
+        self.monitor.settle(noisy);
         Ok(())
     }
 }

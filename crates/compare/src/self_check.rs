@@ -1,4 +1,4 @@
-//! The contestants and jobs of a comparison with itself.
+//! The contestants and jobs of a comparison that checks itself.
 
 use analysis::self_check::{SLOWED, SLOWED_BY, TWIN};
 use lab::case::Case;
@@ -8,42 +8,42 @@ use crate::contestants::{Contestant, CopyOf};
 
 /// Each of `originals` and its copies.
 pub fn contestants(originals: Vec<Contestant>) -> Vec<Contestant> {
-    let copy = |original: &Contestant, mark: &str| Contestant {
-        model: format!("{}{mark}", original.model),
+    let copy = |original: &Contestant, suffix: &str, case| Contestant {
+        model: format!("{}{suffix}", original.model),
         copy: Some(CopyOf {
             model: original.model.clone(),
-            slowed: mark == SLOWED,
+            case,
         }),
         ..original.clone()
     };
     let mut all = Vec::new();
-    for (place, original) in originals.into_iter().enumerate() {
-        let twin = copy(&original, TWIN);
-        let slowed = (place == 0).then(|| copy(&original, SLOWED));
+    for (at, original) in originals.into_iter().enumerate() {
+        let twin = copy(&original, TWIN, |case| Some(case.clone()));
+        let slowed = (at == 0).then(|| copy(&original, SLOWED, slowed));
         all.extend([original, twin].into_iter().chain(slowed));
     }
     all
 }
 
-/// Sees that the job whose slowed copy has to be found is not made smaller: of
-/// five percent of a few milliseconds, the machine's own restlessness is too much.
-pub fn keep_whole(groups: &mut [Case]) {
-    for group in groups {
-        group.whole |= slowed(group).is_some();
+/// Keeps the job whose slowed copy has to be found at its full size: five percent of a
+/// few milliseconds would be lost in noise.
+pub(crate) fn keep_whole(cases: &mut [Case]) {
+    for case in cases {
+        case.whole |= slowed(case).is_some();
     }
 }
 
-/// The job of `group` with [`SLOWED_BY`] times the work, if it is the one job in
-/// which that can be said to be known.
+/// The job of `case` with [`SLOWED_BY`] times the work, for the one job whose work is
+/// known.
 ///
-/// Most divisions are those of primes, √n each, so a range's are as
-/// `end^1.5 - start^1.5`: the longer range has five percent more of these, and
-/// not of numbers.
-pub fn slowed(group: &Case) -> Option<Case> {
-    let Job::Primes(job) = group.job() else {
+/// Most divisions are those of primes, √n each, so the divisions of a range grow as
+/// `end^1.5 - start^1.5`: the longer range has five percent more divisions, not
+/// numbers.
+fn slowed(case: &Case) -> Option<Case> {
+    let Job::Primes(job) = case.job() else {
         return None;
     };
-    if group.preset != Preset::Heavy {
+    if case.preset != Preset::Heavy {
         return None;
     }
     let divisions = |number: u64| (number as f64).powf(1.5);
@@ -56,7 +56,7 @@ pub fn slowed(group: &Case) -> Option<Case> {
     Some(Case {
         full: Job::Primes(job),
         divisor: 1,
-        ..group.clone()
+        ..case.clone()
     })
 }
 
@@ -69,22 +69,22 @@ mod tests {
 
     #[test]
     fn the_slowed_copy_has_five_percent_more_to_do() {
-        let groups = plan::cases(&[Workload::Primes], &Preset::ALL, &[]);
-        let [article, heavy] = &groups.expect("presets make sense")[..] else {
+        let cases = plan::cases(&[Workload::Primes], &Preset::ALL, &[]);
+        let [article, heavy] = &cases.expect("presets make sense")[..] else {
             panic!("two presets");
         };
         assert!(slowed(article).is_none());
         for divisor in [4, 16] {
-            let group = Case {
+            let case = Case {
                 divisor,
                 ..heavy.clone()
             };
-            let divisions = |group: &Case| match group.job() {
+            let divisions = |case: &Case| match case.job() {
                 Job::Primes(job) => (job.start..job.end).map(divisions).sum::<u64>(),
                 other => panic!("{other:?}"),
             };
-            let more = slowed(&group).expect("primes can be slowed");
-            let ratio = divisions(&more) as f64 / divisions(&group) as f64;
+            let more = slowed(&case).expect("primes can be slowed");
+            let ratio = divisions(&more) as f64 / divisions(&case) as f64;
             assert!((ratio - SLOWED_BY).abs() < 2e-3, "{ratio}");
         }
     }

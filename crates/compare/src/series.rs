@@ -1,15 +1,14 @@
-//! One contestant at one job, while it is measured.
+//! One contestant at one case, while it is measured.
 //!
-//! *Cold* is what a job takes from a process's start to the end of its first job:
-//! the sum of three parts that the model's program tells of, from when it was
-//! started to its own first line, starting the model, and the job. What the program
-//! does in between to be measured (it asks the origin for a list, and checks the
-//! answer) is in none of them.
+//! *Cold* is the time from a process's start to the end of its first job. It is the sum
+//! of three parts that the model's program reports: from its start to its own first
+//! line, starting the model, and the job. What the program does in between to be
+//! measured (asking the origin for a list, checking the answer) is in none of them.
 
 use std::time::Duration;
 
 use analysis::completion::completion;
-use analysis::server_bound::{self, OriginAlone, Seen};
+use analysis::server_bound::{self, Observed, OriginAlone};
 use analysis::statistics::{median, median_count, median_interval};
 use lab::affinity;
 use lab::case::Case;
@@ -27,10 +26,12 @@ use crate::resources::resources;
 
 /// A cell while it is measured.
 #[derive(Debug)]
-pub struct Series<'a> {
+pub(crate) struct Series<'a> {
     contestant: &'a Contestant,
-    trouble: Option<(Status, String)>,
-    pub(crate) pace: Option<RunCost>,
+    /// Once there is one, nothing more is measured.
+    error: Option<(Status, String)>,
+    /// What a run takes, once one has come to its end.
+    cost: Option<RunCost>,
     samples: Vec<f64>,
     rounds: Vec<usize>,
     runs: Vec<Run>,
@@ -41,13 +42,13 @@ pub struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    /// Nothing is known yet, unless the model did not build.
-    pub fn new(contestant: &'a Contestant) -> Self {
-        let trouble = contestant.executor.as_ref().err();
+    /// A model that did not build begins with that error.
+    pub(crate) fn new(contestant: &'a Contestant) -> Self {
+        let error = contestant.executor.as_ref().err();
         Self {
             contestant,
-            trouble: trouble.map(|why| (Status::Failed, why.clone())),
-            pace: None,
+            error: error.map(|why| (Status::Failed, why.clone())),
+            cost: None,
             samples: Vec::new(),
             rounds: Vec::new(),
             runs: Vec::new(),
@@ -57,41 +58,45 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// The model's name.
-    pub fn model(&self) -> &str {
+    pub(crate) fn model(&self) -> &str {
         &self.contestant.model
     }
 
-    /// The model whose jobs it does.
-    pub fn original(&self) -> &str {
+    /// The model whose programs it runs.
+    pub(crate) fn original(&self) -> &str {
         self.contestant.original()
     }
 
-    /// What one run takes, of those that have got through one.
-    pub fn pace(&self) -> Option<RunCost> {
-        self.pace.filter(|_| self.trouble.is_none())
+    /// What one run takes; none after an error.
+    pub(crate) fn cost(&self) -> Option<RunCost> {
+        self.cost.filter(|_| self.error.is_none())
     }
 
-    /// Does the job once, for its answer and its pace. Nothing is measured of
-    /// who does not get through this.
-    ///
-    /// # Errors
-    ///
-    /// Only when interrupted: trouble with the cell is the cell's.
-    pub fn try_out(
+    /// Whether a bench gives its times, if it is a model's.
+    pub(crate) fn set_benched(&mut self, benched: bool) {
+        let is_model = self.is_model();
+        if let Some(cost) = &mut self.cost {
+            cost.benched = is_model && benched;
+        }
+    }
+
+    /// Does the job once, for its answer and its cost. After an error here nothing is
+    /// measured.
+    pub(crate) fn try_out(
         &mut self,
         context: &RunContext,
-        group: &Case,
+        case: &Case,
         timeout: Duration,
     ) -> Result<(), Interrupted> {
-        let Some(group) = self.contestant.case(group) else {
+        let Some(case) = self.contestant.case(case) else {
             return Ok(());
         };
-        let Some(run) = self.run(context, &group, true, timeout)? else {
+        let run = self.attempt(|executor| executor.run(context, &case, true, timeout))?;
+        let Some(run) = run else {
             return Ok(());
         };
         let job = Duration::from_nanos(run.elapsed_ns);
-        self.pace = Some(RunCost {
+        self.cost = Some(RunCost {
             job,
             around: run.wall.saturating_sub(job),
             benched: self.is_model(),
@@ -100,50 +105,49 @@ impl<'a> Series<'a> {
         Ok(())
     }
 
-    /// One round's part of this cell.
+    /// Its part of one round: a bench, `runs` unobserved runs, and in some rounds an
+    /// observed one. Without a bench, the times of the runs are the samples.
     pub(crate) fn round(
         &mut self,
         context: &RunContext,
-        group: &Case,
+        case: &Case,
         mode: &Mode,
         runs: u32,
         number: u32,
     ) -> Result<(), Interrupted> {
-        let (Some(pace), Some(group)) = (self.pace(), self.contestant.case(group)) else {
+        let (Some(cost), Some(case)) = (self.cost(), self.contestant.case(case)) else {
             return Ok(());
         };
-        let group = &*group;
-        let patience = pace.patience(mode);
+        let timeouts = cost.timeouts(mode);
         let model = self.contestant.original();
-        let bench = self.attempt(|executor| {
-            if !pace.benched {
-                // Its samples are the times of its runs: see below.
-                return Ok(Vec::new());
-            }
-            executor.bench(context, model, group, mode.bench_times(), patience.bench)
-        })?;
+        let mut samples = Vec::new();
+        if cost.benched {
+            let times = mode.bench_times();
+            samples = self
+                .attempt(|executor| executor.bench(context, model, &case, times, timeouts.bench))?
+                .unwrap_or_default();
+        }
         let first = self.runs.len();
-        for _ in 0..runs + u32::from(!pace.benched) {
-            if let Some(run) = self.run(context, group, false, patience.run)? {
+        for _ in 0..runs + u32::from(!cost.benched) {
+            let run = self.attempt(|executor| executor.run(context, &case, false, timeouts.run))?;
+            if let Some(run) = run {
                 self.outcome = Some(run.outcome.clone());
                 self.runs.push(run);
             }
         }
         self.run_rounds.push(self.runs.len() - first);
-        let jobs = self.runs[first..].iter().map(|run| run.elapsed_ns);
-        let samples = match pace.benched {
-            true => bench.unwrap_or_default(),
-            false => jobs.map(|ns| ns as f64).collect(),
-        };
+        if !cost.benched {
+            let runs = self.runs[first..].iter();
+            samples = runs.map(|run| run.elapsed_ns as f64).collect();
+        }
         if !samples.is_empty() {
             self.rounds.push(samples.len());
             self.samples.extend(samples);
         }
-        // One that does not wait to be looked at has to be looked at more often.
-        let hasty = !self.is_model();
-        if (number < mode.memory_runs || hasty)
+        // A custom command is not held for an observation, so one can miss its peak.
+        if (number < mode.memory_runs || !self.is_model())
             && let Some(peaks) =
-                self.attempt(|executor| executor.observe(context, group, patience.run))?
+                self.attempt(|executor| executor.observe(context, &case, timeouts.run))?
         {
             self.observed.push(peaks);
         }
@@ -161,7 +165,7 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// Drops what was measured between two marks.
+    /// Drops what was measured between two checkpoints.
     pub(crate) fn rollback(&mut self, from: &Checkpoint, to: &Checkpoint) {
         self.samples.drain(from.samples..to.samples);
         self.rounds.drain(from.rounds..to.rounds);
@@ -170,8 +174,8 @@ impl<'a> Series<'a> {
         self.observed.drain(from.observed..to.observed);
     }
 
-    /// What was seen of it. Of a program that does not wait to be looked at, each
-    /// look shows a part: they count as one, with the most of all.
+    /// What was observed. Of a custom command, each observation shows a part: together
+    /// they count as one, with the most of all.
     fn peaks(&self) -> Vec<Peaks> {
         let mut observed = self.observed.clone();
         if !self.is_model()
@@ -183,114 +187,101 @@ impl<'a> Series<'a> {
         observed
     }
 
-    /// One job in a fresh process.
-    fn run(
-        &mut self,
-        context: &RunContext,
-        group: &Case,
-        checked: bool,
-        timeout: Duration,
-    ) -> Result<Option<Run>, Interrupted> {
-        self.attempt(|executor| executor.run(context, group, checked, timeout))
-    }
-
     /// The command line, of a custom command.
     fn command(&self) -> Option<&str> {
         self.contestant.executor.as_ref().ok()?.command()
     }
 
-    /// Whether it is a model's, and no custom command's.
-    pub(crate) fn is_model(&self) -> bool {
+    fn is_model(&self) -> bool {
         self.command().is_none()
     }
 
-    /// Does something with the contestant's programs, unless it is in trouble, and
-    /// takes note if that is what comes of it.
+    /// Calls the contestant's executor, unless there was an error, and records one.
     fn attempt<T>(
         &mut self,
-        act: impl FnOnce(&dyn Executor) -> Result<T, CellError>,
+        call: impl FnOnce(&dyn Executor) -> Result<T, CellError>,
     ) -> Result<Option<T>, Interrupted> {
-        let (None, Ok(executor)) = (&self.trouble, &self.contestant.executor) else {
+        let (None, Ok(executor)) = (&self.error, &self.contestant.executor) else {
             return Ok(None);
         };
-        match act(&**executor) {
+        match call(&**executor) {
             Ok(done) => Ok(Some(done)),
             Err(CellError::Interrupted) => Err(Interrupted),
             Err(CellError::Cell(status, reason)) => {
-                self.trouble = Some((status, reason));
+                self.error = Some((status, reason));
                 Ok(None)
             }
         }
     }
 
-    /// The median of its time so far, unless it is in trouble.
+    /// The median of its time so far; none after an error.
     pub(crate) fn median(&self) -> Option<f64> {
-        median(&self.samples).filter(|_| self.trouble.is_none())
+        median(&self.samples).filter(|_| self.error.is_none())
     }
 
-    /// What came of it; nothing if it was neither measured nor in trouble.
-    pub(crate) fn cell(&self, group: &Case, origin: OriginAlone) -> Option<Cell> {
-        let resources = resources(&self.runs, &self.peaks());
-        let command = self.command().map(str::to_owned);
-        let job = self.contestant.case(group)?.job();
-        let from_runs = self.pace.is_some_and(|pace| !pace.benched);
-        let cold = cold_time(&self.runs, &self.run_rounds);
-        let start_ns = start_ns(&self.runs);
-        let items = self.runs.iter().map(|run| &*run.completion_ns);
-        let completion = completion(items);
-        let origin_cpu_ns = median_count(self.runs.iter().filter_map(|run| run.origin_cpu_ns));
-        let (status, reason, time) = match &self.trouble {
+    /// Its cell so far; none if it has neither samples nor an error.
+    pub(crate) fn cell(&self, case: &Case, origin: OriginAlone) -> Option<Cell> {
+        let job = self.contestant.case(case)?.job();
+        let from_runs = self.cost.is_some_and(|cost| !cost.benched);
+        let (status, reason, time) = match &self.error {
             Some((status, reason)) => (*status, Some(reason.clone()), None),
             None => (Status::Ok, None, Some(time(&self.samples, &self.rounds)?)),
         };
-        let ok = status == Status::Ok;
+        // Half a measurement would look like a whole one.
+        let runs = if status == Status::Ok {
+            &*self.runs
+        } else {
+            &[]
+        };
         let bound = time.as_ref().and_then(|time| {
-            let served = self.runs.iter();
-            let served = served.filter_map(|run| Some((run.elapsed_ns, run.origin_cpu_ns?)));
-            let seen = Seen {
+            let served = self
+                .runs
+                .iter()
+                .filter_map(|run| Some((run.elapsed_ns, run.origin_cpu_ns?)));
+            let observed = Observed {
                 job_ns: time.median_ns,
                 floor_ns: origin.floor_ns,
-                busy: server_bound::busy(served, affinity::of_origin(group.cores)),
+                busy: server_bound::busy(served, affinity::of_origin(case.cores)),
             };
-            server_bound::server_bound(&job, self.outcome.as_ref(), &seen)
+            server_bound::server_bound(&job, self.outcome.as_ref(), &observed)
         });
         Some(Cell {
-            workload: group.workload.name().to_owned(),
-            preset: group.preset.name().to_owned(),
-            variant: group.variant_name().map(str::to_owned),
-            point: group.point.clone(),
-            cores: group.cores,
-            label: group.label(),
+            workload: case.workload.name().to_owned(),
+            preset: case.preset.name().to_owned(),
+            variant: case.variant_name().map(str::to_owned),
+            point: case.point.clone(),
+            cores: case.cores,
+            label: case.label(),
             model: self.contestant.model.clone(),
-            command,
+            command: self.command().map(str::to_owned),
             job: job.to_json(),
             status,
             reason,
-            scaled: group.divisor > 1,
-            divisor: group.divisor,
+            scaled: case.divisor > 1,
+            divisor: case.divisor,
             time,
             from_runs,
-            cold: cold.filter(|_| ok),
-            start_ns: start_ns.filter(|_| ok),
-            completion: completion.filter(|_| ok),
-            resources: match status {
-                Status::Ok => resources,
-                // Half a measurement would look like a whole one.
-                _ => Resources::default(),
+            cold: cold_time(runs, &self.run_rounds),
+            start_ns: start_ns(runs),
+            completion: completion(runs.iter().map(|run| &*run.completion_ns)),
+            resources: if status == Status::Ok {
+                resources(runs, &self.peaks())
+            } else {
+                Resources::default()
             },
             outcome: self.outcome.clone().filter(|outcome| !outcome.is_null()),
             disturbed: 0,
             origin_ceiling_ns: origin.ceiling.map(nanoseconds),
-            origin_cpu_ns: origin_cpu_ns.filter(|_| ok),
+            origin_cpu_ns: median_count(runs.iter().filter_map(|run| run.origin_cpu_ns)),
             origin_bound: bound.is_some(),
             origin_bound_by: bound,
         })
     }
 }
 
-/// How much has been measured of an entry, by the lengths of its lists.
+/// How much has been measured of a series, by the lengths of its lists.
 #[derive(Debug)]
-pub struct Checkpoint {
+pub(crate) struct Checkpoint {
     samples: usize,
     rounds: usize,
     run_rounds: usize,
@@ -298,16 +289,16 @@ pub struct Checkpoint {
     observed: usize,
 }
 
-/// The cold times of fresh processes, so many of each round; none if one of them
-/// does not tell, as no contestant from outside does.
+/// The cold times of fresh processes, with how many each round has. None if one of
+/// them does not report its start, as custom commands do not.
 fn cold_time(runs: &[Run], rounds: &[usize]) -> Option<Time> {
     let cold = |run: &Run| Some((start(run)? + run.elapsed_ns) as f64);
     let samples: Vec<f64> = runs.iter().map(cold).collect::<Option<_>>()?;
-    let rounds = rounds.iter().copied().filter(|&runs| runs > 0);
-    time(&samples, &rounds.collect::<Vec<_>>())
+    let rounds: Vec<_> = rounds.iter().copied().filter(|&runs| runs > 0).collect();
+    time(&samples, &rounds)
 }
 
-/// The median of what it takes until the job can begin.
+/// The median time until the job can begin.
 fn start_ns(runs: &[Run]) -> Option<u64> {
     let starts: Vec<u64> = runs.iter().map(start).collect::<Option<_>>()?;
     median_count(starts)
@@ -331,12 +322,9 @@ fn time(samples: &[f64], rounds: &[usize]) -> Option<Time> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use serde_json::Value;
+    use lab::rusage::Usage;
 
     use super::*;
-    use lab::rusage::Usage;
 
     fn run(launch_ns: Option<u64>, elapsed_ns: u64) -> Run {
         Run {
@@ -365,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_tell_has_no_cold_time() {
+    fn without_a_reported_start_there_is_no_cold_time() {
         let runs = [run(Some(1), 100), run(None, 100)];
         assert_eq!(cold_time(&runs, &[2]), None);
         assert_eq!(start_ns(&runs), None);

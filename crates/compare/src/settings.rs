@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use suite::{Invalid, Setting, Workload};
 
-/// One setting of a comparison. Where downloads go is no setting of it.
+/// Parses one setting of a comparison. `download.into` is refused: every run has a
+/// directory of its own.
 ///
 /// # Errors
 ///
-/// When there is no such key, or it does not take that value.
+/// When the key does not exist or does not take the value.
 pub fn setting(text: &str) -> Result<Setting, Invalid> {
     let setting: Setting = text.parse()?;
     if setting.workload == Workload::Download && setting.key == "into" {
@@ -18,13 +19,9 @@ pub fn setting(text: &str) -> Result<Setting, Invalid> {
 }
 
 /// Refuses a setting for a workload that is not compared: it would do nothing.
-///
-/// # Errors
-///
-/// When there is one.
-pub fn refuse_idle(settings: &[Setting], workloads: &[Workload]) -> Result<(), Invalid> {
-    let idle = |set: &&Setting| !workloads.contains(&set.workload);
-    let Some(setting) = settings.iter().find(idle) else {
+pub(crate) fn refuse_unused(settings: &[Setting], workloads: &[Workload]) -> Result<(), Invalid> {
+    let unused = |set: &&Setting| !workloads.contains(&set.workload);
+    let Some(setting) = settings.iter().find(unused) else {
         return Ok(());
     };
     let all: Vec<_> = workloads.iter().map(|workload| workload.name()).collect();
@@ -32,7 +29,7 @@ pub fn refuse_idle(settings: &[Setting], workloads: &[Workload]) -> Result<(), I
 }
 
 /// A workload's keys and values, of all settings.
-pub fn of_workload(settings: &[Setting], workload: Workload) -> BTreeMap<&str, &str> {
+pub(crate) fn of_workload(settings: &[Setting], workload: Workload) -> BTreeMap<&str, &str> {
     settings
         .iter()
         .filter(|set| set.workload == workload)

@@ -1,7 +1,7 @@
 //! Sweeps: a job with a list of values for one of its keys, each a point.
 //!
-//! A point is a group like any other: all models do it in every round. Its job is
-//! the heavy preset's in everything that is neither swept nor set.
+//! A point is a case like any other: all models do it in every round. Its job is the
+//! heavy preset's, but for the swept key and what is set.
 
 use lab::case::Case;
 use results::Point;
@@ -11,11 +11,10 @@ use suite::{Invalid, Preset, Setting, Workload};
 use crate::plan;
 use crate::settings::{of_workload, setting};
 
-/// One `--sweep workload.key=value,value,...`.
+/// What `--sweep workload.key=value,value,...` says.
 #[derive(Debug, Clone)]
 pub struct SweepSpec {
-    /// What kind of job.
-    pub workload: Workload,
+    pub(crate) workload: Workload,
     key: String,
     values: Vec<String>,
 }
@@ -37,7 +36,7 @@ impl std::str::FromStr for SweepSpec {
             let allowed = "is a list already, and cannot be swept";
             return Err(Invalid::new(path, values, allowed));
         }
-        // So that a wrong key or value is refused where it was given.
+        // A wrong key or value is refused here, with the text that was given.
         for value in &sweep.values {
             setting(&format!("{path}={value}"))?;
         }
@@ -50,13 +49,9 @@ impl std::str::FromStr for SweepSpec {
 }
 
 impl SweepSpec {
-    /// A group for each value: numbers in their order, words in the one given.
-    ///
-    /// # Errors
-    ///
-    /// When a value makes no sense, or is there twice.
-    pub fn cases(&self, settings: &[Setting]) -> Result<Vec<Case>, Invalid> {
-        let mut groups: Vec<Case> = Vec::new();
+    /// A case for each value: numbers in ascending order, words in the order given.
+    pub(crate) fn cases(&self, settings: &[Setting]) -> Result<Vec<Case>, Invalid> {
+        let mut cases: Vec<Case> = Vec::new();
         for text in &self.values {
             let mut settings = of_workload(settings, self.workload);
             settings.insert(&self.key, text);
@@ -65,13 +60,10 @@ impl SweepSpec {
                 key: self.key.clone(),
                 value: full.to_json()[&self.key].clone(),
             };
-            if groups
-                .iter()
-                .any(|group| group.point.as_ref() == Some(&point))
-            {
+            if cases.iter().any(|case| case.point.as_ref() == Some(&point)) {
                 return Err(Invalid::new(self.path(), text, "has to be there only once"));
             }
-            groups.push(Case {
+            cases.push(Case {
                 workload: self.workload,
                 preset: Preset::Heavy,
                 variant: None,
@@ -83,19 +75,17 @@ impl SweepSpec {
                 divisor: 1,
             });
         }
-        // Half a job would not have the value that it is named after.
-        let is_size = |group: &Case| {
-            let half = group.full.scaled(2).to_json();
-            group
-                .point
-                .as_ref()
-                .is_some_and(|point| half[&point.key] != point.value)
+        // Scaling must not change the swept value.
+        let is_size = |case: &Case| {
+            let half = case.full.scaled(2).to_json();
+            let point = case.point.as_ref();
+            point.is_some_and(|point| half[&point.key] != point.value)
         };
-        let whole = groups.iter().any(is_size);
-        groups.iter_mut().for_each(|group| group.whole = whole);
-        // Words have no number, and stay as they are.
-        groups.sort_by_key(|group| group.point.as_ref().and_then(|point| point.value.as_u64()));
-        Ok(groups)
+        let whole = cases.iter().any(is_size);
+        cases.iter_mut().for_each(|case| case.whole = whole);
+        // Words have no number and keep their order: the sort is stable.
+        cases.sort_by_key(|case| case.point.as_ref().and_then(|point| point.value.as_u64()));
+        Ok(cases)
     }
 
     fn path(&self) -> String {
@@ -103,43 +93,35 @@ impl SweepSpec {
     }
 }
 
-/// The sweeps that matter for choosing, which `--thorough` makes: how a model
-/// bears units that contend, and units that do not; how many downloads at once
-/// are enough; and what ten times as many units cost.
-pub const WORTH_AN_HOUR: [&str; 4] = [
+/// The sweeps that matter for choosing a model, which `--thorough` adds: units that
+/// contend and units that do not, how many downloads at once are enough, and what ten
+/// times as many units cost.
+const CHOOSING: [&str; 4] = [
     "counter.workers=1,2,4,8,16,64",
     "primes.workers=1,2,4,8",
     "download.limit=1,4,10,20,50,100",
     "sleepers.units=100,1000,10000",
 ];
 
-/// Those of [`WORTH_AN_HOUR`] whose workload is compared and whose key neither a
-/// setting nor a sweep has chosen values for.
-///
-/// # Panics
-///
-/// Never: a test parses them.
-pub fn worth_an_hour(
+/// Those of [`CHOOSING`] whose workload is compared and whose key is neither set nor
+/// swept already.
+pub(crate) fn for_choosing(
     compared: &[Workload],
     settings: &[Setting],
     chosen: &[SweepSpec],
 ) -> Vec<SweepSpec> {
-    let all = WORTH_AN_HOUR.map(|text| text.parse::<SweepSpec>().expect("a sweep"));
-    let open = |sweep: &SweepSpec| {
+    let all = CHOOSING.map(|text| text.parse::<SweepSpec>().expect("a test parses them"));
+    let is_open = |sweep: &SweepSpec| {
         let set = of_workload(settings, sweep.workload);
         compared.contains(&sweep.workload)
             && !set.contains_key(&*sweep.key)
             && !chosen.iter().any(|other| other.path() == sweep.path())
     };
-    all.into_iter().filter(open).collect()
+    all.into_iter().filter(is_open).collect()
 }
 
 /// Refuses two sweeps of one key: they would be one curve.
-///
-/// # Errors
-///
-/// When there are such.
-pub fn refuse_twice(sweeps: &[&SweepSpec]) -> Result<(), Invalid> {
+pub(crate) fn refuse_twice(sweeps: &[&SweepSpec]) -> Result<(), Invalid> {
     for (at, sweep) in sweeps.iter().enumerate() {
         if sweeps[..at]
             .iter()
@@ -152,32 +134,38 @@ pub fn refuse_twice(sweeps: &[&SweepSpec]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Each group on each number of cores, once.
-pub fn on_cores(groups: Vec<Case>, cores: &[Option<usize>]) -> Vec<Case> {
-    let on = |group: Case| {
-        let each = cores.iter().enumerate();
-        let once = each.filter(|(at, number)| !cores[..*at].contains(number));
-        let with = |(_, &cores): (usize, &Option<usize>)| Case {
-            cores,
-            ..group.clone()
-        };
-        once.map(with).collect::<Vec<_>>()
-    };
-    groups.into_iter().flat_map(on).collect()
+/// Each case on each number of cores, once.
+pub(crate) fn on_cores(cases: Vec<Case>, cores: &[Option<usize>]) -> Vec<Case> {
+    let mut all = Vec::new();
+    for case in cases {
+        for (at, &number) in cores.iter().enumerate() {
+            if !cores[..at].contains(&number) {
+                all.push(Case {
+                    cores: number,
+                    ..case.clone()
+                });
+            }
+        }
+    }
+    all
 }
 
-/// Gives groups whose jobs have to be of one size the smallest that one of them
+/// Gives cases whose jobs have to be of one size the largest divisor that one of them
 /// needs.
-pub fn even_out(groups: &[&Case], divisors: &mut [u64]) {
-    let smallest = |group: &&Case| {
-        if group.whole {
+pub(crate) fn even_out(cases: &[&Case], divisors: &mut [u64]) {
+    let common = |case: &&Case| {
+        if case.whole {
             return 1;
         }
-        let related = groups.iter().zip(&*divisors);
-        let related = related.filter(|(other, _)| other.shares_size(group));
-        related.map(|(_, divisor)| *divisor).max().unwrap_or(1)
+        cases
+            .iter()
+            .zip(&*divisors)
+            .filter(|(other, _)| other.shares_size(case))
+            .map(|(_, divisor)| *divisor)
+            .max()
+            .unwrap_or(1)
     };
-    let even: Vec<u64> = groups.iter().map(smallest).collect();
+    let even: Vec<u64> = cases.iter().map(common).collect();
     divisors.copy_from_slice(&even);
 }
 
@@ -190,19 +178,19 @@ mod tests {
     }
 
     fn labels(sweep: &SweepSpec, settings: &[Setting]) -> Vec<String> {
-        let groups = sweep.cases(settings).expect("they make sense");
-        groups.iter().map(Case::label).collect()
+        let cases = sweep.cases(settings).expect("they make sense");
+        cases.iter().map(Case::label).collect()
     }
 
     #[test]
     fn a_point_is_the_heavy_job_with_what_is_set_and_its_value() {
         let set: Setting = "counter.increments=100".parse().expect("a setting");
-        let groups = sweep("counter.workers=16,2,4").groups(&[set]);
-        let groups = groups.expect("they make sense");
-        let labels: Vec<_> = groups.iter().map(Case::label).collect();
+        let cases = sweep("counter.workers=16,2,4").cases(&[set]);
+        let cases = cases.expect("they make sense");
+        let labels: Vec<_> = cases.iter().map(Case::label).collect();
         let expected = ["heavy workers=2", "heavy workers=4", "heavy workers=16"];
         assert_eq!(labels, expected);
-        assert_eq!(groups[1].settings(), ["workers=4", "increments=100"]);
+        assert_eq!(cases[1].settings(), ["workers=4", "increments=100"]);
     }
 
     #[test]
@@ -214,10 +202,9 @@ mod tests {
 
     #[test]
     fn a_job_whose_size_is_swept_is_not_scaled() {
-        // One unit cannot be made fewer, but those beside it could.
-        let units = sweep("sleepers.units=1,1000").groups(&[]);
+        let units = sweep("sleepers.units=1,1000").cases(&[]);
         let units = units.expect("they make sense");
-        let workers = sweep("counter.workers=1,2").groups(&[]);
+        let workers = sweep("counter.workers=1,2").cases(&[]);
         let workers = workers.expect("they make sense");
         let mut divisors = [64, 64, 8, 4];
         let both: Vec<_> = units.iter().chain(&workers).collect();
@@ -228,28 +215,28 @@ mod tests {
     #[test]
     fn a_curve_has_jobs_of_one_size_and_so_has_every_number_of_cores() {
         let points = sweep("primes.workers=1,2")
-            .groups(&[])
+            .cases(&[])
             .expect("they make sense");
-        let mut groups = on_cores(points, &[Some(1), None, Some(1)]);
-        assert_eq!(groups.len(), 4);
-        assert_eq!(groups[0].label(), "heavy workers=1 cores=1");
-        groups.extend(plan::cases(&[Workload::Primes], &[Preset::Heavy], &[]).expect("a preset"));
-        let groups: Vec<_> = groups.iter().collect();
+        let mut cases = on_cores(points, &[Some(1), None, Some(1)]);
+        assert_eq!(cases.len(), 4);
+        assert_eq!(cases[0].label(), "heavy workers=1 cores=1");
+        cases.extend(plan::cases(&[Workload::Primes], &[Preset::Heavy], &[]).expect("a preset"));
+        let cases: Vec<_> = cases.iter().collect();
         let mut divisors = [1, 2, 4, 1, 64];
-        even_out(&groups, &mut divisors);
+        even_out(&cases, &mut divisors);
         assert_eq!(divisors, [4, 4, 4, 4, 64]);
     }
 
     #[test]
-    fn an_hours_sweeps_give_way_to_what_was_chosen() {
-        let all = worth_an_hour(Workload::ALL, &[], &[]);
-        assert_eq!(all.len(), WORTH_AN_HOUR.len());
+    fn sweeps_for_choosing_give_way_to_what_was_asked_for() {
+        let all = for_choosing(Workload::ALL, &[], &[]);
+        assert_eq!(all.len(), CHOOSING.len());
         for sweep in &all {
             sweep.cases(&[]).expect("they make sense");
         }
         let set: Setting = "primes.workers=3".parse().expect("a setting");
         let own = sweep("counter.workers=1,2");
-        let left = worth_an_hour(&[Workload::Primes, Workload::Counter], &[set], &[own]);
+        let left = for_choosing(&[Workload::Primes, Workload::Counter], &[set], &[own]);
         assert!(left.is_empty(), "{left:?}");
     }
 
@@ -279,7 +266,7 @@ mod tests {
                 "counter.workers = 01: has to be there only",
             ),
         ] {
-            let refused = sweep(text).groups(&[]).expect_err(text).to_string();
+            let refused = sweep(text).cases(&[]).expect_err(text).to_string();
             assert!(refused.contains(says), "{refused}");
         }
         let twice = [&sweep("counter.workers=1,2"), &sweep("counter.workers=4,8")];

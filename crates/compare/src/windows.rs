@@ -1,9 +1,7 @@
-//! Windows: rounds that follow each other and are checked together for what others
-//! used of the machine meanwhile.
+//! Windows: rounds in succession that are checked together for background load.
 //!
-//! A window is closed at the first end of a round after [`WINDOW`]; the last one of
-//! a comparison waits until so much time is over. Nothing is read while a round is
-//! under way.
+//! A window is closed at the first end of a round after [`WINDOW`]; the last one of a
+//! comparison is waited for. Nothing is read while a round runs.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -15,25 +13,24 @@ use lab::cpu_time::Reading;
 use crate::experiment::Experiment;
 use crate::series::Checkpoint;
 
-/// CaseRounds that are judged together.
+/// Rounds that are checked together.
 #[derive(Debug)]
 pub(crate) struct Window {
-    /// What had been used before it; nothing where that cannot be known.
+    /// The reading at its begin; none where the load cannot be known.
     pub(crate) opened: Option<Reading>,
-    /// The rounds, by the place of their job among the experiments.
-    pub(crate) rounds: BTreeMap<usize, CaseRounds>,
+    /// The rounds, by the index of their experiment.
+    pub(crate) rounds: BTreeMap<usize, ExperimentRounds>,
 }
 
-/// The rounds of one job in a window.
+/// The rounds of one experiment in a window.
 #[derive(Debug)]
-pub(crate) struct CaseRounds {
+pub(crate) struct ExperimentRounds {
     /// How much of each series had been measured before the first.
     pub(crate) before: Vec<Checkpoint>,
     pub(crate) numbers: Vec<u32>,
 }
 
 impl Window {
-    /// Begins with the round that is next.
     pub(crate) fn open(monitor: &mut LoadMonitor) -> Self {
         Self {
             opened: monitor.open(),
@@ -41,12 +38,15 @@ impl Window {
         }
     }
 
-    /// The next round is one of this job.
-    pub(crate) fn add(&mut self, job: usize, experiment: &Experiment, number: u32) {
-        let rounds = self.rounds.entry(job).or_insert_with(|| CaseRounds {
-            before: experiment.checkpoints(),
-            numbers: Vec::new(),
-        });
+    /// Adds a round that is about to begin.
+    pub(crate) fn add(&mut self, index: usize, experiment: &Experiment, number: u32) {
+        let rounds = self
+            .rounds
+            .entry(index)
+            .or_insert_with(|| ExperimentRounds {
+                before: experiment.checkpoints(),
+                numbers: Vec::new(),
+            });
         rounds.numbers.push(number);
     }
 
@@ -55,8 +55,8 @@ impl Window {
         self.length() >= WINDOW
     }
 
-    /// Waits until it is, if there is anything in it.
-    pub(crate) fn fill(&self) {
+    /// Waits until it is full, unless it is empty.
+    pub(crate) fn wait_until_full(&self) {
         if !self.rounds.is_empty() && self.opened.is_some() {
             thread::sleep(WINDOW.saturating_sub(self.length()));
         }
@@ -67,7 +67,7 @@ impl Window {
             .map_or(Duration::ZERO, |opened| opened.elapsed())
     }
 
-    pub(crate) fn disturbed(&self, monitor: &mut LoadMonitor) -> bool {
+    pub(crate) fn is_noisy(&self, monitor: &mut LoadMonitor) -> bool {
         self.opened.is_some_and(|opened| monitor.disturbed(&opened))
     }
 }

@@ -1,9 +1,9 @@
-//! The words that a case is told in: what stands where, what is run, what
-//! happens meanwhile, and what is right.
+//! What a case is made of: what is prepared, what is run, what happens meanwhile, and
+//! what is right.
 //!
-//! In lists, arguments and planted texts, `{NAME}` stands for the origin's URL of
+//! In lists, arguments and texts, `{NAME}` stands for the origin's URL of
 //! the fault NAME with a token of the case's own, so that a file is
-//! `{close-midway}/a.bin`; [`Place::expand`](crate::sandbox::Place::expand) says what
+//! `{close-midway}/a.bin`; [`Sandbox::expand`](crate::sandbox::Sandbox::expand) says what
 //! else there is.
 
 use nix::sys::signal::Signal;
@@ -32,15 +32,15 @@ pub struct Case {
     pub list: String,
     /// Arguments, in pairs; a later one takes the place of an earlier one.
     pub arguments: Vec<(&'static str, String)>,
-    /// What is done, one thing after the other.
-    pub acts: Vec<Act>,
+    /// What is done, one step after the other.
+    pub steps: Vec<Step>,
 }
 
-/// One thing that is done.
+/// One step of a case.
 #[derive(Debug, Clone)]
-pub enum Act {
+pub enum Step {
     /// Prepares what the next run meets.
-    Plant(Plant),
+    Setup(Setup),
     /// Runs the program.
     Run(Run),
 }
@@ -48,7 +48,7 @@ pub enum Act {
 /// What is prepared. Paths are relative to the directory that is downloaded into,
 /// and with `../outside/` outside of it.
 #[derive(Debug, Clone, Copy)]
-pub enum Plant {
+pub enum Setup {
     /// A file.
     File(&'static str, Content),
     /// A directory.
@@ -77,11 +77,11 @@ pub struct Run {
     /// Arguments that only this run has.
     pub arguments: Vec<(&'static str, String)>,
     /// What the program is run in.
-    pub around: Option<Around>,
-    /// Whether the list comes by standard input, and so as [`Do::Say`] has it.
+    pub wrapper: Option<Wrapper>,
+    /// Whether the list comes by standard input, as [`Action::Say`] sends it.
     pub by_stdin: bool,
     /// What is done while it runs, in this order.
-    pub meanwhile: Vec<(When, Do)>,
+    pub meanwhile: Vec<(When, Action)>,
     /// How it exits: with this code; less than 0: it is ended by this signal.
     pub exit: i32,
     /// What is in the directory then: this, and nothing else but bookkeeping.
@@ -95,7 +95,7 @@ pub struct Run {
 /// A shell that prepares what the program runs in. `"$@"` is the program, and
 /// `$DIR` the directory that it downloads into.
 #[derive(Debug, Clone, Copy)]
-pub struct Around {
+pub struct Wrapper {
     /// Whether it mounts something, and so wants name spaces of its own.
     pub mounts: bool,
     /// The shell's script.
@@ -107,17 +107,17 @@ pub struct Around {
 pub enum When {
     /// At once.
     Now,
-    /// After so many seconds.
+    /// After this many seconds.
     After(f64),
-    /// When the origin has got so many requests in this run.
+    /// When the origin has got this many requests in this run.
     Asked(usize),
-    /// When the origin has sent so many bytes in this run.
+    /// When the origin has sent this many bytes in this run.
     Sent(u64),
 }
 
 /// What is done while a program runs.
 #[derive(Debug, Clone)]
-pub enum Do {
+pub enum Action {
     /// The program gets a signal.
     Signal(Signal),
     /// So does everything that it has started, as from a terminal.
@@ -126,8 +126,8 @@ pub enum Do {
     Say(&'static str),
     /// Standard input ends.
     Close,
-    /// Another run, beside it.
-    Beside(Box<Run>),
+    /// Another run at the same time.
+    Concurrently(Box<Run>),
 }
 
 /// One thing that is right.
@@ -135,41 +135,40 @@ pub enum Do {
 pub enum Expect {
     /// It says this on standard error.
     Says(&'static str),
-    /// It takes at most so many seconds.
+    /// It takes at most this many seconds.
     Within(f64),
-    /// It takes at least so many seconds.
+    /// It takes at least this many seconds.
     NotBefore(f64),
-    /// After the last signal it takes at most so many seconds.
+    /// After the last signal it takes at most this many seconds.
     StopsWithin(f64),
     /// It ends before it has begun: it has nothing to sum up.
     NotBegun,
-    /// The origin gets so many requests.
+    /// The origin gets this many requests.
     Asked(usize),
-    /// The origin gets at most so many requests.
+    /// The origin gets at most this many requests.
     AskedAtMost(usize),
     /// One request asks for the rest of a file, from this byte on or a later one,
     /// and for all of it if the file is another one by now.
     ContinuesFrom(u64),
-    /// Between two requests (counted from 1), so many seconds pass: the least and
-    /// the most.
+    /// The time between two requests (counted from 1), in seconds: the least and the
+    /// most.
     Pause(usize, usize, f64, f64),
-    /// All requests but the first are told neither `Authorization` nor `X-Own`,
-    /// which the first one is.
-    Discreet,
+    /// The first request has `Authorization` and `X-Own`, and no other has them.
+    NoCredentialLeak,
     /// Two requests come over two connections.
     Apart(usize, usize),
-    /// The origin sends at most so many bytes.
+    /// The origin sends at most this many bytes.
     SentAtMost(u64),
     /// If it does several things at once, it says this.
     SaysIfConcurrent(&'static str),
-    /// If it does several things at once, all requests come within so many seconds.
+    /// If it does several things at once, all requests come within this many seconds.
     AskedWithinIfConcurrent(f64),
 }
 
 /// What something in the directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// A version of the origin's file, with so many bytes.
+    /// A version of the origin's file, with this many bytes.
     Body(u32, usize),
     /// A text.
     Text(&'static str),
@@ -191,7 +190,7 @@ pub fn case(fault: u8, name: &'static str, right: &'static str) -> Case {
         right,
         list: String::new(),
         arguments: Vec::new(),
-        acts: Vec::new(),
+        steps: Vec::new(),
     }
 }
 
@@ -209,14 +208,14 @@ impl Case {
     }
 
     /// Then this is prepared.
-    pub fn plant(mut self, plant: Plant) -> Self {
-        self.acts.push(Act::Plant(plant));
+    pub fn setup(mut self, setup: Setup) -> Self {
+        self.steps.push(Step::Setup(setup));
         self
     }
 
     /// Then it runs.
     pub fn run(mut self, run: Run) -> Self {
-        self.acts.push(Act::Run(run));
+        self.steps.push(Step::Run(run));
         self
     }
 }
@@ -271,9 +270,9 @@ impl Run {
         self
     }
 
-    /// In a shell's hands.
-    pub fn around(mut self, around: Around) -> Self {
-        self.around = Some(around);
+    /// Within a shell.
+    pub fn wrapper(mut self, wrapper: Wrapper) -> Self {
+        self.wrapper = Some(wrapper);
         self
     }
 
@@ -284,7 +283,7 @@ impl Run {
     }
 
     /// While it runs, this is done.
-    pub fn meanwhile(mut self, when: When, what: Do) -> Self {
+    pub fn meanwhile(mut self, when: When, what: Action) -> Self {
         self.meanwhile.push((when, what));
         self
     }

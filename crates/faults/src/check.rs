@@ -1,26 +1,24 @@
-//! What came of a run, held against what is right.
+//! Checks the outcome of a run against what is right.
 
 use std::fmt::Display;
 use std::time::Duration;
 
+use lab::child::Finished;
 use origin::FaultRequest;
 use serde_json::Value;
 
 use crate::case::{Expect, Run, SOME_OTHER_NAME};
-use crate::process::End;
-use crate::sandbox::{Found, Place, partial_files};
+use crate::sandbox::{Found, Sandbox, partial_files};
 
 /// What came of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// How it has ended; none if it did not, in the time that it has.
-    pub end: Option<End>,
+    /// How it has ended, and what it printed.
+    pub finished: Finished,
+    /// Whether it was ended because it took too long.
+    pub timed_out: bool,
     /// From the last signal to the end.
     pub stopped_in: Option<Duration>,
-    /// What it printed.
-    pub stdout: String,
-    /// What it complained of.
-    pub stderr: String,
     /// What the origin was asked meanwhile.
     pub log: Vec<FaultRequest>,
 }
@@ -34,52 +32,49 @@ pub struct Wrong {
     pub got: String,
 }
 
-/// All that is wrong with an outcome, or nothing.
-pub fn judge(
+/// All that is wrong with an outcome.
+pub fn check(
     run: &Run,
     outcome: &Outcome,
-    place: &Place,
+    sandbox: &Sandbox,
     serial: bool,
 ) -> anyhow::Result<Vec<Wrong>> {
-    let Some(end) = &outcome.end else {
-        return Ok(vec![wrong(
-            "an end",
-            "it was still running when its time was over",
-        )]);
-    };
+    if outcome.timed_out {
+        let got = "it was still running when its time was over";
+        return Ok(vec![wrong("an end", got)]);
+    }
+    let finished = &outcome.finished;
+    let code = finished.exit_code();
     let mut all = Vec::new();
-    if end.exit != run.exit {
-        all.push(wrong(exit(run.exit), exit(end.exit)));
+    if code != run.exit {
+        all.push(wrong(exit(run.exit), exit(code)));
     }
-    if end.left > 0 {
-        all.push(wrong("no process left behind", end.left));
+    if finished.left_behind > 0 {
+        all.push(wrong("no process left behind", finished.left_behind));
     }
-    if outcome.stderr.contains("panicked at") {
+    if finished.stderr.contains("panicked at") {
         all.push(wrong("no panic", "one, on standard error"));
     }
-    let found = place.found()?;
+    let found = sandbox.found()?;
     all.extend(misplaced(run, &found));
-    if let Some(trespass) = place.trespassed()? {
+    if let Some(trespass) = sandbox.trespassed()? {
         all.push(wrong("nothing written elsewhere", trespass));
     }
-    if end.exit == 0 && !partial_files(&place.directory()).is_empty() {
+    if code == 0 && !partial_files(&sandbox.directory()).is_empty() {
         let got = "partial files are left";
         all.push(wrong("minimal bookkeeping when all is complete", got));
     }
     let begins = !run.expect.iter().any(|it| matches!(it, Expect::NotBegun));
-    if matches!(end.exit, 0 | 1) && begins {
-        all.extend(untold(&outcome.stdout, end.exit, &found));
+    if matches!(code, 0 | 1) && begins {
+        all.extend(untold(&finished.stdout, code, &found));
     }
     let greedy = |request: &&FaultRequest| request.accept_encoding.as_deref() != Some("identity");
     if let Some(request) = outcome.log.iter().find(greedy) {
         let got = request.accept_encoding.as_deref();
         all.push(wrong("Accept-Encoding: identity", got.unwrap_or("none")));
     }
-    let judged = run
-        .expect
-        .iter()
-        .map(|expect| expect.judge(outcome, end, serial));
-    all.extend(judged.flatten());
+    let expected = run.expect.iter();
+    all.extend(expected.filter_map(|expect| expect.check(outcome, serial)));
     Ok(all)
 }
 
@@ -180,23 +175,24 @@ fn untold(stdout: &str, code: i32, found: &[Found]) -> Vec<Wrong> {
 
 impl Expect {
     /// What is wrong, if anything is.
-    fn judge(&self, outcome: &Outcome, end: &End, serial: bool) -> Option<Wrong> {
+    fn check(&self, outcome: &Outcome, serial: bool) -> Option<Wrong> {
+        let finished = &outcome.finished;
         let log = &outcome.log;
         let unless = |right: bool, expected: String, got: String| {
             (!right).then_some(Wrong { expected, got })
         };
         let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
-        let took = end.took.as_secs_f64();
+        let took = finished.wall.as_secs_f64();
         let asked = || format!("{}: {}", log.len(), list(log.iter().map(in_short)));
         let at = |number: usize| log.get(number - 1);
         match *self {
             Self::Says(words) => unless(
-                outcome.stderr.contains(words),
+                finished.stderr.contains(words),
                 format!("{words:?} on standard error"),
-                format!("{:?}", outcome.stderr),
+                format!("{:?}", finished.stderr),
             ),
             Self::SaysIfConcurrent(_) | Self::AskedWithinIfConcurrent(_) if serial => None,
-            Self::SaysIfConcurrent(words) => Self::Says(words).judge(outcome, end, serial),
+            Self::SaysIfConcurrent(words) => Self::Says(words).check(outcome, serial),
             Self::AskedWithinIfConcurrent(most) => {
                 let times = || log.iter().map(|request| request.at_ms);
                 let took = times().max().unwrap_or(0) - times().min().unwrap_or(0);
@@ -207,12 +203,12 @@ impl Expect {
             Self::Within(most) => unless(
                 took <= most,
                 format!("an end within {most} s"),
-                seconds(end.took),
+                seconds(finished.wall),
             ),
             Self::NotBefore(least) => unless(
                 took >= least,
                 format!("at least {least} s"),
-                seconds(end.took),
+                seconds(finished.wall),
             ),
             Self::StopsWithin(most) => unless(
                 outcome
@@ -222,9 +218,9 @@ impl Expect {
                 outcome.stopped_in.map_or("no signal".to_owned(), seconds),
             ),
             Self::NotBegun => unless(
-                outcome.stdout.is_empty(),
+                finished.stdout.is_empty(),
                 "nothing on standard output".to_owned(),
-                outcome.stdout.clone(),
+                finished.stdout.clone(),
             ),
             Self::Asked(number) => {
                 unless(log.len() == number, format!("{number} requests"), asked())
@@ -250,7 +246,7 @@ impl Expect {
                     pause.map_or_else(asked, |pause| format!("{pause} s")),
                 )
             }
-            Self::Discreet => {
+            Self::NoCredentialLeak => {
                 let told = |request: &FaultRequest| {
                     (
                         request.authorization.is_some(),

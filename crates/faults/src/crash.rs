@@ -1,4 +1,4 @@
-//! Downloads that are killed again and again, and lose nothing.
+//! The crash test: downloads that are killed again and again, and lose nothing.
 
 use std::fs;
 use std::path::Path;
@@ -7,12 +7,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use lab::child::Process;
+use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use origin::{File, Run, Shape};
+use runner::tree;
 
 use crate::matrix::Model;
-use crate::process::{Program, children};
+use crate::run::GRACE;
 use crate::sandbox::{partial_files, sha256};
 
 /// What is downloaded: 25 MB, which take ten seconds.
@@ -28,10 +32,10 @@ const LIMIT: u64 = 20;
 const ALLOWANCE: u64 = 64 * 1024;
 /// The time to the next kill, in milliseconds.
 const PAUSE: std::ops::Range<u64> = 150..1000;
-/// How long a download may take that nobody kills any more.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a download may take that is not killed any more.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What came of one model's kills.
+/// How one model's downloads survived.
 #[derive(Debug)]
 pub struct Report {
     /// The model.
@@ -54,7 +58,7 @@ pub struct Report {
     pub wrong: Vec<String>,
 }
 
-/// Kills each model so often, all models at once: each has a link of its own.
+/// Kills each model `kills` times, all models at once: each has a link of its own.
 pub fn run(
     models: &[Model],
     kills: u64,
@@ -106,8 +110,8 @@ pub fn run(
     })
 }
 
-/// One download, killed until it is complete or has been killed often enough;
-/// then it has its peace.
+/// One download, killed until it is complete or has been killed often enough; then it
+/// may end.
 fn download(
     model: &Model,
     kills: u64,
@@ -125,34 +129,31 @@ fn download(
     fs::write(&list, urls)?;
     let into = directory.join("files");
     let path = model.program.as_ref().context("it does not build")?;
-    let starts = std::cell::Cell::new(0);
     let start = || {
-        let number = starts.replace(starts.get() + 1);
         let mut command = Command::new(path);
         command.arg("download").arg(&list).arg("--into").arg(&into);
         command.args(["--quiet", "--limit", &LIMIT.to_string()]);
-        let output = |what: &str| directory.join(format!("{what}-{number}"));
-        Program::start(
-            &mut command,
-            &output("stdout"),
-            &output("stderr"),
-            Stdio::null(),
-        )
+        Process::start(&mut command, Stdio::null())
     };
     let mut killed = Vec::new();
-    let mut program = start()?;
-    let patience = |report: &Report, random: &mut fastrand::Rng| match report.kills < kills {
-        true => Duration::from_millis(random.u64(PAUSE)),
-        false => PATIENCE,
+    let mut process = start()?;
+    let pause = |report: &Report, random: &mut fastrand::Rng| {
+        if report.kills < kills {
+            Duration::from_millis(random.u64(PAUSE))
+        } else {
+            TIMEOUT
+        }
     };
-    while !program.wait(patience(report, random)) {
-        anyhow::ensure!(!interrupt.came(), "interrupted");
+    while !process.wait(pause(report, random)) {
+        if interrupt.came() {
+            return Err(Interrupted.into());
+        }
         anyhow::ensure!(report.kills < kills, "it does not come to its end");
         report.kills += 1;
-        let children = children(program.pid());
+        let children = tree::descendants(process.pid(), &[]);
         if !children.is_empty() && random.bool() {
             let child = children[random.usize(..children.len())];
-            let _ = kill(child, Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL);
             report.children += 1;
             report.allowance += ALLOWANCE;
             continue;
@@ -160,39 +161,33 @@ fn download(
         let left = SHAPE.images.saturating_sub(named(&into) as u64);
         let in_flight = left.min(if model.serial { 1 } else { LIMIT });
         report.allowance += ALLOWANCE * in_flight;
-        program.signal(Signal::SIGKILL);
-        anyhow::ensure!(program.wait(PATIENCE), "SIGKILL does not end it");
-        killed.push(std::mem::replace(&mut program, start()?));
+        process.kill(Signal::SIGKILL);
+        anyhow::ensure!(process.wait(TIMEOUT), "SIGKILL does not end it");
+        killed.push(std::mem::replace(&mut process, start()?));
     }
-    let number = starts.get() - 1;
-    let end = program.end()?;
+    let last = process.end(GRACE)?;
     report.downloads += 1;
     report.sent += run.stats()?.bytes_sent;
     let payload: u64 = files.iter().map(|file| file.bytes).sum();
     report.payload += payload;
-    if end.exit != 0 {
-        let stderr = fs::read_to_string(directory.join(format!("stderr-{number}")));
-        let stderr = stderr.unwrap_or_default();
-        report
-            .wrong
-            .push(format!("exit {}: {}", end.exit, stderr.trim_end()));
+    let wrong = &mut report.wrong;
+    if last.exit_code() != 0 {
+        let stderr = last.stderr.trim_end();
+        wrong.push(format!("exit {}: {stderr}", last.exit_code()));
     }
     for killed in killed {
-        let left = killed.end()?.left;
+        let left = killed.end(GRACE)?.left_behind;
         if left > 0 {
-            report
-                .wrong
-                .push(format!("{left} processes outlived the one that was killed"));
+            wrong.push(format!("{left} processes outlived the one that was killed"));
         }
     }
-    if end.left > 0 {
-        report
-            .wrong
-            .push(format!("{} processes were left at the end", end.left));
+    if last.left_behind > 0 {
+        let left = last.left_behind;
+        wrong.push(format!("{left} processes were left at the end"));
     }
-    report.wrong.extend(differences(&into, &files)?);
+    wrong.extend(differences(&into, &files)?);
     if report.sent > report.payload + report.allowance {
-        report.wrong.push(format!(
+        wrong.push(format!(
             "the origin has sent {} bytes more than the files have, and {} are allowed",
             report.sent - report.payload,
             report.allowance

@@ -1,4 +1,4 @@
-//! Every case, put to every model, many at a time.
+//! Every case with every model, many at a time.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use lab::progress::Progress;
 
 use crate::case::Case;
 use crate::cases::FAULTS;
-use crate::run::{Bench, Failure, Verdict, trial};
+use crate::run::{Environment, Failure, Verdict, run_case};
 
 /// A model that takes part.
 #[derive(Debug, Clone)]
@@ -23,18 +23,18 @@ pub struct Model {
     pub program: Option<PathBuf>,
 }
 
-/// What came of all trials.
+/// How all cases came out.
 #[derive(Debug)]
 pub struct Matrix {
     /// The models, as columns.
     pub models: Vec<String>,
-    /// What each case came to, in each model.
+    /// How each case came out, in each model.
     pub rows: Vec<Row>,
     /// How long it all took.
     pub took: Duration,
 }
 
-/// What a case came to.
+/// How a case came out.
 #[derive(Debug)]
 pub struct Row {
     /// The case.
@@ -43,23 +43,23 @@ pub struct Row {
     pub verdicts: Vec<Verdict>,
 }
 
-/// What the cases of one fault came to, in one model.
+/// How the cases of one fault came out, in one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// All that could be tried are right.
+    /// All that could be run are right.
     Pass,
-    /// None is wrong, but some could not be tried.
+    /// None is wrong, but some could not be run.
     NotRun,
     /// Some are wrong.
     Fail,
 }
 
-/// Puts the cases to the models, `at_once` at a time: most of them wait.
+/// Runs the cases with the models, `at_once` at a time: most of them wait.
 pub fn run(
     cases: Vec<Case>,
     models: &[Model],
     at_once: usize,
-    bench: &Bench,
+    environment: &Environment,
     progress: &Progress,
 ) -> Matrix {
     let began = Instant::now();
@@ -72,8 +72,8 @@ pub fn run(
             if number >= all {
                 return;
             }
-            // A case with all models, then the next one: the models share what
-            // else goes on.
+            // A case with all models, then the next one: the models share the load of
+            // the machine.
             let (case, model) = (
                 &cases[number / models.len()],
                 &models[number % models.len()],
@@ -83,9 +83,9 @@ pub fn run(
                 case.name, model.name
             ));
             let verdict = match &model.program {
-                _ if bench.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
+                _ if environment.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
                 None => Verdict::NotRun("it does not build".to_owned()),
-                Some(program) => trial(case, (&model.name, model.serial), program, bench),
+                Some(program) => run_case(case, (&model.name, model.serial), program, environment),
             };
             verdicts.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(verdict);
         }
@@ -99,7 +99,7 @@ pub fn run(
     let verdicts = verdicts
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
-    let missing = || Verdict::NotRun("it was not tried".to_owned());
+    let missing = || Verdict::NotRun("it was not run".to_owned());
     let mut verdicts = verdicts
         .into_iter()
         .map(|verdict| verdict.unwrap_or_else(missing));
@@ -115,8 +115,8 @@ pub fn run(
 }
 
 impl Matrix {
-    /// What the cases of a fault came to, in the model of a column; none if
-    /// there were no such cases.
+    /// How the cases of a fault came out, in the model of a column; none if there were
+    /// no such cases.
     pub fn mark(&self, fault: u8, column: usize) -> Option<Mark> {
         let rows = self.rows.iter().filter(|row| row.case.fault == fault);
         rows.map(|row| row.verdicts[column].mark()).max()
@@ -140,7 +140,7 @@ impl Matrix {
         })
     }
 
-    /// What could not be tried, and why: each reason once, with the first case.
+    /// What could not be run, and why: each reason once, with the first case.
     pub fn not_run(&self) -> Vec<(&str, &str)> {
         let mut all: Vec<(&str, &str)> = Vec::new();
         for row in &self.rows {
@@ -155,10 +155,13 @@ impl Matrix {
         all
     }
 
-    /// The numbers of the faults that have been tried.
+    /// The faults that have cases here.
     pub fn faults(&self) -> Vec<&'static crate::cases::Fault> {
-        let tried = |number| self.rows.iter().any(|row| row.case.fault == number);
-        FAULTS.iter().filter(|fault| tried(fault.number)).collect()
+        let has_cases = |number| self.rows.iter().any(|row| row.case.fault == number);
+        FAULTS
+            .iter()
+            .filter(|fault| has_cases(fault.number))
+            .collect()
     }
 }
 

@@ -1,24 +1,23 @@
-//! One case, put to one model.
+//! Runs one case with one model.
 
-use std::cell::Cell;
 use std::ffi::OsStr;
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use lab::child::Process;
+use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
 
-use crate::case::{Act, Case, Do, Run, When};
-use crate::check::{Outcome, Wrong, judge, sent};
-use crate::process::Program;
-use crate::sandbox::Place;
-use crate::servers::Origins;
+use crate::case::{Action, Case, Run, Step, When};
+use crate::check::{Outcome, Wrong, check, sent};
+use crate::sandbox::Sandbox;
+use crate::servers::Servers;
 
-/// What every run has, unless its case says otherwise: patient enough for a busy
-/// machine, and quick to try again.
+/// What every run has, unless its case says otherwise: long timeouts, as the machine
+/// may be busy, and short pauses before it tries again.
 const ARGUMENTS: [(&str, &str); 6] = [
     ("--limit", "4"),
     ("--retries", "2"),
@@ -28,16 +27,19 @@ const ARGUMENTS: [(&str, &str); 6] = [
     ("--max-backoff", "0.2"),
 ];
 /// How long a run may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often is looked at what has happened.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long what a program has started may outlive it: its children notice that their
+/// parent is gone, which takes them a moment.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+/// How often it is checked what has happened.
 const TICK: Duration = Duration::from_millis(20);
 
-/// What a trial needs.
+/// What running a case needs.
 #[derive(Debug)]
-pub struct Bench<'a> {
+pub struct Environment<'a> {
     /// The servers.
-    pub origins: &'a Origins,
-    /// Where places are made.
+    pub servers: &'a Servers,
+    /// Where sandboxes are made.
     pub parent: &'a Path,
     /// How to get name spaces of one's own to mount in, if there is a way.
     pub name_spaces: Option<&'a [&'static str]>,
@@ -45,14 +47,14 @@ pub struct Bench<'a> {
     pub interrupt: &'a Interrupt,
 }
 
-/// What comes of a trial.
+/// How a case came out.
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// All is right.
     Pass,
     /// Something is not.
     Fail(Box<Failure>),
-    /// It could not be tried, for this reason.
+    /// It could not be run, for this reason.
     NotRun(String),
 }
 
@@ -65,36 +67,43 @@ pub struct Failure {
     pub wrong: Vec<Wrong>,
     /// What it printed.
     pub stdout: String,
-    /// What it complained of.
+    /// What it printed on standard error.
     pub stderr: String,
 }
 
-/// Puts a case to a model's program.
-pub fn trial(case: &Case, (model, serial): (&str, bool), program: &Path, bench: &Bench) -> Verdict {
-    let mounts =
-        |act: &Act| matches!(act, Act::Run(Run { around: Some(around), .. }) if around.mounts);
-    if bench.name_spaces.is_none() && case.acts.iter().any(mounts) {
+/// Runs a case with a model's program.
+pub fn run_case(
+    case: &Case,
+    (model, serial): (&str, bool),
+    program: &Path,
+    environment: &Environment,
+) -> Verdict {
+    let mounts = |step: &Step| match step {
+        Step::Run(run) => run.wrapper.is_some_and(|wrapper| wrapper.mounts),
+        Step::Setup(_) => false,
+    };
+    if environment.name_spaces.is_none() && case.steps.iter().any(mounts) {
         return Verdict::NotRun("nothing can be mounted here (see unshare(1))".to_owned());
     }
-    let tried = Place::new(bench.parent, case, model, bench.origins).and_then(|place| {
-        let trial = Trial {
+    let sandbox = Sandbox::new(environment.parent, case, model, environment.servers);
+    let done = sandbox.and_then(|sandbox| {
+        CaseRun {
             case,
             serial,
             program,
-            bench,
-            place,
-            runs: Cell::new(0),
-        };
-        trial.acts()
+            environment,
+            sandbox,
+        }
+        .steps()
     });
-    match tried {
+    match done {
         Ok(None) => Verdict::Pass,
         Ok(Some(failure)) => Verdict::Fail(Box::new(failure)),
-        Err(_) if bench.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
+        Err(_) if environment.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
         Err(error) => Verdict::Fail(Box::new(Failure {
             command: "nothing".to_owned(),
             wrong: vec![Wrong {
-                expected: "a trial".to_owned(),
+                expected: "a run".to_owned(),
                 got: format!("{error:#}"),
             }],
             stdout: String::new(),
@@ -103,24 +112,22 @@ pub fn trial(case: &Case, (model, serial): (&str, bool), program: &Path, bench: 
     }
 }
 
-struct Trial<'a> {
+struct CaseRun<'a> {
     case: &'a Case,
     /// Whether the model does one thing after the other.
     serial: bool,
     program: &'a Path,
-    bench: &'a Bench<'a>,
-    place: Place<'a>,
-    /// How many runs there were.
-    runs: Cell<u32>,
+    environment: &'a Environment<'a>,
+    sandbox: Sandbox<'a>,
 }
 
-impl Trial<'_> {
-    /// Does one thing after the other, until something is wrong.
-    fn acts(&self) -> anyhow::Result<Option<Failure>> {
-        for act in &self.case.acts {
-            match act {
-                Act::Plant(plant) => self.place.plant(*plant)?,
-                Act::Run(run) => {
+impl CaseRun<'_> {
+    /// Does one step after the other, until something is wrong.
+    fn steps(&self) -> anyhow::Result<Option<Failure>> {
+        for step in &self.case.steps {
+            match step {
+                Step::Setup(setup) => self.sandbox.setup(*setup)?,
+                Step::Run(run) => {
                     if let Some(failure) = self.run(run)? {
                         return Ok(Some(failure));
                     }
@@ -130,51 +137,43 @@ impl Trial<'_> {
         Ok(None)
     }
 
-    /// Runs it, and judges what came of it.
+    /// Runs it, and checks the outcome.
     fn run(&self, run: &Run) -> anyhow::Result<Option<Failure>> {
-        let number = self.runs.replace(self.runs.get() + 1);
-        let file = |what: &str| self.place.own().join(format!("{what}-{number}"));
-        let (stdout, stderr) = (file("stdout"), file("stderr"));
-        let asked_before = self.place.log()?.len();
+        let asked_before = self.sandbox.log()?.len();
         let mut command = self.command(run)?;
-        let stdin = match run.by_stdin {
-            true => Stdio::piped(),
-            false => Stdio::null(),
+        let stdin = if run.by_stdin {
+            Stdio::piped()
+        } else {
+            Stdio::null()
         };
-        let mut program = Program::start(&mut command, &stdout, &stderr, stdin)?;
-        let mut meanwhile = self.meanwhile(run, &mut program, asked_before)?;
-        let ended = meanwhile.failure.is_none() && self.wait(&mut program, PATIENCE)?;
+        let mut process = Process::start(&mut command, stdin)?;
+        let mut meanwhile = self.meanwhile(run, &mut process, asked_before)?;
+        let ended = meanwhile.failure.is_none() && self.wait(&mut process, TIMEOUT)?;
         // What it had to wait for has been.
         drop(meanwhile.stdin.take());
-        let end = program.end()?;
+        let finished = process.end(GRACE)?;
         if meanwhile.failure.is_some() {
             return Ok(meanwhile.failure);
         }
-        let read = |path| {
-            let bytes = fs::read(path).context("what it printed")?;
-            anyhow::Ok(String::from_utf8_lossy(&bytes).into_owned())
-        };
         let outcome = Outcome {
-            end: ended.then_some(end),
             stopped_in: meanwhile
                 .signalled
-                .map(|at| end.at.saturating_duration_since(at)),
-            stdout: read(stdout)?,
-            stderr: read(stderr)?,
-            log: self.place.log()?.split_off(asked_before),
+                .map(|at| finished.ended.saturating_duration_since(at)),
+            finished,
+            timed_out: !ended,
+            log: self.sandbox.log()?.split_off(asked_before),
         };
-        let mut wrong = judge(run, &outcome, &self.place, self.serial)?;
+        let mut wrong = check(run, &outcome, &self.sandbox, self.serial)?;
         wrong.extend(meanwhile.wrong);
         Ok((!wrong.is_empty()).then(|| Failure {
             command: shown(&command),
             wrong,
-            stdout: outcome.stdout,
-            stderr: outcome.stderr,
+            stdout: outcome.finished.stdout,
+            stderr: outcome.finished.stderr,
         }))
     }
 
     fn command(&self, run: &Run) -> anyhow::Result<Command> {
-        let list = self.place.list();
         let mut arguments: Vec<(&str, String)> = Vec::new();
         let always = ARGUMENTS.map(|(flag, value)| (flag, value.to_owned()));
         for (flag, value) in always
@@ -183,14 +182,14 @@ impl Trial<'_> {
             .chain(&run.arguments)
         {
             arguments.retain(|(other, _)| other != flag);
-            arguments.push((flag, self.place.expand(value)?));
+            arguments.push((flag, self.sandbox.expand(value)?));
         }
         let mut words = Vec::new();
-        if let Some(around) = run.around {
-            if around.mounts {
-                words.extend(self.bench.name_spaces.unwrap_or_default());
+        if let Some(wrapper) = run.wrapper {
+            if wrapper.mounts {
+                words.extend(self.environment.name_spaces.unwrap_or_default());
             }
-            words.extend(["sh", "-c", around.script, "sh"]);
+            words.extend(["sh", "-c", wrapper.script, "sh"]);
         }
         let mut words = words
             .into_iter()
@@ -198,34 +197,35 @@ impl Trial<'_> {
             .chain([self.program.as_os_str()]);
         let mut command = Command::new(words.next().context("no program")?);
         command.args(words).arg("download");
-        match run.by_stdin {
-            true => command.arg("-"),
-            false => command.arg(list),
-        };
+        if run.by_stdin {
+            command.arg("-");
+        } else {
+            command.arg(self.sandbox.list());
+        }
         command
             .arg("--into")
-            .arg(self.place.directory())
+            .arg(self.sandbox.directory())
             .arg("--json");
         for (flag, value) in arguments {
             command.args([flag, &value]);
         }
-        command.env("DIR", self.place.directory());
+        command.env("DIR", self.sandbox.directory());
         Ok(command)
     }
 
-    /// Does what a run says is done while it runs.
+    /// Does what is to be done while it runs.
     fn meanwhile(
         &self,
         run: &Run,
-        program: &mut Program,
+        process: &mut Process,
         asked_before: usize,
     ) -> anyhow::Result<Meanwhile> {
         let mut done = Meanwhile {
-            stdin: program.take_stdin(),
+            stdin: process.take_stdin(),
             ..Meanwhile::default()
         };
         for (when, what) in &run.meanwhile {
-            if !self.comes(*when, program, asked_before)? {
+            if !self.comes(*when, process, asked_before)? {
                 done.wrong.push(Wrong {
                     expected: format!("it runs until {when:?}"),
                     got: "it ended, or nothing came of it".to_owned(),
@@ -233,23 +233,23 @@ impl Trial<'_> {
                 break;
             }
             match what {
-                Do::Signal(signal) => {
+                Action::Signal(signal) => {
                     done.signalled = Some(Instant::now());
-                    program.signal(*signal);
+                    process.kill(*signal);
                 }
-                Do::SignalAll(signal) => {
+                Action::SignalAll(signal) => {
                     done.signalled = Some(Instant::now());
-                    program.signal_all(*signal);
+                    process.kill_group(*signal);
                 }
-                Do::Say(text) => {
-                    let text = self.place.expand(text)?;
+                Action::Say(text) => {
+                    let text = self.sandbox.expand(text)?;
                     if let Some(stdin) = &mut done.stdin {
                         // If it does not listen, what it does will be wrong.
                         let _ = stdin.write_all(text.as_bytes());
                     }
                 }
-                Do::Close => drop(done.stdin.take()),
-                Do::Beside(other) => done.failure = self.run(other)?,
+                Action::Close => drop(done.stdin.take()),
+                Action::Concurrently(other) => done.failure = self.run(other)?,
             }
         }
         Ok(done)
@@ -259,12 +259,12 @@ impl Trial<'_> {
     fn comes(
         &self,
         when: When,
-        program: &mut Program,
+        process: &mut Process,
         asked_before: usize,
     ) -> anyhow::Result<bool> {
         let since = Instant::now();
         loop {
-            let log = || anyhow::Ok(self.place.log()?.split_off(asked_before));
+            let log = || anyhow::Ok(self.sandbox.log()?.split_off(asked_before));
             let has_come = match when {
                 When::Now => true,
                 When::After(seconds) => since.elapsed().as_secs_f64() >= seconds,
@@ -274,19 +274,21 @@ impl Trial<'_> {
             if has_come {
                 return Ok(true);
             }
-            if since.elapsed() > PATIENCE || self.wait(program, TICK)? {
+            if since.elapsed() > TIMEOUT || self.wait(process, TICK)? {
                 return Ok(false);
             }
         }
     }
 
-    /// Waits for a program's end; says whether it came.
-    fn wait(&self, program: &mut Program, patience: Duration) -> anyhow::Result<bool> {
+    /// Waits for its end, at most so long; returns whether it came.
+    fn wait(&self, process: &mut Process, timeout: Duration) -> anyhow::Result<bool> {
         let since = Instant::now();
         loop {
-            anyhow::ensure!(!self.bench.interrupt.came(), "interrupted");
-            let left = patience.saturating_sub(since.elapsed());
-            if program.wait(left.min(Duration::from_millis(100))) {
+            if self.environment.interrupt.came() {
+                return Err(Interrupted.into());
+            }
+            let left = timeout.saturating_sub(since.elapsed());
+            if process.wait(left.min(Duration::from_millis(100))) {
                 return Ok(true);
             }
             if left.is_zero() {
@@ -303,9 +305,9 @@ struct Meanwhile {
     stdin: Option<ChildStdin>,
     /// When it got its last signal.
     signalled: Option<Instant>,
-    /// What another run beside it came to.
+    /// How another run at the same time failed.
     failure: Option<Failure>,
-    /// What did not come about.
+    /// What did not happen.
     wrong: Vec<Wrong>,
 }
 
@@ -316,9 +318,10 @@ fn shown(command: &Command) -> String {
         .map(|word| {
             let word = word.to_string_lossy();
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,".contains(c);
-            match word.chars().all(plain) && !word.is_empty() {
-                true => word.into_owned(),
-                false => format!("'{}'", word.replace('\'', r"'\''")),
+            if word.chars().all(plain) && !word.is_empty() {
+                word.into_owned()
+            } else {
+                format!("'{}'", word.replace('\'', r"'\''"))
             }
         })
         .collect();

@@ -1,4 +1,4 @@
-//! Where one case takes place for one model.
+//! The directory in which one case runs with one model.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,45 +9,41 @@ use anyhow::Context;
 use origin::{FaultRequest, fault_body};
 use sha2::{Digest, Sha256};
 
-use crate::case::{BYTES, Case, Content, Plant, STATE};
-use crate::servers::Origins;
+use crate::case::{BYTES, Case, Content, STATE, Setup};
+use crate::servers::Servers;
 
-/// What stands outside of the directory that is downloaded into, and has to stay.
-pub const UNTOUCHED: &str = "nobody has touched this\n";
+/// The file outside of the directory that is downloaded into, which has to stay.
+pub const UNTOUCHED: &str = "not to be touched\n";
 
 /// A directory to download into, what is around it, and a token for the origin.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct Sandbox<'a> {
     root: PathBuf,
     token: String,
-    origins: &'a Origins,
+    servers: &'a Servers,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Sandbox<'a> {
     /// A new one, of which nothing is there but the list.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be made.
     pub fn new(
         parent: &Path,
         case: &Case,
         model: &str,
-        origins: &'a Origins,
+        servers: &'a Servers,
     ) -> anyhow::Result<Self> {
         let token = format!("{model}.{}", case.name);
-        let place = Self {
+        let sandbox = Self {
             root: parent.join(&token),
             token,
-            origins,
+            servers,
         };
-        for directory in [&place.own(), &place.outside()] {
+        for directory in [&sandbox.own(), &sandbox.outside()] {
             fs::create_dir_all(directory)
                 .with_context(|| format!("cannot make {}", directory.display()))?;
         }
-        fs::write(place.outside().join("file"), UNTOUCHED)?;
-        fs::write(place.list(), place.expand(&case.list)?)?;
-        Ok(place)
+        fs::write(sandbox.outside().join("file"), UNTOUCHED)?;
+        fs::write(sandbox.list(), sandbox.expand(&case.list)?)?;
+        Ok(sandbox)
     }
 
     /// The directory that is downloaded into.
@@ -70,24 +66,20 @@ impl<'a> Place<'a> {
     }
 
     /// `text` with every `{WORD}` replaced: `{NAME}` by the URL of a fault,
-    /// `{tls:NAME}` and the like by that at another server, `{CA}` by who vouches
-    /// for it, `{SHA}` by the right file's digest, `{DEAF}` by a server that does
-    /// not take connections, `{MUTE}` by one that takes them and says nothing, and
-    /// `{CLOSED}` by one that is not there.
-    ///
-    /// # Errors
-    ///
-    /// When a word stands for nothing.
+    /// `{tls:NAME}` and the like by that at another server, `{CA}` by the authority
+    /// that signed its certificate, `{SHA}` by the right file's digest, `{FULL BACKLOG}`
+    /// by a server that accepts no connections, `{SILENT}` by one that accepts them and
+    /// sends nothing, and `{CLOSED}` by one that is not there. Other words are errors.
     pub fn expand(&self, text: &str) -> anyhow::Result<String> {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let (word, after) = after.split_once('}').context("a brace is not closed")?;
             expanded += before;
-            expanded += &match self.origins.word(word) {
+            expanded += &match self.servers.word(word) {
                 Some(text) => text,
                 None if word == "SHA" => sha256(&fault_body(1, BYTES)),
-                None => self.origins.fault(word, &self.token)?,
+                None => self.servers.fault(word, &self.token)?,
             };
             rest = after;
         }
@@ -95,51 +87,43 @@ impl<'a> Place<'a> {
     }
 
     /// What the origins have been asked here.
-    ///
-    /// # Errors
-    ///
-    /// When one does not answer.
     pub fn log(&self) -> anyhow::Result<Vec<FaultRequest>> {
-        self.origins.log(&self.token)
+        self.servers.log(&self.token)
     }
 
     /// Prepares what the next run meets.
-    ///
-    /// # Errors
-    ///
-    /// When that cannot be done, as when there is no journal to damage.
-    pub fn plant(&self, plant: Plant) -> anyhow::Result<()> {
+    pub fn setup(&self, setup: Setup) -> anyhow::Result<()> {
         let at = |path: &str| self.directory().join(path);
         fs::create_dir_all(self.directory())?;
-        let done = match plant {
-            Plant::File(path, Content::Body(version, bytes)) => {
+        let done = match setup {
+            Setup::File(path, Content::Body(version, bytes)) => {
                 fs::write(at(path), fault_body(version, bytes))
             }
-            Plant::File(path, Content::Text(text)) => fs::write(at(path), text),
-            Plant::File(path, _) | Plant::Directory(path) => fs::create_dir(at(path)),
-            Plant::Link(path, target) => symlink(target, at(path)),
-            Plant::List(text) => fs::write(self.list(), self.expand(text)?),
-            Plant::LinkedParts(target) => self.parts()?.iter().try_for_each(|part| {
+            Setup::File(path, Content::Text(text)) => fs::write(at(path), text),
+            Setup::File(path, _) | Setup::Directory(path) => fs::create_dir(at(path)),
+            Setup::Link(path, target) => symlink(target, at(path)),
+            Setup::List(text) => fs::write(self.list(), self.expand(text)?),
+            Setup::LinkedParts(target) => self.parts()?.iter().try_for_each(|part| {
                 fs::remove_file(part)?;
                 symlink(target, part)
             }),
-            Plant::PartsOf(bytes) => self.parts()?.iter().try_for_each(|part| {
+            Setup::PartsOf(bytes) => self.parts()?.iter().try_for_each(|part| {
                 let part = File::options().write(true).open(part)?;
                 part.set_len(bytes)
             }),
-            Plant::Gone(path) => fs::remove_file(at(path)),
-            Plant::JournalFlipped => self.change_journal(|journal| {
+            Setup::Gone(path) => fs::remove_file(at(path)),
+            Setup::JournalFlipped => self.change_journal(|journal| {
                 let middle = journal.len() / 2;
                 journal[middle] ^= 1;
             }),
-            Plant::JournalTorn => self.change_journal(|journal| {
+            Setup::JournalTorn => self.change_journal(|journal| {
                 journal.truncate(journal.len().saturating_sub(5));
             }),
-            Plant::JournalGarbage => self.change_journal(|journal| {
+            Setup::JournalGarbage => self.change_journal(|journal| {
                 journal.extend_from_slice(b"\0\xff no record\nnor this");
             }),
         };
-        done.with_context(|| format!("cannot prepare {plant:?}"))
+        done.with_context(|| format!("cannot prepare {setup:?}"))
     }
 
     fn change_journal(&self, change: impl FnOnce(&mut Vec<u8>)) -> std::io::Result<()> {
@@ -150,10 +134,6 @@ impl<'a> Place<'a> {
     }
 
     /// Files that are not complete.
-    ///
-    /// # Errors
-    ///
-    /// When there are none.
     fn parts(&self) -> anyhow::Result<Vec<PathBuf>> {
         let parts = partial_files(&self.directory());
         anyhow::ensure!(!parts.is_empty(), "there are no partial files");
@@ -161,10 +141,6 @@ impl<'a> Place<'a> {
     }
 
     /// What is in the directory, but for the bookkeeping.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
     pub fn found(&self) -> anyhow::Result<Vec<Found>> {
         let mut found = Vec::new();
         if !self.directory().is_dir() {
@@ -176,9 +152,10 @@ impl<'a> Place<'a> {
                 continue;
             }
             let kind = entry.file_type()?;
-            let data = match kind.is_file() {
-                true => fs::read(entry.path())?,
-                false => Vec::new(),
+            let data = if kind.is_file() {
+                fs::read(entry.path())?
+            } else {
+                Vec::new()
             };
             found.push(Found {
                 name: entry.file_name().to_string_lossy().into_owned(),
@@ -192,10 +169,6 @@ impl<'a> Place<'a> {
     }
 
     /// Says what was written outside of the directory, if anything was.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
     pub fn trespassed(&self) -> anyhow::Result<Option<String>> {
         for (directory, known) in [
             (&self.root, &["directory", "own", "outside"][..]),

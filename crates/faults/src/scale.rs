@@ -1,26 +1,29 @@
-//! A list of a million URLs, in the memory of a list of some thousand.
+//! The scale test: a list of a million URLs takes no more memory than one of some
+//! thousand.
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use lab::child::Finished;
 use lab::interrupt::Interrupt;
+use lab::process::{self, Limits, Observer};
 use lab::progress::Progress;
 use origin::Origin;
+use runner::tree;
 
 use crate::matrix::Model;
-use crate::process::{End, Program};
 
-/// How often a program's memory is looked at. Its peak is the kernel's own, so
-/// only what it takes at the very end can be missed.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often a program's memory is sampled. The peak is the kernel's own, so only what
+/// it takes at the very end can be missed.
+const SAMPLE_EVERY: Duration = Duration::from_millis(20);
 /// A list that is long enough for all that a program keeps for any list.
 pub const SHORTEST: u64 = 10_000;
 /// How long one run may take.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
+const TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// What a list of some length took.
 #[derive(Debug)]
@@ -38,12 +41,7 @@ pub struct Figures {
 }
 
 /// Downloads two lists of tiny files, one a hundred times as long as the other
-/// (or as near to that as [`SHORTEST`] allows); and again, with nobody there to be
-/// asked.
-///
-/// # Errors
-///
-/// When one of them fails.
+/// (or as near to that as [`SHORTEST`] allows); and again, without a server.
 pub fn run(
     model: &Model,
     urls: u64,
@@ -64,7 +62,7 @@ pub fn run(
             let mut command = Command::new(path);
             command.arg("download").arg(&list).arg("--into").arg(&into);
             command.args(["--quiet", "--limit", "100"]);
-            watch(&mut command, &directory, interrupt)
+            run_sampled(&mut command, interrupt)
         };
         let (first, peak) = run("downloading")?;
         let there = fs::read_dir(&into)?.count() as u64;
@@ -77,9 +75,9 @@ pub fn run(
         fs::remove_dir_all(&directory)?;
         Ok(Figures {
             urls,
-            took: first.took,
+            took: first.wall,
             peak,
-            resumed: second.took,
+            resumed: second.wall,
             resumed_peak,
         })
     };
@@ -96,35 +94,19 @@ fn write_list(path: &Path, origin: &str, urls: u64) -> anyhow::Result<()> {
 }
 
 /// Runs a program to its end; returns that, and the most memory it had.
-fn watch(
-    command: &mut Command,
-    directory: &Path,
-    interrupt: &Interrupt,
-) -> anyhow::Result<(End, u64)> {
-    let stderr = directory.join("stderr");
-    let mut program = Program::start(command, &directory.join("stdout"), &stderr, Stdio::null())?;
-    let began = std::time::Instant::now();
-    let mut peak = 0;
-    while !program.wait(LOOK) {
-        ensure!(!interrupt.came(), "interrupted");
-        ensure!(
-            began.elapsed() < PATIENCE,
-            "it takes longer than {PATIENCE:?}"
-        );
-        peak = high_water_mark(program.pid()).unwrap_or(peak);
-    }
-    let end = program.end()?;
-    let complaint = fs::read_to_string(stderr).unwrap_or_default();
-    ensure!(end.exit == 0, "exit {}: {}", end.exit, complaint.trim_end());
-    Ok((end, peak))
-}
-
-/// The most memory that a process had at one time, if it still has any.
-fn high_water_mark(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024)
+fn run_sampled(command: &mut Command, interrupt: &Interrupt) -> anyhow::Result<(Finished, u64)> {
+    let limits = Limits {
+        timeout: TIMEOUT,
+        interrupt: interrupt.clone(),
+    };
+    let mut peak = None;
+    let observer = Observer {
+        every: SAMPLE_EVERY,
+        hold: false,
+        observe: &mut |pid, _| peak = peak.max(tree::peak_resident_bytes(pid)),
+    };
+    let done = process::run(command, &limits, Some(observer))?;
+    let code = done.exit_code();
+    ensure!(code == 0, "exit {code}: {}", done.stderr.trim_end());
+    Ok((done, peak.unwrap_or_default()))
 }

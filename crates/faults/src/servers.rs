@@ -12,41 +12,37 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
 
-/// Nobody listens to port 1.
+/// Nothing listens to port 1.
 const CLOSED: &str = "http://127.0.0.1:1";
 
 /// Every kind of server that a case can ask for.
 #[derive(Debug)]
-pub struct Origins {
+pub struct Servers {
     plain: Origin,
-    /// With a certificate that [`ca`](Self::ca) vouches for.
+    /// With a certificate that `ca` has signed.
     tls: Origin,
     /// With one whose time is over.
     expired: Origin,
     /// With one of another host.
     elsewhere: Origin,
-    deaf: Deaf,
-    /// Takes connections, and says nothing.
-    mute: TcpListener,
+    full_backlog: FullBacklog,
+    /// Accepts connections, and sends nothing.
+    silent: TcpListener,
     ca: PathBuf,
     other_ca: PathBuf,
 }
 
-impl Origins {
+impl Servers {
     /// Starts them all. Certificates, made just now, go into `directory`.
-    ///
-    /// # Errors
-    ///
-    /// When one does not start.
     pub fn start(program: &Path, directory: &Path) -> anyhow::Result<Self> {
         let authority = Authority::new("Paces")?;
         let ca = directory.join("ca.pem");
         fs::write(&ca, authority.0.pem())?;
         let other_ca = directory.join("other-ca.pem");
-        fs::write(&other_ca, Authority::new("somebody else")?.0.pem())?;
+        fs::write(&other_ca, Authority::new("Others")?.0.pem())?;
         let here = &["127.0.0.1", "localhost"][..];
         let secure = |kind, names, last_year| {
-            let [certificate, key] = authority.vouch(directory, kind, names, last_year)?;
+            let [certificate, key] = authority.sign(directory, kind, names, last_year)?;
             let args = ["--certificate", &certificate, "--key", &key];
             Origin::spawn(program, &args)
         };
@@ -55,16 +51,11 @@ impl Origins {
             tls: secure("tls", here, 4000)?,
             expired: secure("expired", here, 2020)?,
             elsewhere: secure("elsewhere", &["elsewhere.example"], 4000)?,
-            deaf: Deaf::new().context("cannot listen")?,
-            mute: TcpListener::bind(("127.0.0.1", 0)).context("cannot listen")?,
+            full_backlog: FullBacklog::new().context("cannot listen")?,
+            silent: TcpListener::bind(("127.0.0.1", 0)).context("cannot listen")?,
             ca,
             other_ca,
         })
-    }
-
-    /// Where to measure: the one that speaks plain HTTP.
-    pub fn setting_text(&self) -> &str {
-        self.plain.url()
     }
 
     /// What `{WORD}` stands for, if it is no fault.
@@ -72,8 +63,8 @@ impl Origins {
         Some(match word {
             "CA" => self.ca.display().to_string(),
             "OTHER CA" => self.other_ca.display().to_string(),
-            "DEAF" => format!("http://{}", self.deaf.address),
-            "MUTE" => format!("https://{}", self.mute.local_addr().ok()?),
+            "FULL BACKLOG" => format!("http://{}", self.full_backlog.address),
+            "SILENT" => format!("https://{}", self.silent.local_addr().ok()?),
             "CLOSED" => CLOSED.to_owned(),
             _ => return None,
         })
@@ -99,10 +90,6 @@ impl Origins {
     }
 
     /// What they have been asked with a token.
-    ///
-    /// # Errors
-    ///
-    /// When one does not answer.
     pub fn log(&self, token: &str) -> anyhow::Result<Vec<FaultRequest>> {
         let mut log = fault_log(self.plain.url(), token)?;
         // Most have asked the plain one, and so have not asked the others.
@@ -128,7 +115,7 @@ impl Authority {
     }
 
     /// Writes a certificate for these names, and its key.
-    fn vouch(
+    fn sign(
         &self,
         directory: &Path,
         kind: &str,
@@ -153,23 +140,23 @@ impl Authority {
     }
 }
 
-/// A port where connections are neither taken nor refused: its queue is full.
+/// A port where connections are neither accepted nor refused: its backlog is full.
 #[derive(Debug)]
-struct Deaf {
+struct FullBacklog {
     address: SocketAddr,
     _listener: TcpListener,
     _waiting: Vec<TcpStream>,
 }
 
-impl Deaf {
+impl FullBacklog {
     fn new() -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listen(&listener, Backlog::new(1)?)?;
         let address = listener.local_addr()?;
-        // Until one is not taken any more.
-        let patience = Duration::from_millis(200);
-        let take = || TcpStream::connect_timeout(&address, patience).ok();
-        let waiting = std::iter::from_fn(take).take(10).collect();
+        // Until one is not queued any more.
+        let timeout = Duration::from_millis(200);
+        let connect = || TcpStream::connect_timeout(&address, timeout).ok();
+        let waiting = std::iter::from_fn(connect).take(10).collect();
         Ok(Self {
             address,
             _listener: listener,

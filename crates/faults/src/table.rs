@@ -1,4 +1,4 @@
-//! What came of the trials, for people.
+//! The tables of how the cases came out.
 
 use std::fmt::Write;
 

@@ -11,7 +11,7 @@ use runner::tree;
 use serde_json::{Value, json};
 use suite::{Preset, Result, Workload};
 
-use crate::static_server;
+use crate::test_server;
 
 /// What became of a command.
 struct Ended {
@@ -78,8 +78,9 @@ fn article(program: &str, workload: Workload, answers: &Value) -> Result<Value> 
     let report = paces(program, &["run", name, "--json"])?
         .with(0)?
         .report()?;
-    let keys: Vec<_> = report.as_object().into_iter().flatten().collect();
-    let keys: Vec<_> = keys.into_iter().map(|(key, _)| key.as_str()).collect();
+    let keys: Vec<_> = (report.as_object().into_iter().flatten())
+        .map(|(key, _)| key.as_str())
+        .collect();
     let mut right = vec![
         "model",
         "workload",
@@ -123,7 +124,7 @@ fn article(program: &str, workload: Workload, answers: &Value) -> Result<Value> 
     Ok(report)
 }
 
-/// When each of so many items was done is printed too.
+/// When each of `items` was done is printed too.
 fn has_completions(report: &Value, items: usize) -> Result<()> {
     let times = report["outcome"]["completion_ns"].as_array();
     ensure!(times.map(Vec::len) == Some(items), "{report}");
@@ -321,9 +322,11 @@ pub fn what_is_too_much_is_said_to_be(program: &'static str) -> Result<()> {
 
 /// Exit code 1, and the thing by its name.
 pub fn failures_are_named(program: &'static str) -> Result<()> {
-    let nobody = static_server::refusing_url()?;
-    let args = ["run", "fetch", "--origin", &nobody];
-    paces(program, &args)?.with(runner::FAILED)?.says(&nobody)?;
+    let refusing = test_server::refusing_url()?;
+    let args = ["run", "fetch", "--origin", &refusing];
+    paces(program, &args)?
+        .with(runner::FAILED)?
+        .says(&refusing)?;
 
     let directory = tempfile::tempdir().context("a temporary directory")?;
     let file = directory.path().join("file");
@@ -405,7 +408,7 @@ pub fn a_list_of_urls_is_downloaded(program: &'static str) -> Result<()> {
             let metadata = fs::metadata(&path).with_context(|| path.display().to_string())?;
             ensure!(metadata.len() == file.bytes, "{}", path.display());
         }
-        // What is kept beside them has one dot-named place.
+        // The download's own state has one dot-named place.
         ensure!(fs::read_dir(&into)?.count() == files.len() + 1);
     }
     Ok(())

@@ -38,7 +38,7 @@ impl Model for Faulty {
         "faulty"
     }
 
-    /// `lock`: one addition is lost, and nobody told. `atomic`: refused.
+    /// `lock`: one addition is lost, and not counted as lost. `atomic`: refused.
     /// `racy`: right, until the third job fails.
     fn counter(&self, job: &counter::Job) -> Result<counter::Outcome> {
         match job.guard {
@@ -124,8 +124,7 @@ impl Model for Faulty {
 
     /// The last unit is left out of the ring, unless two would notice.
     fn ping_pong(&self, job: &ping_pong::Job) -> Result<ping_pong::Outcome> {
-        let stations = (0..job.units).map(|unit| Station::new(job, unit));
-        let mut stations: Vec<_> = stations.collect();
+        let mut stations: Vec<_> = (0..job.units).map(|unit| Station::new(job, unit)).collect();
         let mut token = stations[0].first();
         let mut unit = 0;
         while let Some(pass) = token {
@@ -207,7 +206,7 @@ impl Model for Faulty {
         Ok(job.outcome(tally))
     }
 
-    /// What is no image is left out, and nobody told.
+    /// What is no image is left out, and not reported.
     fn thumbnails(&self, job: &thumbnails::Job) -> Result<thumbnails::Outcome> {
         let mut tally = job.tally();
         for (file, path) in job.paths.iter().enumerate() {

@@ -21,9 +21,8 @@ pub mod conformance;
 #[doc(hidden)]
 pub mod faulty;
 
-mod faulty_echo_server;
 mod reference;
-mod static_server;
+mod test_server;
 mod timeout;
 
 #[doc(hidden)]
@@ -43,38 +42,39 @@ macro_rules! program {
 /// Expands to a `#[test]` for each thing that the model has to get right.
 ///
 /// Each workload has its test of [`command_line`] and, in braces, those of
-/// [`conformance`]. One that is missing does not compile.
+/// [`mod@conformance`]. One that is missing does not compile.
 #[macro_export]
 macro_rules! conformance {
     ($Model:ty) => {
         $crate::tests! {
-            $Model: [
-            Counter counter { counter_lock counter_atomic counter_racy }
-            Pipeline pipeline { pipeline_shapes pipeline_any_shape }
-            Primes primes { primes_shapes primes_any_range }
-            Exchange exchange { exchange_shapes }
-            Fetch fetch {
-                fetch_shapes
-                fetch_survives_what_servers_do
-                fetch_survives_a_dying_origin
+            $Model:
+            workloads {
+                Counter counter { counter_lock counter_atomic counter_racy }
+                Pipeline pipeline { pipeline_shapes pipeline_any_shape }
+                Primes primes { primes_shapes primes_any_range }
+                Exchange exchange { exchange_shapes }
+                Fetch fetch {
+                    fetch_shapes
+                    fetch_survives_what_servers_do
+                    fetch_survives_a_dying_origin
+                }
+                Offload offload { offload_pool offload_inline }
+                Download download {
+                    download_shapes
+                    download_survives_what_servers_do
+                    download_survives_a_dying_origin
+                    download_survives_a_bad_directory
+                }
+                PingPong ping_pong { ping_pong_shapes }
+                Sleepers sleepers { sleepers_shapes }
+                Echo echo {
+                    echo_shapes
+                    echo_survives_what_servers_do
+                    echo_server_survives_what_clients_do
+                }
+                Files files { files_shapes files_of_all_kinds }
+                Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }
-            Offload offload { offload_pool offload_inline }
-            Download download {
-                download_shapes
-                download_survives_what_servers_do
-                download_survives_a_dying_origin
-                download_survives_a_bad_directory
-            }
-            PingPong ping_pong { ping_pong_shapes }
-            Sleepers sleepers { sleepers_shapes }
-            Echo echo {
-                echo_shapes
-                echo_survives_what_servers_do
-                echo_server_survives_what_clients_do
-            }
-            Files files { files_shapes files_of_all_kinds }
-            Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
-            ]
             model { presets_are_all_supported }
             command_line {
                 the_list_is_complete
@@ -93,7 +93,8 @@ macro_rules! conformance {
 #[macro_export]
 macro_rules! tests {
     (
-        $Model:ty: [$($Workload:ident $command:ident { $($shape:ident)+ })+]
+        $Model:ty:
+        workloads { $($Workload:ident $command:ident { $($shape:ident)+ })+ }
         model { $($model:ident)+ }
         command_line { $($command_line:ident)+ }
     ) => {

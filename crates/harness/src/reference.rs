@@ -87,7 +87,7 @@ fn answer(job: &Job) -> Value {
 }
 
 /// Compares an outcome with the answers worked out here.
-pub fn agree(job: &Job, outcome: &Outcome) -> Result<()> {
+pub(crate) fn agree(job: &Job, outcome: &Outcome) -> Result<()> {
     let given = serde_json::to_value(outcome)?;
     for (key, right) in answer(job).as_object().into_iter().flatten() {
         let given = &given[key];

@@ -21,7 +21,7 @@ fn within(
     let (done, ended) = channel();
     let body = thread::spawn(move || {
         let result = test(program);
-        // Nobody listens any more if this took too long.
+        // The receiver is gone if this took too long.
         let _ = done.send(());
         result
     });

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use transfer::Trouble;
+use transfer::AttemptError;
 
 /// The most reads that the head of an answer may take. hyper bounds a head, and
 /// not how many interim ones (1xx) come before it: it would read them for ever,
@@ -51,7 +51,7 @@ impl<I: Read + Unpin> Read for Bounded<I> {
         match self.reads.0.fetch_sub(1, Ordering::Relaxed) {
             0 => {
                 let endless = "its head does not end".to_owned();
-                Poll::Ready(Err(io::Error::other(Trouble::Protocol(endless))))
+                Poll::Ready(Err(io::Error::other(AttemptError::Protocol(endless))))
             }
             _ => Poll::Ready(Ok(())),
         }

@@ -13,11 +13,11 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
 use hyper::rt::{Read, Write};
 use hyper::{Request, Uri, Version};
-use transfer::{Head, Trouble};
+use transfer::{AttemptError, Head};
 use url::{Position, Url};
 
 use crate::bounded::{Bounded, Reads};
-use crate::trouble;
+use crate::errors;
 
 /// The most bytes that are read at once, and that a head may have (as in Node).
 /// Large files over the loopback device would be a fifth faster with four times
@@ -50,7 +50,7 @@ struct Origin {
 pub async fn handshake<I>(
     io: I,
     url: &Url,
-) -> Result<(Connection, impl Future<Output = ()> + Send + 'static), Trouble>
+) -> Result<(Connection, impl Future<Output = ()> + Send + 'static), AttemptError>
 where
     I: Read + Write + Send + Unpin + 'static,
 {
@@ -64,9 +64,9 @@ where
         .max_headers(MOST_HEADERS)
         .handshake(io)
         .await
-        .map_err(|error| Trouble::of(&error, Trouble::Connect))?;
+        .map_err(|error| AttemptError::from_error(&error, AttemptError::Connect))?;
     let (alive, ended) = oneshot::channel::<Infallible>();
-    // hyper sees that nobody wants a body any more when it has more of it: with
+    // hyper sees that a body is not wanted any more when it has more of it: with
     // a server that sends nothing it would sit there for ever. So it is given
     // one more turn, in which it can say farewell, and dropped.
     let driver = async move {
@@ -83,7 +83,7 @@ where
     };
     let connection = Connection {
         requests,
-        origin: Origin::of(url),
+        origin: Origin::from_url(url),
         reusable: Arc::default(),
         reads,
         _alive: alive,
@@ -99,15 +99,15 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Trouble::NoAnswer`] if the connection was closed, which a server may do
+    /// [`AttemptError::NoAnswer`] if the connection was closed, which a server may do
     /// at any time with one that waits; else what was wrong with the answer.
-    pub async fn send(&mut self, request: &transfer::Request) -> Result<Response, Trouble> {
+    pub async fn send(&mut self, request: &transfer::Request) -> Result<Response, AttemptError> {
         self.reusable = Arc::default();
         let request = hyper_request(request)?;
         self.reads.bound();
         let response = self.requests.send_request(request).await;
         self.reads.unbound();
-        let (head, body) = response.map_err(trouble::before_head)?.into_parts();
+        let (head, body) = response.map_err(errors::before_head)?.into_parts();
         let response = Response {
             reusable: outlasts(head.version, &head.headers).then(|| self.reusable.clone()),
             head: Head {
@@ -128,7 +128,7 @@ impl Connection {
         self.requests.ready().await.is_ok()
     }
 
-    /// Whether the connection still stands, as far as anybody knows.
+    /// Whether the connection still stands, as far as is known.
     pub fn is_open(&self) -> bool {
         !self.requests.is_closed()
     }
@@ -150,7 +150,7 @@ impl Connection {
 }
 
 impl Origin {
-    fn of(url: &Url) -> Self {
+    fn from_url(url: &Url) -> Self {
         let (host, port) = crate::host_and_port(url);
         Self {
             scheme: url.scheme().to_owned(),
@@ -174,12 +174,12 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// [`Trouble::Broken`] if the connection is closed in the middle, and
-    /// [`Trouble::Protocol`] if the server's chunks are none.
-    pub async fn piece(&mut self) -> Result<Option<Bytes>, Trouble> {
+    /// [`AttemptError::Broken`] if the connection is closed in the middle, and
+    /// [`AttemptError::Protocol`] if the server's chunks are none.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, AttemptError> {
         while let Some(frame) = self.body.frame().await {
             // What is no data is a trailer.
-            if let Ok(data) = frame.map_err(trouble::in_body)?.into_data() {
+            if let Ok(data) = frame.map_err(errors::in_body)?.into_data() {
                 return Ok(Some(data));
             }
         }
@@ -187,14 +187,10 @@ impl Response {
         Ok(None)
     }
 
-    /// Reads a body that nobody wants to its end, so that the connection can be
+    /// Reads a body that is not wanted to its end, so that the connection can be
     /// kept; gives up, and the connection with it, if that takes more than so
     /// many bytes.
-    ///
-    /// # Errors
-    ///
-    /// As [`piece`](Self::piece).
-    pub async fn drain(mut self, most: usize) -> Result<(), Trouble> {
+    pub async fn drain(mut self, most: usize) -> Result<(), AttemptError> {
         let mut read = 0;
         while read <= most
             && let Some(piece) = self.piece().await?
@@ -211,9 +207,9 @@ impl Response {
     }
 }
 
-fn hyper_request(request: &transfer::Request) -> Result<Request<Empty<Bytes>>, Trouble> {
+fn hyper_request(request: &transfer::Request) -> Result<Request<Empty<Bytes>>, AttemptError> {
     let url = &request.url;
-    let refused = |why: String| Trouble::Connect(format!("{url} is no URL for HTTP: {why}"));
+    let refused = |why: String| AttemptError::Connect(format!("{url} is no URL for HTTP: {why}"));
     let path = &url[Position::BeforePath..Position::AfterQuery];
     let path: Uri = path.parse().map_err(|why| refused(format!("{why}")))?;
     // A URL leaves out a port that is its scheme's.

@@ -14,7 +14,7 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// Room for so many: with many hosts, the longest-waiting ones are closed.
+    /// Room for `most`: with many hosts, the longest-waiting ones are closed.
     pub fn new(most: usize) -> Self {
         Self {
             connections: Mutex::default(),
@@ -51,8 +51,8 @@ impl Idle {
         }
     }
 
-    /// Closes those over TLS: whom they trust is a download's own, and a later
-    /// one may trust others.
+    /// Closes those over TLS: which certificates to trust is a download's own, and
+    /// a later one may trust others.
     pub fn clear_secure(&self) {
         self.lock().retain(|connection| !connection.is_secure());
     }

@@ -10,8 +10,8 @@
 
 mod bounded;
 mod connection;
+mod errors;
 mod idle;
-mod trouble;
 
 pub use connection::{Connection, Response, handshake};
 pub use hyper::body::Bytes;

@@ -10,7 +10,7 @@ use http_hyper::{Connection, Idle, Response, handshake};
 use hyper::header::HeaderMap;
 use smol::Task;
 use smol_hyper::rt::FuturesIo;
-use transfer::{Request, Trouble};
+use transfer::{AttemptError, Request};
 use url::Url;
 
 /// A server for one connection: `serve` has it all to itself.
@@ -63,7 +63,7 @@ fn request(url: &Url) -> Request {
     }
 }
 
-async fn body(response: &mut Response) -> Result<String, Trouble> {
+async fn body(response: &mut Response) -> Result<String, AttemptError> {
     let mut text = Vec::new();
     while let Some(piece) = response.piece().await? {
         text.extend_from_slice(&piece);
@@ -72,7 +72,7 @@ async fn body(response: &mut Response) -> Result<String, Trouble> {
 }
 
 /// What comes of one request that is answered so.
-fn outcome(bytes: &'static str) -> Result<String, Trouble> {
+fn outcome(bytes: &'static str) -> Result<String, AttemptError> {
     let (url, server) = server(move |mut stream| answer(&mut stream, bytes));
     let outcome = smol::block_on(async {
         let (mut connection, _driver) = connect(&url).await;
@@ -149,7 +149,7 @@ fn a_connection_that_sent_more_than_it_said_is_not_used_again() {
                 driver.await;
                 assert_eq!(
                     connection.send(&request(&url)).await.err(),
-                    Some(Trouble::NoAnswer)
+                    Some(AttemptError::NoAnswer)
                 );
             }
         });
@@ -303,7 +303,7 @@ fn room_is_for_the_latest() {
 #[test]
 fn every_error_has_its_name() {
     assert_eq!(outcome(HELLO).as_deref(), Ok("hello"));
-    assert_eq!(outcome(""), Err(Trouble::NoAnswer));
+    assert_eq!(outcome(""), Err(AttemptError::NoAnswer));
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     assert_eq!(outcome(chunked).as_deref(), Ok("hello"));
     for (bytes, wanted) in [
@@ -312,7 +312,7 @@ fn every_error_has_its_name() {
         (&chunked[..chunked.len() - 2], "in the middle"),
     ] {
         match outcome(bytes) {
-            Err(Trouble::Broken(why)) => assert!(why.contains(wanted), "{why}"),
+            Err(AttemptError::Broken(why)) => assert!(why.contains(wanted), "{why}"),
             other => panic!("{bytes}: {other:?}"),
         }
     }
@@ -324,7 +324,7 @@ fn every_error_has_its_name() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nhello",
     ] {
         assert!(
-            matches!(outcome(bytes), Err(Trouble::Protocol(_))),
+            matches!(outcome(bytes), Err(AttemptError::Protocol(_))),
             "{bytes}: {:?}",
             outcome(bytes)
         );
@@ -351,7 +351,10 @@ fn heads_without_end_are_an_error() {
             let (mut connection, _driver) = connect(&url).await;
             connection.send(&request(&url)).await
         });
-        assert!(matches!(sent.err(), Some(Trouble::Protocol(_))), "{more}");
+        assert!(
+            matches!(sent.err(), Some(AttemptError::Protocol(_))),
+            "{more}"
+        );
         let sent = server.join().expect("the server");
         assert!(sent < 16 * 1024 * 1024, "{sent} bytes of {more} were taken");
     }

@@ -10,15 +10,15 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use transfer::Trouble;
+use transfer::AttemptError;
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 
+use crate::errors::carried;
 use crate::stream::{Connection, Tls};
-use crate::trouble::carried;
 use crate::wire::{Wire, interrupted};
 
 /// ureq asks for addresses before it looks whether it has kept a connection:
@@ -51,9 +51,10 @@ impl Connector for Connects {
         };
         let socket = connect(&self.0, host, port, until);
         let connected = socket.and_then(|socket| {
-            let tls = match to.needs_tls() {
-                false => None,
-                true => Some(secure(&self.0, &socket, host, until)?),
+            let tls = if to.needs_tls() {
+                Some(secure(&self.0, &socket, host, until)?)
+            } else {
+                None
             };
             // The handshake leaves other limits behind.
             let limits = (to.needs_tls() && until.is_some()).then_some(Duration::ZERO);
@@ -64,9 +65,9 @@ impl Connector for Connects {
                 (ErrorKind::TimedOut | ErrorKind::WouldBlock, Some(timeout)) => {
                     // ureq has taken some nanoseconds off.
                     let wait = Duration::from_millis((timeout.as_secs_f64() * 1e3).round() as u64);
-                    Trouble::Connect(format!("it took longer than {wait:?}"))
+                    AttemptError::Connect(format!("it took longer than {wait:?}"))
                 }
-                _ => Trouble::of(&error, Trouble::Connect),
+                _ => AttemptError::from_error(&error, AttemptError::Connect),
             })
         })
     }
@@ -121,8 +122,9 @@ fn connect_to(wire: &Wire, to: SocketAddr, until: Option<Instant>) -> io::Result
 }
 
 fn secure(wire: &Wire, socket: &TcpStream, host: &str, until: Option<Instant>) -> io::Result<Tls> {
-    let config = wire.tls();
-    let config = config.ok_or_else(|| io::Error::other("nobody has said whom to trust"))?;
+    let config = wire
+        .tls()
+        .ok_or_else(|| io::Error::other("no certificates to trust were given"))?;
     let connection = Box::new(handshake(socket, host, config.clone(), until)?);
     Ok(Tls { connection, config })
 }

@@ -10,15 +10,15 @@
 //! end, and closed when a [`Response`] is dropped before.
 
 mod connect;
+mod errors;
 mod stream;
-mod trouble;
 mod wire;
 
 use std::io::{self, Read};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ClientConfig;
-use transfer::{Head, Options, Request, Trouble};
+use transfer::{AttemptError, Head, Options, Request};
 use ureq::http::{self, HeaderMap, Version, header::TRANSFER_ENCODING};
 use ureq::{Agent, BodyReader};
 
@@ -27,7 +27,7 @@ use crate::wire::Wire;
 
 /// The most bytes that the head of an answer may have.
 const HEAD_BYTES: usize = 64 * 1024;
-/// More than a line of a request has beside a URL, or a header's name and value.
+/// More than a line of a request has on top of a URL, or a header's name and value.
 const LINE_BYTES: usize = 64;
 
 /// Sends requests, and keeps connections. One run at a time.
@@ -40,8 +40,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that keeps a connection for each of so many units. (ureq keeps
-    /// 3 a host unless told.)
+    /// A client that keeps a connection for each of `units`. (ureq keeps 3 a host
+    /// unless told.)
     pub fn new(units: usize) -> Self {
         let wire = Arc::new(Wire::default());
         Self {
@@ -57,8 +57,8 @@ impl Client {
         self.wire.begin();
     }
 
-    /// Closes all connections: whoever waits for one, or for something to come
-    /// over one, is told so at once. None is made until the next
+    /// Closes all connections: a call that waits for one, or for something to
+    /// come over one, fails at once. None is made until the next
     /// [`begin`](Self::begin).
     pub fn interrupt(&self) {
         self.wire.interrupt();
@@ -74,19 +74,19 @@ impl Client {
         std::mem::replace(&mut *agent, fresh).shutdown();
     }
 
-    /// Sends a request, and waits for the head of its answer. `tls` says whom
-    /// to trust, if that matters.
+    /// Sends a request, and waits for the head of its answer. `tls` says
+    /// which certificates to trust, if that matters.
     ///
     /// # Errors
     ///
-    /// [`Trouble::NoAnswer`] if the connection was closed, which a server may do
+    /// [`AttemptError::NoAnswer`] if the connection was closed, which a server may do
     /// at any time with one that waits; else what was wrong.
     pub fn send(
         &self,
         request: &Request,
         options: &Options,
         tls: impl FnOnce() -> Arc<ClientConfig>,
-    ) -> Result<Response, Trouble> {
+    ) -> Result<Response, AttemptError> {
         let url = request.url.as_str();
         if request.url.scheme() == "https" {
             self.wire.trust(tls());
@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// The same with nothing but a URL, and with all the patience in the world.
-    pub fn get(&self, url: &str) -> Result<Response, Trouble> {
+    pub fn get(&self, url: &str) -> Result<Response, AttemptError> {
         self.wire.expect_line(url.len() + LINE_BYTES);
         run(&self.agent(), message(url)?)
     }
@@ -131,8 +131,8 @@ fn agent(units: usize, wire: &Arc<Wire>) -> Agent {
     Agent::with_parts(config, Connects(wire.clone()), Unresolved)
 }
 
-fn run(agent: &Agent, message: http::Request<()>) -> Result<Response, Trouble> {
-    let response = agent.run(message).map_err(trouble::before_head)?;
+fn run(agent: &Agent, message: http::Request<()>) -> Result<Response, AttemptError> {
+    let response = agent.run(message).map_err(errors::before_head)?;
     let (head, body) = response.into_parts();
     check_framing(head.version, &head.headers)?;
     Ok(Response {
@@ -144,25 +144,26 @@ fn run(agent: &Agent, message: http::Request<()>) -> Result<Response, Trouble> {
     })
 }
 
-fn message(url: &str) -> Result<http::Request<()>, Trouble> {
+fn message(url: &str) -> Result<http::Request<()>, AttemptError> {
     let message = http::Request::get(url).body(());
-    message.map_err(|why| Trouble::Connect(format!("{url} is no URL for HTTP: {why}")))
+    message.map_err(|why| AttemptError::Connect(format!("{url} is no URL for HTTP: {why}")))
 }
 
 /// Refuses what ureq would take for a body of another kind: it knows chunks, in
 /// HTTP/1.1, and passes over all else that is said about the transfer.
-fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Trouble> {
+fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), AttemptError> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(coding) = codings.next() else {
         return Ok(());
     };
     let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-    match chunked && version == Version::HTTP_11 {
-        true => Ok(()),
-        false => Err(Trouble::Protocol(format!(
+    if chunked && version == Version::HTTP_11 {
+        Ok(())
+    } else {
+        Err(AttemptError::Protocol(format!(
             "Transfer-Encoding: {} in {version:?}",
             String::from_utf8_lossy(coding.as_bytes())
-        ))),
+        )))
     }
 }
 
@@ -178,15 +179,15 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// [`Trouble::Broken`] if the connection ends in the middle,
-    /// [`Trouble::Idle`] if nothing comes, and [`Trouble::Protocol`] if the
+    /// [`AttemptError::Broken`] if the connection ends in the middle,
+    /// [`AttemptError::Idle`] if nothing comes, and [`AttemptError::Protocol`] if the
     /// server's chunks are none.
-    pub fn piece(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
-        self.body.read(buffer).map_err(trouble::in_body)
+    pub fn piece(&mut self, buffer: &mut [u8]) -> Result<usize, AttemptError> {
+        self.body.read(buffer).map_err(errors::in_body)
     }
 
-    /// Reads a body that nobody wants to its end, so that the connection can be
-    /// kept; gives up, and the connection with it, if that is more than so many
+    /// Reads a body that is not wanted to its end, so that the connection can be
+    /// kept; gives up, and the connection with it, if that is more than `most`
     /// bytes.
     pub fn drain(mut self, most: usize) {
         let (mut buffer, mut read) = ([0; 1024], 0);

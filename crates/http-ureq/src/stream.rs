@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustls::{ClientConfig, ClientConnection};
-use transfer::Trouble;
+use transfer::AttemptError;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use crate::HEAD_BYTES;
-use crate::trouble::carried;
+use crate::errors::carried;
 use crate::wire::{Wire, interrupted};
 
 /// Bytes that are read at once. ureq's own buffers have 128 KiB each: measured
@@ -43,7 +43,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Tls {
     pub(crate) connection: Box<ClientConnection>,
-    /// By whom the server was found to be the right one.
+    /// What the server was found to be the right one by.
     pub(crate) config: Arc<ClientConfig>,
 }
 
@@ -117,7 +117,7 @@ impl Connection {
 
     /// What an error means at this place, or the end of the connection, which is
     /// [`ErrorKind::UnexpectedEof`].
-    fn trouble(&self, error: io::Error, timeout: Option<Duration>) -> Trouble {
+    fn attempt_error(&self, error: io::Error, timeout: Option<Duration>) -> AttemptError {
         let nothing_came = self.buffers.input().is_empty() && self.informational == 0;
         let closed = matches!(
             error.kind(),
@@ -128,23 +128,25 @@ impl Connection {
                 | ErrorKind::NotConnected
         );
         match (error.kind(), timeout) {
-            _ if self.wire.is_interrupted() => Trouble::Broken(interrupted().to_string()),
-            (ErrorKind::WouldBlock | ErrorKind::TimedOut, Some(timeout)) => Trouble::Idle(timeout),
-            _ if closed && self.phase != Phase::Body && nothing_came => Trouble::NoAnswer,
+            _ if self.wire.is_interrupted() => AttemptError::Broken(interrupted().to_string()),
+            (ErrorKind::WouldBlock | ErrorKind::TimedOut, Some(timeout)) => {
+                AttemptError::Idle(timeout)
+            }
+            _ if closed && self.phase != Phase::Body && nothing_came => AttemptError::NoAnswer,
             (ErrorKind::UnexpectedEof, _) if self.phase != Phase::Body => {
-                Trouble::Broken("it was closed in the middle of the head".to_owned())
+                AttemptError::Broken("it was closed in the middle of the head".to_owned())
             }
             (ErrorKind::UnexpectedEof, _) => {
-                Trouble::Broken("it was closed in the middle of the body".to_owned())
+                AttemptError::Broken("it was closed in the middle of the body".to_owned())
             }
-            _ => Trouble::of(&error, Trouble::Broken),
+            _ => AttemptError::from_error(&error, AttemptError::Broken),
         }
     }
 
     /// Takes informational answers (1xx) out of the input. ureq would refuse a
     /// 100 that has headers, and takes any number of them; but not 101, which is
     /// an answer.
-    fn skip_informational(&mut self) -> Result<(), Trouble> {
+    fn skip_informational(&mut self) -> Result<(), AttemptError> {
         while let Some(end) = end_of_head(self.buffers.input()) {
             let start = &self.buffers.input()[..end];
             let informational = start.starts_with(b"HTTP/1.")
@@ -157,7 +159,7 @@ impl Connection {
             self.informational += end;
             if self.informational > HEAD_BYTES {
                 let why = "informational answers without end";
-                return Err(Trouble::Protocol(why.to_owned()));
+                return Err(AttemptError::Protocol(why.to_owned()));
             }
             self.buffers.input_consume(end);
         }
@@ -165,13 +167,15 @@ impl Connection {
     }
 
     /// The input is full, and ureq can make nothing of it.
-    fn widen(&mut self) -> Result<(), Trouble> {
+    fn widen(&mut self) -> Result<(), AttemptError> {
         let input = self.buffers.input();
         if self.phase == Phase::Body {
-            return Err(Trouble::Protocol("a chunk's size without end".to_owned()));
+            return Err(AttemptError::Protocol(
+                "a chunk's size without end".to_owned(),
+            ));
         }
         if input.len() >= HEAD_BYTES {
-            return Err(Trouble::Protocol(format!(
+            return Err(AttemptError::Protocol(format!(
                 "a head of more than {HEAD_BYTES} bytes"
             )));
         }
@@ -182,7 +186,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether nothing has come that nobody asked for, as far as we have read.
+    /// Whether nothing has come that was not asked for, as far as was read.
     fn is_clean(&mut self) -> bool {
         let quiet = self.tls.as_mut().is_none_or(|tls| {
             let state = tls.connection.process_new_packets();
@@ -222,13 +226,14 @@ impl Transport for Connection {
         self.asked = Instant::now();
         self.informational = 0;
         let timeout = timeout.for_write().not_zero().map(|timeout| *timeout);
-        let told = match timeout == self.write_timeout {
-            true => Ok(()),
-            false => self.socket.set_write_timeout(timeout),
+        let told = if timeout == self.write_timeout {
+            Ok(())
+        } else {
+            self.socket.set_write_timeout(timeout)
         };
         self.write_timeout = timeout;
         told.and_then(|()| self.write(amount))
-            .map_err(|error| carried(self.trouble(error, timeout)))
+            .map_err(|error| carried(self.attempt_error(error, timeout)))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -236,16 +241,17 @@ impl Transport for Connection {
             self.widen().map_err(carried)?;
         }
         let timeout = timeout.for_read().not_zero().map(|timeout| *timeout);
-        let told = match timeout == self.read_timeout {
-            true => Ok(()),
-            false => self.socket.set_read_timeout(timeout),
+        let told = if timeout == self.read_timeout {
+            Ok(())
+        } else {
+            self.socket.set_read_timeout(timeout)
         };
         self.read_timeout = timeout;
         match told.and_then(|()| self.read()) {
             // ureq knows whether a body may end here. (An interrupt ends none.)
             Ok(0) if self.phase == Phase::Body && !self.wire.is_interrupted() => Ok(false),
             Ok(0) => Err(carried(
-                self.trouble(ErrorKind::UnexpectedEof.into(), timeout),
+                self.attempt_error(ErrorKind::UnexpectedEof.into(), timeout),
             )),
             Ok(read) => {
                 self.buffers.input_appended(read);
@@ -255,11 +261,13 @@ impl Transport for Connection {
                 // A head has as long as its first byte: one that comes byte by
                 // byte could go on for ever.
                 match timeout.filter(|_| self.phase == Phase::Head) {
-                    Some(most) if self.asked.elapsed() >= most => Err(carried(Trouble::Idle(most))),
+                    Some(most) if self.asked.elapsed() >= most => {
+                        Err(carried(AttemptError::Idle(most)))
+                    }
                     _ => Ok(true),
                 }
             }
-            Err(error) => Err(carried(self.trouble(error, timeout))),
+            Err(error) => Err(carried(self.attempt_error(error, timeout))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What all connections share: an interrupt, and whom to trust.
+//! What all connections share: an interrupt, and which certificates to trust.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -37,7 +37,7 @@ impl Wire {
         }
     }
 
-    /// Says whom to trust, with connections that were kept, too.
+    /// Says which certificates to trust, with connections that were kept, too.
     pub(crate) fn trust(&self, tls: Arc<ClientConfig>) {
         self.state().tls = Some(tls);
     }
@@ -50,7 +50,7 @@ impl Wire {
             .is_some_and(|trusted| Arc::ptr_eq(trusted, tls))
     }
 
-    /// Whom to trust, if that was said.
+    /// Which certificates to trust, if that was said.
     pub(crate) fn tls(&self) -> Option<Arc<ClientConfig>> {
         self.state().tls.clone()
     }
@@ -60,7 +60,7 @@ impl Wire {
         self.longest_line.load(Ordering::Relaxed)
     }
 
-    /// A request is to be sent that has a line of so many bytes.
+    /// A request is to be sent that has a line of this many bytes.
     pub(crate) fn expect_line(&self, bytes: usize) {
         self.longest_line.fetch_max(bytes, Ordering::Relaxed);
     }

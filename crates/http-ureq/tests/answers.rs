@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http_ureq::{Client, Response};
 use rustix::net::{AddressFamily, SocketType, sockopt};
-use transfer::{Options, Request, Trouble};
+use transfer::{AttemptError, Options, Request};
 use url::Url;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
@@ -107,11 +107,11 @@ fn options() -> Options {
     }
 }
 
-fn send(client: &Client, request: &Request) -> Result<Response, Trouble> {
+fn send(client: &Client, request: &Request) -> Result<Response, AttemptError> {
     client.send(request, &options(), || unreachable!("no TLS here"))
 }
 
-fn body(mut response: Response) -> Result<Vec<u8>, Trouble> {
+fn body(mut response: Response) -> Result<Vec<u8>, AttemptError> {
     let (mut body, mut piece) = (Vec::new(), [0; 1000]);
     loop {
         match response.piece(&mut piece)? {
@@ -121,12 +121,12 @@ fn body(mut response: Response) -> Result<Vec<u8>, Trouble> {
     }
 }
 
-fn get(client: &Client, request: &Request) -> Result<Vec<u8>, Trouble> {
+fn get(client: &Client, request: &Request) -> Result<Vec<u8>, AttemptError> {
     send(client, request).and_then(body)
 }
 
 /// What comes of one answer.
-fn answered(answer: impl Into<Vec<u8>>, then: Then) -> Result<Vec<u8>, Trouble> {
+fn answered(answer: impl Into<Vec<u8>>, then: Then) -> Result<Vec<u8>, AttemptError> {
     let client = Client::new(1);
     let server = Server::once(answer, then);
     let body = get(&client, &server.request());
@@ -136,7 +136,7 @@ fn answered(answer: impl Into<Vec<u8>>, then: Then) -> Result<Vec<u8>, Trouble> 
 }
 
 #[track_caller]
-fn assert_hello(body: Result<Vec<u8>, Trouble>) {
+fn assert_hello(body: Result<Vec<u8>, AttemptError>) {
     assert_eq!(body.as_deref(), Ok(&b"hello"[..]));
 }
 
@@ -189,7 +189,7 @@ fn short_bodies_are_broken() {
         (b"HTTP/1.1 200 OK\r\nContent-Le", Then::Close),
     ] {
         let body = answered(answer, then);
-        assert!(matches!(body, Err(Trouble::Broken(_))), "{body:?}");
+        assert!(matches!(body, Err(AttemptError::Broken(_))), "{body:?}");
     }
 }
 
@@ -211,7 +211,7 @@ fn what_is_no_http_is_refused() {
         &endless,
     ] {
         let body = answered(answer, Then::Hold);
-        assert!(matches!(body, Err(Trouble::Protocol(_))), "{body:?}");
+        assert!(matches!(body, Err(AttemptError::Protocol(_))), "{body:?}");
     }
 }
 
@@ -246,9 +246,9 @@ fn informational_answers_are_none() {
 
 #[test]
 fn silence_has_its_names() {
-    assert_eq!(answered("", Then::Close), Err(Trouble::NoAnswer));
-    assert_eq!(answered("", Then::Reset), Err(Trouble::NoAnswer));
-    let idle = Err(Trouble::Idle(options().idle_timeout));
+    assert_eq!(answered("", Then::Close), Err(AttemptError::NoAnswer));
+    assert_eq!(answered("", Then::Reset), Err(AttemptError::NoAnswer));
+    let idle = Err(AttemptError::Idle(options().idle_timeout));
     assert_eq!(answered("", Then::Hold), idle);
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe";
     assert_eq!(answered(half, Then::Hold), idle);
@@ -379,13 +379,16 @@ fn an_interrupt_ends_a_read_and_no_body() {
             response.and_then(body)
         };
         let (body, took) = interrupted(&client, read, || server.has_sent());
-        assert!(matches!(body, Err(Trouble::Broken(_))), "{body:?}");
+        assert!(matches!(body, Err(AttemptError::Broken(_))), "{body:?}");
         assert!(took < Duration::from_millis(100), "{took:?}");
         server.end();
         // Until the next run there is nothing to be had.
         let next = Server::once(OK, Then::Hold);
         let refused = get(&client, &next.request());
-        assert!(matches!(refused, Err(Trouble::Connect(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(AttemptError::Connect(_))),
+            "{refused:?}"
+        );
         client.begin();
         assert_hello(get(&client, &next.request()));
         drop(client);
@@ -435,7 +438,10 @@ fn connecting_takes_no_longer_than_it_may_or_until_an_interrupt() {
     let client = Client::new(1);
     let start = Instant::now();
     let refused = get(&client, &request);
-    assert!(matches!(refused, Err(Trouble::Connect(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(AttemptError::Connect(_))),
+        "{refused:?}"
+    );
     let took = start.elapsed();
     let limit = options().connect_timeout;
     assert!(took >= limit && took < 2 * limit, "{took:?}");
@@ -451,7 +457,10 @@ fn connecting_takes_no_longer_than_it_may_or_until_an_interrupt() {
             thread::yield_now();
         }
     });
-    assert!(matches!(refused, Some(Trouble::Connect(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Some(AttemptError::Connect(_))),
+        "{refused:?}"
+    );
     assert!(took < Duration::from_millis(100), "{took:?}");
 }
 
@@ -469,6 +478,9 @@ fn who_refuses_is_named() {
         "http://no.such.host.invalid/".to_owned(),
     ] {
         let refused = get(&Client::new(1), &request(&url));
-        assert!(matches!(refused, Err(Trouble::Connect(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(AttemptError::Connect(_))),
+            "{refused:?}"
+        );
     }
 }

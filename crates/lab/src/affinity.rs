@@ -9,7 +9,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use suite::Invalid;
 
-/// Who gets which cores, when the models are kept to so many.
+/// Who gets which cores, when the models are kept to a number of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
     /// The last ones: the first has more of the machine's interrupts.
@@ -30,11 +30,8 @@ impl Share {
     }
 }
 
-/// One value of `--cores`: a number of cores, or nothing for `all`.
-///
-/// # Errors
-///
-/// When there are not so many.
+/// One value of `--cores`: a number of cores, or nothing for `all`. It is an error if
+/// this machine has fewer.
 pub fn parse(text: &str) -> Result<Option<usize>, Invalid> {
     let all = runner::cores();
     match (text, text.parse::<usize>()) {
@@ -47,8 +44,7 @@ pub fn parse(text: &str) -> Result<Option<usize>, Invalid> {
     }
 }
 
-/// How many cores the origin has, when the models are kept to so many, or to
-/// none.
+/// How many cores the origin has, when the models are kept to `kept`, or to none.
 pub fn of_origin(kept: Option<usize>) -> usize {
     let all: Vec<usize> = (0..runner::cores()).collect();
     kept.map_or(all.len(), |kept| Share::Origin(kept).of(&all).len())
@@ -56,10 +52,6 @@ pub fn of_origin(kept: Option<usize>) -> usize {
 
 /// Calls `start`, and has what it starts run on a share of the cores; on all, if
 /// none is given.
-///
-/// # Errors
-///
-/// When the kernel refuses.
 pub fn kept_to<T>(share: Option<Share>, start: impl FnOnce() -> T) -> anyhow::Result<T> {
     let Some(share) = share else {
         return Ok(start());

@@ -1,13 +1,12 @@
-//! Whether others used the machine while it was measured.
+//! Whether other programs used the machine while it was measured.
 //!
 //! What others use is all processor time that the kernel counts as used
 //! (`/proc/stat`: user, nice, system, irq and softirq of all cores, and what a
-//! hypervisor gave to somebody else, `steal`; guests are in user), less what this
+//! hypervisor gave to other machines, `steal`; guests are in user), less what this
 //! process and all that it started have used meanwhile. It is read over windows
 //! of at least a second, and only before and after what is timed.
 //!
-//! The kernel counts what is used by looking at each core in every tick of its
-//! clock, and knows exactly what each of our own programs has used. So the
+//! The kernel samples each core in every tick of its clock, and knows exactly what each of our own programs has used. So the
 //! difference has an error, which is measured: see [`LoadMonitor::try_out`].
 
 use std::time::Duration;
@@ -30,13 +29,14 @@ pub const WINDOW: Duration = Duration::from_secs(1);
 /// again.
 const RETAKING: f64 = 0.1;
 
-/// Windows in which the error is measured last this part of the budget each ...
-const TRIAL: f64 = 0.01;
+/// Windows in which the error is measured last this part of the budget each, and at
+/// most [`WINDOW`].
+const CALIBRATION: f64 = 0.01;
 
-/// ... and at most [`WINDOW`]; if that were less than this, it is not measured.
-const SHORTEST_TRIAL: Duration = Duration::from_millis(200);
+/// If that were less than this, the error is not measured.
+const SHORTEST_CALIBRATION: Duration = Duration::from_millis(200);
 
-/// Looks at what others use, window by window, and keeps the accounts of it.
+/// Measures what others use, window by window, and counts the windows.
 #[derive(Debug)]
 pub struct LoadMonitor {
     /// What came of it so far.
@@ -45,8 +45,7 @@ pub struct LoadMonitor {
 }
 
 impl LoadMonitor {
-    /// In a comparison that has so much time, and in which others may use as much as
-    /// `limit`.
+    /// For a comparison of this length, in which others may use as much as `limit`.
     pub fn new(budget: Duration, limit: f64) -> Self {
         Self {
             seen: BackgroundLoad {
@@ -57,20 +56,16 @@ impl LoadMonitor {
         }
     }
 
-    /// Measures the reading's error: what is read in windows in which this
-    /// comparison does something known, and, as far as it knows, nobody else does
-    /// anything. Gives what is worth saying aloud about that.
-    ///
-    /// # Errors
-    ///
-    /// When interrupted.
+    /// Measures the reading's error: what is read in windows in which this process
+    /// does something known and, as far as it knows, no other does anything. Returns a
+    /// remark if there is one to print.
     pub fn try_out(
         &mut self,
         budget: Duration,
         interrupt: &Interrupt,
     ) -> Result<Option<String>, Interrupted> {
-        let length = budget.mul_f64(TRIAL).min(WINDOW);
-        if self.open().is_none() || length < SHORTEST_TRIAL {
+        let length = budget.mul_f64(CALIBRATION).min(WINDOW);
+        if self.open().is_none() || length < SHORTEST_CALIBRATION {
             return Ok(self.remark());
         }
         let mut windows = Vec::new();
@@ -78,7 +73,7 @@ impl LoadMonitor {
             if interrupt.came() {
                 return Err(Interrupted);
             }
-            windows.push(trial(work, length));
+            windows.push(window_with(work, length));
         }
         let windows: anyhow::Result<Vec<Difference>> = windows.into_iter().collect();
         let windows = match windows {
@@ -138,18 +133,18 @@ impl LoadMonitor {
         now.is_some_and(|now| limit < 1.0 && now.since(since).others() > limit)
     }
 
-    /// Whether there is as much time for taking windows again.
+    /// Whether that much time is left for taking windows again.
     pub fn affords(&self, time: Duration) -> bool {
         time <= self.left
     }
 
-    /// Notes that one was taken again, in this time.
+    /// Counts a window that was taken again, in this time.
     pub fn retook(&mut self, time: Duration) {
         self.left = self.left.saturating_sub(time);
         self.seen.retaken += 1;
     }
 
-    /// Notes that a window stands, disturbed or not.
+    /// Counts a window that is kept, disturbed or not.
     pub fn settle(&mut self, disturbed: bool) {
         self.seen.windows += 1;
         self.seen.kept += u32::from(disturbed);
@@ -157,7 +152,7 @@ impl LoadMonitor {
 }
 
 /// What is read of a window in which this process does something known.
-fn trial(work: Work, length: Duration) -> anyhow::Result<Difference> {
+fn window_with(work: Work, length: Duration) -> anyhow::Result<Difference> {
     let before = Reading::now()?;
     work.work(length);
     Ok(Reading::now()?.since(&before))
@@ -169,19 +164,21 @@ mod tests {
 
     #[test]
     fn retaking_ends_with_a_tenth_of_the_budget() {
-        let mut watch = LoadMonitor::new(Duration::from_secs(60), LIMIT);
-        assert!(watch.affords(Duration::from_secs(6)));
-        assert!(!watch.affords(Duration::from_secs(7)));
-        watch.retook(Duration::from_secs(4));
-        assert!(watch.affords(Duration::from_secs(2)) && !watch.affords(Duration::from_secs(3)));
-        watch.settle(true);
-        watch.settle(false);
+        let mut monitor = LoadMonitor::new(Duration::from_secs(60), LIMIT);
+        assert!(monitor.affords(Duration::from_secs(6)));
+        assert!(!monitor.affords(Duration::from_secs(7)));
+        monitor.retook(Duration::from_secs(4));
+        assert!(
+            monitor.affords(Duration::from_secs(2)) && !monitor.affords(Duration::from_secs(3))
+        );
+        monitor.settle(true);
+        monitor.settle(false);
         let BackgroundLoad {
             windows,
             retaken,
             kept,
             ..
-        } = watch.seen;
+        } = monitor.seen;
         assert_eq!((windows, retaken, kept), (2, 1, 1));
     }
 

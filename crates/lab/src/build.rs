@@ -1,15 +1,18 @@
 //! Builds the programs that are measured.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use cargo_metadata::Message;
+use anyhow::Context;
+use cargo_metadata::{Artifact, Message, TargetKind};
 
+use crate::child::Stream;
 use crate::interrupt::Interrupt;
-use crate::process::Limits;
+use crate::process::{Limits, run_lines};
 use crate::progress::Progress;
-use crate::{process, workspace};
+use crate::workspace;
 
 /// What a model is measured with.
 #[derive(Debug, Clone)]
@@ -39,55 +42,80 @@ pub struct Built {
     pub origin: PathBuf,
 }
 
-/// Builds the programs of `models` and the origin, release. A model that does
-/// not build takes part as a failure.
+const ORIGIN: &str = "origin";
+const BENCH: &str = "suite";
+
+/// Builds the programs of `models` and the origin, release, all in one run of cargo.
+/// A model that does not build takes part as a failure.
 ///
 /// # Errors
 ///
-/// When the origin does not build, or someone interrupts.
+/// When the origin does not build; [`Interrupted`](crate::error::Interrupted).
 pub fn build(
     root: &Path,
     models: &[String],
     interrupt: &Interrupt,
     progress: &Progress,
 ) -> anyhow::Result<Built> {
-    let build = |package: &str, target: [&str; 2]| {
-        progress.doing(&format!("building {package} ({})", target.join(" ")));
-        build_one(root, package, target, Profile::Release, interrupt)
+    let names: Vec<String> = models
+        .iter()
+        .map(|model| workspace::package(model))
+        .collect();
+    let mut packages = vec![ORIGIN];
+    packages.extend(names.iter().map(String::as_str));
+    let options = ["--release", "--bench", BENCH];
+    let built = cargo_build(root, &packages, &options, interrupt, progress)?;
+    let programs = |package: &str| {
+        Some(Programs {
+            runner: built.program(package, package)?,
+            bench: built.program(package, BENCH)?,
+        })
     };
-    let origin = build("origin", ["--bin", "origin"])?.map_err(|why| {
-        progress.line(&why);
-        anyhow::anyhow!("the origin does not build")
-    })?;
-    let mut built = Vec::new();
-    for model in models {
-        let package = workspace::package(model);
-        // Two builds and not one: the bench's dev-dependencies would add their
-        // features to the runner's.
-        let runner = build(&package, ["--bin", &package])?;
-        let bench = match &runner {
-            Ok(_) => build(&package, ["--bench", "suite"])?,
-            Err(_) => Err(String::new()),
-        };
-        let programs = runner.and_then(|runner| bench.map(|bench| Programs { runner, bench }));
-        if let Err(why) = &programs {
-            progress.line(&format!("{package} does not build:\n{why}"));
-        }
-        let programs = programs.map_err(|_| format!("{package} does not build"));
-        built.push((model.clone(), programs));
-    }
+    let model = |(model, package): (&String, &String)| {
+        let why = || does_not_build(package, progress);
+        (model.clone(), programs(package).ok_or_else(why))
+    };
     Ok(Built {
-        models: built,
-        origin,
+        origin: built
+            .program(ORIGIN, ORIGIN)
+            .context("the origin does not build")?,
+        models: models.iter().zip(&names).map(model).collect(),
     })
 }
 
-/// Builds the program of `package`, which has its name. None if it does not
-/// build: what the compiler said has been told.
+/// Builds the programs of `packages`, which have their names, in one run of cargo.
+/// `None` for one that does not build: what the compiler said has been printed.
 ///
 /// # Errors
 ///
-/// When someone interrupts.
+/// [`Interrupted`](crate::error::Interrupted), or cargo cannot be run.
+pub fn programs(
+    root: &Path,
+    packages: &[&str],
+    profile: Profile,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> anyhow::Result<Vec<Option<PathBuf>>> {
+    let options: &[&str] = match profile {
+        Profile::Release => &["--release"],
+        Profile::Debug => &[],
+    };
+    let built = cargo_build(root, packages, options, interrupt, progress)?;
+    let program = |package: &&str| {
+        let program = built.program(package, package);
+        if program.is_none() {
+            does_not_build(package, progress);
+        }
+        program
+    };
+    Ok(packages.iter().map(program).collect())
+}
+
+/// The same for one program.
+///
+/// # Errors
+///
+/// As [`programs`].
 pub fn program(
     root: &Path,
     package: &str,
@@ -95,10 +123,14 @@ pub fn program(
     interrupt: &Interrupt,
     progress: &Progress,
 ) -> anyhow::Result<Option<PathBuf>> {
-    progress.doing(&format!("building {package}"));
-    let built = build_one(root, package, ["--bin", package], profile, interrupt)?;
-    let told = built.map_err(|why| progress.line(&format!("{package} does not build:\n{why}")));
-    Ok(told.ok())
+    let mut built = programs(root, &[package], profile, interrupt, progress)?;
+    Ok(built.pop().flatten())
+}
+
+fn does_not_build(package: &str, progress: &Progress) -> String {
+    let why = format!("{package} does not build");
+    progress.line(&why);
+    why
 }
 
 /// Programs that stand in `directory` already: `origin`, and `model-X` and
@@ -113,45 +145,206 @@ pub fn prebuilt(directory: &Path, models: &[String]) -> Built {
     };
     Built {
         models: models.iter().map(programs).collect(),
-        origin: directory.join("origin"),
+        origin: directory.join(ORIGIN),
     }
 }
 
-/// One `cargo build`: the program, or what the compiler said.
-fn build_one(
+/// The programs that cargo has built, by package and target.
+struct Executables(HashMap<(String, String), PathBuf>);
+
+impl Executables {
+    fn program(&self, package: &str, target: &str) -> Option<PathBuf> {
+        let key = (package.to_owned(), target.to_owned());
+        self.0.get(&key).cloned()
+    }
+}
+
+/// One `cargo build` of the programs of all `packages`. What one of them lacks, the
+/// others do not.
+fn cargo_build(
     root: &Path,
-    package: &str,
-    target: [&str; 2],
-    profile: Profile,
+    packages: &[&str],
+    options: &[&str],
     interrupt: &Interrupt,
-) -> anyhow::Result<Result<PathBuf, String>> {
-    let mut command = workspace::cargo(root);
-    command
-        .args(["build", "--quiet", "--package", package])
-        .args(target)
-        .args((profile == Profile::Release).then_some("--release"))
-        .arg("--message-format=json-render-diagnostics");
+    progress: &Progress,
+) -> anyhow::Result<Executables> {
+    // Cargo would build nothing at all if it did not know one of them.
+    let known = packages
+        .iter()
+        .filter(|package| root.join("crates").join(package).is_dir());
+    let known: Vec<&str> = known.copied().collect();
     let limits = Limits {
         // A cold build may wait for another one, which holds cargo's lock.
         timeout: Duration::from_secs(60 * 60),
         interrupt: interrupt.clone(),
     };
-    let done = process::run(&mut command, &limits, None)?;
-    if !done.status.success() {
-        return Ok(Err(done.stderr));
-    }
-    Ok(executable(&done.stdout, target[1]).map_err(|error| format!("{error:#}")))
+    progress.stage("building: finding out what is needed");
+    let mut count = Count {
+        total: count_crates(root, &known, options, &limits, progress)?,
+        ..Count::default()
+    };
+    let mut built = HashMap::new();
+    let mut command = cargo(root, "build", &known);
+    command
+        .args(["--bins", "--keep-going"])
+        .args(options)
+        .arg("--message-format=json-render-diagnostics");
+    let began = Instant::now();
+    // Cargo has said why it fails, and what it has not built is missing.
+    run_lines(&mut command, &limits, |stream, line| {
+        if stream == Stream::Stderr {
+            match status(line) {
+                Some(status) => progress.doing(&format!("{status} ({count})")),
+                None => progress.line(line),
+            }
+            return;
+        }
+        if let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(line) {
+            count.add(&artifact);
+            if let Some(left) = count.left(began.elapsed()) {
+                progress.plan(began.elapsed() + left);
+                progress.reached(began.elapsed());
+            }
+            let package = artifact.manifest_path.parent();
+            let package = package.and_then(|directory| directory.file_name());
+            if let (Some(package), Some(executable)) = (package, artifact.executable) {
+                let key = (package.to_owned(), artifact.target.name);
+                built.insert(key, executable.into());
+            }
+        }
+    })?;
+    progress.forget_plan();
+    progress.line(&format!("built {count}"));
+    Ok(Executables(built))
 }
 
-/// The program called `name` in what `cargo build --message-format=json` says.
-fn executable(messages: &str, name: &str) -> anyhow::Result<PathBuf> {
-    for message in Message::parse_stream(messages.as_bytes()) {
-        if let Message::CompilerArtifact(artifact) = message.context("cargo's messages")?
-            && artifact.target.name == name
-            && let Some(executable) = artifact.executable
-        {
-            return Ok(executable.into());
+fn cargo(root: &Path, subcommand: &str, packages: &[&str]) -> Command {
+    let mut command = workspace::cargo(root);
+    command
+        .arg(subcommand)
+        .args(["--color", "never"])
+        .args(packages.iter().flat_map(|package| ["--package", package]));
+    command
+}
+
+/// Of how many crates these packages are built, on this platform and with these
+/// features; `None` if cargo does not tell.
+fn count_crates(
+    root: &Path,
+    packages: &[&str],
+    options: &[&str],
+    limits: &Limits,
+    progress: &Progress,
+) -> anyhow::Result<Option<usize>> {
+    let (packages, edges) = if options.contains(&BENCH) {
+        // The origin has no bench, so what only its tests need is not built. The
+        // models need the rest of it, too.
+        let models = packages.iter().filter(|&&package| package != ORIGIN);
+        (models.copied().collect(), "normal,build,dev")
+    } else {
+        (packages.to_vec(), "normal,build")
+    };
+    let mut crates = BTreeSet::new();
+    let mut command = cargo(root, "tree", &packages);
+    command
+        .args(["--edges", edges, "--prefix", "none"])
+        .args(["--no-dedupe", "--format", "{p}"]);
+    let status = run_lines(&mut command, limits, |stream, line| match stream {
+        Stream::Stdout if line.is_empty() => {}
+        Stream::Stdout => drop(crates.insert(line.trim_end_matches(" (proc-macro)").to_owned())),
+        // It downloads what is missing. If it fails, so does the build, and says why.
+        Stream::Stderr => progress.doing(line.trim()),
+    })?;
+    Ok(status.success().then_some(crates.len()))
+}
+
+/// A line like `   Compiling serde v1.0.228`, as cargo writes them: a verb that ends
+/// in the twelfth column. All others are the compiler's, or errors.
+fn status(line: &str) -> Option<&str> {
+    let (verb, rest) = line.split_at_checked(12)?;
+    let is_verb = verb
+        .trim_start()
+        .chars()
+        .all(|letter| letter.is_ascii_alphabetic());
+    let capital = verb
+        .trim_start()
+        .starts_with(|c: char| c.is_ascii_uppercase());
+    (is_verb && capital && rest.starts_with(' ')).then(|| line.trim())
+}
+
+/// How many crates are built; those that were built before count.
+#[derive(Debug, Default)]
+struct Count {
+    total: Option<usize>,
+    done: HashSet<String>,
+    /// Those that were not built before.
+    compiled: usize,
+}
+
+impl Count {
+    fn add(&mut self, artifact: &Artifact) {
+        // A crate's build script comes before it.
+        if artifact.target.is_kind(TargetKind::CustomBuild) {
+            return;
+        }
+        let new = self.done.insert(artifact.package_id.repr.clone());
+        self.compiled += usize::from(new && !artifact.fresh);
+    }
+
+    /// The time that the rest takes, at the pace of those compiled so far.
+    fn left(&self, elapsed: Duration) -> Option<Duration> {
+        let rest = self.total?.saturating_sub(self.done.len());
+        (self.compiled > 0).then(|| elapsed.mul_f64(rest as f64 / self.compiled as f64))
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let done = self.done.len();
+        match self.total {
+            Some(total) => write!(f, "{done} of {total} crates"),
+            None => write!(f, "{done} crates"),
         }
     }
-    bail!("cargo built no {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_own_lines_are_told_from_the_compilers() {
+        for own in [
+            "   Compiling serde v1.0.228",
+            "    Blocking waiting for file lock on build directory",
+            " Downloading crates ...",
+            "    Finished `release` profile [optimized] target(s) in 0.05s",
+        ] {
+            assert_eq!(status(own), Some(own.trim()));
+        }
+        for other in [
+            "",
+            "error[E0308]: mismatched types",
+            "warning: unused variable: `x`",
+            "            |     ^^^^^^^ expected",
+            "123 |     let x: u8 = \"not a number\";",
+            "   = note: `#[warn(unused)]` on by default",
+            "  Caused by:",
+        ] {
+            assert_eq!(status(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_was_built_before_does_not_count_for_the_pace() {
+        let done = (0..30).map(|number| number.to_string()).collect();
+        let count = Count {
+            total: Some(40),
+            done,
+            compiled: 10,
+        };
+        assert_eq!(count.to_string(), "30 of 40 crates");
+        let left = count.left(Duration::from_secs(5));
+        assert_eq!(left, Some(Duration::from_secs(5)));
+    }
 }

@@ -2,15 +2,17 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use results::{AGAIN, Build, Effort};
+use suite::completion::nanoseconds;
 
-use crate::error::TimedOut;
+use crate::child::Finished;
+use crate::error::{Interrupted, TimedOut};
 use crate::interrupt::Interrupt;
-use crate::process;
-use crate::process::Limits;
+use crate::process::{self, Limits};
 use crate::progress::Progress;
 use crate::workspace;
 
@@ -33,11 +35,6 @@ const TREE: [&str; 6] = [
 ///
 /// All of it happens in a copy of the tree below `target`, which goes when this
 /// returns: what stands in the tree stays as old as it is.
-///
-/// # Errors
-///
-/// When the tree cannot be copied, the packages cannot be fetched, or someone
-/// interrupts.
 pub fn measure(
     root: &Path,
     target: &Path,
@@ -86,76 +83,73 @@ impl Builder<'_> {
             incremental_ns: Vec::new(),
             failed: None,
         };
-        // Another model's would be there to be used again.
-        let emptied = match fs::remove_dir_all(&self.target) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
-        emptied.with_context(|| format!("cannot empty {}", self.target.display()))?;
-        match self.build(model)? {
-            Ok(took) => build.cold_ns = Some(nanoseconds(took)),
-            Err(why) => build.failed = Some(why),
-        }
-        let touched = workspace::source(&self.tree, model, TOUCHED);
-        for time in 1..=AGAIN {
-            if build.failed.is_some() {
-                break;
-            }
-            progress.doing(&format!(
-                "effort: building {model} again, {time} of {AGAIN}"
-            ));
-            touch(&touched)?;
-            match self.build(model)? {
-                Ok(took) => build.incremental_ns.push(nanoseconds(took)),
-                Err(why) => build.failed = Some(why),
-            }
+        match self.time_builds(model, &mut build, progress) {
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => build.failed = Some(format!("{error:#}")),
+            Ok(()) => {}
         }
         Ok(build)
     }
 
-    /// How long one build takes, or what the compiler says.
-    fn build(&self, model: &str) -> anyhow::Result<Result<Duration, String>> {
+    fn time_builds(
+        &self,
+        model: &str,
+        build: &mut Build,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
+        // Another model's would be there to be used again.
+        match fs::remove_dir_all(&self.target) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+        .with_context(|| format!("cannot empty {}", self.target.display()))?;
+        build.cold_ns = Some(nanoseconds(self.build(model)?));
+        let touched = workspace::source(&self.tree, model, TOUCHED);
+        for time in 1..=AGAIN {
+            progress.doing(&format!(
+                "effort: building {model} again, {time} of {AGAIN}"
+            ));
+            touch(&touched)?;
+            build.incremental_ns.push(nanoseconds(self.build(model)?));
+        }
+        Ok(())
+    }
+
+    /// How long one build takes.
+    fn build(&self, model: &str) -> anyhow::Result<Duration> {
         let package = workspace::package(model);
-        let build = [
-            "build",
-            "--quiet",
-            "--release",
-            "--offline",
-            "--package",
-            &package,
-            "--bin",
-            &package,
-        ];
-        let limits = Limits {
-            timeout: Duration::from_secs(60 * 60),
-            interrupt: self.interrupt.clone(),
-        };
-        let done = match process::run(self.cargo().args(build), &limits, None) {
-            Err(error) if error.is::<TimedOut>() => {
-                return Ok(Err(format!("not built: {error}")));
-            }
+        let mut command = self.cargo();
+        command
+            .args(["build", "--quiet", "--release", "--offline"])
+            .args(["--package", &package, "--bin", &package]);
+        let done = match self.run(&mut command) {
+            Err(error) if error.is::<TimedOut>() => bail!("not built: {error}"),
             done => done?,
         };
-        Ok(match done.status.success() {
-            true => Ok(done.wall),
-            false => Err(format!("{package} does not build: {}", done.stderr.trim())),
-        })
+        if !done.status.success() {
+            bail!("{package} does not build: {}", done.stderr.trim());
+        }
+        Ok(done.wall)
     }
 
     fn fetch(&self) -> anyhow::Result<()> {
-        let limits = Limits {
-            timeout: Duration::from_secs(60 * 60),
-            interrupt: self.interrupt.clone(),
-        };
-        let done = process::run(self.cargo().args(["fetch", "--quiet"]), &limits, None)?;
+        let done = self.run(self.cargo().args(["fetch", "--quiet"]))?;
         if !done.status.success() {
             bail!("packages cannot be fetched: {}", done.stderr.trim());
         }
         Ok(())
     }
 
-    /// Nobody's cache may have built it before.
-    fn cargo(&self) -> std::process::Command {
+    fn run(&self, command: &mut Command) -> anyhow::Result<Finished> {
+        let limits = Limits {
+            timeout: Duration::from_secs(60 * 60),
+            interrupt: self.interrupt.clone(),
+        };
+        process::run(command, &limits, None)
+    }
+
+    /// Without a cache of what was built before.
+    fn cargo(&self) -> Command {
         let mut command = workspace::cargo(&self.tree);
         command
             .env("CARGO_TARGET_DIR", &self.target)
@@ -163,10 +157,6 @@ impl Builder<'_> {
             .env("RUSTC_WORKSPACE_WRAPPER", "");
         command
     }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn touch(path: &Path) -> anyhow::Result<()> {

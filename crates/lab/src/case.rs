@@ -54,7 +54,7 @@ impl Case {
         self.variant.map(|variant| variant.name).or(own)
     }
 
-    /// Its name among all groups: `counter heavy-racy`.
+    /// Its name among all cases: `counter heavy-racy`.
     pub fn title(&self) -> String {
         format!("{} {}", self.workload, self.label())
     }
@@ -70,13 +70,13 @@ impl Case {
     ///
     /// Never: a test sees that what models have of their own can be set.
     pub fn of(&self, model: &str) -> Self {
-        let mut group = self.clone();
+        let mut case = self.clone();
         if let Some(own) = &self.own
             && let Some((_, value)) = own.values.iter().find(|(name, _)| *name == model)
         {
-            group.full.set(own.key, value).expect("it can be set");
+            case.full.set(own.key, value).expect("it can be set");
         }
-        group
+        case
     }
 
     /// Which cores its models run on.
@@ -100,7 +100,7 @@ impl Case {
     /// Whether its job has to be of one size with another's: else a curve, or a
     /// comparison of one core with all, would tell nothing.
     pub fn shares_size(&self, other: &Self) -> bool {
-        let key = |group: &Self| group.point.as_ref().map(|point| point.key.clone());
+        let key = |case: &Self| case.point.as_ref().map(|point| point.key.clone());
         (self.workload, self.preset, self.variant_name(), key(self))
             == (
                 other.workload,

@@ -1,5 +1,4 @@
-//! One run of a contestant from outside: what it is given, and whether it has
-//! brought what it should have.
+//! One run of a custom command: what it is given, and whether its results are right.
 
 use std::fs;
 use std::path::Path;
@@ -17,16 +16,17 @@ use suite::{Job, Outcome, WrongAnswer, download, fetch};
 use tempfile::TempDir;
 
 use crate::case::Case;
+use crate::child::Finished;
 use crate::command_template::{CustomCommand, Filling, keys};
 use crate::containment::{SAMPLE_EVERY, TreeSampler, contained};
-use crate::error::{CellError, last_words};
+use crate::error::CellError;
 use crate::executor::{BenchTimes, Executor, RunContext};
-use crate::process::{Finished, Observer};
+use crate::process::Observer;
 use crate::run::{Peaks, Run};
 
 impl Executor for CustomCommand {
-    /// What it has brought is checked when its clock has stopped, so the check
-    /// costs it nothing, `checked` or not.
+    /// Its results are checked after its end, so that costs no time, `checked` or
+    /// not.
     fn run(
         &self,
         context: &RunContext,
@@ -154,14 +154,15 @@ impl CommandRun {
         command
     }
 
-    /// What the job came to, if all went well; null where nobody can tell. And the
+    /// The job's outcome, if all went well; null where it cannot be known. And the
     /// origin's figures, if it asked one.
     fn end(&self, done: &Finished) -> Result<(Value, Option<Stats>), CellError> {
         check_exit(done)?;
         let (outcome, origin) = self.outcome().map_err(|error| {
-            let status = match error.is::<WrongAnswer>() {
-                true => Status::WrongAnswer,
-                false => Status::Failed,
+            let status = if error.is::<WrongAnswer>() {
+                Status::WrongAnswer
+            } else {
+                Status::Failed
             };
             // The status says that first part.
             let reason = format!("{error:#}");
@@ -173,8 +174,8 @@ impl CommandRun {
         Ok((json, origin))
     }
 
-    /// Nobody asks the program what it has done. What it has downloaded is there
-    /// to be seen; what it has fetched, the origin has seen going out.
+    /// The program does not report its outcome. What it has downloaded is in its
+    /// directory; what it has fetched, the origin has counted.
     fn outcome(&self) -> anyhow::Result<(Option<Outcome>, Option<Stats>)> {
         let Some(prepared) = &self.prepared else {
             return Ok((None, None));
@@ -201,7 +202,7 @@ impl CommandRun {
                 let (Some(stats), Some(body)) = (prepared.origin_stats(), job.body_bytes) else {
                     return Ok((None, None));
                 };
-                // Who asks twice is sent more: see `Prepared::account`.
+                // A URL that is asked for twice is sent twice.
                 let (stats, bodies) = (stats?, job.targets.len());
                 Outcome::Fetch(fetch::Outcome {
                     bodies,
@@ -225,8 +226,8 @@ impl CommandRun {
     }
 }
 
-/// Gives a job's files a directory with no others in it: those of larger jobs stand
-/// beside them where they were made.
+/// Gives a job's files a directory with no others in it: where they were made are
+/// those of larger jobs, too.
 fn link_inputs(inputs: &Path, job: &Job, own: &Path) -> anyhow::Result<()> {
     fs::create_dir(own)?;
     for file in inputs::list(Some(inputs), job)?.iter() {
@@ -261,7 +262,7 @@ fn read(list: &Path) -> anyhow::Result<String> {
     fs::read_to_string(list).with_context(|| list.display().to_string())
 }
 
-/// The URLs of a list, without the names and digests that may stand beside them.
+/// The URLs of a list, without the names and digests that may follow them.
 fn listed(list: &str) -> anyhow::Result<Vec<String>> {
     let mut lines = transfer::list::Lines::new(list.as_bytes());
     let mut urls = Vec::new();
@@ -272,17 +273,10 @@ fn listed(list: &str) -> anyhow::Result<Vec<String>> {
     Ok(urls)
 }
 
-/// Nothing is agreed about exit codes, but that 0 is good.
+/// Of exit codes it is known only that 0 is success.
 fn check_exit(done: &Finished) -> Result<(), CellError> {
-    match done.status.success() {
-        true if done.left_behind > 0 => Err(CellError::failed(format!(
-            "it left {} of its processes behind",
-            done.left_behind
-        ))),
-        true => Ok(()),
-        false => Err(CellError::failed(match last_words(&done.stderr) {
-            said if said.is_empty() => format!("{}, without a word", done.status),
-            said => format!("{}: {said}", done.status),
-        })),
+    if !done.status.success() {
+        return Err(done.failure());
     }
+    done.check_left_behind()
 }

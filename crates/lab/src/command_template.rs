@@ -1,4 +1,4 @@
-//! Contestants of one's own: any program, by its command line.
+//! Custom commands: any program, by its command line, with placeholders.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,32 +17,21 @@ pub struct CustomCommand {
     pub name: String,
     /// The command as it was given.
     pub command: String,
-    words: Vec<Word>,
+    /// Its words, as a shell would split them, with their placeholders.
+    words: Vec<String>,
+    placeholders: Vec<String>,
 }
 
-/// A word of a command, as a shell would split it.
-#[derive(Debug, Clone, PartialEq)]
-enum Word {
-    /// Becomes a word for each URL.
-    Urls,
-    /// Stays one word.
-    Pieces(Vec<Piece>),
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Piece {
-    Text(String),
-    /// The name in a `{placeholder}`.
-    Placeholder(String),
-}
+/// A word that becomes one for each URL.
+const URLS: &str = "{urls}";
 
 /// What placeholders stand for in one run.
 #[derive(Debug, Default)]
-pub struct Filling {
+pub(crate) struct Filling {
     /// Every URL, in order.
-    pub urls: Vec<String>,
+    pub(crate) urls: Vec<String>,
     /// All others, by their names.
-    pub values: BTreeMap<String, OsString>,
+    pub(crate) values: BTreeMap<String, OsString>,
 }
 
 impl std::str::FromStr for CustomCommand {
@@ -62,58 +51,46 @@ impl std::str::FromStr for CustomCommand {
         if name.chars().any(char::is_control) {
             return Err(refuse("its name has a control character in it"));
         }
-        let split = shlex::split(command).ok_or_else(|| refuse("a quote is not closed"))?;
-        if split.is_empty() {
+        let words = shlex::split(command).ok_or_else(|| refuse("a quote is not closed"))?;
+        if words.is_empty() {
             return Err(refuse("its command names no program"));
         }
-        let words = split.iter().map(|text| word(text));
+        let mut placeholders = Vec::new();
+        for word in &words {
+            let before = placeholders.len();
+            let name = |name: &str| {
+                placeholders.push(name.to_owned());
+                OsString::new()
+            };
+            replace(word, name).map_err(|why| refuse(&why))?;
+            let urls = |name: &String| name == "urls";
+            if word != URLS && placeholders[before..].iter().any(urls) {
+                return Err(refuse(&format!("in {word}, {URLS} has to stand alone")));
+            }
+        }
         Ok(Self {
             name: name.to_owned(),
             command: command.to_owned(),
-            words: words
-                .collect::<Result<_, _>>()
-                .map_err(|why| refuse(&why))?,
+            words,
+            placeholders,
         })
     }
 }
 
 impl CustomCommand {
     /// The command with its placeholders filled in: the program, and its arguments.
-    pub fn fill(&self, filling: &Filling) -> Vec<OsString> {
+    pub(crate) fn fill(&self, filling: &Filling) -> Vec<OsString> {
+        let value = |name: &str| filling.values.get(name).cloned().unwrap_or_default();
         let mut filled = Vec::new();
         for word in &self.words {
-            match word {
-                Word::Urls => filled.extend(filling.urls.iter().map(OsString::from)),
-                Word::Pieces(pieces) => {
-                    let mut text = OsString::new();
-                    for piece in pieces {
-                        match piece {
-                            Piece::Text(piece) => text.push(piece),
-                            Piece::Placeholder(name) => {
-                                text.push(filling.values.get(name).map_or("".as_ref(), |v| &**v));
-                            }
-                        }
-                    }
-                    filled.push(text);
-                }
+            if word == URLS {
+                filled.extend(filling.urls.iter().map(OsString::from));
+            } else {
+                // Its braces were checked when it was parsed.
+                filled.push(replace(word, value).unwrap_or_default());
             }
         }
         filled
-    }
-
-    /// The names of its placeholders.
-    fn placeholders(&self) -> impl Iterator<Item = &str> {
-        let names = |word| match word {
-            &Word::Urls => vec!["urls"],
-            Word::Pieces(pieces) => {
-                let names = pieces.iter().filter_map(|piece| match piece {
-                    Piece::Placeholder(name) => Some(&**name),
-                    Piece::Text(_) => None,
-                });
-                names.collect()
-            }
-        };
-        self.words.iter().flat_map(names)
     }
 }
 
@@ -127,39 +104,31 @@ pub fn keys(job: &Job) -> BTreeMap<String, OsString> {
         .collect()
 }
 
-/// Refuses contestants of one name, those of a model's, and those with a placeholder
+/// Refuses custom commands of one name, those with a model's name, and a placeholder
 /// that one of the jobs has nothing for.
-///
-/// # Errors
-///
-/// [`Invalid`], which names it.
-pub fn check(
-    outsiders: &[CustomCommand],
-    groups: &[Case],
-    models: &[Model],
-) -> Result<(), Invalid> {
-    for (at, outsider) in outsiders.iter().enumerate() {
-        let refuse = |why: String| Invalid::new("--contestant", &outsider.name, why);
-        if outsiders[..at].iter().any(|one| one.name == outsider.name) {
+pub fn check(commands: &[CustomCommand], cases: &[Case], models: &[Model]) -> Result<(), Invalid> {
+    for (at, custom) in commands.iter().enumerate() {
+        let refuse = |why: String| Invalid::new("--contestant", &custom.name, why);
+        if commands[..at].iter().any(|one| one.name == custom.name) {
             return Err(refuse("there are two of that name".to_owned()));
         }
-        if models.iter().any(|model| model.name() == outsider.name) {
+        if models.iter().any(|model| model.name() == custom.name) {
             return Err(refuse("a model has that name".to_owned()));
         }
-        for group in groups {
-            let mut known: Vec<String> = keys(&group.full).into_keys().collect();
+        for case in cases {
+            let mut known: Vec<String> = keys(&case.full).into_keys().collect();
             known.extend(["into", "threads"].map(str::to_owned));
-            if inputs::to_make(&group.full) > 0 {
+            if inputs::to_make(&case.full) > 0 {
                 known.push("dir".to_owned());
             }
-            if group.workload.needs_origin() {
+            if case.workload.needs_origin() {
                 known.extend(["origin", "urls", "urls_file"].map(str::to_owned));
             }
-            let mut placeholders = outsider.placeholders();
-            if let Some(unknown) = placeholders.find(|name| !known.iter().any(|one| one == name)) {
+            let unknown = |name: &&String| !known.contains(*name);
+            if let Some(unknown) = custom.placeholders.iter().find(unknown) {
                 return Err(refuse(format!(
                     "{} has no {{{unknown}}}; it has {{{}}}",
-                    group.workload,
+                    case.workload,
                     known.join("}, {")
                 )));
             }
@@ -168,48 +137,32 @@ pub fn check(
     Ok(())
 }
 
-/// A word, taken apart. A brace that is not a placeholder's is doubled, as in
-/// Rust's own formats.
-fn word(text: &str) -> Result<Word, String> {
-    let mut pieces = Vec::new();
-    let mut plain = String::new();
-    let mut rest = text;
+/// `word` with each `{name}` replaced by its value. A brace that is not a
+/// placeholder's is doubled, as in Rust's own formats.
+fn replace(word: &str, mut value: impl FnMut(&str) -> OsString) -> Result<OsString, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let mut replaced = OsString::new();
+    let mut rest = word;
     while let Some(at) = rest.find(['{', '}']) {
-        plain.push_str(&rest[..at]);
+        replaced.push(&rest[..at]);
         rest = &rest[at..];
         if rest.starts_with("{{") || rest.starts_with("}}") {
-            plain.push_str(&rest[..1]);
+            replaced.push(&rest[..1]);
             rest = &rest[2..];
             continue;
         }
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        let inside = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-        match inside {
-            Some((name, after)) if !name.is_empty() && name.chars().all(fits) => {
-                if !plain.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut plain)));
-                }
-                pieces.push(Piece::Placeholder(name.to_owned()));
-                rest = after;
-            }
-            _ => {
-                return Err(format!(
-                    "in {text}, a brace that is no placeholder's: it has to be doubled"
-                ));
-            }
-        }
+        let (name, after) = rest
+            .strip_prefix('{')
+            .and_then(|rest| rest.split_once('}'))
+            .filter(|(name, _)| !name.is_empty() && name.chars().all(fits))
+            .ok_or_else(|| {
+                format!("in {word}, a brace that is no placeholder's: it has to be doubled")
+            })?;
+        replaced.push(value(name));
+        rest = after;
     }
-    plain.push_str(rest);
-    // A word that is empty is a word all the same.
-    if !plain.is_empty() || pieces.is_empty() {
-        pieces.push(Piece::Text(plain));
-    }
-    let urls = Piece::Placeholder("urls".to_owned());
-    match pieces.contains(&urls) {
-        true if pieces.len() > 1 => Err(format!("in {text}, {{urls}} has to stand alone")),
-        true => Ok(Word::Urls),
-        false => Ok(Word::Pieces(pieces)),
-    }
+    replaced.push(rest);
+    Ok(replaced)
 }
 
 #[cfg(test)]
@@ -219,13 +172,14 @@ mod tests {
     use super::*;
     use crate::{models, workspace};
 
-    fn outsider(text: &str) -> CustomCommand {
+    fn custom(text: &str) -> CustomCommand {
         text.parse().unwrap_or_else(|error| panic!("{error}"))
     }
 
     #[test]
     fn a_command_is_split_like_a_shell_does_and_filled_in() {
-        let curl = outsider(r#"c u=prog --max={limit} 'a b' "" {urls} --out "{into}/x" {{json}}"#);
+        let curl =
+            custom(r#"c u=prog --max={limit} 'a b' "" {urls} --out "{into}/x" {{json}} {{urls}}"#);
         assert_eq!(curl.name, "c u");
         let filling = Filling {
             urls: vec!["http://h/ 1".to_owned(), "http://h/2".to_owned()],
@@ -243,12 +197,13 @@ mod tests {
             "--out",
             "/a b/x",
             "{json}",
+            "{urls}",
         ];
         assert_eq!(curl.fill(&filling), right);
     }
 
     #[test]
-    fn what_makes_no_contestant_is_refused() {
+    fn what_makes_no_custom_command_is_refused() {
         for (text, says) in [
             ("curl", "NAME=COMMAND"),
             ("=curl", "1 to 40"),
@@ -260,6 +215,7 @@ mod tests {
             ("x=curl }", "doubled"),
             ("x=curl {}", "doubled"),
             ("x=curl -O{urls}", "stand alone"),
+            ("x=curl {urls} -O{urls}", "stand alone"),
         ] {
             let refused = text.parse::<CustomCommand>().expect_err(text).to_string();
             assert!(refused.contains(says), "{refused}");
@@ -268,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_placeholder_is_one_of_the_job() {
-        let group = |workload: Workload| Case {
+        let case = |workload: Workload| Case {
             workload,
             preset: Preset::Heavy,
             variant: None,
@@ -279,26 +235,23 @@ mod tests {
             whole: false,
             divisor: 1,
         };
-        let groups = [group(Workload::Download), group(Workload::Fetch)];
+        let cases = [case(Workload::Download), case(Workload::Fetch)];
         let models = models::models(&workspace::root().expect("a checkout")).expect("models");
-        let check =
-            |outsiders: &[CustomCommand], groups: &[Case]| check(outsiders, groups, &models);
-        let refused = check(&[outsider("tokio=p")], &groups).expect_err("a model's name");
-        assert!(
-            refused.to_string().contains("a model has that name"),
-            "{refused}"
-        );
-        let both = outsider("x=p {origin} {urls} {urls_file} {into} {threads}");
-        assert!(check(std::slice::from_ref(&both), &groups).is_ok());
-        let one = [outsider("x=p {limit}")];
-        assert!(check(&one, &groups[..1]).is_ok());
-        let refused = check(&one, &groups).expect_err("fetch has no limit");
+        let check = |commands: &[CustomCommand], cases: &[Case]| check(commands, cases, &models);
+        let refused = check(&[custom("tokio=p")], &cases).expect_err("a model's name");
+        let refused = refused.to_string();
+        assert!(refused.contains("a model has that name"), "{refused}");
+        let both = custom("x=p {origin} {urls} {urls_file} {into} {threads}");
+        assert!(check(std::slice::from_ref(&both), &cases).is_ok());
+        let one = [custom("x=p {limit}")];
+        assert!(check(&one, &cases[..1]).is_ok());
+        let refused = check(&one, &cases).expect_err("fetch has no limit");
         let refused = refused.to_string();
         assert!(refused.contains("fetch has no {limit}") && refused.contains("{delays_ms}"));
-        let refused = check(&[both.clone(), both], &groups).expect_err("two of a name");
+        let refused = check(&[both.clone(), both], &cases).expect_err("two of a name");
         assert!(refused.to_string().contains("two of that name"));
-        let files = [group(Workload::Files)];
-        assert!(check(&[outsider("x=p {dir}")], &files).is_ok());
-        assert!(check(&[outsider("x=p {dir}")], &groups).is_err());
+        let files = [case(Workload::Files)];
+        assert!(check(&[custom("x=p {dir}")], &files).is_ok());
+        assert!(check(&[custom("x=p {dir}")], &cases).is_err());
     }
 }

@@ -1,6 +1,6 @@
-//! Programs that are not ours. Nobody agreed anything with them: they may leave
-//! their process group, where a signal to the group does not reach them, and they
-//! do not say when they are at their largest.
+//! Programs that are not this project's. They may leave their process group, where a
+//! signal to the group does not reach them, and they do not say when they use the
+//! most memory.
 
 use std::time::{Duration, Instant};
 
@@ -10,22 +10,19 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use runner::tree;
 
-use crate::process::{Finished, Moment};
+use crate::child::Finished;
+use crate::process::Moment;
 use crate::run::Peaks;
 
-/// The time between two looks, or rather the least.
+/// The least time between two samples.
 pub const SAMPLE_EVERY: Duration = Duration::from_millis(2);
 
-/// Has `run` run a stranger. Wherever they are, the processes that it has left are
-/// ended, and count as left behind.
+/// Calls `run`, which runs a program. Wherever they are, the processes that this has
+/// left are ended, and count as left behind.
 ///
 /// They are found because this process adopts orphans: see
 /// [`adopt_orphans`](crate::process::adopt_orphans). It must start nothing else
 /// meanwhile.
-///
-/// # Errors
-///
-/// That of `run`.
 pub fn contained<E>(run: impl FnOnce() -> Result<Finished, E>) -> Result<Finished, E> {
     let others = ProcessSnapshot::now();
     let done = run();
@@ -36,21 +33,21 @@ pub fn contained<E>(run: impl FnOnce() -> Result<Finished, E>) -> Result<Finishe
     })
 }
 
-/// TreeSampler at a stranger and all that it starts, made before it starts.
+/// Samples a program and all that it starts; made before it starts.
 ///
-/// Its memory is looked at often while that is quick: a look takes the longer the
-/// more pages there are, and four times that is waited before the next. A peak
-/// between two looks is missed.
+/// Its memory is sampled often while that is quick: a sample takes longer the more
+/// pages there are, and four times that is waited before the next. A peak between two
+/// samples is missed.
 #[derive(Debug)]
 pub struct TreeSampler {
     others: ProcessSnapshot,
     next: Instant,
-    /// What was seen so far.
+    /// The most of each so far.
     pub peaks: Peaks,
 }
 
 impl TreeSampler {
-    /// At whatever is started from now on.
+    /// Samples what is started from now on.
     pub fn new() -> Self {
         Self {
             others: ProcessSnapshot::now(),
@@ -59,7 +56,7 @@ impl TreeSampler {
         }
     }
 
-    /// One look; `pid` is the stranger's own process.
+    /// Takes one sample; `pid` is the program's own process.
     pub fn sample(&mut self, pid: u32, moment: Moment) {
         let pids = self.others.descendants_since();
         self.peaks.count(&pids);

@@ -1,5 +1,5 @@
-//! What has been used of the machine's processors: by everyone, and by this process
-//! and all that it started.
+//! How much of the machine's processor time was used: by all processes, and by this
+//! one and all that it started.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -26,9 +26,9 @@ pub struct Difference {
     pub length: Duration,
     /// The machine's cores.
     pub cores: usize,
-    /// What all of them were used, by whoever.
+    /// What all processes used.
     pub machine: Duration,
-    /// What of that was this process and all that it started.
+    /// What this process and all that it started used of that.
     pub own: Duration,
 }
 
@@ -71,10 +71,10 @@ impl Difference {
     /// has missed some of what this comparison used.
     pub fn others(&self) -> f64 {
         let capacity = self.length.as_secs_f64() * self.cores as f64;
-        match capacity > 0.0 {
-            true => (self.machine.as_secs_f64() - self.own.as_secs_f64()) / capacity,
-            false => 0.0,
+        if capacity <= 0.0 {
+            return 0.0;
         }
+        (self.machine.as_secs_f64() - self.own.as_secs_f64()) / capacity
     }
 }
 
@@ -88,7 +88,7 @@ struct Used {
 impl Used {
     /// From the text of `/proc/stat`; `None` if it is another text. Its figures are
     /// in ticks: user, nice, system, idle, iowait, irq, softirq, steal, and guests,
-    /// who are in user and nice already.
+    /// which are in user and nice already.
     fn read(text: &str, ticks_per_second: u64) -> Option<Self> {
         let all = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
         let figures: Result<Vec<u64>, _> = all.split_whitespace().map(str::parse).collect();
@@ -121,7 +121,7 @@ fn own() -> anyhow::Result<Duration> {
         }
     }
     let living = tree::descendants(std::process::id(), &[]);
-    // Who has ended meanwhile is missed until it is waited for.
+    // One that has ended meanwhile is missed until it is waited for.
     let living: Duration = living.into_iter().filter_map(used_by).sum();
     Ok(own + living)
 }

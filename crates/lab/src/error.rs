@@ -1,4 +1,4 @@
-//! Why there is no figure.
+//! Errors that commands and tables tell apart.
 
 use std::time::Duration;
 

@@ -11,9 +11,10 @@ use runner::scratch::Scratch;
 use tempfile::TempDir;
 
 use crate::case::Case;
+use crate::child::Finished;
 use crate::error::CellError;
 use crate::interrupt::Interrupt;
-use crate::process::{self, Finished, Limits, Observer};
+use crate::process::{self, Limits, Observer};
 use crate::run::{Peaks, Run};
 
 /// Something that does jobs and can be measured: a model's programs, or a custom
@@ -79,7 +80,7 @@ pub struct BenchTimes {
 /// What every run shares.
 #[derive(Debug)]
 pub struct RunContext {
-    /// Where an origin listens, if any group needs it: one for each number of
+    /// Where an origin listens, if any case needs it: one for each number of
     /// cores that the contestants are kept to.
     pub origins: BTreeMap<Option<usize>, String>,
     /// Where the files are that some jobs read: made once, as the making of them
@@ -97,14 +98,14 @@ pub struct RunContext {
 }
 
 impl RunContext {
-    /// Where the origin of a group listens, if there is one.
-    pub fn origin(&self, group: &Case) -> Option<&str> {
-        self.origins.get(&group.cores).map(String::as_str)
+    /// Where the origin of a case listens, if there is one.
+    pub fn origin(&self, case: &Case) -> Option<&str> {
+        self.origins.get(&case.cores).map(String::as_str)
     }
 
     /// One a core, for models that are kept to some.
-    pub(crate) fn threads(&self, group: &Case) -> usize {
-        group.cores.unwrap_or(self.threads)
+    pub(crate) fn threads(&self, case: &Case) -> usize {
+        case.cores.unwrap_or(self.threads)
     }
 
     /// An empty directory for one run.
@@ -117,7 +118,7 @@ impl RunContext {
     /// One program, to its end.
     pub(crate) fn child(
         &self,
-        group: &Case,
+        case: &Case,
         command: &mut Command,
         timeout: Duration,
         observer: Option<Observer>,
@@ -126,10 +127,10 @@ impl RunContext {
             timeout,
             interrupt: self.interrupt.clone(),
         };
-        let done = process::run_on(group.share(), command, &limits, observer);
+        let done = process::run_on(case.share(), command, &limits, observer);
         if self.interrupt.came() {
-            // A signal to all of a terminal's programs may have hit the origin
-            // too: what fails from now on is nobody's fault.
+            // A signal to all of a terminal's programs may have ended the origin,
+            // too: what fails from now on says nothing about a model.
             return Err(CellError::Interrupted);
         }
         Ok(done?)

@@ -1,4 +1,4 @@
-//! What the figures depend on beside the models: machine, compiler, versions.
+//! What the figures depend on besides the models: machine, compiler, versions.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,14 +1,14 @@
-//! Ctrl-C and its kind: noticed, never died of.
+//! Signals that ask for an end, such as Ctrl-C.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Whether someone wants this to end. Clones see the same.
+/// Whether a signal has asked for the end. Clones share it.
 ///
-/// The signals only set a flag: whoever waits for a child looks at it, ends the
-/// child with all that it started, and what was measured so far is kept.
+/// The signals only set a flag. What waits for a child checks it and ends the child
+/// with all that it started; what was measured so far is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 

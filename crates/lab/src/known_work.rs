@@ -1,6 +1,5 @@
-//! Work of a known kind, to see what the readings of [`neighbours`] are worth.
-//!
-//! [`neighbours`]: crate::background_load
+//! Calibration load: work of a known kind, to measure the error of the readings of
+//! [`background_load`](crate::background_load).
 
 use std::hint;
 use std::sync::mpsc;
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
+pub(crate) enum Work {
     /// None: it waits.
     Waiting,
     /// Every core computes.
@@ -20,7 +19,7 @@ pub enum Work {
 
 impl Work {
     /// Does it for so long.
-    pub fn work(self, length: Duration) {
+    pub(crate) fn work(self, length: Duration) {
         let end = Instant::now() + length;
         match self {
             Work::Waiting => thread::sleep(length),
@@ -52,7 +51,7 @@ fn hand_over(end: Instant) {
             },
         );
         while Instant::now() < end && there.send(()).is_ok() && returned.recv().is_ok() {}
-        // The other one ends when nobody can send any more.
+        // The other one ends when its channel has no sender.
         drop(there);
     });
 }

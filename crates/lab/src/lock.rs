@@ -7,19 +7,15 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-/// Held while a comparison runs. The kernel lets go of it when its holder dies,
-/// however that comes about, so a crash locks nobody out.
+/// Held while a comparison runs. The kernel releases it when its holder dies, so a
+/// crash locks out no later one.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock, or says who has it.
-    ///
-    /// # Errors
-    ///
-    /// When another comparison runs, or the file cannot be written.
+    /// Takes the lock, or says which process has it.
     pub fn acquire(path: &Path) -> anyhow::Result<Self> {
         let mut file = OpenOptions::new()
             .read(true)
@@ -66,7 +62,7 @@ mod tests {
     fn the_second_is_refused_and_told_by_whom() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("lock");
-        let first = Lock::acquire(&path).expect("nobody has it");
+        let first = Lock::acquire(&path).expect("it is free");
         let refused = Lock::acquire(&path).expect_err("it is taken").to_string();
         let pid = std::process::id().to_string();
         assert!(refused.contains(&pid), "{refused}");

@@ -11,14 +11,15 @@ use runner::{Report, UNSUPPORTED, inputs, tree};
 
 use crate::build::Programs;
 use crate::case::Case;
+use crate::child::Finished;
 use crate::criterion_files;
 use crate::error::{CellError, last_words};
 use crate::executor::{BenchTimes, Executor, RunContext};
-use crate::process::{Finished, Moment, Observer};
+use crate::process::{Moment, Observer};
 use crate::run::{Peaks, Run};
 
-/// Memory is looked at this seldom, as it costs the kernel a walk over all
-/// pages: the look that counts is the one when the job is done.
+/// Memory is sampled this seldom, as it costs the kernel a walk over all pages: the
+/// sample that counts is the one when the job is done.
 const MEMORY_EVERY: Duration = Duration::from_millis(25);
 
 /// Threads and processes are counted this often: some live for a moment only.
@@ -160,23 +161,17 @@ fn malformed(error: serde_json::Error) -> CellError {
 
 /// Exit codes as the models' programs have them.
 fn check_exit(done: &Finished) -> Result<(), CellError> {
-    let said = || last_words(&done.stderr);
     match done.status.code() {
-        Some(0) if done.left_behind > 0 => Err(CellError::failed(format!(
-            "it left {} of its processes behind",
-            done.left_behind
-        ))),
-        Some(0) => Ok(()),
-        Some(code) if code == i32::from(UNSUPPORTED) => {
-            Err(CellError::Cell(Status::Unsupported, said()))
-        }
-        _ if done.stderr.contains("wrong answer:") => {
-            Err(CellError::Cell(Status::WrongAnswer, said()))
-        }
-        _ => Err(CellError::failed(match said() {
-            said if said.is_empty() => format!("{}, without a word", done.status),
-            said => format!("{}: {said}", done.status),
-        })),
+        Some(0) => done.check_left_behind(),
+        Some(code) if code == i32::from(UNSUPPORTED) => Err(CellError::Cell(
+            Status::Unsupported,
+            last_words(&done.stderr),
+        )),
+        _ if done.stderr.contains("wrong answer:") => Err(CellError::Cell(
+            Status::WrongAnswer,
+            last_words(&done.stderr),
+        )),
+        _ => Err(done.failure()),
     }
 }
 
@@ -193,6 +188,7 @@ mod tests {
             stdout: String::new(),
             stderr: stderr.to_owned(),
             wall: Duration::ZERO,
+            ended: Instant::now(),
             usage: Usage::default(),
             left_behind: 0,
         }

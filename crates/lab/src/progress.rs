@@ -1,77 +1,108 @@
-//! What is running and what is left: a bar on a terminal, plain lines in a log.
+//! What is running and how much is left: a bar on a terminal, lines in a log.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// In a log, what changes often gets a line this often at most.
+const LEAST_GAP: Duration = Duration::from_secs(5);
+
+/// A log that has been silent for so long gets the last line again: people who wait
+/// should not have to wonder.
+const LONGEST_GAP: Duration = Duration::from_secs(8);
+
 /// Shown on standard error: standard output is for the tables.
 #[derive(Debug)]
-pub struct Progress {
-    bar: Option<ProgressBar>,
+pub struct Progress(Output);
+
+#[derive(Debug)]
+enum Output {
+    Bar(ProgressBar),
+    Log(Log),
 }
 
 impl Progress {
-    /// A bar on a terminal; lines where there is none.
+    /// A bar on a terminal that can draw one; else lines.
     pub fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        });
-        Self { bar }
+        let draws = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+        if !(draws && io::stderr().is_terminal()) {
+            return Self(Output::Log(Log::start()));
+        }
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self(Output::Bar(bar))
     }
 
     /// From now on it is known that this takes about `total`.
     pub fn plan(&self, total: Duration) {
-        if let Some(bar) = &self.bar {
-            let about = whole_seconds(total);
-            let template = format!("{{bar:30}} {{percent:>3}} % of about {about} · {{wide_msg}}");
-            let style = ProgressStyle::with_template(&template);
-            bar.set_length(milliseconds(total));
-            bar.set_position(0);
-            // A template that does not parse leaves the spinner there was.
-            if let Ok(style) = style {
-                bar.set_style(style.progress_chars("━━╌"));
+        match &self.0 {
+            Output::Bar(bar) => {
+                bar.set_length(milliseconds(total));
+                let style =
+                    ProgressStyle::with_template("{bar:30} {percent:>3} % · {prefix} · {wide_msg}");
+                // A template that does not parse leaves the spinner there was.
+                if let Ok(style) = style {
+                    bar.set_style(style.progress_chars("━━╌"));
+                }
             }
+            Output::Log(log) => log.state().total = Some(total),
         }
+        self.reached(Duration::ZERO);
     }
 
     /// What was planned to take this long has been done.
     pub fn reached(&self, planned: Duration) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(milliseconds(planned));
+        match &self.0 {
+            Output::Bar(bar) => {
+                bar.set_position(milliseconds(planned));
+                let total = Duration::from_millis(bar.length().unwrap_or_default());
+                bar.set_prefix(left(total, planned));
+            }
+            Output::Log(log) => log.state().reached = planned,
         }
     }
 
-    /// What is running now. Too much for a log, so only shown on a bar.
+    /// It is not known any more how long this takes.
+    pub(crate) fn forget_plan(&self) {
+        match &self.0 {
+            Output::Bar(bar) => bar.set_style(ProgressStyle::default_spinner()),
+            Output::Log(log) => log.state().total = None,
+        }
+    }
+
+    /// What is running now. In a log, that is a line every five seconds at most.
     pub fn doing(&self, what: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(what.to_owned());
+        match &self.0 {
+            Output::Bar(bar) => bar.set_message(what.to_owned()),
+            Output::Log(log) => log.state().doing(what, LEAST_GAP),
+        }
+    }
+
+    /// What is running now, always as a line where there is no bar.
+    pub fn stage(&self, what: &str) {
+        match &self.0 {
+            Output::Bar(bar) => bar.set_message(what.to_owned()),
+            Output::Log(log) => log.state().doing(what, Duration::ZERO),
         }
     }
 
     /// A line that stays, above the bar.
     pub fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => log(text),
-        }
-    }
-
-    /// What is running now, as a line where there is no bar.
-    pub fn stage(&self, what: &str) {
-        match &self.bar {
-            Some(bar) => bar.set_message(what.to_owned()),
-            None => log(what),
+        match &self.0 {
+            Output::Bar(bar) => bar.suspend(|| log_line(text)),
+            Output::Log(log) => log.state().print(text),
         }
     }
 
     /// Prints to standard output, with the bar out of its way.
     pub fn print(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| print(text)),
-            None => print(text),
+        match &self.0 {
+            Output::Bar(bar) => bar.suspend(|| print(text)),
+            Output::Log(_) => print(text),
         }
     }
 }
@@ -84,9 +115,121 @@ impl Default for Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        match &mut self.0 {
+            Output::Bar(bar) => bar.finish_and_clear(),
+            Output::Log(log) => log.end(),
         }
+    }
+}
+
+/// A log, and the thread that ends its silences.
+///
+/// The thread sleeps but for one line every eight seconds of silence, which costs
+/// some microseconds: too little to show in what is timed meanwhile.
+#[derive(Debug)]
+struct Log {
+    state: Arc<Mutex<State>>,
+    repeater: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+#[derive(Debug)]
+struct State {
+    doing: String,
+    began: Instant,
+    /// Whether what is being done has had its line.
+    told: bool,
+    printed_at: Option<Instant>,
+    total: Option<Duration>,
+    reached: Duration,
+}
+
+impl Log {
+    fn start() -> Self {
+        let state = Arc::new(Mutex::new(State {
+            doing: String::new(),
+            began: Instant::now(),
+            told: false,
+            printed_at: None,
+            total: None,
+            reached: Duration::ZERO,
+        }));
+        let (end, ended) = mpsc::channel();
+        let shared = Arc::clone(&state);
+        let repeat = move || {
+            let mut wait = LONGEST_GAP;
+            while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                wait = lock(&shared).repeat(Instant::now());
+            }
+        };
+        // A log without it is a log all the same.
+        let thread = thread::Builder::new().spawn(repeat).ok();
+        Self {
+            state,
+            repeater: thread.map(|thread| (end, thread)),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn end(&mut self) {
+        if let Some((end, thread)) = self.repeater.take() {
+            drop(end);
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn doing(&mut self, what: &str, gap: Duration) {
+        what.clone_into(&mut self.doing);
+        self.began = Instant::now();
+        self.told = self.printed_at.is_none_or(|at| at.elapsed() >= gap);
+        if self.told {
+            self.print(what);
+        }
+    }
+
+    fn print(&mut self, text: &str) {
+        self.printed_at = Some(Instant::now());
+        log_line(text);
+    }
+
+    /// Prints what is running if the log has been silent for too long. Returns the
+    /// time until that may be so again.
+    fn repeat(&mut self, now: Instant) -> Duration {
+        let silent = self
+            .printed_at
+            .map_or(LONGEST_GAP, |at| now.saturating_duration_since(at));
+        if silent < LONGEST_GAP {
+            return LONGEST_GAP - silent;
+        }
+        if let Some(line) = self.still(now) {
+            self.told = true;
+            self.print(&line);
+        }
+        LONGEST_GAP
+    }
+
+    fn still(&self, now: Instant) -> Option<String> {
+        if self.doing.is_empty() {
+            return None;
+        }
+        let took = whole_seconds(now.saturating_duration_since(self.began));
+        let mut line = if self.told {
+            format!("... still: {}, {took}", self.doing)
+        } else {
+            self.doing.clone()
+        };
+        if let Some(total) = self.total {
+            line += &format!("; {}", left(total, self.reached));
+        }
+        Some(line)
     }
 }
 
@@ -96,9 +239,9 @@ pub fn print(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
-fn log(line: &str) {
-    // Whoever closed standard error does not want to know.
-    let _ = writeln!(std::io::stderr(), "{line}");
+fn log_line(line: &str) {
+    // A closed standard error is no reason to measure nothing.
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// `95 s`, `15 min`.
@@ -109,6 +252,49 @@ pub fn whole_seconds(duration: Duration) -> String {
     }
 }
 
+fn left(total: Duration, reached: Duration) -> String {
+    let left = whole_seconds(total.saturating_sub(reached));
+    format!("about {left} left")
+}
+
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_ends_with_what_is_running_and_for_how_long() {
+        let log = Log::start();
+        let mut state = log.state();
+        let began = state.began;
+        assert_eq!(state.still(began + LONGEST_GAP), None);
+        state.doing("building a", LEAST_GAP);
+        assert!(state.told, "the first line comes at once");
+        let after = |seconds| state.began + Duration::from_secs(seconds);
+        let still = |state: &State, at| state.still(at).expect("something runs");
+        assert_eq!(still(&state, after(65)), "... still: building a, 65 s");
+        state.doing("building b", LEAST_GAP);
+        assert!(!state.told, "the next one would be too soon");
+        assert_eq!(still(&state, state.began), "building b");
+        state.total = Some(Duration::from_secs(100));
+        state.reached = Duration::from_secs(60);
+        let line = still(&state, state.began);
+        assert_eq!(line, "building b; about 40 s left");
+    }
+
+    #[test]
+    fn only_a_silence_is_ended() {
+        let log = Log::start();
+        let mut state = log.state();
+        state.doing("building a", LEAST_GAP);
+        let printed = state.printed_at.expect("just now");
+        let soon = printed + Duration::from_secs(3);
+        assert_eq!(state.repeat(soon), LONGEST_GAP - Duration::from_secs(3));
+        assert_eq!(state.printed_at, Some(printed));
+        assert_eq!(state.repeat(printed + LONGEST_GAP), LONGEST_GAP);
+        assert_ne!(state.printed_at, Some(printed));
+    }
 }

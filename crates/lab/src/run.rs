@@ -6,7 +6,7 @@ use runner::{Report, tree};
 use serde_json::Value;
 use suite::completion::nanoseconds;
 
-use crate::process::Finished;
+use crate::child::Finished;
 use crate::rusage::Usage;
 
 /// One job in a process of its own.
@@ -64,7 +64,7 @@ impl Run {
     }
 }
 
-/// What was seen of a process tree while it did a job.
+/// The most that a process tree had while it did a job.
 #[derive(Debug, Clone, Default)]
 pub struct Peaks {
     /// The most memory at once, where the system tells.
@@ -84,9 +84,9 @@ impl Peaks {
         self.threads = self.threads.max(tree::threads(pids));
     }
 
-    /// Adds what was seen in another run: the most of either.
+    /// Takes the greater of each figure of two runs.
     ///
-    /// Of a program that does not wait to be looked at, each run shows a part.
+    /// A program that does not wait to be sampled shows a part in each run.
     pub fn join(&mut self, other: &Peaks) {
         self.memory = self.memory.max(other.memory);
         self.own_memory = self.own_memory.max(other.own_memory);
@@ -94,8 +94,8 @@ impl Peaks {
         self.processes = self.processes.max(other.processes);
     }
 
-    /// Looks at the memory of processes, all together.
-    pub fn sample_memory(&mut self, pids: &[u32]) {
+    /// Samples the memory of these processes, all together.
+    pub(crate) fn sample_memory(&mut self, pids: &[u32]) {
         self.memory = self.memory.max(tree::pss_bytes(pids));
     }
 }

@@ -15,15 +15,14 @@ pub struct Usage {
     pub system: Duration,
     /// Switches because it had to wait.
     pub voluntary: u64,
-    /// Switches because someone else's turn had come.
+    /// Switches because another thread's turn had come.
     pub involuntary: u64,
 }
 
 impl Usage {
     /// Of all children that this process has waited for so far. The difference
-    /// around the wait for one child is that child's (and its children's, as
-    /// far as it waited for them), provided that nobody else is waited for in
-    /// between. Peak memory cannot be had this way: it is inherited at spawn.
+    /// around the wait for one child is that child's (and its children's, as far as
+    /// it waited for them), provided that no other child is waited for in between. Peak memory cannot be had this way: it is inherited at spawn.
     pub(crate) fn of_children() -> anyhow::Result<Self> {
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("getrusage")?;
         let time = |time: nix::sys::time::TimeVal| {

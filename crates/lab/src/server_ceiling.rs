@@ -11,16 +11,11 @@ use suite::{Job, Workload, download, fetch};
 use crate::affinity::Share;
 use crate::error::last_words;
 use crate::interrupt::Interrupt;
-use crate::process;
-use crate::process::Limits;
+use crate::process::{self, Limits};
 
 /// How long the origin takes to answer the job's requests, over as many
 /// connections as the job may use, asked from the contestants' share of the
 /// cores. `None` for a job that asks it nothing.
-///
-/// # Errors
-///
-/// When the origin does not answer, or not in time.
 pub fn measure(
     origin: &str,
     job: &Job,
@@ -44,9 +39,9 @@ pub fn measure(
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
     }
-    // In a process of its own: that can be ended whatever it waits for.
-    let program = std::env::current_exe().context("this program");
-    let mut command = Command::new(program?);
+    // In a process of its own, which can be ended whatever it waits for; a thread
+    // could not.
+    let mut command = Command::new(std::env::current_exe().context("this program")?);
     command.args(["ceiling", origin, job.workload().name()]);
     command.arg(job.to_json().to_string());
     let limits = Limits {
@@ -54,18 +49,13 @@ pub fn measure(
         interrupt: interrupt.clone(),
     };
     let done = process::run_on(share, &mut command, &limits, None)?;
-    let said = done.stdout.trim().parse().ok().map(Duration::from_nanos);
-    said.map(Some).ok_or_else(|| {
-        let said = last_words(&done.stderr);
-        anyhow::anyhow!("{}: {said}", done.status)
-    })
+    match done.stdout.trim().parse() {
+        Ok(nanoseconds) => Ok(Some(Duration::from_nanos(nanoseconds))),
+        Err(_) => bail!("{}: {}", done.status, last_words(&done.stderr)),
+    }
 }
 
 /// The child's side of [`measure`]: the same in nanoseconds.
-///
-/// # Errors
-///
-/// When the origin does not answer, or the job asks it nothing.
 pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Result<u128> {
     let job = workload.job_from_json(serde_json::from_str(job)?)?;
     let time = match &job {
@@ -103,7 +93,7 @@ fn download(origin: &str, job: &download::Job) -> anyhow::Result<Duration> {
     best(&urls, job.limit.min(urls.len()))
 }
 
-/// The best of five times: what disturbs only adds. One is enough where the
+/// The best of five times: disturbances only add. One is enough where the
 /// origin itself waits for longer than that.
 fn best(urls: &[String], connections: usize) -> anyhow::Result<Duration> {
     const TIMES: u32 = 5;

@@ -10,10 +10,6 @@ use suite::Workload;
 use crate::workspace;
 
 /// Every workload's file of `models`, as it is at `root`.
-///
-/// # Errors
-///
-/// When one cannot be read.
 pub fn of_tree(root: &Path, revision: &str, models: &[String]) -> anyhow::Result<Sources> {
     let pairs = Workload::ALL.iter().flat_map(|workload| {
         let name = workload.name();

@@ -10,10 +10,6 @@ use anyhow::Context;
 ///
 /// Cargo says where the package is that it runs; without it, the current directory
 /// counts.
-///
-/// # Errors
-///
-/// When neither is in such a workspace.
 pub fn root() -> anyhow::Result<PathBuf> {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let current = std::env::current_dir().context("the current directory")?;

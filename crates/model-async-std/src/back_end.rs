@@ -24,13 +24,14 @@ use http_hyper::{Bytes, Connection, Idle, handshake, host_and_port};
 use smol_hyper::rt::FuturesIo;
 use surf::http::{Body, Method, Request, Response, StatusCode, ensure_eq};
 use surf::{HttpClient, Url};
-use transfer::{Session, Trouble};
+use transfer::{AttemptError, Session};
 
 /// Sends with hyper.
 pub struct BackEnd {
-    /// Connections that wait for a request, whoever has opened them.
+    /// Connections that wait for a request.
     pub idle: Arc<Idle>,
-    /// How long to wait, and whom to trust: without one it waits, and has no TLS.
+    /// How long to wait, and which certificates to trust: without one it waits,
+    /// and has no TLS.
     pub session: Option<Arc<Session>>,
 }
 
@@ -76,11 +77,13 @@ impl HttpClient for BackEnd {
 
 impl BackEnd {
     /// A fresh connection.
-    async fn connect(&self, url: &Url) -> Result<Connection, Trouble> {
+    async fn connect(&self, url: &Url) -> Result<Connection, AttemptError> {
         let Some(session) = &self.session else {
             return match url.scheme() {
                 "http" => open(tcp(url).await?, url).await,
-                scheme => Err(Trouble::Connect(format!("no {scheme} outside a download"))),
+                scheme => Err(AttemptError::Connect(format!(
+                    "no {scheme} outside a download"
+                ))),
             };
         };
         let wait = session.options.connect_timeout;
@@ -98,7 +101,7 @@ impl BackEnd {
                 .map_err(|why| cannot(&why))?;
             open(stream, url).await
         };
-        let late = |_| Trouble::Connect(format!("it took longer than {wait:?}"));
+        let late = |_| AttemptError::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.map_err(late)?
     }
 }
@@ -106,12 +109,14 @@ impl BackEnd {
 /// What comes of I/O, unless nothing comes of it for so long.
 pub async fn within<T>(
     wait: Duration,
-    io: impl Future<Output = Result<T, Trouble>>,
-) -> Result<T, Trouble> {
-    timeout(wait, io).await.unwrap_or(Err(Trouble::Idle(wait)))
+    io: impl Future<Output = Result<T, AttemptError>>,
+) -> Result<T, AttemptError> {
+    timeout(wait, io)
+        .await
+        .unwrap_or(Err(AttemptError::Idle(wait)))
 }
 
-async fn tcp(url: &Url) -> Result<TcpStream, Trouble> {
+async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
     let stream = TcpStream::connect(host_and_port(url)).await;
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
@@ -119,7 +124,7 @@ async fn tcp(url: &Url) -> Result<TcpStream, Trouble> {
 }
 
 /// HTTP over a stream that stands.
-async fn open<S>(stream: S, url: &Url) -> Result<Connection, Trouble>
+async fn open<S>(stream: S, url: &Url) -> Result<Connection, AttemptError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -128,8 +133,8 @@ where
     Ok(connection)
 }
 
-fn cannot(why: &(dyn std::error::Error + 'static)) -> Trouble {
-    Trouble::of(why, Trouble::Connect)
+fn cannot(why: &(dyn std::error::Error + 'static)) -> AttemptError {
+    AttemptError::from_error(why, AttemptError::Connect)
 }
 
 /// What was asked of surf, in the terms that hyper is asked in.

@@ -9,7 +9,7 @@ use futures_lite::AsyncBufReadExt;
 use http_hyper::Idle;
 use surf::http::Method;
 use surf::{Response, Url};
-use transfer::{Head, Request, Session, Trouble};
+use transfer::{AttemptError, Head, Request, Session};
 
 use crate::back_end::BackEnd;
 pub use crate::back_end::within;
@@ -17,14 +17,14 @@ pub use crate::back_end::within;
 /// Sends requests over connections that outlast it.
 #[derive(Clone)]
 pub struct Client {
-    /// Connections that wait for a request, whoever has opened them.
+    /// Connections that wait for a request.
     pub idle: Arc<Idle>,
     surf: surf::Client,
 }
 
 impl Client {
-    /// How long to wait, and whom to trust, is the session's to say: without one
-    /// it waits, and has no TLS.
+    /// The session says how long to wait, and which certificates to trust: without
+    /// one it waits, and has no TLS.
     pub fn new(idle: Arc<Idle>, session: Option<Arc<Session>>) -> Self {
         Self {
             idle: idle.clone(),
@@ -33,7 +33,7 @@ impl Client {
     }
 
     /// The answer to a request: its head has come, its body is to be read.
-    pub async fn send(&self, request: &Request) -> Result<Response, Trouble> {
+    pub async fn send(&self, request: &Request) -> Result<Response, AttemptError> {
         let mut sent = surf::Request::new(Method::Get, request.url.clone());
         for (name, value) in &request.headers {
             // All that a transfer sends is readable.
@@ -42,8 +42,8 @@ impl Client {
         // What our own back end says went wrong comes through as it is.
         let answer = self.surf.send(sent).await;
         answer.map_err(|error| match error.downcast() {
-            Ok(trouble) => trouble,
-            Err(error) => Trouble::Protocol(error.to_string()),
+            Ok(ours) => ours,
+            Err(error) => AttemptError::Protocol(error.to_string()),
         })
     }
 
@@ -67,17 +67,17 @@ pub fn head(response: &Response) -> &Head {
 
 /// What has come of a body and is to be consumed next; nothing at its end, when
 /// the connection is free for another request.
-pub async fn piece(response: &mut Response) -> Result<&[u8], Trouble> {
+pub async fn piece(response: &mut Response) -> Result<&[u8], AttemptError> {
     let piece = response.fill_buf().await;
     piece.map_err(|error| match error.downcast() {
-        Ok(trouble) => trouble,
-        Err(error) => Trouble::of(&error, Trouble::Broken),
+        Ok(ours) => ours,
+        Err(error) => AttemptError::from_error(&error, AttemptError::Broken),
     })
 }
 
-/// Reads a body that nobody wants to its end, so that the connection can be
-/// kept; gives up, and the connection with it, after so many bytes.
-pub async fn drain(mut response: Response, most: usize) -> Result<(), Trouble> {
+/// Reads a body that is not wanted to its end, so that the connection can be
+/// kept; gives up, and the connection with it, after `most` bytes.
+pub async fn drain(mut response: Response, most: usize) -> Result<(), AttemptError> {
     let mut read = 0;
     while read <= most {
         let length = piece(&mut response).await?.len();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use suite::Result;
-use transfer::{DiskError, Finish, Key, Next, Options, Queue, Session, Transfer, Turn};
+use transfer::{Action, DiskError, Finish, Key, Next, Options, Queue, Session, Transfer};
 
 use crate::download_progress::{Progress, QUICK, Units};
 use crate::pool::protocol::{DownloadAnswer, DownloadSetup, DownloadTask, MAX_TEXT_BYTES};
@@ -151,9 +151,9 @@ impl Files {
     }
 
     /// What to do with a child that is free.
-    fn turn(&self) -> Turn {
+    fn turn(&self) -> Action {
         let mut queue = self.queue();
-        let turn = queue.turn(Instant::now());
+        let turn = queue.poll(Instant::now());
         if queue.room() >= self.half {
             self.room.notify_one();
         }
@@ -199,10 +199,10 @@ impl Dispatcher<'_> {
                     },
                 };
                 match self.files.turn() {
-                    Turn::Begin(transfer) => self.dispatch(unit, transfer)?,
-                    Turn::Wait(_) if self.withdraw() => {}
-                    Turn::Wait(when) => break when,
-                    Turn::End => return Ok(()),
+                    Action::Begin(transfer) => self.dispatch(unit, transfer)?,
+                    Action::Wait(_) if self.withdraw() => {}
+                    Action::Wait(when) => break when,
+                    Action::End => return Ok(()),
                 }
             };
             let until = [until, self.commit_at].into_iter().flatten().min();
@@ -312,10 +312,10 @@ impl Dispatcher<'_> {
             DownloadAnswer::Withdrawn => return Ok(()),
         };
         match next {
-            Next::Crowded => {
+            Next::TooManyOpenFiles => {
                 // The child may have failed before it applied the setup.
                 self.units.all[unit].has_setup = false;
-                next = session.crowded(&mut transfer, &self.files.queue());
+                next = session.too_many_open_files(&mut transfer, &self.files.queue());
             }
             // The host is to be left alone, by files that were sent ahead as well.
             Next::HostAfter(_) => while self.withdraw() {},
@@ -338,7 +338,7 @@ impl Dispatcher<'_> {
             self.session.fail(&transfer, why.clone());
         }
         let now = Instant::now();
-        let _ = self.files.queue().rest(host, transfer, Some(next), now);
+        let _ = self.files.queue().release(host, transfer, Some(next), now);
     }
 
     fn request_commit(&mut self) {

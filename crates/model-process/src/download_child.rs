@@ -10,8 +10,8 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, Error};
 use http_ureq::{Client, Response};
 use rustls::ClientConfig;
-use transfer::{Body, DiskError, Finish, Next, Options, Partial, Parts, Rate, Take};
-use transfer::{Transfer, Trouble, tls_config};
+use transfer::{Accepted, Body, DiskError, Finish, Next, Options, Partial, Parts, Rate};
+use transfer::{AttemptError, Transfer, tls_config};
 
 use crate::pool::protocol::{self, DownloadAnswer, DownloadSetup, DownloadTask};
 use crate::pool::{Answer, WorkerContext};
@@ -47,12 +47,14 @@ impl Downloader {
                     Ok(Outcome::Finished(finish)) => DownloadAnswer::Finished(finish),
                     Ok(Outcome::Unfinished(next)) => unfinished(task.transfer, next),
                     Err(error) => match error.downcast::<DiskError>()? {
-                        crowded if crowded.is_crowded() => unfinished(task.transfer, Next::Crowded),
+                        crowded if crowded.is_too_many_open_files() => {
+                            unfinished(task.transfer, Next::TooManyOpenFiles)
+                        }
                         refused => DownloadAnswer::Refused(refused.into()),
                     },
                 };
                 self.failed = !matches!(answer, DownloadAnswer::Finished(_));
-                if let DownloadAnswer::Unfinished(_, Next::Crowded) = answer {
+                if let DownloadAnswer::Unfinished(_, Next::TooManyOpenFiles) = answer {
                     context.client.close_idle();
                 }
                 answer
@@ -153,7 +155,7 @@ impl Attempts {
         }
     }
 
-    fn send(&self, transfer: &Transfer, client: &Client) -> Result<Response, Trouble> {
+    fn send(&self, transfer: &Transfer, client: &Client) -> Result<Response, AttemptError> {
         let request = transfer.request(&self.options);
         client.send(&request, &self.options, || {
             let config = || tls_config(&self.options).expect("only a file can be wrong");
@@ -180,8 +182,8 @@ impl Attempts {
                 Err(error) => break Err(error),
             };
             let bytes = match transfer.received(&mut body, piece.len(), options, Instant::now()) {
-                Ok(Take::All) => piece.len(),
-                Ok(Take::Last(bytes)) => bytes,
+                Ok(Accepted::All) => piece.len(),
+                Ok(Accepted::Last(bytes)) => bytes,
                 Err(error) => break Err(error),
             };
             partial.push(&piece[..bytes]);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use transfer::{Gauge, Session, Transfer};
+use transfer::{FileProgress, Session, Transfer};
 
 use crate::shm::Memory;
 use crate::shm::progress::ProgressCounters;
@@ -21,7 +21,7 @@ pub(crate) struct Progress {
 
 #[derive(Default)]
 struct Running {
-    gauge: Option<Arc<Gauge>>,
+    progress: Option<Arc<FileProgress>>,
     /// What the session has been told already.
     received: u64,
 }
@@ -29,7 +29,7 @@ struct Running {
 impl Progress {
     pub(crate) fn new(memory: Arc<Memory>, units: usize) -> Self {
         let before = |unit: usize| Running {
-            gauge: None,
+            progress: None,
             received: memory.progress[unit].read().0,
         };
         Self {
@@ -46,11 +46,11 @@ impl Progress {
 
     fn report_one(&self, unit: usize, session: &Session) {
         let running = &mut self.running()[unit];
-        if let Some(gauge) = &running.gauge {
+        if let Some(progress) = &running.progress {
             let (received, position, total) = self.counters(unit).read();
             let new = received.saturating_sub(running.received);
             running.received = received;
-            session.received(gauge, new, position, total);
+            session.received(progress, new, position, total);
         }
     }
 
@@ -135,7 +135,7 @@ impl<'a> Units<'a> {
     }
 
     pub(crate) fn begin(&mut self, unit: usize, transfer: Box<Transfer>) {
-        self.progress.running()[unit].gauge = Some(self.session.begin(&transfer));
+        self.progress.running()[unit].progress = Some(self.session.begin(&transfer));
         self.all[unit].since = Some(Instant::now());
         self.all[unit].transfer = Some(transfer);
     }
@@ -144,8 +144,8 @@ impl<'a> Units<'a> {
     pub(crate) fn end(&mut self, unit: usize) -> Option<Box<Transfer>> {
         // The kernel passed that on, and with it what the child had written before.
         self.progress.report_one(unit, self.session);
-        if let Some(gauge) = self.progress.running()[unit].gauge.take() {
-            self.session.rest(&gauge);
+        if let Some(progress) = self.progress.running()[unit].progress.take() {
+            self.session.end(&progress);
         }
         let unit = &mut self.all[unit];
         let since = unit.since.take();

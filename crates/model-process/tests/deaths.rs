@@ -19,7 +19,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use model_process::Process;
 use origin::Origin;
 use procfs::process::{ProcState, all_processes};
-use runner::stage::Stage;
+use runner::fixture::Fixture;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use suite::{Job, Model, Outcome, Preset, Result, Setup, Unsupported, Workload};
 
@@ -33,7 +33,7 @@ const PROCESSED: u64 = 512;
 fn alone(test: fn(&'static str) -> Result<()>) -> Result<()> {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    harness::watched(test, env!("CARGO_BIN_EXE_model-process"))
+    harness::with_timeout(test, env!("CARGO_BIN_EXE_model-process"))
 }
 
 fn job(workload: Workload, sets: &str) -> Result<Job> {
@@ -336,7 +336,7 @@ fn thumbnails() -> Result<()> {
 }
 
 fn survives_among_files(job: &Job, program: &str) -> Result<()> {
-    let prepared = Stage::new(program, None).prepare(job)?;
+    let prepared = Fixture::new(program, None).prepare(job)?;
     let model = start(prepared.job(), program)?;
     let verify = |outcome: &mut Outcome| prepared.verify(outcome).map(drop);
     survives(&model, prepared.job(), &TICKS, &[1, 4, 8], &verify)
@@ -346,7 +346,7 @@ fn survives_among_files(job: &Job, program: &str) -> Result<()> {
 fn echo() -> Result<()> {
     alone(|program| {
         let job = job(Workload::Echo, "connections=4 messages=10000")?;
-        let prepared = Stage::new(program, None).prepare(&job)?;
+        let prepared = Fixture::new(program, None).prepare(&job)?;
         let model = start(&job, program)?;
         survives(&model, prepared.job(), &TICKS, &[1, 4, 8], &right(&job))?;
         drop(model);
@@ -358,7 +358,7 @@ fn echo() -> Result<()> {
 fn an_echo_names_the_connection_whose_server_was_killed() -> Result<()> {
     alone(|program| {
         let job = job(Workload::Echo, "connections=3 messages=10000")?;
-        let prepared = Stage::new(program, None).prepare(&job)?;
+        let prepared = Fixture::new(program, None).prepare(&job)?;
         let model = start(&job, program)?;
         let server = server_of(std::process::id())?;
         let killed = |victim| {
@@ -394,14 +394,14 @@ fn an_echo_names_the_connection_whose_server_was_killed() -> Result<()> {
 fn download() -> Result<()> {
     alone(|program| {
         let sets = "images=40 limit=4 delay_ms=20 mbit_per_s=0 image_bytes=16384";
-        let mut stage = Stage::new(program, None);
+        let mut fixture = Fixture::new(program, None);
         for moment in [1, 4, 15, 30] {
             let into = tempfile::tempdir()?;
             let mut job = job(Workload::Download, sets)?;
             if let Job::Download(job) = &mut job {
                 job.into = Some(into.path().to_owned());
             }
-            let prepared = stage.prepare(&job)?;
+            let prepared = fixture.prepare(&job)?;
             let model = start(prepared.job(), program)?;
             let stats = || prepared.origin_stats().context("an origin")?;
             let requests = || Ok(stats()?.requests);

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http_ureq::{Client, Response};
 use suite::Result;
-use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Partial, Queue, Session, Take};
-use transfer::{Transfer, Turn};
+use transfer::{
+    Accepted, Answer, Body, DiskError, FileProgress, Finish, Next, Partial, Queue, Session,
+};
+use transfer::{Action, Transfer};
 
 use crate::http;
 
@@ -69,9 +71,9 @@ impl Unit<'_> {
         let mut list_ended = false;
         while !self.session.is_stopped() {
             let now = Instant::now();
-            match queue.turn(now) {
-                Turn::Begin(transfer) => self.download(*transfer, &mut queue, &mut buffer),
-                Turn::Wait(_) if !list_ended && queue.room() > 0 => {
+            match queue.poll(now) {
+                Action::Begin(transfer) => self.download(*transfer, &mut queue, &mut buffer),
+                Action::Wait(_) if !list_ended && queue.room() > 0 => {
                     match self.session.read_list(queue.room()) {
                         Ok(Some(transfers)) => queue.add(transfers),
                         Ok(None) => {
@@ -81,11 +83,11 @@ impl Unit<'_> {
                         Err(fatal) => self.session.stop_for(fatal),
                     }
                 }
-                Turn::Wait(when) => {
+                Action::Wait(when) => {
                     let wait = when.map_or(Duration::MAX, |when| when.duration_since(now));
                     self.stop.sleep(wait);
                 }
-                Turn::End => return,
+                Action::End => return,
             }
         }
     }
@@ -94,25 +96,30 @@ impl Unit<'_> {
     fn download(&self, mut transfer: Transfer, queue: &mut Queue, buffer: &mut [u8]) {
         let Self { session, .. } = self;
         let host = transfer.host().to_owned(); // until a redirect
-        let gauge = session.begin(&transfer);
+        let progress = session.begin(&transfer);
         let mut next = Some(Next::Now);
         while next == Some(Next::Now) {
-            next = self.attempt(&mut transfer, &gauge, buffer);
+            next = self.attempt(&mut transfer, &progress, buffer);
         }
-        session.rest(&gauge);
-        if next == Some(Next::Crowded) {
+        session.end(&progress);
+        if next == Some(Next::TooManyOpenFiles) {
             self.client.close_idle();
-            next = Some(session.crowded(&mut transfer, queue));
+            next = Some(session.too_many_open_files(&mut transfer, queue));
         }
         if let Some(Next::Failed(why)) = &next {
             session.fail(&transfer, why.clone());
         }
         // Nobody else waits for what there may be of news.
-        let _ = queue.rest(&host, transfer, next.as_ref(), Instant::now());
+        let _ = queue.release(&host, transfer, next.as_ref(), Instant::now());
     }
 
     /// One request, and what came of it; none if the run is stopped.
-    fn attempt(&self, transfer: &mut Transfer, gauge: &Gauge, buffer: &mut [u8]) -> Option<Next> {
+    fn attempt(
+        &self,
+        transfer: &mut Transfer,
+        progress: &FileProgress,
+        buffer: &mut [u8],
+    ) -> Option<Next> {
         let Self { session, .. } = self;
         let options = &session.options;
         if transfer.is_whole() {
@@ -125,11 +132,11 @@ impl Unit<'_> {
         }
         let response = match sent {
             Ok(response) => response,
-            Err(trouble) => return Some(transfer.failed(trouble, options)),
+            Err(error) => return Some(transfer.failed(error, options)),
         };
         let (now, date) = (Instant::now(), SystemTime::now());
         match transfer.answered(&response.head, options, now, date) {
-            Answer::Body(body) => self.receive(transfer, gauge, response, body, buffer),
+            Answer::Body(body) => self.receive(transfer, progress, response, body, buffer),
             Answer::Next(next) => {
                 response.drain(DRAIN_BYTES);
                 if next != Next::Complete {
@@ -145,7 +152,7 @@ impl Unit<'_> {
     fn receive(
         &self,
         transfer: &mut Transfer,
-        gauge: &Gauge,
+        progress: &FileProgress,
         mut response: Response,
         mut body: Body,
         buffer: &mut [u8],
@@ -157,16 +164,16 @@ impl Unit<'_> {
             let piece = match response.piece(buffer) {
                 Ok(0) => break Ok(()),
                 Ok(read) => &buffer[..read],
-                Err(trouble) => break Err(trouble),
+                Err(error) => break Err(error),
             };
             let now = Instant::now();
             let bytes = match transfer.received(&mut body, piece.len(), options, now) {
-                Ok(Take::All) => piece.len(),
-                Ok(Take::Last(bytes)) => bytes,
-                Err(trouble) => break Err(trouble),
+                Ok(Accepted::All) => piece.len(),
+                Ok(Accepted::Last(bytes)) => bytes,
+                Err(error) => break Err(error),
             };
             partial.push(&piece[..bytes]);
-            session.received(gauge, bytes as u64, body.position(), transfer.part.total);
+            session.received(progress, bytes as u64, body.position(), transfer.part.total);
             if bytes < piece.len() {
                 break Ok(());
             }
@@ -194,7 +201,7 @@ impl Unit<'_> {
         }
         match ended {
             _ if session.is_stopped() => None,
-            Err(trouble) => Some(transfer.failed(trouble, options)),
+            Err(error) => Some(transfer.failed(error, options)),
             Ok(()) => next,
         }
     }
@@ -236,8 +243,8 @@ impl Unit<'_> {
     /// The disk refuses: that ends the run, unless it is us who have too many
     /// files open.
     fn refused(&self, error: DiskError) -> Option<Next> {
-        if error.is_crowded() {
-            return Some(Next::Crowded);
+        if error.is_too_many_open_files() {
+            return Some(Next::TooManyOpenFiles);
         }
         self.session.stop_for(error);
         None

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use http_ureq::{Client, Response};
-use transfer::{Request, Session, Trouble};
+use transfer::{AttemptError, Request, Session};
 
 /// A client that keeps its one connection.
 pub fn client() -> Client {
@@ -11,7 +11,11 @@ pub fn client() -> Client {
 }
 
 /// The answer to a request: its head has come, its body is to be read.
-pub fn send(client: &Client, request: &Request, session: &Session) -> Result<Response, Trouble> {
+pub fn send(
+    client: &Client,
+    request: &Request,
+    session: &Session,
+) -> Result<Response, AttemptError> {
     client.send(request, &session.options, || session.tls())
 }
 

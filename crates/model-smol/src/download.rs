@@ -11,8 +11,10 @@ use http_hyper::{Connection, Response};
 use smol::lock::Semaphore;
 use smol::{Executor, Timer, future};
 use suite::Result;
-use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Options, Partial, Queue, Session};
-use transfer::{Take, Transfer, Turn};
+use transfer::{Accepted, Action, Transfer};
+use transfer::{
+    Answer, Body, DiskError, FileProgress, Finish, Next, Options, Partial, Queue, Session,
+};
 
 use crate::http::{Client, timeout, within};
 use crate::unblock;
@@ -83,7 +85,7 @@ impl Files {
 
     /// A file that has begun has ended, or goes on as `next` says.
     fn rest(&self, host: &str, transfer: Transfer, next: Option<&Next>) {
-        let news = self.queue().rest(host, transfer, next, Instant::now());
+        let news = self.queue().release(host, transfer, next, Instant::now());
         if news {
             self.changed.notify(usize::MAX);
         }
@@ -115,18 +117,18 @@ impl Files {
             let now = Instant::now();
             let (turn, room) = {
                 let mut queue = self.queue();
-                (queue.turn(now), queue.room())
+                (queue.poll(now), queue.room())
             };
             if room >= self.half {
                 self.room.notify(1);
             }
             match turn {
-                Turn::Begin(transfer) => return Some(*transfer),
-                Turn::Wait(None) => changed.await,
-                Turn::Wait(Some(when)) => {
+                Action::Begin(transfer) => return Some(*transfer),
+                Action::Wait(None) => changed.await,
+                Action::Wait(Some(when)) => {
                     let _ = timeout(when.duration_since(now), changed).await;
                 }
-                Turn::End => {
+                Action::End => {
                     self.changed.notify(usize::MAX);
                     return None;
                 }
@@ -170,15 +172,15 @@ impl Unit {
     async fn download(&self, mut transfer: Transfer) {
         let Self { session, files, .. } = self;
         let host = transfer.host().to_owned(); // until a redirect
-        let gauge = session.begin(&transfer);
+        let progress = session.begin(&transfer);
         let mut next = Some(Next::Now);
         while next == Some(Next::Now) {
-            next = self.attempt(&mut transfer, &gauge).await;
+            next = self.attempt(&mut transfer, &progress).await;
         }
-        session.rest(&gauge);
-        if next == Some(Next::Crowded) {
+        session.end(&progress);
+        if next == Some(Next::TooManyOpenFiles) {
             self.client.idle.clear();
-            next = Some(session.crowded(&mut transfer, &files.queue()));
+            next = Some(session.too_many_open_files(&mut transfer, &files.queue()));
         }
         if let Some(Next::Failed(why)) = &next {
             let (session, transfer, why) = (session.clone(), transfer.clone(), why.clone());
@@ -188,7 +190,7 @@ impl Unit {
     }
 
     /// One request, and what came of it; none if the run is stopped.
-    async fn attempt(&self, transfer: &mut Transfer, gauge: &Gauge) -> Option<Next> {
+    async fn attempt(&self, transfer: &mut Transfer, progress: &FileProgress) -> Option<Next> {
         let options = &self.session.options;
         if transfer.is_whole() {
             let partial = self.session.parts().begin(transfer, transfer.part.bytes);
@@ -198,13 +200,13 @@ impl Unit {
         let sent = self.unless_stopped(self.client.send(&request)).await?;
         let (connection, response) = match sent {
             Ok(answer) => answer,
-            Err(trouble) => return Some(transfer.failed(trouble, options)),
+            Err(error) => return Some(transfer.failed(error, options)),
         };
         let (now, date) = (Instant::now(), SystemTime::now());
         match transfer.answered(&response.head, options, now, date) {
             Answer::Body(body) => {
                 let answer = (connection, response);
-                self.receive(transfer, gauge, answer, body).await
+                self.receive(transfer, progress, answer, body).await
             }
             Answer::Next(next) => {
                 let drained = within(options.idle_timeout, response.drain(DRAIN_BYTES));
@@ -223,7 +225,7 @@ impl Unit {
     async fn receive(
         &self,
         transfer: &mut Transfer,
-        gauge: &Gauge,
+        progress: &FileProgress,
         (connection, mut response): (Connection, Response),
         mut body: Body,
     ) -> Option<Next> {
@@ -238,17 +240,17 @@ impl Unit {
                     self.client.idle.keep(connection);
                     break Some(Ok(()));
                 }
-                Some(Err(trouble)) => break Some(Err(trouble)),
+                Some(Err(error)) => break Some(Err(error)),
                 None => break None,
             };
             let now = Instant::now();
             let bytes = match transfer.received(&mut body, piece.len(), options, now) {
-                Ok(Take::All) => piece.len(),
-                Ok(Take::Last(bytes)) => bytes,
-                Err(trouble) => break Some(Err(trouble)),
+                Ok(Accepted::All) => piece.len(),
+                Ok(Accepted::Last(bytes)) => bytes,
+                Err(error) => break Some(Err(error)),
             };
             partial.push(&piece[..bytes]);
-            session.received(gauge, bytes as u64, body.position(), transfer.part.total);
+            session.received(progress, bytes as u64, body.position(), transfer.part.total);
             if bytes < piece.len() {
                 break Some(Ok(()));
             }
@@ -275,7 +277,7 @@ impl Unit {
             return refused;
         }
         match ended {
-            Some(Err(trouble)) => Some(transfer.failed(trouble, options)),
+            Some(Err(error)) => Some(transfer.failed(error, options)),
             _ => next,
         }
     }
@@ -325,8 +327,8 @@ impl Unit {
     /// The disk refuses: that ends the run, unless it is us who have too many
     /// files open.
     fn refused(&self, error: DiskError) -> Option<Next> {
-        if error.is_crowded() {
-            return Some(Next::Crowded);
+        if error.is_too_many_open_files() {
+            return Some(Next::TooManyOpenFiles);
         }
         self.session.stop_for(error);
         None

@@ -13,7 +13,7 @@ use smol::io::{AsyncRead, AsyncWrite};
 use smol::net::TcpStream;
 use smol::{Executor, Timer, future};
 use smol_hyper::rt::FuturesIo;
-use transfer::{Request, Session, Trouble};
+use transfer::{AttemptError, Request, Session};
 use url::Url;
 
 /// Opens connections, and keeps them for the next request.
@@ -29,7 +29,7 @@ pub struct Client {
 
 impl Client {
     /// The answer to a request: its head has come, its body is to be read.
-    pub async fn send(&self, request: &Request) -> Result<(Connection, Response), Trouble> {
+    pub async fn send(&self, request: &Request) -> Result<(Connection, Response), AttemptError> {
         let mut connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
@@ -56,11 +56,13 @@ impl Client {
     }
 
     /// A fresh connection.
-    async fn connect(&self, url: &Url) -> Result<Connection, Trouble> {
+    async fn connect(&self, url: &Url) -> Result<Connection, AttemptError> {
         let Some(session) = &self.session else {
             return match url.scheme() {
                 "http" => self.open(tcp(url).await?, url).await,
-                scheme => Err(Trouble::Connect(format!("no {scheme} outside a download"))),
+                scheme => Err(AttemptError::Connect(format!(
+                    "no {scheme} outside a download"
+                ))),
             };
         };
         let wait = session.options.connect_timeout;
@@ -75,12 +77,12 @@ impl Client {
             let stream = tls.connect(name, stream).await;
             self.open(stream.map_err(|why| cannot(&why))?, url).await
         };
-        let late = || Trouble::Connect(format!("it took longer than {wait:?}"));
+        let late = || AttemptError::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.ok_or_else(late)?
     }
 
     /// HTTP over a stream that stands.
-    async fn open<S>(&self, stream: S, url: &Url) -> Result<Connection, Trouble>
+    async fn open<S>(&self, stream: S, url: &Url) -> Result<Connection, AttemptError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -103,18 +105,20 @@ pub async fn timeout<T>(wait: Duration, io: impl Future<Output = T>) -> Option<T
 /// What comes of I/O, unless nothing comes of it for so long.
 pub async fn within<T>(
     wait: Duration,
-    io: impl Future<Output = Result<T, Trouble>>,
-) -> Result<T, Trouble> {
-    timeout(wait, io).await.unwrap_or(Err(Trouble::Idle(wait)))
+    io: impl Future<Output = Result<T, AttemptError>>,
+) -> Result<T, AttemptError> {
+    timeout(wait, io)
+        .await
+        .unwrap_or(Err(AttemptError::Idle(wait)))
 }
 
-async fn tcp(url: &Url) -> Result<TcpStream, Trouble> {
+async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
     let stream = TcpStream::connect(host_and_port(url)).await;
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
     Ok(stream)
 }
 
-fn cannot(why: &(dyn Error + 'static)) -> Trouble {
-    Trouble::of(why, Trouble::Connect)
+fn cannot(why: &(dyn Error + 'static)) -> AttemptError {
+    AttemptError::from_error(why, AttemptError::Connect)
 }

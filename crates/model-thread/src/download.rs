@@ -8,8 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http_ureq::{Client, Response};
 use suite::Result;
-use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Options, Partial, Queue, Session};
-use transfer::{Take, Transfer, Turn};
+use transfer::{Accepted, Action, Transfer};
+use transfer::{
+    Answer, Body, DiskError, FileProgress, Finish, Next, Options, Partial, Queue, Session,
+};
 
 use crate::http;
 
@@ -81,7 +83,7 @@ impl Files {
 
     /// A file that has begun has ended, or goes on as `next` says.
     fn rest(&self, host: &str, transfer: Transfer, next: Option<&Next>) {
-        let news = self.queue().rest(host, transfer, next, Instant::now());
+        let news = self.queue().release(host, transfer, next, Instant::now());
         if news {
             self.changed.notify_all();
         }
@@ -105,23 +107,23 @@ impl Files {
         let mut queue = self.queue();
         loop {
             let now = Instant::now();
-            queue = match queue.turn(now) {
-                Turn::Begin(transfer) => {
+            queue = match queue.poll(now) {
+                Action::Begin(transfer) => {
                     // With each file that begins it is one more: once is enough.
                     if queue.room() == self.half {
                         self.room.notify_one();
                     }
                     return Some(*transfer);
                 }
-                Turn::Wait(None) => {
+                Action::Wait(None) => {
                     let changed = self.changed.wait(queue);
                     changed.unwrap_or_else(PoisonError::into_inner)
                 }
-                Turn::Wait(Some(when)) => {
+                Action::Wait(Some(when)) => {
                     let changed = self.changed.wait_timeout(queue, when.duration_since(now));
                     changed.unwrap_or_else(PoisonError::into_inner).0
                 }
-                Turn::End => {
+                Action::End => {
                     self.changed.notify_all();
                     return None;
                 }
@@ -168,15 +170,15 @@ impl Unit<'_> {
     fn download(&self, mut transfer: Transfer, buffer: &mut [u8]) {
         let Self { session, files, .. } = self;
         let host = transfer.host().to_owned(); // until a redirect
-        let gauge = session.begin(&transfer);
+        let progress = session.begin(&transfer);
         let mut next = Some(Next::Now);
         while next == Some(Next::Now) {
-            next = self.attempt(&mut transfer, &gauge, buffer);
+            next = self.attempt(&mut transfer, &progress, buffer);
         }
-        session.rest(&gauge);
-        if next == Some(Next::Crowded) {
+        session.end(&progress);
+        if next == Some(Next::TooManyOpenFiles) {
             self.client.close_idle();
-            next = Some(session.crowded(&mut transfer, &files.queue()));
+            next = Some(session.too_many_open_files(&mut transfer, &files.queue()));
         }
         if let Some(Next::Failed(why)) = &next {
             session.fail(&transfer, why.clone());
@@ -185,7 +187,12 @@ impl Unit<'_> {
     }
 
     /// One request, and what came of it; none if the run is stopped.
-    fn attempt(&self, transfer: &mut Transfer, gauge: &Gauge, buffer: &mut [u8]) -> Option<Next> {
+    fn attempt(
+        &self,
+        transfer: &mut Transfer,
+        progress: &FileProgress,
+        buffer: &mut [u8],
+    ) -> Option<Next> {
         let Self { session, .. } = self;
         let options = &session.options;
         if transfer.is_whole() {
@@ -198,11 +205,11 @@ impl Unit<'_> {
         }
         let response = match sent {
             Ok(response) => response,
-            Err(trouble) => return Some(transfer.failed(trouble, options)),
+            Err(error) => return Some(transfer.failed(error, options)),
         };
         let (now, date) = (Instant::now(), SystemTime::now());
         match transfer.answered(&response.head, options, now, date) {
-            Answer::Body(body) => self.receive(transfer, gauge, response, body, buffer),
+            Answer::Body(body) => self.receive(transfer, progress, response, body, buffer),
             Answer::Next(next) => {
                 response.drain(DRAIN_BYTES);
                 if next != Next::Complete {
@@ -218,7 +225,7 @@ impl Unit<'_> {
     fn receive(
         &self,
         transfer: &mut Transfer,
-        gauge: &Gauge,
+        progress: &FileProgress,
         mut response: Response,
         mut body: Body,
         buffer: &mut [u8],
@@ -230,16 +237,16 @@ impl Unit<'_> {
             let piece = match response.piece(buffer) {
                 Ok(0) => break Ok(()),
                 Ok(read) => &buffer[..read],
-                Err(trouble) => break Err(trouble),
+                Err(error) => break Err(error),
             };
             let now = Instant::now();
             let bytes = match transfer.received(&mut body, piece.len(), options, now) {
-                Ok(Take::All) => piece.len(),
-                Ok(Take::Last(bytes)) => bytes,
-                Err(trouble) => break Err(trouble),
+                Ok(Accepted::All) => piece.len(),
+                Ok(Accepted::Last(bytes)) => bytes,
+                Err(error) => break Err(error),
             };
             partial.push(&piece[..bytes]);
-            session.received(gauge, bytes as u64, body.position(), transfer.part.total);
+            session.received(progress, bytes as u64, body.position(), transfer.part.total);
             if bytes < piece.len() {
                 break Ok(());
             }
@@ -267,7 +274,7 @@ impl Unit<'_> {
         }
         match ended {
             _ if session.is_stopped() => None,
-            Err(trouble) => Some(transfer.failed(trouble, options)),
+            Err(error) => Some(transfer.failed(error, options)),
             Ok(()) => next,
         }
     }
@@ -309,8 +316,8 @@ impl Unit<'_> {
     /// The disk refuses: that ends the run, unless it is us who have too many
     /// files open.
     fn refused(&self, error: DiskError) -> Option<Next> {
-        if error.is_crowded() {
-            return Some(Next::Crowded);
+        if error.is_too_many_open_files() {
+            return Some(Next::TooManyOpenFiles);
         }
         self.session.stop_for(error);
         None

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use http_ureq::{Client, Response};
 use suite::Setup;
-use transfer::{Request, Session, Trouble};
+use transfer::{AttemptError, Request, Session};
 
 /// A client that keeps a connection for each of a job's units.
 pub fn client(setup: &Setup) -> Client {
@@ -12,7 +12,11 @@ pub fn client(setup: &Setup) -> Client {
 }
 
 /// The answer to a request: its head has come, its body is to be read.
-pub fn send(client: &Client, request: &Request, session: &Session) -> Result<Response, Trouble> {
+pub fn send(
+    client: &Client,
+    request: &Request,
+    session: &Session,
+) -> Result<Response, AttemptError> {
     client.send(request, &session.options, || session.tls())
 }
 

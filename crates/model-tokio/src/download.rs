@@ -10,8 +10,10 @@ use suite::Result;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout_at};
-use transfer::{Answer, Body, DiskError, Finish, Gauge, Next, Options, Partial, Queue, Session};
-use transfer::{Take, Transfer, Turn};
+use transfer::{Accepted, Action, Transfer};
+use transfer::{
+    Answer, Body, DiskError, FileProgress, Finish, Next, Options, Partial, Queue, Session,
+};
 
 use crate::http::{Client, within};
 
@@ -76,7 +78,7 @@ impl Files {
 
     /// A file that has begun has ended, or goes on as `next` says.
     fn rest(&self, host: &str, transfer: Transfer, next: Option<&Next>) {
-        let news = self.queue().rest(host, transfer, next, Instant::now());
+        let news = self.queue().release(host, transfer, next, Instant::now());
         if news {
             self.changed.notify_waiters();
         }
@@ -106,18 +108,18 @@ impl Files {
             let changed = self.changed.notified();
             let (turn, room) = {
                 let mut queue = self.queue();
-                (queue.turn(Instant::now()), queue.room())
+                (queue.poll(Instant::now()), queue.room())
             };
             if room >= self.half {
                 self.room.notify_one();
             }
             match turn {
-                Turn::Begin(transfer) => return Some(*transfer),
-                Turn::Wait(None) => changed.await,
-                Turn::Wait(Some(when)) => {
+                Action::Begin(transfer) => return Some(*transfer),
+                Action::Wait(None) => changed.await,
+                Action::Wait(Some(when)) => {
                     let _ = timeout_at(when.into(), changed).await;
                 }
-                Turn::End => {
+                Action::End => {
                     self.changed.notify_waiters();
                     return None;
                 }
@@ -160,15 +162,15 @@ impl Unit {
     async fn download(&self, mut transfer: Transfer) {
         let Self { session, files, .. } = self;
         let host = transfer.host().to_owned(); // until a redirect
-        let gauge = session.begin(&transfer);
+        let progress = session.begin(&transfer);
         let mut next = Some(Next::Now);
         while next == Some(Next::Now) {
-            next = self.attempt(&mut transfer, &gauge).await;
+            next = self.attempt(&mut transfer, &progress).await;
         }
-        session.rest(&gauge);
-        if next == Some(Next::Crowded) {
+        session.end(&progress);
+        if next == Some(Next::TooManyOpenFiles) {
             self.client.idle.clear();
-            next = Some(session.crowded(&mut transfer, &files.queue()));
+            next = Some(session.too_many_open_files(&mut transfer, &files.queue()));
         }
         if let Some(Next::Failed(why)) = &next {
             let (session, transfer, why) = (session.clone(), transfer.clone(), why.clone());
@@ -178,7 +180,7 @@ impl Unit {
     }
 
     /// One request, and what came of it; none if the run is stopped.
-    async fn attempt(&self, transfer: &mut Transfer, gauge: &Gauge) -> Option<Next> {
+    async fn attempt(&self, transfer: &mut Transfer, progress: &FileProgress) -> Option<Next> {
         let options = &self.session.options;
         if transfer.is_whole() {
             let partial = self.session.parts().begin(transfer, transfer.part.bytes);
@@ -188,13 +190,13 @@ impl Unit {
         let sent = self.unless_stopped(self.client.send(&request)).await?;
         let (connection, response) = match sent {
             Ok(answer) => answer,
-            Err(trouble) => return Some(transfer.failed(trouble, options)),
+            Err(error) => return Some(transfer.failed(error, options)),
         };
         let (now, date) = (Instant::now(), SystemTime::now());
         match transfer.answered(&response.head, options, now, date) {
             Answer::Body(body) => {
                 let answer = (connection, response);
-                self.receive(transfer, gauge, answer, body).await
+                self.receive(transfer, progress, answer, body).await
             }
             Answer::Next(next) => {
                 let drained = within(options.idle_timeout, response.drain(DRAIN_BYTES));
@@ -213,7 +215,7 @@ impl Unit {
     async fn receive(
         &self,
         transfer: &mut Transfer,
-        gauge: &Gauge,
+        progress: &FileProgress,
         (connection, mut response): (Connection, Response),
         mut body: Body,
     ) -> Option<Next> {
@@ -228,17 +230,17 @@ impl Unit {
                     self.client.idle.keep(connection);
                     break Some(Ok(()));
                 }
-                Some(Err(trouble)) => break Some(Err(trouble)),
+                Some(Err(error)) => break Some(Err(error)),
                 None => break None,
             };
             let now = Instant::now();
             let bytes = match transfer.received(&mut body, piece.len(), options, now) {
-                Ok(Take::All) => piece.len(),
-                Ok(Take::Last(bytes)) => bytes,
-                Err(trouble) => break Some(Err(trouble)),
+                Ok(Accepted::All) => piece.len(),
+                Ok(Accepted::Last(bytes)) => bytes,
+                Err(error) => break Some(Err(error)),
             };
             partial.push(&piece[..bytes]);
-            session.received(gauge, bytes as u64, body.position(), transfer.part.total);
+            session.received(progress, bytes as u64, body.position(), transfer.part.total);
             if bytes < piece.len() {
                 break Some(Ok(()));
             }
@@ -265,7 +267,7 @@ impl Unit {
             return refused;
         }
         match ended {
-            Some(Err(trouble)) => Some(transfer.failed(trouble, options)),
+            Some(Err(error)) => Some(transfer.failed(error, options)),
             _ => next,
         }
     }
@@ -315,8 +317,8 @@ impl Unit {
     /// The disk refuses: that ends the run, unless it is us who have too many
     /// files open.
     fn refused(&self, error: DiskError) -> Option<Next> {
-        if error.is_crowded() {
-            return Some(Next::Crowded);
+        if error.is_too_many_open_files() {
+            return Some(Next::TooManyOpenFiles);
         }
         self.session.stop_for(error);
         None

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use transfer::{Request, Session, Trouble};
+use transfer::{AttemptError, Request, Session};
 use url::Url;
 
 /// Opens connections, and keeps them for the next request.
@@ -31,7 +31,7 @@ pub struct Client {
 
 impl Client {
     /// The answer to a request: its head has come, its body is to be read.
-    pub async fn send(&self, request: &Request) -> Result<(Connection, Response), Trouble> {
+    pub async fn send(&self, request: &Request) -> Result<(Connection, Response), AttemptError> {
         let mut connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
@@ -58,11 +58,13 @@ impl Client {
     }
 
     /// A fresh connection.
-    async fn connect(&self, url: &Url) -> Result<Connection, Trouble> {
+    async fn connect(&self, url: &Url) -> Result<Connection, AttemptError> {
         let Some(session) = &self.session else {
             return match url.scheme() {
                 "http" => open(tcp(url).await?, url).await,
-                scheme => Err(Trouble::Connect(format!("no {scheme} outside a download"))),
+                scheme => Err(AttemptError::Connect(format!(
+                    "no {scheme} outside a download"
+                ))),
             };
         };
         let wait = session.options.connect_timeout;
@@ -77,7 +79,7 @@ impl Client {
             let stream = tls.connect(name, stream).await;
             open(stream.map_err(|why| cannot(&why))?, url).await
         };
-        let late = |_| Trouble::Connect(format!("it took longer than {wait:?}"));
+        let late = |_| AttemptError::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.map_err(late)?
     }
 }
@@ -85,12 +87,14 @@ impl Client {
 /// What comes of I/O, unless nothing comes of it for so long.
 pub async fn within<T>(
     wait: Duration,
-    io: impl Future<Output = Result<T, Trouble>>,
-) -> Result<T, Trouble> {
-    timeout(wait, io).await.unwrap_or(Err(Trouble::Idle(wait)))
+    io: impl Future<Output = Result<T, AttemptError>>,
+) -> Result<T, AttemptError> {
+    timeout(wait, io)
+        .await
+        .unwrap_or(Err(AttemptError::Idle(wait)))
 }
 
-async fn tcp(url: &Url) -> Result<TcpStream, Trouble> {
+async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
     let stream = TcpStream::connect(host_and_port(url)).await;
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
@@ -98,7 +102,7 @@ async fn tcp(url: &Url) -> Result<TcpStream, Trouble> {
 }
 
 /// HTTP over a stream that stands.
-async fn open<S>(stream: S, url: &Url) -> Result<Connection, Trouble>
+async fn open<S>(stream: S, url: &Url) -> Result<Connection, AttemptError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -107,6 +111,6 @@ where
     Ok(connection)
 }
 
-fn cannot(why: &(dyn Error + 'static)) -> Trouble {
-    Trouble::of(why, Trouble::Connect)
+fn cannot(why: &(dyn Error + 'static)) -> AttemptError {
+    AttemptError::from_error(why, AttemptError::Connect)
 }

@@ -29,11 +29,12 @@ pub fn ceiling(urls: &[String], connections: usize) -> anyhow::Result<Duration> 
         return Ok(Duration::ZERO);
     };
     let (authority, _) = split(first)?;
-    let paths = urls.iter().map(|url| match split(url)? {
-        (other, path) if other == authority => Ok(path),
-        _ => Err(anyhow!("{url} is not at {authority}, as the first URL is")),
-    });
-    let paths = paths.collect::<anyhow::Result<Vec<_>>>()?;
+    let paths = (urls.iter())
+        .map(|url| match split(url)? {
+            (other, path) if other == authority => Ok(path),
+            _ => Err(anyhow!("{url} is not at {authority}, as the first URL is")),
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let mut pool = (0..connections)
         .map(|_| Connection::open(authority, PATIENCE))
         .collect::<anyhow::Result<Vec<_>>>()

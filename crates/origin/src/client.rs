@@ -21,7 +21,7 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_BODY: u64 = 512 * 1024 * 1024;
 
 /// Divides `http://HOST:PORT/PATH` into `HOST:PORT` and `/PATH`.
-pub fn split(url: &str) -> anyhow::Result<(&str, &str)> {
+pub(crate) fn split(url: &str) -> anyhow::Result<(&str, &str)> {
     let rest = url
         .strip_prefix("http://")
         .with_context(|| format!("{url}: an origin's URL begins with http://"))?;
@@ -37,7 +37,7 @@ pub fn split(url: &str) -> anyhow::Result<(&str, &str)> {
 ///
 /// Any, named `origin URL: ...`: also when the answer is not an origin's, or
 /// refuses the request.
-pub fn exchange(
+pub(crate) fn exchange(
     method: &str,
     url: &str,
     body: &[u8],
@@ -73,7 +73,7 @@ pub fn exchange(
 }
 
 /// A connection to an origin.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     authority: String,
     /// What has been received and not yet been used.
@@ -81,7 +81,7 @@ pub struct Connection {
 }
 
 /// The head of an answer.
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub from_origin: bool,
     pub body_bytes: u64,
@@ -89,7 +89,7 @@ pub struct Answer {
 
 impl Connection {
     /// Connects to `HOST:PORT`.
-    pub fn open(authority: &str, timeout: Duration) -> anyhow::Result<Connection> {
+    pub(crate) fn open(authority: &str, timeout: Duration) -> anyhow::Result<Connection> {
         let mut failure = anyhow!("the host has no address");
         for address in authority.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, timeout) {
@@ -110,7 +110,7 @@ impl Connection {
         Err(failure)
     }
 
-    pub fn send(
+    pub(crate) fn send(
         &mut self,
         method: &str,
         path: &str,
@@ -130,7 +130,7 @@ impl Connection {
     }
 
     /// Waits for the head of an answer.
-    pub fn receive(&mut self) -> anyhow::Result<Answer> {
+    pub(crate) fn receive(&mut self) -> anyhow::Result<Answer> {
         loop {
             let mut headers = [httparse::EMPTY_HEADER; 64];
             let mut head = httparse::Response::new(&mut headers);
@@ -172,7 +172,7 @@ impl Connection {
     }
 
     /// Reads a body of `length` bytes, piece by piece.
-    pub fn body(&mut self, length: u64, mut piece: impl FnMut(&[u8])) -> anyhow::Result<()> {
+    pub(crate) fn body(&mut self, length: u64, mut piece: impl FnMut(&[u8])) -> anyhow::Result<()> {
         let ahead = self.buffer.len().min(usize::try_from(length)?);
         piece(&self.buffer[..ahead]);
         self.buffer.drain(..ahead);

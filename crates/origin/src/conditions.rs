@@ -9,11 +9,11 @@ use std::{
 use crate::request::{Method, Request};
 
 /// The date of every image: 1 January 2024. Fixed, because the images are.
-pub const LAST_MODIFIED: Duration = Duration::from_secs(1_704_067_200);
+pub(crate) const LAST_MODIFIED: Duration = Duration::from_secs(1_704_067_200);
 
 /// What tells one version of a file from another.
 #[derive(Default)]
-pub struct Validators {
+pub(crate) struct Validators {
     /// With its quotes, and `W/` if it is weak.
     pub etag: Option<String>,
     /// In whole seconds.
@@ -22,7 +22,7 @@ pub struct Validators {
 
 impl Validators {
     /// Adds their headers.
-    pub fn write(&self, headers: &mut Vec<u8>) {
+    pub(crate) fn write(&self, headers: &mut Vec<u8>) {
         // Writing to a Vec cannot fail.
         if let Some(etag) = &self.etag {
             let _ = write!(headers, "ETag: {etag}\r\n");
@@ -63,7 +63,7 @@ impl Validators {
 
 /// What a request wants of a file.
 #[derive(Debug, PartialEq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     Whole,
     Part(Range<usize>),
     /// A range that the file does not have.
@@ -73,7 +73,7 @@ pub enum Wanted {
 }
 
 /// What the request's conditions and range leave of a file of `length` bytes.
-pub fn wanted(request: &Request, validators: &Validators, length: usize) -> Wanted {
+pub(crate) fn wanted(request: &Request, validators: &Validators, length: usize) -> Wanted {
     // A part of another version would be no use, so If-Range then asks for all.
     let known = request.if_range.as_deref();
     if validators.unmodified(request) {
@@ -86,7 +86,7 @@ pub fn wanted(request: &Request, validators: &Validators, length: usize) -> Want
 }
 
 /// What the request's range leaves of a file, whatever its conditions say.
-pub fn range(request: &Request, length: usize) -> Wanted {
+pub(crate) fn range(request: &Request, length: usize) -> Wanted {
     match &request.range {
         Some(range) if request.method == Method::Get => part(range, length),
         _ => Wanted::Whole,

@@ -22,20 +22,20 @@ use sha2::{Digest, Sha256};
 use crate::lock;
 
 /// Pictures in a set, unless they are so large that the set has to be smaller.
-pub const SET: usize = 100;
+pub(crate) const SET: usize = 100;
 
 /// Bytes of the mixed set: 100 Mbit/s carry them in one second exactly.
-pub const MIXED_SET_BYTES: u64 = 12_500_000;
+pub(crate) const MIXED_SET_BYTES: u64 = 12_500_000;
 
 /// Sizes in the mixed set, in bytes.
-pub const MIXED_IMAGE_BYTES: RangeInclusive<u64> = 20 * 1024..=300 * 1024;
+pub(crate) const MIXED_IMAGE_BYTES: RangeInclusive<u64> = 20 * 1024..=300 * 1024;
 
-/// Markers and tables that every colour JPEG carries, in bytes.
+/// Markers and tables that every color JPEG carries, in bytes.
 const TABLE_BYTES: usize = 623;
 
 /// Sizes that can be asked for, in bytes. The least has room for the tables
 /// ([`TABLE_BYTES`]) and a small picture.
-pub const IMAGE_BYTES: RangeInclusive<u64> = 1024..=64 * 1024 * 1024;
+pub(crate) const IMAGE_BYTES: RangeInclusive<u64> = 1024..=64 * 1024 * 1024;
 
 /// The most that one set may hold in memory, in bytes.
 const ONE_SET_BYTES: u64 = 64 * 1024 * 1024;
@@ -44,14 +44,14 @@ const ONE_SET_BYTES: u64 = 64 * 1024 * 1024;
 const ALL_SETS_BYTES: u64 = 256 * 1024 * 1024;
 
 /// One file and what is said about it.
-pub struct Image {
+pub(crate) struct Image {
     pub bytes: Arc<Vec<u8>>,
     /// SHA-256 in lowercase hexadecimal.
     pub sha256: String,
 }
 
 /// The pictures that runs with the same `image_bytes` share.
-pub struct Set {
+pub(crate) struct Set {
     image_bytes: u64,
     sizes: Vec<u64>,
     images: Vec<OnceLock<Image>>,
@@ -79,7 +79,7 @@ impl Set {
     }
 
     /// The picture that image `number` of a run is.
-    pub fn image(&self, number: u64) -> anyhow::Result<&Image> {
+    pub(crate) fn image(&self, number: u64) -> anyhow::Result<&Image> {
         let index = (number % self.images.len() as u64) as usize;
         let slot = &self.images[index];
         if let Some(image) = slot.get() {
@@ -118,18 +118,14 @@ impl Set {
 
 /// All sets in memory, the one used last at the end.
 #[derive(Default)]
-pub struct Library {
+pub(crate) struct Library {
     sets: Mutex<Vec<Arc<Set>>>,
 }
 
 impl Library {
     /// The set with pictures of `image_bytes` (0: the mixed set), its first
     /// `count` pictures made. Sets that no run uses make room for a new one.
-    ///
-    /// # Errors
-    ///
-    /// When runs use so many other sets that this one has no room.
-    pub fn set(&self, image_bytes: u64, count: u64) -> anyhow::Result<Arc<Set>> {
+    pub(crate) fn set(&self, image_bytes: u64, count: u64) -> anyhow::Result<Arc<Set>> {
         let set = {
             let mut sets = lock(&self.sets);
             let known = sets.iter().position(|set| set.image_bytes == image_bytes);
@@ -229,7 +225,7 @@ fn pad(mut jpeg: Vec<u8>, bytes: usize) -> Vec<u8> {
     jpeg
 }
 
-/// How far noise spreads a colour, in steps of 255.
+/// How far noise spreads a color, in steps of 255.
 const NOISE: u64 = 64;
 
 /// A landscape: sky, sun and hills in colours of the seed, under noise.

@@ -21,7 +21,7 @@ const CATCH_UP: Duration = Duration::from_millis(10);
 /// The least chunk, in bytes.
 const LEAST_CHUNK: usize = 8 * 1024;
 
-pub struct Link {
+pub(crate) struct Link {
     mbit_per_s: u64,
     /// Where the slots given out so far end.
     next_free: Mutex<Instant>,
@@ -29,7 +29,7 @@ pub struct Link {
 
 impl Link {
     /// A link of `mbit_per_s`, which is at least 1.
-    pub fn new(mbit_per_s: u64) -> Link {
+    pub(crate) fn new(mbit_per_s: u64) -> Link {
         Link {
             mbit_per_s,
             next_free: Mutex::new(Instant::now()),
@@ -38,13 +38,13 @@ impl Link {
 
     /// Bytes of one chunk: a millisecond's worth, so that a fast link does not
     /// spend its time waking senders, and never less than [`LEAST_CHUNK`].
-    pub fn chunk(&self) -> usize {
+    pub(crate) fn chunk(&self) -> usize {
         LEAST_CHUNK.max(self.mbit_per_s as usize * 125)
     }
 
     /// Waits until `bytes` have crossed. `first` says that they begin a body: their
     /// slot then cannot begin in the past, or an idle link would save up a burst.
-    pub fn carry(&self, bytes: usize, first: bool) {
+    pub(crate) fn carry(&self, bytes: usize, first: bool) {
         let delivered = self.reserve(bytes, first, Instant::now());
         thread::sleep(delivered.saturating_duration_since(Instant::now()));
     }

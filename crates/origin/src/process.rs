@@ -76,7 +76,7 @@ fn address(child: &mut Child) -> anyhow::Result<String> {
     let stdout = child.stdout.take().context("it has no standard output")?;
     let (sender, line) = mpsc::channel();
     // A thread, because reading from a pipe has no timeout. It ends at the line's
-    // end, or else with the process, so nobody waits for it.
+    // end, or else with the process, so it is not waited for.
     thread::Builder::new()
         .name("origin's address".to_owned())
         .spawn(move || {

@@ -2,7 +2,7 @@
 
 /// A request that is not served, and why.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     pub status: u16,
     pub reason: String,
     /// The methods that the path has, where the request's is none of them.
@@ -10,7 +10,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub fn new(status: u16, reason: String) -> Refusal {
+    pub(crate) fn new(status: u16, reason: String) -> Refusal {
         Refusal {
             status,
             reason,
@@ -18,7 +18,7 @@ impl Refusal {
         }
     }
 
-    pub fn method(allow: &'static str) -> Refusal {
+    pub(crate) fn method(allow: &'static str) -> Refusal {
         Refusal {
             allow: Some(allow),
             ..Refusal::new(405, format!("this path takes {allow}"))

@@ -11,10 +11,10 @@ const MAX_BODY: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 
 /// How the path of every fault begins.
-pub const FAULT: &str = "/fault/";
+pub(crate) const FAULT: &str = "/fault/";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub(crate) enum Method {
     Get,
     Head,
     Post,
@@ -23,7 +23,7 @@ pub enum Method {
 }
 
 /// A request: what of it the origin looks at.
-pub struct Request {
+pub(crate) struct Request {
     pub method: Method,
     /// The path alone, without scheme, host and query.
     pub path: String,
@@ -43,7 +43,7 @@ pub struct Request {
 }
 
 /// Why there is no request.
-pub enum Failure {
+pub(crate) enum Failure {
     /// The client is to be told, and the connection ends.
     Refused(Refusal),
     /// The connection is no more.
@@ -62,13 +62,16 @@ fn malformed(reason: impl ToString) -> Failure {
 
 /// Reads one request after another; what a client sends ahead waits in the buffer.
 #[derive(Default)]
-pub struct Requests {
+pub(crate) struct Requests {
     buffer: Vec<u8>,
 }
 
 impl Requests {
     /// The next request; none when the client has no more.
-    pub fn next(&mut self, stream: &mut (impl Read + Write)) -> Result<Option<Request>, Failure> {
+    pub(crate) fn next(
+        &mut self,
+        stream: &mut (impl Read + Write),
+    ) -> Result<Option<Request>, Failure> {
         loop {
             if let Some((head, mut request)) = parse(&self.buffer)? {
                 self.buffer.drain(..head.bytes);

@@ -15,7 +15,7 @@ use crate::{
     images::Image,
     refusal::Refusal,
     request::{Method, Request},
-    runs::Visit,
+    runs::RequestGuard,
 };
 
 /// The last piece of an unshaped body, in bytes: so much is still to go to the
@@ -33,7 +33,7 @@ impl From<Refusal> for Response {
 }
 
 /// An answer.
-pub struct Response {
+pub(crate) struct Response {
     status: u16,
     /// Header lines; those that every answer has are added when it is sent.
     headers: Vec<u8>,
@@ -43,11 +43,11 @@ pub struct Response {
     /// What of `body` is sent.
     range: Range<usize>,
     delay: Duration,
-    visit: Option<Visit>,
+    guard: Option<RequestGuard>,
 }
 
 impl Response {
-    pub fn new(status: u16, body: Arc<Vec<u8>>) -> Response {
+    pub(crate) fn new(status: u16, body: Arc<Vec<u8>>) -> Response {
         let range = 0..body.len();
         Response {
             status,
@@ -55,17 +55,17 @@ impl Response {
             body,
             range,
             delay: Duration::ZERO,
-            visit: None,
+            guard: None,
         }
     }
 
-    pub fn text(status: u16, text: String) -> Response {
+    pub(crate) fn text(status: u16, text: String) -> Response {
         let mut response = Response::new(status, Arc::new(text.into_bytes()));
         response.header("Content-Type", "text/plain; charset=utf-8");
         response
     }
 
-    pub fn json(status: u16, value: &impl serde::Serialize) -> Result<Response, Refusal> {
+    pub(crate) fn json(status: u16, value: &impl serde::Serialize) -> Result<Response, Refusal> {
         let json = serde_json::to_vec(value)
             .map_err(|error| Refusal::new(500, format!("cannot write JSON: {error}")))?;
         let mut response = Response::new(status, Arc::new(json));
@@ -74,7 +74,7 @@ impl Response {
     }
 
     /// An image, or what the request's conditions and range leave of it.
-    pub fn image(image: &Image, request: &Request) -> Response {
+    pub(crate) fn image(image: &Image, request: &Request) -> Response {
         let length = image.bytes.len();
         let validators = Validators {
             etag: Some(format!("\"{}\"", image.sha256)),
@@ -108,20 +108,20 @@ impl Response {
     }
 
     /// Adds a header.
-    pub fn header(&mut self, name: &str, value: impl Display) {
+    pub(crate) fn header(&mut self, name: &str, value: impl Display) {
         // Writing to a Vec cannot fail.
         let _ = write!(self.headers, "{name}: {value}\r\n");
     }
 
     /// Makes this the answer to a run's request, given after `delay`.
-    pub fn of_run(mut self, visit: Visit, delay: Duration) -> Response {
-        self.visit = Some(visit);
+    pub(crate) fn for_run(mut self, guard: RequestGuard, delay: Duration) -> Response {
+        self.guard = Some(guard);
         self.delay = delay;
         self
     }
 
     /// Waits the delay and writes the answer, the body as the run's link lets it pass.
-    pub fn send(mut self, stream: &mut impl Write, to: Addressee) -> io::Result<()> {
+    pub(crate) fn send(mut self, stream: &mut impl Write, to: Addressee) -> io::Result<()> {
         thread::sleep(self.delay);
         let head = self.head(to);
         let body = if to.head_only {
@@ -133,9 +133,9 @@ impl Response {
         loop {
             // The head goes with the first piece: one packet for a small answer.
             let link = self
-                .visit
+                .guard
                 .as_ref()
-                .and_then(Visit::link)
+                .and_then(RequestGuard::link)
                 .filter(|_| !rest.is_empty());
             let (piece, after) = rest.split_at(match link {
                 Some(link) => link.chunk().min(rest.len()),
@@ -145,8 +145,8 @@ impl Response {
             if let Some(link) = link {
                 link.carry(piece.len(), rest.len() == body.len());
             }
-            if let Some(visit) = &mut self.visit {
-                visit.send(piece.len(), after.is_empty());
+            if let Some(guard) = &mut self.guard {
+                guard.send(piece.len(), after.is_empty());
             }
             write_both(stream, head, piece)?;
             if after.is_empty() {
@@ -170,7 +170,7 @@ impl Response {
 }
 
 /// The status line, and the headers that every answer has.
-pub fn start_of_head(protocol: &str, status: u16) -> Vec<u8> {
+pub(crate) fn start_of_head(protocol: &str, status: u16) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
     // Writing to a Vec cannot fail.
     let _ = write!(
@@ -184,7 +184,7 @@ pub fn start_of_head(protocol: &str, status: u16) -> Vec<u8> {
 
 /// What an answer has to know of the request, beyond what is asked for.
 #[derive(Clone, Copy)]
-pub struct Addressee {
+pub(crate) struct Addressee {
     pub head_only: bool,
     pub http_1_0: bool,
     pub close: bool,
@@ -192,13 +192,13 @@ pub struct Addressee {
 
 impl Addressee {
     /// Who sent something that is no request, and will send nothing more.
-    pub const UNKNOWN: Addressee = Addressee {
+    pub(crate) const UNKNOWN: Addressee = Addressee {
         head_only: false,
         http_1_0: false,
         close: true,
     };
 
-    pub fn of(request: &Request) -> Addressee {
+    pub(crate) fn from_request(request: &Request) -> Addressee {
         let head_only = request.method == Method::Head;
         Addressee {
             head_only,
@@ -208,7 +208,7 @@ impl Addressee {
     }
 
     /// Adds the header that says what becomes of the connection, and the head's end.
-    pub fn end_head(self, head: &mut Vec<u8>) {
+    pub(crate) fn end_head(self, head: &mut Vec<u8>) {
         head.extend_from_slice(match self {
             Addressee { close: true, .. } => b"Connection: close\r\n\r\n",
             Addressee { http_1_0: true, .. } => b"Connection: keep-alive\r\n\r\n",
@@ -218,7 +218,11 @@ impl Addressee {
 }
 
 /// Writes both, in one system call where the kernel takes them so.
-pub fn write_both(stream: &mut impl Write, mut head: &[u8], mut body: &[u8]) -> io::Result<()> {
+pub(crate) fn write_both(
+    stream: &mut impl Write,
+    mut head: &[u8],
+    mut body: &[u8],
+) -> io::Result<()> {
     while !head.is_empty() {
         match stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

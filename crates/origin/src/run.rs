@@ -14,7 +14,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same for opening a run, when large images may have to be made first.
 const PATIENCE_TO_OPEN: Duration = Duration::from_secs(30);
-/// The same for closing one, which nobody waits for gladly.
+/// The same for closing one: nothing depends on it.
 const PATIENCE_TO_CLOSE: Duration = Duration::from_secs(1);
 
 /// One run at an origin: its own delay, link and counters, so that one origin can
@@ -35,10 +35,6 @@ pub struct Run {
 
 impl Run {
     /// Opens a run; its images are ready when this returns.
-    ///
-    /// # Errors
-    ///
-    /// When there is no origin at `origin_url`, or it refuses the shape.
     pub fn open(origin_url: &str, shape: &Shape) -> anyhow::Result<Run> {
         let runs = format!("{}/runs", origin_url.trim_end_matches('/'));
         let body = serde_json::to_vec(shape).context("cannot write a run's shape as JSON")?;
@@ -49,10 +45,6 @@ impl Run {
     }
 
     /// The images of the run, in order.
-    ///
-    /// # Errors
-    ///
-    /// When the origin does not answer.
     pub fn files(&self) -> anyhow::Result<Vec<File>> {
         self.ask("GET", "files")
     }
@@ -65,19 +57,11 @@ impl Run {
     }
 
     /// What the origin has seen of this run since it was opened or last reset.
-    ///
-    /// # Errors
-    ///
-    /// When the origin does not answer.
     pub fn stats(&self) -> anyhow::Result<Stats> {
         self.ask("GET", "stats")
     }
 
     /// The figures so far, which are then zeroed: several iterations can share a run.
-    ///
-    /// # Errors
-    ///
-    /// When the origin does not answer.
     pub fn reset(&self) -> anyhow::Result<Stats> {
         self.ask("POST", "reset")
     }

@@ -21,7 +21,7 @@ use crate::{
 const MAX_RUNS: usize = 10_000;
 
 #[derive(Default)]
-pub struct Runs {
+pub(crate) struct Runs {
     library: Library,
     last_id: AtomicU64,
     open: Mutex<HashMap<u64, Arc<HostedRun>>>,
@@ -29,7 +29,7 @@ pub struct Runs {
 
 impl Runs {
     /// Opens a run; its images are made when this returns.
-    pub fn open(&self, shape: Shape) -> Result<u64, Refusal> {
+    pub(crate) fn open(&self, shape: Shape) -> Result<u64, Refusal> {
         shape.check().map_err(|reason| Refusal::new(400, reason))?;
         let unavailable = |reason: String| Refusal::new(503, reason);
         let set = match shape.images {
@@ -62,7 +62,7 @@ impl Runs {
     }
 
     /// The run that a path names.
-    pub fn get(&self, id: &str) -> Result<Arc<HostedRun>, Refusal> {
+    pub(crate) fn get(&self, id: &str) -> Result<Arc<HostedRun>, Refusal> {
         id.parse()
             .ok()
             .and_then(|id: u64| lock(&self.open).get(&id).cloned())
@@ -70,12 +70,12 @@ impl Runs {
     }
 
     /// Forgets a run. What it still serves ends as it would have.
-    pub fn close(&self, run: &HostedRun) {
+    pub(crate) fn close(&self, run: &HostedRun) {
         lock(&self.open).remove(&run.id);
     }
 }
 
-pub struct HostedRun {
+pub(crate) struct HostedRun {
     id: u64,
     shape: Shape,
     /// None in a run without images.
@@ -96,12 +96,12 @@ struct Tally {
 
 impl HostedRun {
     /// How long a request for an image waits.
-    pub fn delay(&self) -> Duration {
+    pub(crate) fn delay(&self) -> Duration {
         Duration::from_millis(self.shape.delay_ms)
     }
 
     /// The image that a path names, if the run has it.
-    pub fn image(&self, name: &str) -> Option<&Image> {
+    pub(crate) fn image(&self, name: &str) -> Option<&Image> {
         let number = name.strip_suffix(".jpg")?.parse().ok()?;
         // One name an image: "17.jpg" and "+017.jpg" are not other names of "0017.jpg".
         if number >= self.shape.images || self.image_name(number) != name {
@@ -118,7 +118,7 @@ impl HostedRun {
     }
 
     /// The manifest, with URLs at `origin`.
-    pub fn files(&self, origin: &str) -> anyhow::Result<Vec<File>> {
+    pub(crate) fn files(&self, origin: &str) -> anyhow::Result<Vec<File>> {
         let Some(set) = &self.set else {
             return Ok(Vec::new());
         };
@@ -136,7 +136,7 @@ impl HostedRun {
     }
 
     /// The figures so far; `reset` zeroes them. Requests in flight stay so.
-    pub fn stats(&self, reset: bool) -> Stats {
+    pub(crate) fn stats(&self, reset: bool) -> Stats {
         let mut tally = lock(&self.tally);
         let connections = tally.connections.len() as u64;
         let cpu_ns = cpu_ns();
@@ -158,13 +158,13 @@ impl HostedRun {
     }
 
     /// Counts a request, which is in flight from now on.
-    pub fn enter(self: &Arc<Self>, connection: u64) -> Visit {
+    pub(crate) fn enter(self: &Arc<Self>, connection: u64) -> RequestGuard {
         let mut tally = lock(&self.tally);
         tally.connections.insert(connection);
         tally.in_flight += 1;
         tally.stats.requests += 1;
         tally.stats.peak_in_flight = tally.stats.peak_in_flight.max(tally.in_flight);
-        Visit {
+        RequestGuard {
             run: Arc::clone(self),
             in_flight: true,
         }
@@ -172,21 +172,21 @@ impl HostedRun {
 }
 
 /// A request of a run; in flight until its last piece, or until dropped.
-pub struct Visit {
+pub(crate) struct RequestGuard {
     run: Arc<HostedRun>,
     in_flight: bool,
 }
 
-impl Visit {
+impl RequestGuard {
     /// The link that the answer has to cross.
-    pub fn link(&self) -> Option<&Link> {
+    pub(crate) fn link(&self) -> Option<&Link> {
         self.run.link.as_ref()
     }
 
     /// To be called just *before* `bytes` go to the kernel. Afterwards would be
     /// too late: a quick client's next request could come in between, and the
     /// origin would accuse it of exceeding its limit.
-    pub fn send(&mut self, bytes: usize, last: bool) {
+    pub(crate) fn send(&mut self, bytes: usize, last: bool) {
         let mut tally = lock(&self.run.tally);
         tally.stats.bytes_sent += bytes as u64;
         if last && self.in_flight {
@@ -196,7 +196,7 @@ impl Visit {
     }
 }
 
-impl Drop for Visit {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         if self.in_flight {
             lock(&self.run.tally).in_flight -= 1;

@@ -33,8 +33,8 @@ pub struct ServeArgs {
     /// Port to listen on, on the loopback interface; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// End when standard input does, so that the origin never outlives whoever
-    /// started it
+    /// End when standard input does, so that the origin never outlives the
+    /// process that started it
     #[arg(long)]
     pub until_stdin_closes: bool,
     /// Speak TLS, with this certificate (and those that lead to it): a PEM file
@@ -186,7 +186,7 @@ fn converse(server: &Server, mut wire: impl Wire, connection: u64) {
                     route(server, &request, connection).map(Reply::Usual)
                 };
                 (
-                    Addressee::of(&request),
+                    Addressee::from_request(&request),
                     reply.unwrap_or_else(|refusal| Reply::Usual(refusal.into())),
                 )
             }
@@ -211,10 +211,9 @@ enum Reply {
 impl Reply {
     fn send(self, wire: &mut impl Wire, to: Addressee) -> io::Result<After> {
         match self {
-            Reply::Usual(response) => response.send(wire, to).map(|()| match to.close {
-                true => After::Close,
-                false => After::Open,
-            }),
+            Reply::Usual(response) => response
+                .send(wire, to)
+                .map(|()| if to.close { After::Close } else { After::Open }),
             Reply::Fault(answer) => answer.send(wire, to),
         }
     }
@@ -266,7 +265,7 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
             let run = runs.get(id)?;
             let image = run.image(name).ok_or_else(|| not_found(request))?;
             let response = Response::image(image, request);
-            Ok(response.of_run(run.enter(connection), run.delay()))
+            Ok(response.for_run(run.enter(connection), run.delay()))
         }
         (["runs", _, "image", _], _) => Err(Refusal::method("GET, HEAD")),
 
@@ -274,14 +273,14 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
             let run = runs.get(id)?;
             let delay = delay(ms)?;
             let response = Response::new(200, Arc::clone(&server.delay_body));
-            Ok(response.of_run(run.enter(connection), delay))
+            Ok(response.for_run(run.enter(connection), delay))
         }
         (["runs", _, "delay", _], _) => Err(Refusal::method("GET, HEAD")),
 
         (["faults"], Get | Head) => Response::json(200, &FAULTS),
         (["faults"], _) => Err(Refusal::method("GET, HEAD")),
 
-        (["faults", token], Get | Head) => Response::json(200, &server.faults.of(token)),
+        (["faults", token], Get | Head) => Response::json(200, &server.faults.requests(token)),
         (["faults", _], _) => Err(Refusal::method("GET, HEAD")),
 
         (["tiny", ..], Get | Head) => {

@@ -18,10 +18,10 @@ use crate::wire::Wire;
 
 /// What every client's first byte is, if it speaks TLS: the type of a handshake
 /// record. No request begins with it.
-pub const HANDSHAKE: u8 = 22;
+pub(crate) const HANDSHAKE: u8 = 22;
 
 /// Reads a certificate, with those that lead to it, and its key, each a PEM file.
-pub fn config(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+pub(crate) fn config(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .with_context(|| format!("cannot read a certificate from {}", certificate.display()))?;
@@ -43,7 +43,7 @@ pub fn config(certificate: &Path, key: &Path) -> anyhow::Result<Arc<ServerConfig
 }
 
 /// A connection under TLS. The handshake comes with the first read.
-pub type Tls = StreamOwned<ServerConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ServerConnection, TcpStream>;
 
 impl Wire for Tls {
     fn socket(&self) -> &TcpStream {

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PATIENCE_TO_RESET: Duration = Duration::from_secs(10);
 
 /// A connection to a client.
-pub trait Wire: Read + Write {
+pub(crate) trait Wire: Read + Write {
     /// The socket beneath.
     fn socket(&self) -> &TcpStream;
 
@@ -41,7 +41,7 @@ impl Wire for TcpStream {
 
 /// Ends a connection so that the client can read the last answer: closing while
 /// bytes of its are unread would reset the connection, and the answer could be lost.
-pub fn linger(mut wire: impl Wire) {
+pub(crate) fn linger(mut wire: impl Wire) {
     let since = Instant::now();
     wire.finish();
     let _ = wire.socket().set_read_timeout(Some(PATIENCE));
@@ -51,7 +51,7 @@ pub fn linger(mut wire: impl Wire) {
 
 /// Ends a connection by resetting it, once the client's kernel has all that was
 /// written: a reset throws away what has not been sent.
-pub fn reset(wire: impl Wire) {
+pub(crate) fn reset(wire: impl Wire) {
     let since = Instant::now();
     while since.elapsed() < PATIENCE_TO_RESET && unacknowledged(wire.socket()) > 0 {
         thread::sleep(Duration::from_millis(1));

@@ -5,9 +5,9 @@ use similar::{DiffOp, TextDiff};
 /// A step on the way through two texts, in whole lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// So many lines are the same in both.
+    /// The number of lines that are the same in both.
     Same(usize),
-    /// So many are there only in the one, and so many in their place.
+    /// How many are only in the one, and how many stand in their place.
     Other(usize, usize),
 }
 

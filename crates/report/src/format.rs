@@ -1,9 +1,12 @@
 //! Figures as people read them: three digits that matter, and a unit.
 
 use results::Status;
-pub use results::percent;
+pub(crate) use results::percent;
 use serde_json::Value;
 use suite::setting_text;
+
+/// What a figure that is missing reads.
+pub const NONE: &str = "-";
 
 /// A time: `1.23 µs`, `45.6 ms`, `2.00 s`.
 pub fn time(ns: f64) -> String {
@@ -28,7 +31,7 @@ pub fn memory(bytes: u64) -> String {
 }
 
 /// How many times as much: `0.52×`, `12.3×`.
-pub fn ratio(ratio: f64) -> String {
+pub(crate) fn ratio(ratio: f64) -> String {
     format!("{}×", three_digits(ratio))
 }
 
@@ -46,7 +49,7 @@ pub fn count(number: u64) -> String {
 }
 
 /// A bare number: `0.52`, `12.3`, `917`.
-pub fn three_digits(value: f64) -> String {
+pub(crate) fn three_digits(value: f64) -> String {
     let decimals = match value {
         value if value < 9.995 => 2,
         value if value < 99.95 => 1,
@@ -56,7 +59,7 @@ pub fn three_digits(value: f64) -> String {
 }
 
 /// A cell's status in words.
-pub fn status(status: Status) -> &'static str {
+pub(crate) fn status(status: Status) -> &'static str {
     match status {
         Status::Ok => "ok",
         Status::WrongAnswer => "wrong answer",
@@ -66,20 +69,21 @@ pub fn status(status: Status) -> &'static str {
 }
 
 /// `1 core`, `2 cores`.
-pub fn cores(number: usize) -> String {
-    match number {
-        1 => "1 core".to_owned(),
-        number => format!("{number} cores"),
-    }
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{end}")
 }
 
 /// What it means that models are kept to some cores.
-pub fn kept_to(number: usize) -> String {
-    format!("kept to {}, with one worker thread a core", cores(number))
+pub(crate) fn kept_to(number: usize) -> String {
+    format!(
+        "kept to {}, with one worker thread a core",
+        counted(number, "core")
+    )
 }
 
 /// Parameters as `--set` takes them; long lists in short.
-pub fn parameters(job: &Value) -> String {
+pub(crate) fn parameters(job: &Value) -> String {
     const LONGEST: usize = 40;
     let keys = job.as_object().into_iter().flatten();
     let known = keys.filter(|(_, value)| !value.is_null() && !setting_text(value).is_empty());

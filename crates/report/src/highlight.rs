@@ -1,5 +1,5 @@
 //! What a text of Rust is made of: for lines of code, for `unsafe`, and for
-//! colours on a page. The lexer is `proc-macro2`'s, so that no comment or string
+//! colors on a page. The lexer is `proc-macro2`'s, so that no comment or string
 //! is taken for code.
 
 use std::ops::Range;
@@ -8,7 +8,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// What a stretch of text is. What is none of these has no class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// `// ...`, `/* ... */`, and those that are documentation.
     Comment,
     /// A string, a character, or several bytes of them.
@@ -29,7 +29,7 @@ pub enum Class {
 
 impl Class {
     /// Its name as a class of HTML: short, as there are many.
-    pub fn html(self) -> &'static str {
+    pub(crate) fn html(self) -> &'static str {
         match self {
             Self::Comment => "c",
             Self::Text => "s",
@@ -90,7 +90,7 @@ impl<'a> RustCode<'a> {
     }
 
     /// The lines, each as escaped HTML: spans with the names of [`Class::html`].
-    pub fn html(&self) -> Vec<String> {
+    pub(crate) fn html(&self) -> Vec<String> {
         let mut pieces = self.pieces.iter().peekable();
         let mut start = 0;
         let mut lines = Vec::new();
@@ -224,7 +224,7 @@ fn class(name: &str, next: Option<&TokenTree>) -> Option<Class> {
 }
 
 /// Text as it has to stand in HTML, between tags or in an attribute's quotes.
-pub fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -291,8 +291,8 @@ pub fn add<'a>(one: &'a str) -> u64 {
     }
 
     #[test]
-    fn colours_change_no_letter() {
-        let root = lab::workspace::root();
+    fn colors_change_no_letter() {
+        let root = lab::workspace::root().expect("the tree");
         let own = ["thread", "process", "tokio"].map(|model| {
             let path = lab::workspace::source(&root, model, "download");
             std::fs::read_to_string(path).expect("a model's file")

@@ -1,14 +1,19 @@
 //! A comparison as its readers see it: tables for a terminal and for Markdown, and
 //! a page.
 
+mod anchors;
+mod chart;
 pub mod diff;
+mod distinct;
 pub mod files;
 pub mod findings;
 pub mod format;
 pub mod highlight;
 pub mod markdown;
+mod metrics;
 pub mod page;
 pub mod readme;
-pub mod tables;
+mod table;
+mod tables;
 pub mod terminal;
 pub mod words;

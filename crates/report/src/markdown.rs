@@ -5,12 +5,13 @@ use std::fmt::{Display, Write};
 use results::Comparison;
 use suite::Preset;
 
-use crate::format::memory;
+use crate::format::{NONE, memory};
+use crate::metrics::{MEMORY, TIME};
+use crate::table::Table;
 use crate::tables;
-use crate::tables::completion::CompletionView;
-use crate::tables::sweep;
-use crate::tables::sweep::{RULE, SweepView};
-use crate::tables::{Row, Section};
+use crate::tables::completion::CompletionTable;
+use crate::tables::sweep::{self, RULE, SweepTable};
+use crate::tables::{ModelRow, Section};
 
 /// `comparison.md`.
 pub fn document(comparison: &Comparison) -> String {
@@ -32,61 +33,42 @@ pub fn document(comparison: &Comparison) -> String {
     text.line(format_args!("{}\n", escape(&machine(comparison))));
     if let Some(neighbours) = &run.neighbours {
         let words = escape(&neighbours.words());
-        text.line(format_args!("Neighbours: {words}.\n"));
+        text.line(format_args!("Background load: {words}.\n"));
     }
     for note in &run.notes {
         text.line(format_args!("- {}", escape(note)));
     }
-    for finding in crate::words::findings(comparison) {
-        text.line(format_args!("\n## {}\n", escape(&finding.title)));
-        for line in &finding.lines {
+    for summary in crate::words::summaries(comparison) {
+        text.line(format_args!("\n## {}\n", escape(&summary.title)));
+        for line in &summary.lines {
             text.line(format_args!("- {}", escape(line)));
         }
     }
-    for table in tables::tables(comparison) {
-        text.line(format_args!("\n## {}\n", escape(&table.workload)));
-        text.line(format_args!("{}\n", escape(&table.about)));
-        for Section {
-            label,
-            job,
-            remarks,
-            ..
-        } in &table.sections
+    for workload in tables::tables(comparison) {
+        text.line(format_args!("\n## {}\n", escape(workload.workload)));
+        text.line(format_args!("{}\n", escape(&workload.about)));
+        for section in &workload.sections {
+            text.job(section.label, &section.job, &section.remarks);
+        }
+        text.line("");
+        text.table(&workload.table());
+        if let Some(CompletionTable {
+            title,
+            clock,
+            table,
+        }) = &workload.completion
         {
-            let remarks: String = remarks.iter().map(|remark| format!("; {remark}")).collect();
+            text.line(format_args!("\n**{title}**, {clock}.\n"));
+            text.table(table);
+        }
+        for (label, row, reason) in workload.reasons() {
             text.line(format_args!(
-                "- {}: `{}`{}",
+                "\n{} {}, {}: {}",
                 escape(label),
-                code(job),
-                escape(&remarks)
+                escape(&row.cell.model),
+                row.status(),
+                escape(reason)
             ));
-        }
-        text.line(format_args!("\n| job | {} |", Row::HEADS.join(" | ")));
-        text.line(format_args!(
-            "|---|---|{}---|",
-            "--:|".repeat(Row::HEADS.len() - 2)
-        ));
-        for section in &table.sections {
-            for row in &section.rows {
-                let figures = row.columns().map(escape).join(" | ");
-                text.line(format_args!("| {} | {figures} |", escape(&section.label)));
-            }
-        }
-        if let Some(completion) = &table.completion {
-            text.completion(completion);
-        }
-        for section in &table.sections {
-            for row in &section.rows {
-                if let Some(reason) = &row.reason {
-                    text.line(format_args!(
-                        "\n{} {}, {}: {}",
-                        escape(&section.label),
-                        escape(&row.model),
-                        row.status,
-                        escape(reason)
-                    ));
-                }
-            }
         }
     }
     for sweep in sweep::sweeps(comparison) {
@@ -115,20 +97,15 @@ pub fn overview(comparison: &Comparison) -> String {
         let heavy = |section: &&Section| section.preset == Preset::Heavy.name();
         for section in table.sections.iter().filter(heavy) {
             let figures = comparison.run.models.iter().map(|model| {
-                let row = section.rows.iter().find(|row| row.model == *model)?;
-                Some(match (row.ok, row.best) {
-                    (false, _) => row.status.to_owned(),
-                    (true, true) => format!("**{}**<br>{}", row.time, row.memory),
-                    (true, false) => format!("{}<br>{}", row.time, row.memory),
-                })
+                let mut rows = section.models.iter();
+                let row = rows.find(|row| row.cell.model == *model);
+                row.map_or_else(|| NONE.to_owned(), time_and_memory)
             });
-            let figures: Vec<_> = figures
-                .map(|figure| figure.unwrap_or_else(|| tables::NONE.to_owned()))
-                .collect();
+            let figures: Vec<_> = figures.collect();
             text.line(format_args!(
                 "| {} {} | {} |",
-                escape(&table.workload),
-                escape(&section.label),
+                escape(table.workload),
+                escape(section.label),
                 figures.join(" | ")
             ));
         }
@@ -143,8 +120,19 @@ pub fn overview(comparison: &Comparison) -> String {
     text.0
 }
 
+fn time_and_memory(row: &ModelRow) -> String {
+    let (time, memory) = (row.text(TIME.name), row.text(MEMORY.name));
+    if !row.is_ok() {
+        row.status().to_owned()
+    } else if row.best {
+        format!("**{time}**<br>{memory}")
+    } else {
+        format!("{time}<br>{memory}")
+    }
+}
+
 /// The machine in one line.
-pub fn machine(comparison: &Comparison) -> String {
+pub(crate) fn machine(comparison: &Comparison) -> String {
     let host = &comparison.host;
     format!(
         "{}, {} cores, {}, {}, Linux {}",
@@ -165,47 +153,38 @@ impl Text {
         let _ = writeln!(self.0, "{line}");
     }
 
-    /// The times of a job's items: a row a model.
-    fn completion(&mut self, completion: &CompletionView) {
-        let CompletionView { title, clock, rows } = completion;
-        self.line(format_args!("\n**{title}**, {clock}.\n"));
-        let heads = CompletionView::HEADS;
+    /// A job's parameters, and what to know of it.
+    fn job(&mut self, label: &str, job: &str, remarks: &[String]) {
+        let remarks: String = remarks.iter().map(|remark| format!("; {remark}")).collect();
+        let (label, job, remarks) = (escape(label), code(job), escape(&remarks));
+        self.line(format_args!("- {label}: `{job}`{remarks}"));
+    }
+
+    fn table(&mut self, table: &Table) {
+        let heads: Vec<_> = table.heads.iter().map(|head| escape(&head.text)).collect();
         self.line(format_args!("| {} |", heads.join(" | ")));
-        let figures = "--:|".repeat(heads.len() - 2);
-        self.line(format_args!("|---|---|{figures}"));
-        for row in rows {
-            let texts: Vec<_> = row.iter().map(|text| escape(text)).collect();
+        let rule = |is_text| if is_text { "---|" } else { "--:|" };
+        let rules: String = table.heads.iter().map(|head| rule(head.is_text)).collect();
+        self.line(format_args!("|{rules}"));
+        for row in table.rows() {
+            let texts = row.texts.iter().map(|text| {
+                let escaped = escape(&text.text);
+                if text.best {
+                    format!("**{escaped}**")
+                } else {
+                    escaped
+                }
+            });
+            let texts: Vec<_> = texts.collect();
             self.line(format_args!("| {} |", texts.join(" | ")));
         }
     }
 
-    /// A sweep: a row a model, a column a value.
-    fn sweep(&mut self, sweep: &SweepView) {
-        let remarks = sweep.remarks.iter().map(|remark| format!("; {remark}"));
+    fn sweep(&mut self, sweep: &SweepTable) {
         self.line(format_args!("\n## Sweep of {}\n", escape(&sweep.title)));
-        self.line(format_args!(
-            "- heavy: `{}`{}",
-            code(&sweep.job),
-            escape(&remarks.collect::<String>())
-        ));
-        let heads: Vec<_> = sweep.values.iter().map(|value| escape(value)).collect();
-        self.line(format_args!("\n| | model | {} |", heads.join(" | ")));
-        self.line(format_args!("|---|---|{}", "--:|".repeat(heads.len())));
-        for figure in &sweep.figures {
-            for row in &figure.rows {
-                let texts = row.texts.iter().map(|text| match text.best {
-                    true => format!("**{}**", escape(&text.text)),
-                    false => escape(&text.text),
-                });
-                let texts: Vec<_> = texts.collect();
-                self.line(format_args!(
-                    "| {} | {} | {} |",
-                    figure.name,
-                    escape(&row.model),
-                    texts.join(" | ")
-                ));
-            }
-        }
+        self.job("heavy", &sweep.job, &sweep.remarks);
+        self.line("");
+        self.table(&sweep.table);
         self.line(format_args!("\n{RULE}\n"));
         for crossover in &sweep.crossovers {
             self.line(format_args!("- {}", escape(crossover)));

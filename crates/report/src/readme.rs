@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn the_readme_says_what_the_reference_results_say() {
-        let root = workspace::root();
+        let root = workspace::root().expect("the tree");
         let reference = root.join("results/reference");
         let results = ResultsDir::open(reference).and_then(|directory| directory.read());
         let results = results.expect("the reference results can be read");

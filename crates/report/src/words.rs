@@ -6,9 +6,9 @@ use results::{
 
 use crate::format::{percent, three_digits};
 
-/// Something that was found out beside the tables.
+/// What a comparison says in addition to its tables.
 #[derive(Debug)]
-pub struct Finding {
+pub struct Summary {
     /// What it is about.
     pub title: String,
     /// What it is.
@@ -17,12 +17,12 @@ pub struct Finding {
 
 /// What has changed since an earlier run, and what the comparison found in
 /// itself.
-pub fn findings(comparison: &Comparison) -> Vec<Finding> {
-    let baseline = comparison.baseline.as_ref().map(|baseline| Finding {
+pub fn summaries(comparison: &Comparison) -> Vec<Summary> {
+    let baseline = comparison.baseline.as_ref().map(|baseline| Summary {
         title: format!("Against {} ({:.12})", baseline.name, baseline.revision),
         lines: self::baseline(baseline),
     });
-    let self_check = comparison.self_check.as_ref().map(|check| Finding {
+    let self_check = comparison.self_check.as_ref().map(|check| Summary {
         title: "Self-check".to_owned(),
         lines: self_check(check),
     });
@@ -30,7 +30,7 @@ pub fn findings(comparison: &Comparison) -> Vec<Finding> {
 }
 
 /// `1.08 times slower [1.05, 1.11]`.
-pub fn judged(judged: &Judged) -> String {
+pub(crate) fn judged(judged: &Judged) -> String {
     let Judged {
         ratio, low, high, ..
     } = *judged;
@@ -51,7 +51,7 @@ pub fn judged(judged: &Judged) -> String {
 }
 
 /// `tokio 1.54.0 to 1.55.0`.
-pub fn change(change: &Change) -> String {
+pub(crate) fn change(change: &Change) -> String {
     let Change { what, from, to } = change;
     // The compiler says its name with its version.
     let named = format!("{what} ");
@@ -60,7 +60,7 @@ pub fn change(change: &Change) -> String {
 }
 
 /// `tokio: pipeline heavy 1.08 times slower [1.05, 1.11]`.
-pub fn compared(cell: &Compared) -> String {
+pub(crate) fn compared(cell: &Compared) -> String {
     let Compared {
         workload,
         label,
@@ -72,7 +72,7 @@ pub fn compared(cell: &Compared) -> String {
 }
 
 /// All of it in lines: what is different first.
-pub fn baseline(baseline: &Baseline) -> Vec<String> {
+pub(crate) fn baseline(baseline: &Baseline) -> Vec<String> {
     let mut lines: Vec<_> = baseline.versions.iter().map(change).collect();
     lines.extend(baseline.warnings.iter().cloned());
     let different = |cell: &&Compared| cell.judged.verdict != Verdict::NoDifference;
@@ -97,7 +97,7 @@ pub fn baseline(baseline: &Baseline) -> Vec<String> {
 }
 
 /// All of it in lines.
-pub fn self_check(check: &SelfCheck) -> Vec<String> {
+pub(crate) fn self_check(check: &SelfCheck) -> Vec<String> {
     let SelfCheck {
         pairs,
         different,
@@ -127,18 +127,102 @@ pub fn self_check(check: &SelfCheck) -> Vec<String> {
         ),
         None => "no copy with more work: primes heavy was not measured in enough rounds".to_owned(),
     };
-    let end = match check.passed() {
-        true => "passed",
-        false => "not passed",
+    let end = if check.passed() {
+        "passed"
+    } else {
+        "not passed"
     };
     vec![twins, slowed, end.to_owned()]
 }
 
-/// The same in words.
-pub fn server_bound(bound: ServerBound) -> &'static str {
+/// What it means for a time.
+pub(crate) fn server_bound(bound: ServerBound) -> &'static str {
     match bound {
         ServerBound::Link => "the link sets the time, as the job asks for",
         ServerBound::Delay => "the delay sets the time, as the job asks for",
         ServerBound::Speed => "the origin could not go faster: this measures it, not the model",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use results::Pair;
+
+    fn estimate(ratio: f64, verdict: Verdict) -> Judged {
+        Judged {
+            ratio,
+            low: ratio - 0.03,
+            high: ratio + 0.03,
+            verdict,
+        }
+    }
+
+    #[test]
+    fn a_verdict_has_its_ratio_and_interval() {
+        for (ratio, verdict, text) in [
+            (1.08, Verdict::Slower, "1.08 times slower [1.05, 1.11]"),
+            (0.5, Verdict::Faster, "2.00 times faster [1.89, 2.13]"),
+            (
+                1.0,
+                Verdict::NoDifference,
+                "no difference, 1.00 [0.97, 1.03]",
+            ),
+        ] {
+            assert_eq!(judged(&estimate(ratio, verdict)), text);
+        }
+        let cell = Compared {
+            workload: "pipeline".to_owned(),
+            preset: "heavy".to_owned(),
+            label: "heavy".to_owned(),
+            model: "tokio".to_owned(),
+            judged: estimate(1.08, Verdict::Slower),
+        };
+        let text = "tokio: pipeline heavy 1.08 times slower [1.05, 1.11]";
+        assert_eq!(compared(&cell), text);
+    }
+
+    #[test]
+    fn a_changed_version_is_named_once() {
+        for (what, from, to, text) in [
+            ("flume", "none", "0.12.0", "flume none to 0.12.0"),
+            (
+                "rustc",
+                "rustc 1.94.0 (a)",
+                "rustc 1.95.0 (b)",
+                "rustc 1.94.0 (a) to 1.95.0 (b)",
+            ),
+        ] {
+            let [what, from, to] = [what, from, to].map(str::to_owned);
+            assert_eq!(change(&Change { what, from, to }), text);
+        }
+    }
+
+    #[test]
+    fn a_self_check_says_what_it_found() {
+        let check = SelfCheck {
+            pairs: 40,
+            different: 3,
+            share: 0.075,
+            slowed: Some(Slowed {
+                workload: "primes".to_owned(),
+                label: "heavy".to_owned(),
+                by: 1.05,
+                pair: Pair {
+                    model: "serial#slowed".to_owned(),
+                    other: "serial".to_owned(),
+                    judged: estimate(1.05, Verdict::Slower),
+                },
+            }),
+        };
+        let words = self_check(&check).join("\n");
+        for says in [
+            "3 of 40",
+            "7.5 %, of at most 5.0 %",
+            "serial with 5.0 % more work in primes heavy: 1.05 times slower",
+        ] {
+            assert!(words.contains(says), "no {says} in {words}");
+        }
+        assert!(words.ends_with("not passed"), "{words}");
     }
 }

@@ -10,7 +10,7 @@
     return { number: key === undefined ? null : Number(key), text: cell.textContent };
   };
 
-  // Whoever has no figure comes last, up or down.
+  // Rows without a figure come last, up or down.
   const compare = (one, other, sign) => {
     if (one.number !== null && other.number !== null) return sign * (one.number - other.number);
     if (one.number !== null) return -1;
@@ -72,7 +72,7 @@
   addEventListener("hashchange", restore);
   restore();
 
-  // The navigation shows where one is.
+  // The navigation marks the part that is in view.
   const bar = document.querySelector("nav ul");
   const links = new Map();
   for (const link of document.querySelectorAll("nav a")) links.set(link.hash.slice(1), link);
@@ -95,7 +95,7 @@
     if (part !== null) seen.observe(part);
   }
 
-  // Paper has no folds.
+  // On paper, everything is unfolded.
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = [...document.querySelectorAll("details:not([open])")];

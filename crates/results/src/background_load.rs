@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// parts of the machine: of a window's length times the number of cores.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct BackgroundLoad {
-    /// A window in which others used a larger part is disturbed; at 1, none is.
+    /// A window in which others used a larger part is noisy; at 1, none is.
     pub limit: f64,
     /// Why nothing is known, if nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -19,7 +19,7 @@ pub struct BackgroundLoad {
     pub error: Option<f64>,
     /// By how much the reading was too low while two threads handed a token to
     /// each other: cores that sleep and wake between two ticks are not counted,
-    /// and neighbours that use less than that are not seen there.
+    /// and others that use less than that are not seen there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<f64>,
     /// How long the windows were that gave these, in seconds.
@@ -27,10 +27,10 @@ pub struct BackgroundLoad {
     pub error_window_s: Option<f64>,
     /// Windows that stand: one or more whole rounds each.
     pub windows: u32,
-    /// How many times a disturbed window was taken again, and the one before
+    /// How many times a noisy window was taken again, and the one before
     /// dropped.
     pub retaken: u32,
-    /// How many of the windows that stand are disturbed.
+    /// How many of the windows that stand are noisy.
     pub kept: u32,
 }
 

@@ -43,11 +43,11 @@ pub struct Change {
 pub struct Compared {
     /// What kind of job.
     pub workload: String,
-    /// Whose numbers.
+    /// `article` or `heavy`.
     pub preset: String,
     /// Preset and variant.
     pub label: String,
-    /// Who did it.
+    /// The model.
     pub model: String,
     /// This run's time by the earlier one's.
     #[serde(flatten)]

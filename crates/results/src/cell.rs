@@ -22,7 +22,7 @@ pub enum Status {
 pub struct Cell {
     /// What kind of job.
     pub workload: String,
-    /// Whose numbers.
+    /// `article` or `heavy`.
     pub preset: String,
     /// The second way to do it, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,10 +35,10 @@ pub struct Cell {
     pub cores: Option<usize>,
     /// Preset, variant, point and cores, as Criterion's ids have them.
     pub label: String,
-    /// Who did it.
+    /// The model, or the name of the custom command.
     pub model: String,
-    /// The command that did it, of a contestant that is none of the models. Its
-    /// times are those of whole processes, with their start.
+    /// The custom command that did it, if it is none of the models. Its times are those
+    /// of whole processes, with their start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// The job that was measured.
@@ -53,14 +53,14 @@ pub struct Cell {
     /// By how much.
     pub divisor: u64,
     /// How long the job takes on a started model. Or a whole process with that job,
-    /// of a contestant that is none of the models.
+    /// of a custom command.
     pub time: Option<Time>,
     /// Whether those samples are not a bench's, but of fresh processes, one each:
-    /// the job is a long one, or a contestant's that is none of the models.
+    /// the job is a long one, or a custom command's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_runs: bool,
     /// How long the same takes cold: from a process's start to the end of its first
-    /// job. Of the models alone: whoever is from outside has no other time.
+    /// job. Of the models alone: a custom command has no other time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold: Option<Time>,
     /// How much of that is the process's start and the model's: the median.
@@ -75,7 +75,8 @@ pub struct Cell {
     /// What the job came to, in the last of those runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Value>,
-    /// How many of its rounds others disturbed, and were kept all the same.
+    /// How many of its rounds were noisy, as others used the machine, and were kept all
+    /// the same.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disturbed: u32,
     /// How long the origin alone takes for the job's requests.
@@ -98,17 +99,41 @@ impl Cell {
         self.time.as_ref().map(|time| time.median_ns)
     }
 
-    /// Processor time, user and system together, in nanoseconds.
+    /// In how many rounds it was timed.
+    pub fn rounds(&self) -> Option<usize> {
+        self.time.as_ref().map(|time| time.rounds.len())
+    }
+
+    /// Processor time, user and system together, in nanoseconds: for a short run, the
+    /// kernel only guesses how to split it.
     pub fn cpu_ns(&self) -> Option<u64> {
-        let Resources {
-            user_ns, system_ns, ..
-        } = self.resources;
-        Some(user_ns?.saturating_add(system_ns?))
+        let figures = &self.resources;
+        Some(figures.user_ns?.saturating_add(figures.system_ns?))
+    }
+
+    /// Context switches, voluntary and involuntary together.
+    pub fn switches(&self) -> Option<u64> {
+        let figures = &self.resources;
+        Some(
+            figures
+                .voluntary_switches?
+                .saturating_add(figures.involuntary_switches?),
+        )
     }
 
     /// Whether it is a model's, and no custom command's.
     pub fn is_model(&self) -> bool {
         self.command.is_none()
+    }
+
+    /// Whether it is of this job.
+    pub fn is_of(&self, workload: &str, label: &str) -> bool {
+        self.workload == workload && self.label == label
+    }
+
+    /// Whether both are of one job.
+    pub fn is_same_job(&self, other: &Self) -> bool {
+        self.is_of(&other.workload, &other.label)
     }
 }
 
@@ -138,6 +163,15 @@ pub struct Time {
     pub samples_ns: Vec<f64>,
     /// How many of the samples each round gave.
     pub rounds: Vec<usize>,
+}
+
+impl Time {
+    /// How far the further end of the interval is from the median, as a part of it.
+    pub fn spread(&self) -> f64 {
+        let low = self.median_ns - self.low_ns;
+        let high = self.high_ns - self.median_ns;
+        low.max(high) / self.median_ns
+    }
 }
 
 /// What a whole process with all its children takes.

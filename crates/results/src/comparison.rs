@@ -27,7 +27,7 @@ pub struct Comparison {
     pub versions: BTreeMap<String, String>,
     /// The figures: one for each workload, preset, variant and model.
     pub cells: Vec<Cell>,
-    /// Who is faster than whom: one for each workload, preset and variant.
+    /// Which model is faster than which: one for each workload, preset and variant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<JobVerdicts>,
     /// What has changed since an earlier run.
@@ -36,7 +36,7 @@ pub struct Comparison {
     /// What came of comparing each model with itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_check: Option<SelfCheck>,
-    /// The curves through the cells of each sweep.
+    /// What the points among the cells are of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sweeps: Vec<Sweep>,
 }
@@ -48,6 +48,24 @@ impl Comparison {
             1 => &OF_SCHEMA_1,
             _ => &self.models,
         })
+    }
+
+    /// The cells of each job, in the order of the data.
+    pub fn jobs(&self) -> Vec<Vec<&Cell>> {
+        let mut jobs: Vec<Vec<&Cell>> = Vec::new();
+        for cell in &self.cells {
+            match jobs.iter_mut().find(|job| job[0].is_same_job(cell)) {
+                Some(job) => job.push(cell),
+                None => jobs.push(vec![cell]),
+            }
+        }
+        jobs
+    }
+
+    /// The verdicts on a job, if it has any.
+    pub fn verdicts_of(&self, workload: &str, label: &str) -> Option<&JobVerdicts> {
+        let mut verdicts = self.verdicts.iter();
+        verdicts.find(|of| of.workload == workload && of.label == label)
     }
 }
 

@@ -8,6 +8,8 @@ mod baseline;
 mod cell;
 mod comparison;
 mod effort;
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixture;
 mod models;
 mod self_check;
 mod sidecars;
@@ -26,5 +28,5 @@ pub use self_check::{MOST, SelfCheck, Slowed};
 pub use sidecars::Sidecars;
 pub use sources::{Source, Sources};
 pub use store::{ResultsDir, safe_name, write_whole};
-pub use sweep::{Crossover, Curve, CurvePoint, Sweep};
+pub use sweep::{Crossover, Sweep};
 pub use verdicts::{JobVerdicts, Judged, MIN_ROUNDS, Pair, Verdict};

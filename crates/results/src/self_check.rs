@@ -44,3 +44,38 @@ impl SelfCheck {
         self.pairs > 0 && self.share <= MOST && self.slowed.as_ref().is_none_or(slower)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::judged;
+
+    #[test]
+    fn a_check_passes_by_what_it_finds_and_what_it_does_not() {
+        let check = |pairs: usize, different: usize, slowed: Option<f64>| SelfCheck {
+            pairs,
+            different,
+            share: different as f64 / pairs.max(1) as f64,
+            slowed: slowed.map(|ratio| Slowed {
+                workload: "primes".to_owned(),
+                label: "heavy".to_owned(),
+                by: 1.05,
+                pair: Pair {
+                    model: "serial#slowed".to_owned(),
+                    other: "serial".to_owned(),
+                    judged: judged(ratio),
+                },
+            }),
+        };
+        for (pairs, different, slowed, passes) in [
+            (40, 2, Some(1.05), true),
+            (40, 2, None, true),
+            (40, 3, Some(1.05), false),
+            (40, 0, Some(1.0), false),
+            (0, 0, None, false),
+        ] {
+            let check = check(pairs, different, slowed);
+            assert_eq!(check.passed(), passes, "{check:?}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! What lies beside `comparison.json` in `results/NAME/`: the code that was
+//! What lies next to `comparison.json` in `results/NAME/`: the code that was
 //! measured, and what it took to make it.
 
 use std::fs;
@@ -82,11 +82,11 @@ mod tests {
             revision: "abc".to_owned(),
             files: Vec::new(),
         };
-        let beside = Sidecars {
+        let sidecars = Sidecars {
             sources: Some(sources.clone()),
             effort: None,
         };
-        beside.write(&directory).expect("it is writable");
+        sidecars.write(&directory).expect("it is writable");
         let read = || Sidecars::read(directory.path());
         assert_eq!(read().expect("it is there").sources, Some(sources));
         Sidecars::default()

@@ -147,8 +147,8 @@ impl ResultsDir {
         self.write_text(Self::JSON, &json)
     }
 
-    /// Writes a file whole or not at all: whoever reads meanwhile sees the old
-    /// one.
+    /// Writes a file whole or not at all: a program that reads meanwhile sees
+    /// the old one.
     ///
     /// # Errors
     ///

@@ -1,11 +1,11 @@
-//! What a sweep came to: a curve for each model, and where one overtakes another.
+//! What a sweep came to: its values, and where one model overtakes another.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Cell, Status};
+use crate::Cell;
 
-/// A job over the values of one of its keys, as the models did it.
+/// A job over the values of one of its keys. The figures are those of the cells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     /// What kind of job.
@@ -21,54 +21,21 @@ pub struct Sweep {
     pub cores: Option<usize>,
     /// The values, numbers in their order and words in the one asked for.
     pub values: Vec<Value>,
-    /// One for each model.
-    pub curves: Vec<Curve>,
-    /// Where one curve of times crosses another.
+    /// Where one model overtakes another.
     pub crossovers: Vec<Crossover>,
-}
-
-/// One model's figures over the values of a sweep.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Curve {
-    /// The model.
-    pub model: String,
-    /// The values that were tried, in the sweep's order.
-    pub points: Vec<CurvePoint>,
-}
-
-/// One model at one value. The samples are those of the cell.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CurvePoint {
-    /// What the swept parameter was.
-    pub value: Value,
-    /// How it came out.
-    pub status: Status,
-    /// Why it is not `ok`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The median time of the job, in nanoseconds.
-    pub median_ns: Option<f64>,
-    /// From here ...
-    pub low_ns: Option<f64>,
-    /// ... to here is the median's 95 % confidence interval.
-    pub high_ns: Option<f64>,
-    /// The most memory of the whole process tree, in bytes.
-    pub peak_memory_bytes: Option<u64>,
-    /// Time on processors, user and system, of the whole process tree.
-    pub cpu_ns: Option<u64>,
 }
 
 /// Two values of a sweep between which one model overtakes another: slower at
 /// the one, faster at the other.
 ///
-/// Who is faster at a value is what the verdicts say there, and open where they
+/// Which is faster at a value is what the verdicts say there, and open where they
 /// tell no difference or are none. The two values are the nearest to each other at
 /// which it is not, so noise gives no crossover, and no place to one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Crossover {
-    /// Who is faster from then on.
+    /// The model that is faster from then on.
     pub model: String,
-    /// Who was until then.
+    /// The one that was until then.
     pub overtakes: String,
     /// The last value at which the one overtaken is faster ...
     pub after: Value,
@@ -83,11 +50,22 @@ impl Sweep {
         (&self.workload, self.cores) == (&cell.workload, cell.cores)
             && point.is_some_and(|point| point.key == self.key)
     }
-}
 
-impl Curve {
-    /// The point at a value, if it was tried.
-    pub fn at(&self, value: &Value) -> Option<&CurvePoint> {
-        self.points.iter().find(|point| point.value == *value)
+    /// The models that were tried, in the order of `cells`: those of the comparison.
+    pub fn models<'a>(&self, cells: &'a [Cell]) -> Vec<&'a str> {
+        let mut models: Vec<&str> = Vec::new();
+        for cell in cells.iter().filter(|cell| self.has(cell)) {
+            if !models.contains(&&*cell.model) {
+                models.push(&cell.model);
+            }
+        }
+        models
+    }
+
+    /// A model's cell at a value, if it was tried.
+    pub fn cell<'a>(&self, cells: &'a [Cell], model: &str, value: &Value) -> Option<&'a Cell> {
+        let is_at = |cell: &&Cell| cell.point.as_ref().is_some_and(|at| at.value == *value);
+        let mut points = cells.iter().filter(|cell| self.has(cell)).filter(is_at);
+        points.find(|cell| cell.model == model)
     }
 }

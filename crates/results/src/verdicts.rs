@@ -1,4 +1,4 @@
-//! Who is faster than whom at a job, and who cannot be told apart.
+//! Which model is faster than which at a job, and which cannot be told apart.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,12 +35,28 @@ pub struct Judged {
     pub verdict: Verdict,
 }
 
+impl Judged {
+    /// The same of the other's time by the one's.
+    pub fn reversed(self) -> Self {
+        Self {
+            ratio: 1.0 / self.ratio,
+            low: 1.0 / self.high,
+            high: 1.0 / self.low,
+            verdict: match self.verdict {
+                Verdict::Faster => Verdict::Slower,
+                Verdict::Slower => Verdict::Faster,
+                Verdict::NoDifference => Verdict::NoDifference,
+            },
+        }
+    }
+}
+
 /// The verdicts of one job: what is a section of the tables.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobVerdicts {
     /// What kind of job.
     pub workload: String,
-    /// Whose numbers.
+    /// `article` or `heavy`.
     pub preset: String,
     /// Preset and variant.
     pub label: String,
@@ -57,9 +73,9 @@ pub struct JobVerdicts {
 /// One model held against another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
-    /// Whose time is the ratio's numerator, and whom the verdict is about.
+    /// The model whose time is the ratio's numerator; the verdict is about it.
     pub model: String,
-    /// Whose is its denominator.
+    /// The model whose time is its denominator.
     pub other: String,
     /// How the one is to the other.
     #[serde(flatten)]
@@ -71,8 +87,8 @@ impl JobVerdicts {
     /// that were judged.
     ///
     /// Each shares the rank of the one before it, unless it is not the equal of
-    /// the first with that rank: then its rank is its place. So noise lifts nobody
-    /// above whoever has the better median.
+    /// the first with that rank: then its rank is its place. So noise lifts no
+    /// model above one with a better median.
     pub fn ranks<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Vec<(usize, &'a str)> {
         let judged = |model: &&str| {
             let mut pairs = self.pairs.iter();
@@ -89,28 +105,33 @@ impl JobVerdicts {
         ranks
     }
 
+    /// What was judged of these two, as the ratio of the one's time to the other's.
+    pub fn between(&self, one: &str, other: &str) -> Option<Judged> {
+        self.pairs.iter().find_map(|pair| {
+            if (&*pair.model, &*pair.other) == (one, other) {
+                Some(pair.judged)
+            } else if (&*pair.model, &*pair.other) == (other, one) {
+                Some(pair.judged.reversed())
+            } else {
+                None
+            }
+        })
+    }
+
     /// Whether these two were judged and could not be told apart.
     pub fn ties(&self, one: &str, other: &str) -> bool {
-        let both = |pair: &Pair| [(one, other), (other, one)].contains(&(&pair.model, &pair.other));
-        let mut pairs = self.pairs.iter();
-        pairs.any(|pair| both(pair) && pair.judged.verdict == Verdict::NoDifference)
+        let judged = self.between(one, other);
+        judged.is_some_and(|judged| judged.verdict == Verdict::NoDifference)
     }
 
     /// Whether the one is faster than the other; open where they were not judged,
     /// or could not be told apart.
     pub fn is_faster(&self, one: &str, other: &str) -> Option<bool> {
-        self.pairs.iter().find_map(|pair| {
-            let straight = match (&*pair.model, &*pair.other) {
-                names if names == (one, other) => true,
-                names if names == (other, one) => false,
-                _ => return None,
-            };
-            match pair.judged.verdict {
-                Verdict::Faster => Some(straight),
-                Verdict::Slower => Some(!straight),
-                Verdict::NoDifference => None,
-            }
-        })
+        match self.between(one, other)?.verdict {
+            Verdict::Faster => Some(true),
+            Verdict::Slower => Some(false),
+            Verdict::NoDifference => None,
+        }
     }
 
     /// Whether it is of the job that this cell is of.
@@ -127,32 +148,27 @@ impl JobVerdicts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::judged;
 
     #[test]
     fn ties_share_a_rank() {
-        let pair = |model: &str, other: &str, verdict| Pair {
+        let pair = |model: &str, other: &str, ratio| Pair {
             model: model.to_owned(),
             other: other.to_owned(),
-            judged: Judged {
-                ratio: 1.0,
-                low: 1.0,
-                high: 1.0,
-                verdict,
-            },
+            judged: judged(ratio),
         };
-        use Verdict::{Faster, NoDifference, Slower};
         let section = JobVerdicts {
             workload: String::new(),
             preset: String::new(),
             label: String::new(),
             rounds: 5,
             pairs: vec![
-                pair("serial", "thread", Slower),
-                pair("serial", "tokio", Slower),
-                pair("thread", "tokio", NoDifference),
-                pair("smol", "thread", NoDifference),
-                pair("tokio", "smol", Faster),
-                pair("smol", "serial", Faster),
+                pair("serial", "thread", 1.5),
+                pair("serial", "tokio", 1.5),
+                pair("thread", "tokio", 1.0),
+                pair("smol", "thread", 1.0),
+                pair("tokio", "smol", 0.5),
+                pair("smol", "serial", 0.5),
             ],
             drifting: vec!["smol".to_owned()],
         };

@@ -15,13 +15,13 @@ use transfer::Options;
 /// model does not do that job at that size; 130 interrupted.
 #[derive(clap::Parser, Debug)]
 #[command(version)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(clap::Subcommand, Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// Say which workloads there are, with their presets and keys
     List(ListArgs),
     /// Do one workload once, check the answer, and say what it took
@@ -63,14 +63,14 @@ pub struct EchoServerArgs {
 }
 
 #[derive(clap::Args, Debug)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     /// As one line of JSON
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(clap::Args, Debug)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// Which one: see `list`
     pub workload: Workload,
 
@@ -101,7 +101,7 @@ pub struct RunArgs {
 
     /// Where the files are that `files` and `thumbnails` would make for the run.
     ///
-    /// For whoever measures from outside, and would measure their making too.
+    /// For measuring from outside, which would measure their making too.
     #[arg(long, value_name = "DIR", hide = true)]
     pub inputs: Option<PathBuf>,
 
@@ -111,28 +111,28 @@ pub struct RunArgs {
 
     /// Before the model is stopped, wait until standard input ends.
     ///
-    /// For whoever measures from outside: when the answer has been printed,
+    /// For measuring from outside: when the answer has been printed,
     /// every thread and child of the model is still there.
     #[arg(long, hide = true)]
     pub hold: bool,
 
     /// Do not check the answer.
     ///
-    /// For whoever measures from outside what the job costs, and has seen
+    /// For measuring from outside what the job costs, when it was seen
     /// before that the answer is right: a check can cost more.
     #[arg(long, hide = true)]
     pub unchecked: bool,
 
     /// When this process was started, by the clock of [`crate::clock`].
     ///
-    /// For whoever measures from outside: how long it took to come to its own
+    /// For measuring from outside: how long it took to come to its own
     /// first line is printed as `launch_ns`.
     #[arg(long, value_name = "NS", hide = true)]
     pub spawned_at: Option<u64>,
 }
 
 #[derive(clap::Args, Debug)]
-pub struct DownloadArgs {
+pub(crate) struct DownloadArgs {
     /// A file with one URL a line, or - for standard input
     ///
     /// After the URL, each after a tab, may follow a name and sha256=HEX.
@@ -236,7 +236,7 @@ pub struct DownloadArgs {
 
 impl DownloadArgs {
     /// How the download behaves.
-    pub fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options {
             limit: self.limit,
             per_host: self.per_host,
@@ -316,7 +316,7 @@ fn header_value(text: &str) -> Result<String, String> {
 
 impl RunArgs {
     /// The job as asked.
-    pub fn job(&self) -> Result<suite::Job, Invalid> {
+    pub(crate) fn job(&self) -> Result<suite::Job, Invalid> {
         if let Some(origin) = &self.origin {
             check_url("--origin", origin)?;
         }

@@ -1,4 +1,4 @@
-//! The clock that a process shares with whoever starts it.
+//! The clock that a process shares with the one that starts it.
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -24,7 +24,7 @@ use crate::{DISK, FAILED, INTERRUPTED, INVALID, complain, exit_code};
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Downloads, and returns the exit code.
-pub fn download<M: Model>(args: &DownloadArgs) -> u8 {
+pub(crate) fn download<M: Model>(args: &DownloadArgs) -> u8 {
     raise_open_files();
     let progress = Arc::new(Progress::new(args.json, args.quiet));
     let list = match args.urls.to_str() {

@@ -1,8 +1,8 @@
 //! `echo-server`: the other end of the workload `echo`, in a process of its own.
 //!
-//! The server is the model's, as the clients are: [`serve`] starts the model in
-//! its process and has it serve. [`Server`] is that process, as whoever runs the
-//! clients sees it.
+//! The server is the model's, as the clients are: `serve` starts the model in
+//! its process and has it serve. [`Server`] is that process, as the clients' side
+//! sees it.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -24,14 +24,14 @@ use crate::cli::EchoServerArgs;
 /// starting and ending hundreds of children takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Open files that a process needs beside its connections.
-const OPEN_FILES_BESIDE: u64 = 128;
+/// Open files that a process needs on top of its connections.
+const OTHER_OPEN_FILES: u64 = 128;
 
 /// What stands before the reason in place of the address.
 const UNSUPPORTED: &str = "unsupported: ";
 
 /// Serves until standard input ends, and prints the address first.
-pub fn serve<M: Model>(args: &EchoServerArgs) -> Result<()> {
+pub(crate) fn serve<M: Model>(args: &EchoServerArgs) -> Result<()> {
     let mut job = Job {
         connections: args.connections,
         messages: args.messages,
@@ -50,7 +50,7 @@ pub fn serve<M: Model>(args: &EchoServerArgs) -> Result<()> {
     let sized = suite::Job::Echo(job.clone());
     let setup = Setup::sized(&sized, program, threads, blocking_threads);
     let model = match M::start(&setup) {
-        // Whoever waits for the address has to tell it as their own.
+        // The process that waits for the address reports it as its own.
         Err(error) if error.is::<Unsupported>() => {
             return crate::print(&format!("{UNSUPPORTED}{error:#}\n"));
         }
@@ -63,7 +63,7 @@ pub fn serve<M: Model>(args: &EchoServerArgs) -> Result<()> {
     let input = thread::Builder::new()
         .name("end of input".to_owned())
         .spawn(move || {
-            // If it cannot be read, nobody will ever end this: end it now.
+            // If it cannot be read, its end would never be seen: end now.
             let read = io::copy(&mut io::stdin().lock(), &mut io::sink());
             end.begin(address);
             read
@@ -125,9 +125,12 @@ impl Server {
         let ready = ready(&mut child);
         let (address, output) = ready.inspect_err(|_| end_at_once(&mut child)).map_err(
             // What the model does not do is no fault of the program.
-            |error| match error.is::<Unsupported>() {
-                true => error,
-                false => error.context(named()),
+            |error| {
+                if error.is::<Unsupported>() {
+                    error
+                } else {
+                    error.context(named())
+                }
             },
         )?;
         Ok(Self {
@@ -143,10 +146,6 @@ impl Server {
     }
 
     /// Ends it and waits for its end. Its clients have hung up before.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end in time, or not well. It is gone all the same.
     pub fn end(mut self) -> Result<()> {
         self.close()
     }
@@ -206,7 +205,7 @@ fn ready(child: &mut Child) -> Result<(SocketAddr, Output)> {
 
 /// What comes of reading from a pipe, which has no timeout of its own; nothing if
 /// it takes too long. The thread that reads ends with the process at the other
-/// end, so nobody waits for it.
+/// end, so it is not waited for.
 fn patiently<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<Option<T>> {
     let (sender, result) = mpsc::channel();
     thread::Builder::new()
@@ -217,12 +216,12 @@ fn patiently<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Re
     Ok(result.recv_timeout(PATIENCE).ok())
 }
 
-/// Has this process be allowed so many connections.
+/// Has this process be allowed this many connections.
 ///
 /// # Errors
 ///
 /// [`Unsupported`] if it cannot be.
-pub fn allow(connections: usize) -> Result<()> {
+pub(crate) fn allow(connections: usize) -> Result<()> {
     allow_open_files(connections)?;
     // Each connection needs a port at the client's end.
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
@@ -240,7 +239,7 @@ pub fn allow(connections: usize) -> Result<()> {
 
 /// Raises the soft limit of open files as far as need be.
 fn allow_open_files(connections: usize) -> Result<()> {
-    let needed = connections as u64 + OPEN_FILES_BESIDE;
+    let needed = connections as u64 + OTHER_OPEN_FILES;
     let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
     let limit = getrlimit(Resource::Nofile);
     if enough(limit.current) {

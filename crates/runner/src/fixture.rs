@@ -75,7 +75,7 @@ impl Fixture {
     }
 
     /// The process of its own origin, if it had to start one.
-    pub fn origin_pid(&self) -> Option<u32> {
+    pub(crate) fn origin_pid(&self) -> Option<u32> {
         self.own.as_ref().map(|origin| origin.pid())
     }
 
@@ -184,14 +184,14 @@ pub struct Prepared {
     files: Vec<origin::File>,
     /// The directory of a job that was given none.
     fresh: Option<Scratch>,
-    /// Whom the clients of `echo` talk to.
+    /// The server that the clients of `echo` talk to.
     server: Option<Server>,
     /// The job with its right answer, from when it is first looked at: before,
-    /// it would be work and memory that nobody may count as the model's.
+    /// it would be work and memory that would count as the model's.
     answered: OnceLock<Job>,
     /// What the last run took: no item of it can have taken longer.
     elapsed: Option<Duration>,
-    /// Not read: the origin has to last as long as somebody may ask it.
+    /// Not read: the origin has to last as long as the job may ask it.
     origin: Option<Arc<Origin>>,
 }
 
@@ -260,10 +260,6 @@ impl Prepared {
     }
 
     /// Ends what was started for the job.
-    ///
-    /// # Errors
-    ///
-    /// When that does not end as it should.
     pub fn close(self) -> Result<()> {
         self.server.map_or(Ok(()), Server::end)
     }
@@ -332,7 +328,7 @@ fn make_writable(directory: &Path) -> Result<()> {
 /// before those of the run before are gone.
 fn fresh_directory(files: &[origin::File]) -> Result<Scratch> {
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-    // Of files from a list of URLs nobody knows the size.
+    // The size of files from a list of URLs is not known.
     let bytes = if files.is_empty() { u64::MAX } else { bytes };
     Ok(scratch::directory(bytes.saturating_mul(2))?.0)
 }

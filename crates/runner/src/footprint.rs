@@ -19,10 +19,11 @@ impl Footprint {
         let alone = pids.is_empty();
         pids.push(me);
         Self {
-            memory_bytes: match alone {
-                true => tree::peak_resident_bytes(me),
+            memory_bytes: if alone {
+                tree::peak_resident_bytes(me)
+            } else {
                 // Peaks of several processes need not have been at one time.
-                false => tree::pss_bytes(&pids),
+                tree::pss_bytes(&pids)
             },
             threads: tree::threads(&pids),
             processes: pids.len(),

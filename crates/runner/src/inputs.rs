@@ -114,10 +114,6 @@ pub fn room(job: &Job) -> u64 {
 
 /// Makes the files of a job that names no directory, in one below `place`. Those
 /// of a smaller job are among them.
-///
-/// # Errors
-///
-/// When a file cannot be written; it is named.
 pub fn make(place: &Path, job: &Job) -> Result<()> {
     let Some(Inputs { kind, .. }) = inputs(job) else {
         return Ok(());
@@ -166,9 +162,10 @@ pub fn list(place: Option<&Path>, job: &Job) -> Result<Arc<[PathBuf]>> {
         (None, Some(place)) => {
             let sized = |number| {
                 let path = made(place, workload, inputs.kind, number);
-                let size = path.metadata().map(|data| data.len());
-                let size = size.with_context(|| path.display().to_string())?;
-                anyhow::Ok((size, path))
+                let data = path
+                    .metadata()
+                    .with_context(|| path.display().to_string())?;
+                anyhow::Ok((data.len(), path))
             };
             (0..inputs.count).map(sized).collect::<Result<_>>()?
         }
@@ -198,9 +195,10 @@ fn found_in(
             Err(_) => found.push((0, path)),
         }
     }
-    match found.is_empty() {
-        true => Err(refuse("has to have a file in it".to_owned())),
-        false => Ok(found),
+    if found.is_empty() {
+        Err(refuse("has to have a file in it".to_owned()))
+    } else {
+        Ok(found)
     }
 }
 

@@ -13,7 +13,7 @@
 //! - [`inputs`] makes the files that some jobs read, and [`echo`] has the server
 //!   that another one talks to.
 //! - [`tree`] measures a process and its children, and [`clock`] is what they
-//!   have in common with whoever starts them.
+//!   have in common with the one that starts them.
 //!
 //! **No runtime is linked here**: what is measured is the model's alone.
 
@@ -49,7 +49,7 @@ pub const FAILED: u8 = 1;
 /// How a run ends that was asked for something that makes no sense.
 pub const INVALID: u8 = 2;
 /// How a download ends that the disk refused.
-pub const DISK: u8 = 3;
+pub(crate) const DISK: u8 = 3;
 /// How a download ends that was interrupted: 128, and the number of `SIGINT`.
 pub const INTERRUPTED: u8 = 130;
 /// How a run ends whose model does not do that job at that size.
@@ -60,13 +60,14 @@ pub fn main<M: Model>() -> ExitCode {
     let entered_ns = clock::monotonic_ns();
     let args = match cli::Args::try_parse() {
         Ok(args) => args,
-        // `--help` too is an "error" to clap. Nobody is left to tell if this
+        // `--help` too is an "error" to clap. There is no other place to say that this
         // cannot be printed.
         Err(error) => {
             let _ = error.print();
-            return match error.use_stderr() {
-                true => INVALID.into(),
-                false => ExitCode::SUCCESS,
+            return if error.use_stderr() {
+                INVALID.into()
+            } else {
+                ExitCode::SUCCESS
             };
         }
     };
@@ -116,7 +117,7 @@ fn print(text: &str) -> anyhow::Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
-        // Whoever closed the pipe (`| head -1`) has read enough.
+        // The reader closed the pipe (`| head -1`): it has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("standard output"),
     }

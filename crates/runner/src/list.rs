@@ -17,7 +17,7 @@ struct Entry {
 }
 
 /// Prints every workload with its presets and keys.
-pub fn list(args: &ListArgs) -> anyhow::Result<()> {
+pub(crate) fn list(args: &ListArgs) -> anyhow::Result<()> {
     let entries: Vec<Entry> = Workload::ALL.iter().copied().map(Entry::new).collect();
     let text = if args.json {
         format!("{}\n", serde_json::to_string(&entries)?)

@@ -13,21 +13,21 @@ use indicatif::{
 use serde::Serialize;
 use suite::completion::nanoseconds;
 use transfer::list::BadLine;
-use transfer::{Failure, Finished, Gauge, Observer, Session, Tally};
+use transfer::{Failure, FileProgress, Finished, Observer, Session, Tally};
 
 /// How often bars move.
 const TICK: Duration = Duration::from_millis(100);
 /// How often there is a line where there are no bars.
 const LINE: Duration = Duration::from_secs(1);
-/// The rate shown is that of the last so many ticks.
+/// The rate shown is that of the last ticks, this many.
 const RATE_TICKS: usize = 30;
 
 /// Told by a session what happens, shows it.
-pub struct Progress {
+pub(crate) struct Progress {
     bars: Option<MultiProgress>,
     json: Option<Mutex<BufWriter<Stdout>>>,
     quiet: bool,
-    running: Mutex<Vec<Arc<Gauge>>>,
+    running: Mutex<Vec<Arc<FileProgress>>>,
 }
 
 /// One line of `--json`.
@@ -58,7 +58,7 @@ struct Summary {
 
 impl Progress {
     /// Bars if standard error is a terminal; nothing but failures if `quiet`.
-    pub fn new(json: bool, quiet: bool) -> Self {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
         let terminal = io::stderr().is_terminal() && !quiet;
         Self {
             bars: terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
@@ -69,7 +69,7 @@ impl Progress {
     }
 
     /// Shows how far a session is, until told to end.
-    pub fn show(self: &Arc<Self>, session: Arc<Session>, started: Instant) -> Shown {
+    pub(crate) fn show(self: &Arc<Self>, session: Arc<Session>, started: Instant) -> Shown {
         let (end, ended) = mpsc::channel::<()>();
         let progress = self.clone();
         let thread = thread::Builder::new()
@@ -108,7 +108,7 @@ impl Progress {
     }
 
     /// Says what came of it.
-    pub fn sum_up(&self, tally: &Tally, elapsed: Duration, interrupted: bool) {
+    pub(crate) fn sum_up(&self, tally: &Tally, elapsed: Duration, interrupted: bool) {
         if let Some(json) = &self.json {
             let summary = Summary {
                 complete: tally.complete,
@@ -149,7 +149,7 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.bars {
             Some(bars) => drop(bars.println(text)),
-            // Nobody is left to tell if this cannot be printed.
+            // There is no other place to say that this cannot be printed.
             None => drop(writeln!(io::stderr(), "{text}")),
         }
     }
@@ -178,15 +178,15 @@ impl Observer for Progress {
         }
     }
 
-    fn begun(&self, gauge: &Arc<Gauge>) {
+    fn begun(&self, progress: &Arc<FileProgress>) {
         if self.bars.is_some() {
-            lock(&self.running).push(gauge.clone());
+            lock(&self.running).push(progress.clone());
         }
     }
 
-    fn ended(&self, gauge: &Arc<Gauge>) {
+    fn ended(&self, progress: &Arc<FileProgress>) {
         if self.bars.is_some() {
-            lock(&self.running).retain(|other| !Arc::ptr_eq(other, gauge));
+            lock(&self.running).retain(|other| !Arc::ptr_eq(other, progress));
         }
     }
 
@@ -219,7 +219,7 @@ impl Observer for Progress {
     }
 }
 
-/// Whoever reads may have read enough (`| head`): that is no failure.
+/// The reader may have read enough (`| head`): that is no failure.
 fn write_json(to: &mut impl Write, line: &impl Serialize) {
     if let Ok(text) = serde_json::to_string(line) {
         let _ = writeln!(to, "{text}");
@@ -227,14 +227,14 @@ fn write_json(to: &mut impl Write, line: &impl Serialize) {
 }
 
 /// A progress that is being shown.
-pub struct Shown {
+pub(crate) struct Shown {
     _end: mpsc::Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Shown {
     /// Takes the bars away.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         drop(self._end);
         if let Some(thread) = self.thread {
             let _ = thread.join();
@@ -266,12 +266,13 @@ impl Rate {
 
 fn headline(tally: &Tally, rate: &Rate, elapsed: Duration) -> String {
     let done = tally.complete + tally.failed + tally.repeated;
-    let (total, left) = match tally.list_ended {
-        false => (String::new(), String::new()),
-        true => (
+    let (total, left) = if tally.list_ended {
+        (
             format!(" of {}", tally.listed),
             time_left(done - tally.before.min(done), tally.listed - done, elapsed),
-        ),
+        )
+    } else {
+        (String::new(), String::new())
     };
     format!(
         "{done}{total} files, {}, {}/s{left}",
@@ -307,7 +308,13 @@ impl Bars {
         }
     }
 
-    fn draw(&mut self, tally: &Tally, rate: &Rate, elapsed: Duration, running: &[Arc<Gauge>]) {
+    fn draw(
+        &mut self,
+        tally: &Tally,
+        rate: &Rate,
+        elapsed: Duration,
+        running: &[Arc<FileProgress>],
+    ) {
         self.overall.set_length(tally.listed.max(1));
         self.overall
             .set_position(tally.complete + tally.failed + tally.repeated);
@@ -322,10 +329,10 @@ impl Bars {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }
-        for (bar, gauge) in self.files.iter().zip(running) {
+        for (bar, progress) in self.files.iter().zip(running) {
             let (bytes, total) = (
-                gauge.bytes.load(Ordering::Relaxed),
-                gauge.total.load(Ordering::Relaxed),
+                progress.bytes.load(Ordering::Relaxed),
+                progress.total.load(Ordering::Relaxed),
             );
             match total {
                 0 => bar.set_style(style("{decimal_bytes:>12}                   {wide_msg}")),
@@ -337,7 +344,7 @@ impl Bars {
                 }
             }
             bar.set_position(bytes);
-            bar.set_message(gauge.name.clone());
+            bar.set_message(progress.name.clone());
         }
     }
 

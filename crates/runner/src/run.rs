@@ -15,7 +15,7 @@ use crate::text_output;
 
 /// Starts the model, has it do the job, and prints what came of it. The program
 /// was entered at `entered_ns`, by the clock of [`crate::clock`].
-pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
+pub(crate) fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
     let job = args.job()?;
     let program = std::env::current_exe().context("this program's own path")?;
     let threads = args.threads.unwrap_or_else(crate::cores);
@@ -31,12 +31,13 @@ pub fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<()> {
     let (elapsed, mut outcome) = prepared.run(&model)?;
     // Before anything else needs memory, and while all children stand.
     let footprint = Footprint::now(fixture.origin_pid());
-    let stats = match args.unchecked {
-        false => prepared.verify(&mut outcome)?,
-        true => prepared.account(&mut outcome)?,
+    let stats = if args.unchecked {
+        prepared.account(&mut outcome)?
+    } else {
+        prepared.verify(&mut outcome)?
     };
     if args.hold {
-        // Whoever looks at this process's memory has no use for them.
+        // They would take memory, which is what is looked at now.
         outcome = outcome.without_completions();
     }
 

@@ -41,10 +41,6 @@ impl Scratch {
 /// it would be the file system that is measured: to create a file, ext4 passes
 /// over every inode that was freed in the last minute, one by one, so that each
 /// run pays for the files of those before it.
-///
-/// # Errors
-///
-/// When no directory can be made.
 pub fn directory(bytes: u64) -> anyhow::Result<(Scratch, String)> {
     let memory = Path::new(MEMORY);
     if env::var_os("TMPDIR").is_none()
@@ -71,7 +67,7 @@ fn create(place: &Path) -> std::io::Result<Scratch> {
     })
 }
 
-/// Removes what nobody has locked. A killed process cannot tidy up after itself;
+/// Removes what is not locked. A killed process cannot tidy up after itself;
 /// the next one does.
 fn sweep(place: &Path) {
     /// One that was made just now may not be locked yet.
@@ -85,7 +81,7 @@ fn sweep(place: &Path) {
         };
         let abandoned = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
         if ours && entry.file_type().is_ok_and(|kind| kind.is_dir()) && old() && abandoned() {
-            // What cannot be removed is somebody else's.
+            // What cannot be removed belongs to another user.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

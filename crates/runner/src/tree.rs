@@ -52,7 +52,7 @@ pub fn peak_resident_bytes(pid: u32) -> Option<u64> {
 
 /// Has the most memory that this process ever had resident be what it has now,
 /// where the platform can forget.
-pub fn forget_peak() {
+pub(crate) fn forget_peak() {
     imp::forget_peak();
 }
 
@@ -66,7 +66,7 @@ mod imp {
     use procfs::process::{Process, all_processes};
 
     /// Every live process, with its parent.
-    pub fn parents() -> Vec<(u32, u32)> {
+    pub(super) fn parents() -> Vec<(u32, u32)> {
         // /proc/PID/task/*/children would be shorter to read, but not every
         // kernel has it, and it needs every thread of every parent.
         let Ok(processes) = all_processes() else {
@@ -79,20 +79,20 @@ mod imp {
             .collect()
     }
 
-    pub fn pss_bytes(pid: u32) -> Option<u64> {
+    pub(super) fn pss_bytes(pid: u32) -> Option<u64> {
         let rollup = process(pid)?.smaps_rollup().ok()?.memory_map_rollup;
         rollup.0.first()?.extension.map.get("Pss").copied()
     }
 
-    pub fn threads(pid: u32) -> Option<u64> {
+    pub(super) fn threads(pid: u32) -> Option<u64> {
         u64::try_from(process(pid)?.stat().ok()?.num_threads).ok()
     }
 
-    pub fn peak_resident_bytes(pid: u32) -> Option<u64> {
+    pub(super) fn peak_resident_bytes(pid: u32) -> Option<u64> {
         Some(process(pid)?.status().ok()?.vmhwm? * 1024)
     }
 
-    pub fn forget_peak() {
+    pub(super) fn forget_peak() {
         // `CLEAR_REFS_MM_HIWATER_RSS`. A kernel without it remembers.
         let _ = std::fs::write("/proc/self/clear_refs", "5");
     }

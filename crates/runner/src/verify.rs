@@ -53,8 +53,8 @@ pub(crate) fn downloaded(
     Ok(())
 }
 
-/// How many files there are in a directory, and their bytes. What a download
-/// keeps beside them must hold no part of a file any more.
+/// How many files there are in a directory, and their bytes. The state that
+/// a download keeps there must hold no part of a file any more.
 ///
 /// # Errors
 ///

@@ -26,7 +26,7 @@ pub struct Tally<S> {
 }
 
 impl<S> Tally<S> {
-    pub(crate) fn of(paths: &[PathBuf]) -> Self {
+    pub(crate) fn new(paths: &[PathBuf]) -> Self {
         Self {
             results: paths.iter().map(|_| None).collect(),
             good: 0,

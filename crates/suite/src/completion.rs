@@ -15,7 +15,7 @@ pub fn nanoseconds(time: Duration) -> u64 {
 }
 
 /// One time an item, and none shorter than can be. `least_ms` has what single
-/// items take at least, in any order: nobody knows which time is whose, but the
+/// items take at least, in any order: which time is whose is not known, but the
 /// shortest cannot be below the least of these, nor the next below the next.
 pub(crate) fn check(
     completion_ns: &[u64],
@@ -39,10 +39,6 @@ pub(crate) fn check(
 }
 
 /// No item is done later than the whole job, which took `elapsed`.
-///
-/// # Errors
-///
-/// [`WrongAnswer`] if one is.
 pub fn check_within(completion_ns: &[u64], elapsed: Duration) -> Result<(), WrongAnswer> {
     let most = nanoseconds(elapsed);
     let last = completion_ns.iter().copied().max().unwrap_or(0);

@@ -16,7 +16,7 @@ pub enum Guard {
     Lock,
     /// One atomic addition.
     Atomic,
-    /// None: a separate load and store. There is no undefined behaviour in it,
+    /// None: a separate load and store. There is no undefined behavior in it,
     /// as both are atomic, but what another worker stores in between is lost.
     Racy,
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
-use transfer::{Failure, Finished, Gauge, Key, List, Observer, Options, Session};
+use transfer::{Failure, FileProgress, Finished, Key, List, Observer, Options, Session};
 
 use crate::{Invalid, Preset, Result, WrongAnswer, completion};
 
@@ -43,7 +43,7 @@ pub struct Job {
     /// The directory to download into; a temporary one if there is none.
     pub into: Option<PathBuf>,
     /// The list of URLs: the origin's images, unless it is the file `urls`.
-    /// Filled in by whoever runs the job.
+    /// Filled in when the job is prepared.
     #[serde(skip)]
     pub list: Option<Arc<str>>,
 }
@@ -59,7 +59,7 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub before: u64,
     /// The most requests that the origin ever had in flight, by its own count.
-    /// The models leave it to whoever ran them: no other server tells.
+    /// Filled in after the run: no other server tells.
     pub peak_in_flight: Option<u64>,
     /// The completion time of each file that was downloaded, in nanoseconds, in
     /// any order.
@@ -100,11 +100,11 @@ impl Job {
     ///
     /// # Panics
     ///
-    /// If nobody has filled in the directory, which whoever runs a job does.
+    /// If the directory is not filled in: preparing a job does that.
     pub fn directory(&self) -> &std::path::Path {
         self.into
             .as_deref()
-            .expect("whoever runs a download gives it a directory")
+            .expect("a prepared download has a directory")
     }
 
     /// Opens the directory and the list, as every model downloads them.
@@ -174,12 +174,12 @@ impl Job {
     }
 
     /// All files, none before it can have been, and never more requests in flight
-    /// than the limit. That each file has the right bytes is for whoever can read
-    /// them to check first.
+    /// than the limit. That each file has the right bytes has to be checked
+    /// before, on the disk.
     pub fn check(&self, outcome: &Outcome) -> std::result::Result<(), WrongAnswer> {
         self.check_files(outcome)?;
         let downloaded = outcome.files.saturating_sub(outcome.before);
-        // Of other servers nobody knows how long they take.
+        // How long other servers take is not known.
         let delay = self.delay_ms * u64::from(self.urls.is_none());
         let least = std::iter::repeat_n(delay, outcome.completion_ns.len());
         completion::check(&outcome.completion_ns, downloaded as usize, least)
@@ -229,7 +229,7 @@ struct Entries {
     unnamed: HashMap<Key, Option<Instant>>,
     /// How long those took that are.
     completion_ns: Vec<u64>,
-    /// Files that nobody has taken up, as they were there.
+    /// Files that no unit has taken up, as they were there.
     before: u64,
 }
 
@@ -248,10 +248,13 @@ impl Observer for Log {
         self.failure(|| bad.to_string());
     }
 
-    fn begun(&self, gauge: &Arc<Gauge>) {
+    fn begun(&self, progress: &Arc<FileProgress>) {
         // The first time counts, also if a child has died of it since.
-        let taken_up = Some(gauge.taken_up);
-        self.entries().unnamed.entry(gauge.key).or_insert(taken_up);
+        let taken_up = Some(progress.taken_up);
+        self.entries()
+            .unnamed
+            .entry(progress.key)
+            .or_insert(taken_up);
     }
 
     fn whole(&self, file: &Finished) {

@@ -9,9 +9,9 @@
 //!   the other end's delayed acknowledgement.
 //! - All connections are open before the first message is sent.
 //! - A client writes a piece of a message ([`PIECE_BYTES`] at most) and reads it
-//!   back before it writes the next one. Whoever wrote all of a large message
-//!   first would wait for ever: the server, which nobody reads from, stops
-//!   reading too when the buffers are full.
+//!   back before it writes the next one. A client that wrote all of a large
+//!   message first would wait for ever: the server, which it does not read from,
+//!   stops reading too when the buffers are full.
 //! - The server counts, and closes a connection first, when all of it has gone
 //!   back; the client reads on until it sees that. The end that closes first
 //!   keeps the connection's port busy for a minute: a client would soon have no
@@ -25,10 +25,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Level;
-use crate::{Invalid, Preset, WrongAnswer};
+use crate::{Invalid, Preset, WrongAnswer, splitmix64};
 
 /// The most bytes that a client is ahead of its echo. Any socket's buffers hold
-/// so many, so nobody waits in a circle.
+/// that many, so client and server never wait for each other.
 pub const PIECE_BYTES: usize = 16 * 1024;
 
 /// How many connections the system holds for a server that has still to accept
@@ -45,7 +45,7 @@ pub struct Job {
     pub messages: u64,
     /// Bytes of each message.
     pub bytes: usize,
-    /// Where the server listens. Filled in by whoever runs the job.
+    /// Where the server listens. Filled in when the job is prepared.
     #[serde(skip)]
     pub address: Option<SocketAddr>,
 }
@@ -59,7 +59,7 @@ pub struct Outcome {
     pub messages: u64,
     /// Bytes of them.
     pub bytes: u64,
-    /// Bytes that were not those that had been sent, or that nobody had sent.
+    /// Bytes that are not those that were sent, or more than were sent.
     pub wrong: u64,
 }
 
@@ -136,7 +136,7 @@ impl Talk {
     /// The talk over this connection, counted from 0.
     pub fn new(job: &Job, connection: usize) -> Self {
         Self {
-            seed: mixed(connection as u64),
+            seed: splitmix64(connection as u64),
             messages: job.messages,
             bytes: job.bytes,
             message: 0,
@@ -154,7 +154,7 @@ impl Talk {
         self.piece
             .resize((self.bytes - self.at).min(PIECE_BYTES), 0);
         let start = self.start();
-        for (word, right) in self.piece.chunks_mut(8).zip(words(start)) {
+        for (word, right) in self.piece.chunks_mut(8).zip(random_words(start)) {
             word.copy_from_slice(&right[..word.len()]);
         }
         Some(&self.piece)
@@ -169,7 +169,7 @@ impl Talk {
 
     /// The room has been filled.
     pub fn hear(&mut self) {
-        for (word, right) in self.piece.chunks(8).zip(words(self.start())) {
+        for (word, right) in self.piece.chunks(8).zip(random_words(self.start())) {
             if word != &right[..word.len()] {
                 let wrong = word
                     .iter()
@@ -187,8 +187,8 @@ impl Talk {
         }
     }
 
-    /// When all has been said, the server closes: so many bytes were read
-    /// instead, and none are right.
+    /// When all has been said, the server closes: `bytes` were read instead, and
+    /// none are right.
     pub fn hear_end(&mut self, bytes: usize) {
         self.heard.wrong += bytes as u64;
     }
@@ -200,26 +200,18 @@ impl Talk {
 
     /// Where the numbers of this piece start.
     fn start(&self) -> u64 {
-        mixed(self.seed ^ self.message).wrapping_add((self.at / 8) as u64)
+        splitmix64(self.seed ^ self.message).wrapping_add((self.at / 8) as u64)
     }
 }
 
 /// Bytes that look random, eight at a time.
-fn words(start: u64) -> impl Iterator<Item = [u8; 8]> {
-    (0..).map(move |word| mixed(start.wrapping_add(word)).to_le_bytes())
-}
-
-/// SplitMix64.
-fn mixed(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+fn random_words(start: u64) -> impl Iterator<Item = [u8; 8]> {
+    (0..).map(move |word| splitmix64(start.wrapping_add(word)).to_le_bytes())
 }
 
 /// Tells a server that there will be no more connections.
 ///
-/// The server looks at it after every `accept`. Whoever begins the end makes
+/// The server looks at it after every `accept`. The end begins with
 /// one last connection, for the `accept` that waits.
 #[derive(Debug, Clone, Default)]
 pub struct Closing(Arc<AtomicBool>);
@@ -257,10 +249,9 @@ impl Job {
     ///
     /// # Panics
     ///
-    /// If nobody has filled in the address, which whoever runs a job does.
+    /// If the address is not filled in: preparing a job does that.
     pub fn address(&self) -> SocketAddr {
-        self.address
-            .expect("whoever runs an echo gives it a server")
+        self.address.expect("a prepared echo has a server")
     }
 
     /// One connection, for an error that it is the context of.

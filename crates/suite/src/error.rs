@@ -2,8 +2,8 @@ use std::fmt;
 
 /// What a model's methods return: an answer, or an error that names the thing.
 ///
-/// Two errors mean something to whoever asked and are found with
-/// `downcast_ref`: [`Unsupported`] and [`WrongAnswer`].
+/// Two errors are told from all others, with `downcast_ref`: [`Unsupported`] and
+/// [`WrongAnswer`].
 pub type Result<T> = anyhow::Result<T>;
 
 /// The model does not do this job at this size; the text says why.

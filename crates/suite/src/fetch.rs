@@ -22,8 +22,8 @@ pub struct Job {
     pub delays_ms: Vec<u64>,
     /// URLs of one's own, instead of the origin's.
     pub urls: Vec<String>,
-    /// What to fetch: `urls`, or the origin's URL for each delay. Filled in by
-    /// whoever runs the job, as the origin's address is not known before.
+    /// What to fetch: `urls`, or the origin's URL for each delay. Filled in
+    /// when the job is prepared, as the origin's address is not known before.
     #[serde(skip)]
     pub targets: Vec<String>,
     /// How long each body is, where that is known beforehand.
@@ -115,7 +115,7 @@ impl Job {
     /// Every body, whole, and none before it can have been.
     pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
         self.check_bodies(outcome)?;
-        // Of other servers nobody knows how long they take.
+        // How long other servers take is not known.
         let delays = self.delays_ms.iter().filter(|_| self.urls.is_empty());
         completion::check(&outcome.completion_ns, self.units(), delays.copied())
     }

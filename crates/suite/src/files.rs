@@ -4,7 +4,7 @@
 //! of threads, or through a runtime's own files.
 //!
 //! Which files there are is known before the job begins, so that every model has
-//! the same list: the biggest first, or whoever got it last would keep all the
+//! the same list: the biggest first, or the unit that got it last would keep all
 //! others waiting.
 
 use std::io::{self, Read};
@@ -29,10 +29,10 @@ pub struct Job {
     pub dir: Option<PathBuf>,
     /// How many files are made for it.
     pub count: u64,
-    /// The files, the biggest first. Filled in by whoever runs the job.
+    /// The files, the biggest first. Filled in when the job is prepared.
     #[serde(skip)]
     pub paths: Arc<[PathBuf]>,
-    /// The right answer. Filled in by whoever checks one.
+    /// The right answer. Filled in before an answer is checked.
     #[serde(skip)]
     pub expected: Option<Arc<Outcome>>,
 }
@@ -95,10 +95,6 @@ impl Examination {
 }
 
 /// Examines all that a reader gives, in pieces of [`PIECE_BYTES`].
-///
-/// # Errors
-///
-/// The reader's.
 pub fn examine(mut reader: impl Read) -> io::Result<Summary> {
     let mut examination = Examination::default();
     let mut buffer = vec![0; PIECE_BYTES];
@@ -128,7 +124,7 @@ impl Job {
 
     /// Nothing is known yet of any of the job's files.
     pub fn tally(&self) -> Tally {
-        Tally::of(&self.paths)
+        Tally::new(&self.paths)
     }
 
     /// The outcome, when something is known of each.

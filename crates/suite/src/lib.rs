@@ -1,5 +1,5 @@
 //! The contract that every concurrency model keeps: which jobs there are, how
-//! they are parametrised, and what a right answer is.
+//! they are parametrized, and what a right answer is.
 //!
 //! Nothing here starts a thread or runs a future. A workload is one
 //! file: its `Job` (what is asked), its `Outcome` (what came of it) and
@@ -125,4 +125,14 @@ pub trait Model {
 
     /// JPEG images are decoded, made small and encoded again.
     fn thumbnails(&self, job: &thumbnails::Job) -> Result<thumbnails::Outcome>;
+}
+
+/// A number that looks random and follows from `seed`: the finalizer of SplitMix64
+/// (Steele, Lea and Flood 2014).
+#[inline]
+fn splitmix64(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

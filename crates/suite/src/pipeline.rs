@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Preset, WrongAnswer};
+use crate::{Invalid, Preset, WrongAnswer, splitmix64};
 
 /// Who produces and consumes how much.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,17 +116,9 @@ impl Tally {
 }
 
 impl Item {
-    /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014) over both
-    /// fields.
     #[inline]
     fn mixed(self) -> u64 {
-        let mut z = self
-            .sequence
-            .wrapping_add(u64::from(self.producer) << 40)
-            .wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        splitmix64(self.sequence.wrapping_add(u64::from(self.producer) << 40))
     }
 }
 

@@ -57,9 +57,9 @@ pub fn count(numbers: Range<u64>) -> u64 {
 }
 
 impl Job {
-    /// A worker's share is cut into so many chunks, so that one that is slowed
-    /// down leaves work to the others: a bigger n takes longer, and cores are
-    /// not always ours alone.
+    /// Chunks a worker. There are several, so that a worker that is slowed down
+    /// leaves work to the others: a bigger n takes longer, and other programs
+    /// use the cores too.
     const CHUNKS_A_WORKER: u64 = 64;
 
     /// But into none that takes less than a few microseconds.

@@ -37,12 +37,12 @@ pub struct Job {
     pub dir: Option<PathBuf>,
     /// How many images are made for it.
     pub count: u64,
-    /// A thumbnail fits a square of so many pixels.
+    /// A thumbnail fits a square with sides of so many pixels.
     pub edge: u32,
-    /// The files, the biggest first. Filled in by whoever runs the job.
+    /// The files, the biggest first. Filled in when the job is prepared.
     #[serde(skip)]
     pub paths: Arc<[PathBuf]>,
-    /// The right answer. Filled in by whoever checks one.
+    /// The right answer. Filled in before an answer is checked.
     #[serde(skip)]
     pub expected: Option<Arc<Outcome>>,
 }
@@ -90,10 +90,6 @@ pub type Tally = batch::Tally<Summary>;
 
 /// Makes an image fit a square of `edge` pixels. One that does already keeps
 /// its size.
-///
-/// # Errors
-///
-/// When these bytes are no JPEG image, or a broken one.
 pub fn thumbnail(file: &[u8], edge: u32) -> ImageResult<Thumbnail> {
     let image = ImageReader::new(Cursor::new(file))
         .with_guessed_format()?
@@ -107,9 +103,10 @@ pub fn thumbnail(file: &[u8], edge: u32) -> ImageResult<Thumbnail> {
         )));
     }
     let fits = image.width() <= edge && image.height() <= edge;
-    let small = match fits {
-        true => image,
-        false => image.resize(edge, edge, FILTER),
+    let small = if fits {
+        image
+    } else {
+        image.resize(edge, edge, FILTER)
     };
     let small = small.into_rgb8();
     let mut jpeg = Vec::new();
@@ -166,7 +163,7 @@ impl Job {
 
     /// Nothing is known yet of any of the job's files.
     pub fn tally(&self) -> Tally {
-        Tally::of(&self.paths)
+        Tally::new(&self.paths)
     }
 
     /// The outcome, when something is known of each.

@@ -44,7 +44,7 @@ impl Validator {
 
     /// Whether an answer is about the same state. What either leaves out cannot
     /// contradict; `known` says whether anything agreed.
-    pub fn agrees(&self, other: &Self) -> Agreement {
+    pub(crate) fn agrees(&self, other: &Self) -> Agreement {
         let mut agreement = Agreement::Unknown;
         for (ours, theirs) in [
             (&self.etag, &other.etag),
@@ -61,14 +61,14 @@ impl Validator {
 
     /// Whether a part sent under this condition belongs to this state. It has
     /// the tag if the whole has one (RFC 9110, 15.3.7); a date may be left out.
-    pub fn continues(&self, part: &Self) -> bool {
+    pub(crate) fn continues(&self, part: &Self) -> bool {
         self.agrees(part) != Agreement::Contradicted && (self.etag.is_none() || part.etag.is_some())
     }
 }
 
 /// What comparing two validators comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Agreement {
+pub(crate) enum Agreement {
     /// They name the same state.
     Same,
     /// They have nothing in common to compare.
@@ -79,7 +79,7 @@ pub enum Agreement {
 
 /// `Content-Range`: which bytes of how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ContentRange {
+pub(crate) enum ContentRange {
     /// `bytes FIRST-LAST/TOTAL`, or `*` for a total that is not known.
     Bytes {
         /// The first byte.
@@ -101,7 +101,7 @@ impl Head {
     /// The announced length of the body: none if the body says itself where it
     /// ends, or the connection's end does. An error if the lengths given are no
     /// numbers, or differ.
-    pub fn length(&self) -> Result<Option<u64>, String> {
+    pub(crate) fn length(&self) -> Result<Option<u64>, String> {
         let mut length = None;
         for value in self.headers.get_all(CONTENT_LENGTH) {
             let text = value.to_str().unwrap_or("unreadable");
@@ -121,7 +121,7 @@ impl Head {
     }
 
     /// How the content is encoded, unless it is as it is.
-    pub fn encoding(&self) -> Option<&str> {
+    pub(crate) fn encoding(&self) -> Option<&str> {
         self.headers
             .get_all(CONTENT_ENCODING)
             .iter()
@@ -130,7 +130,7 @@ impl Head {
     }
 
     /// What this state of the file can be known by.
-    pub fn validator(&self) -> Validator {
+    pub(crate) fn validator(&self) -> Validator {
         let last_modified = self.text(LAST_MODIFIED);
         let time = |text: Option<&str>| text.and_then(|text| httpdate::parse_http_date(text).ok());
         // RFC 9110, 8.8.2.2: strong if the answer is at least a second younger.
@@ -146,7 +146,7 @@ impl Head {
     }
 
     /// Which part of the file this is, if it says so in a way that makes sense.
-    pub fn content_range(&self) -> Option<ContentRange> {
+    pub(crate) fn content_range(&self) -> Option<ContentRange> {
         let several = self
             .text(CONTENT_TYPE)
             .and_then(|kind| kind.trim().get(..20));
@@ -176,7 +176,7 @@ impl Head {
     }
 
     /// How long the server asks to be left alone.
-    pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+    pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let value = self.text(RETRY_AFTER)?.trim();
         if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
             // What is too long for a number is long.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Options, Trouble};
+use crate::{AttemptError, Options};
 
 /// A body that is being received.
 #[derive(Debug, PartialEq)]
@@ -21,10 +21,10 @@ pub struct Body {
 
 /// What to do with a piece of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Take {
+pub enum Accepted {
     /// All of it belongs into the file, and more follows.
     All,
-    /// So many bytes belong into the file, and that was the last of it: the
+    /// Only this many bytes belong into the file, and they are its last: the
     /// connection sends more than it said, and is not to be used again.
     Last(usize),
 }
@@ -44,21 +44,21 @@ impl Body {
         self.position
     }
 
-    /// A piece has come, of so many bytes.
+    /// A piece of this many bytes has come.
     pub(crate) fn received(
         &mut self,
         bytes: usize,
         options: &Options,
         now: Instant,
-    ) -> Result<Take, Trouble> {
+    ) -> Result<Accepted, AttemptError> {
         let room = self.end.map_or(u64::MAX, |end| end - self.position);
         let taken = room.min(bytes as u64);
         self.position = self.position.saturating_add(taken);
         if taken < bytes as u64 {
-            return Ok(Take::Last(taken as usize));
+            return Ok(Accepted::Last(taken as usize));
         }
         if let Some(most) = options.max_size.filter(|most| self.position > *most) {
-            return Err(Trouble::TooLarge(most));
+            return Err(AttemptError::TooLarge(most));
         }
         let (began, so_far) = self.window;
         let so_far = so_far.saturating_add(taken);
@@ -69,12 +69,12 @@ impl Body {
             let least = u128::from(options.min_rate) * passed.as_millis() / 1000;
             // What we held back ourselves is not the server's slowness.
             if u128::from(so_far) < least && options.rate.is_none() {
-                return Err(Trouble::TooSlow {
+                return Err(AttemptError::TooSlow {
                     bytes: so_far,
                     seconds: passed.as_secs(),
                 });
             }
         }
-        Ok(Take::All)
+        Ok(Accepted::All)
     }
 }

@@ -11,12 +11,12 @@ use crate::partial::Finished;
 use crate::parts::{Parts, STATE, part_name};
 use crate::{Key, name};
 
-/// So many files are synced and named at a time, or as many as there are when
-/// the first of them has waited so long.
+/// Files that are synced and named at a time; or as many as there are when the
+/// first of them has waited for [`GROUP_PATIENCE`].
 const GROUP: usize = 256;
 const GROUP_PATIENCE: Duration = Duration::from_secs(1);
-/// Up to so many files are synced each by itself: a sync of the file system
-/// would wait for everybody else's bytes, too.
+/// Up to this many files are synced each by itself: a sync of the file system
+/// would wait for the bytes of all other programs, too.
 const SINGLE: usize = 4;
 
 /// A file that has got its name, or why it has none.
@@ -149,7 +149,7 @@ impl Committer {
             Err(source) => {
                 let error = self.parts.error(name, source);
                 // What cannot be read is something else; but this is not its fault.
-                if error.is_crowded() {
+                if error.is_too_many_open_files() {
                     Err(error)
                 } else {
                     Ok(false)

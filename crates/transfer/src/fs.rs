@@ -22,7 +22,7 @@ pub struct DiskError {
 
 impl DiskError {
     /// Whether it is not the disk, but this process that has too much open.
-    pub fn is_crowded(&self) -> bool {
+    pub fn is_too_many_open_files(&self) -> bool {
         matches!(
             Errno::from_io_error(&self.source),
             Some(Errno::MFILE | Errno::NFILE)
@@ -70,8 +70,8 @@ pub(crate) fn rename_new(
     match rustix::fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(true),
         Err(Errno::EXIST) => Ok(false),
-        // Not every file system can. Nobody else is at work here by our lock,
-        // so to look first is nearly as good.
+        // Not every file system can. No other process is at work here, by
+        // our lock, so to look first is nearly as good.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             match rustix::fs::statat(to, new, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(_) => Ok(false),
@@ -89,7 +89,7 @@ pub(crate) fn plain_bytes(at: &OwnedFd, name: &str) -> Option<u64> {
     (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some(stat.st_size as u64)
 }
 
-/// Adds at most so many bytes of a file to a digest.
+/// Adds at most `most` bytes of a file to a digest.
 pub(crate) fn hash_from(file: &mut File, most: u64, digest: &mut Sha256) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut file = file.take(most);

@@ -112,7 +112,7 @@ impl Record {
             }
             "whole" => {
                 let (sha256, name) = rest.split_once(' ')?;
-                // Somebody else may have written this: no name leads elsewhere.
+                // Another program may have written this: no name leads elsewhere.
                 let plain =
                     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
                 plain.then(|| Record::Whole {

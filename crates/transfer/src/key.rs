@@ -10,16 +10,16 @@ pub struct Key(pub u128);
 
 impl Key {
     /// The key of a URL.
-    pub fn of_url(url: &str) -> Self {
-        Self::of("url", url)
+    pub fn from_url(url: &str) -> Self {
+        Self::digest("url", url)
     }
 
     /// The key of a file's name, as disks that fold case see it.
-    pub fn of_name(name: &str) -> Self {
-        Self::of("name", &name.to_lowercase())
+    pub(crate) fn from_name(name: &str) -> Self {
+        Self::digest("name", &name.to_lowercase())
     }
 
-    fn of(kind: &str, text: &str) -> Self {
+    fn digest(kind: &str, text: &str) -> Self {
         let digest = Sha256::new()
             .chain_update(kind)
             .chain_update([0])

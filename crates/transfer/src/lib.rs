@@ -8,7 +8,7 @@
 //!   at no clock. [`Queue`] says which file is next, and when, and sleeps on
 //!   nothing.
 //! - [`list`] reads the list, [`name`] says what a file is called, [`journal`] what
-//!   is remembered of it, [`answer`] what a head says, [`Trouble`] what went wrong.
+//!   is remembered of it, [`answer`] what a head says, [`AttemptError`] what went wrong.
 //! - [`Store`] is the directory: who has it, what it holds, how files get their
 //!   names. Its calls block; [`Partial`] is a file that is being written.
 //! - [`Session`] is one run: it ties these together and counts.
@@ -20,6 +20,7 @@ pub mod journal;
 pub mod list;
 pub mod name;
 
+mod attempt_error;
 mod body;
 mod commit;
 mod fs;
@@ -38,22 +39,21 @@ mod table;
 mod tally;
 mod tls;
 mod transfer;
-mod trouble;
 
 pub use answer::Head;
-pub use body::{Body, Take};
+pub use attempt_error::AttemptError;
+pub use body::{Accepted, Body};
 pub use fs::DiskError;
 pub use key::{Key, Sha};
 pub use lock::OpenError;
 pub use options::Options;
 pub use partial::{Finish, Finished, Partial};
 pub use parts::{Parts, STATE};
-pub use queue::{Queue, Turn};
+pub use queue::{Action, Queue};
 pub use rate::Rate;
 pub use request::Request;
 pub use session::{Fatal, List, Session};
 pub use store::{Known, Store};
-pub use tally::{Failure, Gauge, Observer, Silent, Tally};
+pub use tally::{Failure, FileProgress, Observer, Tally};
 pub use tls::config as tls_config;
 pub use transfer::{Answer, Next, Part, Transfer};
-pub use trouble::Trouble;

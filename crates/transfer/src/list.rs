@@ -89,7 +89,7 @@ impl<R: BufRead> Lines<R> {
 
 impl<R: io::Read> Lines<io::BufReader<R>> {
     /// Whether the next entry is there already, and need not be waited for.
-    pub fn has_line(&self) -> bool {
+    pub(crate) fn has_line(&self) -> bool {
         let lines = self.input.buffer().split_inclusive(|&byte| byte == b'\n');
         lines
             .filter_map(|line| line.strip_suffix(b"\n"))
@@ -116,15 +116,15 @@ fn entry(text: &str) -> Result<Entry, String> {
         }
     }
     Ok(Entry {
-        key: Key::of_url(url.as_str()),
-        name: named.unwrap_or_else(|| name::of_url(&url)),
+        key: Key::from_url(url.as_str()),
+        name: named.unwrap_or_else(|| name::from_url(&url)),
         url,
         sha256,
     })
 }
 
 /// A URL as it may be shown: a password stays out of logs.
-pub fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     if url.password().is_none() {
         return url.to_string();
     }
@@ -135,7 +135,7 @@ pub fn shown(url: &Url) -> String {
 }
 
 /// Reads a URL that can be downloaded.
-pub fn url(text: &str) -> Result<Url, String> {
+pub(crate) fn url(text: &str) -> Result<Url, String> {
     if text.contains(char::is_whitespace) {
         return Err(format!("{text:?} is no URL: there is a space in it"));
     }

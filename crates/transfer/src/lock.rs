@@ -32,7 +32,7 @@ pub enum OpenError {
 pub(crate) enum Boot {
     /// Since the machine was started.
     This,
-    /// Before, or nobody knows.
+    /// Before, or it is not known.
     Another,
 }
 
@@ -60,11 +60,12 @@ pub(crate) fn lock(parts: &Parts) -> Result<(File, Boot), OpenError> {
         Err(errno) => return Err(fail(errno.into()).into()),
     }
     let now = this_boot();
-    // Where nobody can tell, a restart has to be assumed.
+    // Where the system does not tell, a restart has to be assumed.
     let same = !now.is_empty() && boot == Some(now.as_str());
-    let (boot, text) = match same {
-        true => (Boot::This, now.as_str()),
-        false => (Boot::Another, ""),
+    let (boot, text) = if same {
+        (Boot::This, now.as_str())
+    } else {
+        (Boot::Another, "")
     };
     sign(&file, text).map_err(fail)?;
     Ok((file, boot))

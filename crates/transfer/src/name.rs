@@ -17,7 +17,7 @@ const RESERVED: [&str; 22] = [
 
 /// The name of a URL's file: its path's last segment, percent-decoded, made
 /// safe. What a server says (`Content-Disposition`, a redirect) has no part in it.
-pub fn of_url(url: &Url) -> String {
+pub(crate) fn from_url(url: &Url) -> String {
     let segment = url
         .path_segments()
         .and_then(|mut segments| segments.next_back())
@@ -27,7 +27,7 @@ pub fn of_url(url: &Url) -> String {
 }
 
 /// One component that can neither leave its directory nor hide in it.
-pub fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     let name: String = text
         .chars()
         .map(|c| match c {
@@ -50,9 +50,10 @@ pub fn safe(text: &str) -> String {
     } else {
         name.to_owned()
     };
-    match name.len() > LONGEST - ROOM {
-        true => with_mark(&name, &mark(Key::of_name(&name))),
-        false => name,
+    if name.len() > LONGEST - ROOM {
+        with_mark(&name, &mark(Key::from_name(&name)))
+    } else {
+        name
     }
 }
 
@@ -74,7 +75,7 @@ fn mark(key: Key) -> String {
 /// `photo.jpg` with `1a2b3c4d` becomes `photo-1a2b3c4d.jpg`, cut to fit.
 fn with_mark(name: &str, mark: &str) -> String {
     let (stem, extension) = match name.rsplit_once('.') {
-        // Longer than that, it is no extension that anybody would miss.
+        // Longer than that, it is no extension that would be missed.
         Some((stem, extension)) if !stem.is_empty() && extension.len() <= 16 => {
             (stem, format!(".{extension}"))
         }
@@ -119,7 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn name(url: &str) -> String {
-        of_url(&Url::parse(url).expect(url))
+        from_url(&Url::parse(url).expect(url))
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{Key, Sha, name};
 
 /// A body goes to the disk in pieces of this size, or whole: what a kill costs.
 const PIECE_BYTES: usize = 32 * 1024;
-/// So many bytes are synced at a time: what a power cut costs a large file.
+/// Bytes that are synced at a time: what a power cut costs a large file.
 const SYNC_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A file that has every byte, under its key.
@@ -39,7 +39,7 @@ pub struct Finished {
 /// How a file with every byte ends.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Finish {
-    /// Right, as far as anybody can tell.
+    /// Right, as far as can be told.
     Whole(Finished),
     /// Not what the list says it is; it is kept aside.
     Mismatch(String),
@@ -220,9 +220,10 @@ impl Partial {
         // where it may have outlasted a power cut, so does the note of it.
         if self.bytes == 0 && length > 0 {
             self.noted = self.part.validator.strong().is_some();
-            match self.noted {
-                true => self.note(0)?,
-                false => self.parts.forget(self.key)?,
+            if self.noted {
+                self.note(0)?
+            } else {
+                self.parts.forget(self.key)?
             }
             if length >= SYNC_BYTES {
                 self.parts.with_journal(|journal| journal.sync_data())?;

@@ -1,4 +1,4 @@
-//! Files that are not complete yet, and the journal beside them.
+//! Files that are not complete yet, and the journal of them.
 //!
 //! Everything is opened relative to a directory that was opened once, and no
 //! symbolic link is followed: whatever is planted in the directory, nothing
@@ -87,8 +87,8 @@ impl Parts {
     }
 
     /// Removes what there is of a file that has failed, if anything.
-    pub fn discard(&self, key: Key) {
-        // It is of no use to anybody: that it stays is no failure.
+    pub(crate) fn discard(&self, key: Key) {
+        // It is of no more use: that it stays is no failure.
         let _ = rustix::fs::unlinkat(&self.state, part_name(key), AtFlags::empty());
     }
 

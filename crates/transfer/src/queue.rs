@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::{Next, Options, Transfer};
 
-/// So many files that are to be tried again hold back no others: a host that is
-/// down at the head of the list would hold up all that follow.
+/// Up to this many files that are to be tried again hold back no others: else a
+/// host that is down at the head of the list would hold up all that follow.
 const LATER: usize = 1024;
 
-/// The files that wait. It waits for nobody itself: how a model's units sleep
+/// The files that wait. It never blocks: how a model's units sleep
 /// until there is something to do is the model's own.
 #[derive(Debug)]
 pub struct Queue {
@@ -36,7 +36,7 @@ struct Host {
 
 /// What a unit without a file is to do.
 #[derive(Debug)]
-pub enum Turn {
+pub enum Action {
     /// Begin with this one.
     Begin(Box<Transfer>),
     /// Look again when something changes, or at this time.
@@ -98,12 +98,13 @@ impl Queue {
     }
 
     /// What a unit is to do that has no file.
-    pub fn turn(&mut self, now: Instant) -> Turn {
+    pub fn poll(&mut self, now: Instant) -> Action {
         let mut at = 0;
         while at < self.later.len() {
-            match self.later[at].0 <= now {
-                true => self.ready.push_front(self.later.swap_remove(at).1),
-                false => at += 1,
+            if self.later[at].0 <= now {
+                self.ready.push_front(self.later.swap_remove(at).1)
+            } else {
+                at += 1
             }
         }
         let free = |transfer: &Transfer| {
@@ -112,30 +113,31 @@ impl Queue {
                     && host.left_alone_until.is_none_or(|until| until <= now)
             })
         };
-        let at = match self.running < self.most {
-            true => self.ready.iter().position(free),
-            false => None,
+        let at = if self.running < self.most {
+            self.ready.iter().position(free)
+        } else {
+            None
         };
         if let Some(mut transfer) = at.and_then(|at| self.ready.remove(at)) {
             transfer.taken_up.get_or_insert(now);
             self.running += 1;
             let host = self.hosts.entry(transfer.host().to_owned()).or_default();
             host.running += 1;
-            return Turn::Begin(Box::new(transfer));
+            return Action::Begin(Box::new(transfer));
         }
         if self.closed && self.running == 0 && self.ready.is_empty() && self.later.is_empty() {
-            return Turn::End;
+            return Action::End;
         }
         let retries = self.later.iter().map(|(when, _)| *when);
         let hosts = self.hosts.values().filter_map(|host| host.left_alone_until);
-        Turn::Wait(retries.chain(hosts).filter(|when| *when > now).min())
+        Action::Wait(retries.chain(hosts).filter(|when| *when > now).min())
     }
 
     /// A file that was begun has ended, or goes on as `next` says; it is none if
     /// the run is stopped. `host` as it was when it began. True says that there
-    /// may be something new for those who wait: whoever tells this looks anyway.
+    /// may be something new for the units that wait; the caller looks anyway.
     #[must_use]
-    pub fn rest(
+    pub fn release(
         &mut self,
         host: &str,
         transfer: Transfer,
@@ -158,7 +160,7 @@ impl Queue {
                 entry.left_alone_until = entry.left_alone_until.max(now.checked_add(*wait));
                 *wait
             }
-            Some(Next::Crowded) => {
+            Some(Next::TooManyOpenFiles) => {
                 self.most = self.most.min(self.running).max(1);
                 Duration::ZERO
             }
@@ -199,8 +201,8 @@ mod tests {
 
     /// The files that may begin now.
     fn begin(queue: &mut Queue, now: Instant) -> Vec<Transfer> {
-        let next = || match queue.turn(now) {
-            Turn::Begin(transfer) => Some(*transfer),
+        let next = || match queue.poll(now) {
+            Action::Begin(transfer) => Some(*transfer),
             _ => None,
         };
         std::iter::from_fn(next).collect()
@@ -219,7 +221,7 @@ mod tests {
     ) {
         for file in files {
             let host = file.host().to_owned();
-            let _ = queue.rest(&host, file, Some(next), now);
+            let _ = queue.release(&host, file, Some(next), now);
         }
     }
 
@@ -229,11 +231,11 @@ mod tests {
         let mut queue = queue("http://h/a\nhttp://h/b\n", &Options::default());
         let mut running = begin(&mut queue, now);
         assert_eq!(names(&running), ["a", "b"]);
-        assert!(matches!(queue.turn(now), Turn::Wait(None)));
+        assert!(matches!(queue.poll(now), Action::Wait(None)));
         rest(&mut queue, running.pop(), &Next::Complete, now);
-        assert!(matches!(queue.turn(now), Turn::Wait(None)));
+        assert!(matches!(queue.poll(now), Action::Wait(None)));
         rest(&mut queue, running.pop(), &Next::Complete, now);
-        assert!(matches!(queue.turn(now), Turn::End));
+        assert!(matches!(queue.poll(now), Action::End));
         assert!(queue.hosts.is_empty());
     }
 
@@ -255,14 +257,14 @@ mod tests {
     fn a_host_is_left_alone_with_all_its_files() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
         let mut queue = queue("http://g/a\nhttp://g/b\nhttp://h/c\n", &Options::default());
-        let Turn::Begin(first) = queue.turn(now) else {
+        let Action::Begin(first) = queue.poll(now) else {
             panic!("nothing began")
         };
         rest(&mut queue, [*first], &Next::HostAfter(second), now);
         let running = begin(&mut queue, now);
         assert_eq!(names(&running), ["c"]);
         rest(&mut queue, running, &Next::Complete, now);
-        assert!(matches!(queue.turn(now), Turn::Wait(Some(when)) if when == now + second));
+        assert!(matches!(queue.poll(now), Action::Wait(Some(when)) if when == now + second));
         assert_eq!(names(&begin(&mut queue, now + second)), ["a", "b"]);
     }
 
@@ -273,7 +275,7 @@ mod tests {
         let mut queue = queue(&list, &Options::default());
         let mut running = begin(&mut queue, now);
         assert_eq!(running.len(), 9);
-        rest(&mut queue, running.drain(..6), &Next::Crowded, now);
+        rest(&mut queue, running.drain(..6), &Next::TooManyOpenFiles, now);
         assert_eq!(begin(&mut queue, now).len(), 0, "three run, and could");
         rest(&mut queue, running.pop(), &Next::Complete, now);
         assert_eq!(begin(&mut queue, now).len(), 1);
@@ -294,11 +296,11 @@ mod tests {
     fn after_a_stop_nothing_begins() {
         let now = Instant::now();
         let mut queue = queue("http://h/a\nhttp://h/b\n", &Options::default());
-        let Turn::Begin(running) = queue.turn(now) else {
+        let Action::Begin(running) = queue.poll(now) else {
             panic!("nothing began")
         };
         queue.stop();
         rest(&mut queue, [*running], &Next::Now, now);
-        assert!(matches!(queue.turn(now), Turn::End));
+        assert!(matches!(queue.poll(now), Action::End));
     }
 }

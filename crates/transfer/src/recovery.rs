@@ -71,8 +71,9 @@ impl Journal {
     /// none if an earlier line has named the URL.
     pub(crate) fn see(&mut self, key: Key) -> Result<Option<u64>, DiskError> {
         let seen = |before: Option<u64>| before.unwrap_or(0) | SEEN;
-        let before = self.table.update(key, seen);
-        let before = before.map_err(|source| self.error(source))?.unwrap_or(0);
+        let before = (self.table.update(key, seen))
+            .map_err(|source| self.error(source))?
+            .unwrap_or(0);
         Ok((before & SEEN == 0).then_some(before))
     }
 
@@ -91,7 +92,7 @@ impl Journal {
         let mut name = wanted;
         let mut copy = key;
         loop {
-            let before = self.table.set(Key::of_name(&name), SEEN);
+            let before = self.table.set(Key::from_name(&name), SEEN);
             if before.map_err(|source| self.error(source))?.is_none() {
                 return Ok(name);
             }
@@ -145,8 +146,8 @@ impl Journal {
         if self.part_records == 0 && !self.parts.has_replaceable() {
             return Ok(());
         }
-        let bytes = |journal: &File| journal.metadata().map(|metadata| metadata.len());
-        let bytes = self.parts.with_journal(bytes)?;
+        let metadata = self.parts.with_journal(File::metadata)?;
+        let bytes = metadata.len();
         if bytes - self.read.min(bytes) <= SMALL {
             self.read_on()?;
         }
@@ -278,10 +279,7 @@ impl<'a> Records<'a> {
             let mut read = line.read_until(b'\n', &mut self.line)? as u64;
             if !self.line.ends_with(b"\n") {
                 // Too long, or torn: only the bytes that follow tell.
-                let skipped = match read == LONGEST {
-                    true => self.skip()?,
-                    false => None,
-                };
+                let skipped = if read == LONGEST { self.skip()? } else { None };
                 let Some(skipped) = skipped else {
                     self.torn = read > 0;
                     return Ok(None);

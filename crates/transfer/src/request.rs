@@ -51,7 +51,7 @@ impl Request {
                 }
             }
         }
-        // Last: where the bytes belong is not for anybody's own headers to say.
+        // Last: no header of the user's own may say where the bytes belong.
         headers.remove(RANGE);
         headers.remove(IF_RANGE);
         if let Some((first, condition)) = rest {

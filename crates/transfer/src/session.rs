@@ -18,8 +18,8 @@ use crate::partial::Finished;
 use crate::parts::Parts;
 use crate::rate::Rate;
 use crate::store::{Known, Store};
-use crate::tally::{Counts, Failure, Gauge, Observer, Tally, add};
-use crate::{Next, Options, Queue, Transfer, Trouble, tls};
+use crate::tally::{Counts, Failure, FileProgress, Observer, Tally, add};
+use crate::{AttemptError, Next, Options, Queue, Transfer, tls};
 
 /// Where the list comes from.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ pub struct Session {
     observer: Arc<dyn Observer>,
     counts: Counts,
     stopped: AtomicBool,
-    crowded: AtomicBool,
+    too_many_open_files: AtomicBool,
     on_stop: Mutex<Vec<Box<dyn Fn() + Send>>>,
     on_tally: OnceLock<OnTally>,
     fatal: Mutex<Option<Fatal>>,
@@ -107,7 +107,7 @@ impl Session {
             observer,
             counts: Counts::default(),
             stopped: AtomicBool::new(false),
-            crowded: AtomicBool::new(false),
+            too_many_open_files: AtomicBool::new(false),
             on_stop: Mutex::default(),
             on_tally: OnceLock::new(),
             fatal: Mutex::default(),
@@ -120,7 +120,7 @@ impl Session {
         self.store.parts()
     }
 
-    /// Whom to trust.
+    /// Which certificates to trust.
     pub fn tls(&self) -> Arc<rustls::ClientConfig> {
         let config = || tls::config(&self.options).expect("without a file nothing can be wrong");
         self.tls.get_or_init(config).clone()
@@ -176,29 +176,29 @@ impl Session {
     }
 
     /// A file has begun, or has been taken up again. To be ended by
-    /// [`rest`](Self::rest).
-    pub fn begin(&self, transfer: &Transfer) -> Arc<Gauge> {
-        let gauge = Arc::new(Gauge {
+    /// [`end`](Self::end).
+    pub fn begin(&self, transfer: &Transfer) -> Arc<FileProgress> {
+        let progress = Arc::new(FileProgress {
             key: transfer.key,
             taken_up: transfer.taken_up.unwrap_or_else(Instant::now),
             name: transfer.name.clone(),
             bytes: AtomicU64::new(transfer.part.bytes),
             total: AtomicU64::new(transfer.part.total.unwrap_or(0)),
         });
-        self.observer.begun(&gauge);
-        gauge
+        self.observer.begun(&progress);
+        progress
     }
 
     /// A file rests: it is done, or waits for its next attempt.
-    pub fn rest(&self, gauge: &Arc<Gauge>) {
-        self.observer.ended(gauge);
+    pub fn end(&self, progress: &Arc<FileProgress>) {
+        self.observer.ended(progress);
     }
 
     /// Bytes of a body have come, up to a place in its file.
-    pub fn received(&self, gauge: &Gauge, bytes: u64, position: u64, total: Option<u64>) {
+    pub fn received(&self, progress: &FileProgress, bytes: u64, position: u64, total: Option<u64>) {
         add(&self.counts.received, bytes);
-        gauge.bytes.store(position, Ordering::Relaxed);
-        gauge.total.store(total.unwrap_or(0), Ordering::Relaxed);
+        progress.bytes.store(position, Ordering::Relaxed);
+        progress.total.store(total.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// A file has every byte. True says that it is time for a
@@ -222,7 +222,7 @@ impl Session {
     /// get their names next time, and [`close`](Self::close) is the last.
     pub fn commit(&self) -> Result<(), DiskError> {
         match self.commit_now() {
-            Err(error) if error.is_crowded() => Ok(()),
+            Err(error) if error.is_too_many_open_files() => Ok(()),
             result => result,
         }
     }
@@ -262,24 +262,23 @@ impl Session {
     /// A running file has found too many files open. How it goes on: when others
     /// have closed theirs, and with fewer at once from then on; if it was alone,
     /// as after any other failure.
-    pub fn crowded(&self, transfer: &mut Transfer, queue: &Queue) -> Next {
+    pub fn too_many_open_files(&self, transfer: &mut Transfer, queue: &Queue) -> Next {
         if queue.running() <= 1 {
-            let alone = Trouble::Connect("too many files are open".to_owned());
+            let alone = AttemptError::Connect("too many files are open".to_owned());
             return transfer.failed(alone, &self.options);
         }
-        if !self.crowded.swap(true, Ordering::Relaxed) {
+        if !self.too_many_open_files.swap(true, Ordering::Relaxed) {
             self.note("too many files are open: fewer at once from now on");
         }
-        Next::Crowded
+        Next::TooManyOpenFiles
     }
 
-    /// Something that whoever started it should know.
+    /// Something that the user should know.
     pub fn note(&self, text: &str) {
         self.observer.note(text);
     }
 
-    /// What there is of a file, for whoever goes on with what a process that
-    /// died had begun.
+    /// What there is of a file, to go on with what a process that died had begun.
     pub fn part_of(&self, transfer: &Transfer) -> Result<crate::Part, DiskError> {
         self.store.part(transfer.key)
     }
@@ -343,7 +342,7 @@ impl Session {
         acts.push(Box::new(act));
     }
 
-    /// Has something done whenever somebody looks how far it is: for units that
+    /// Has something done whenever the tally is asked for: for units that
     /// cannot call [`received`](Self::received) themselves. The first one counts.
     pub fn on_tally(&self, act: impl Fn(&Self) + Send + Sync + 'static) {
         let _ = self.on_tally.set(Box::new(act));

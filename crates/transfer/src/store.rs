@@ -60,7 +60,7 @@ impl Store {
         make_directory(path)?;
         let parts = Arc::new(Parts::open(path)?);
         let (lock, boot) = lock(&parts)?;
-        // Whoever had the directory until now may have written it anew.
+        // The process that had the directory until now may have written it anew.
         parts.reopen_journal()?;
         let mut journal = Journal::new(&parts);
         journal.mend()?;
@@ -135,9 +135,10 @@ impl Store {
                     return Ok(Known::Wanted(Part::default()));
                 }
                 if entry.sha256.is_some() && whole.sha256 != entry.sha256 {
-                    let digest = match unnamed {
-                        true => self.parts.digest(&self.parts.state, &part_name(entry.key)),
-                        false => self.parts.digest(&self.parts.directory, &whole.name),
+                    let digest = if unnamed {
+                        self.parts.digest(&self.parts.state, &part_name(entry.key))
+                    } else {
+                        self.parts.digest(&self.parts.directory, &whole.name)
                     }?;
                     if entry.sha256 != Some(digest) {
                         if unnamed {
@@ -152,16 +153,17 @@ impl Store {
                     whole.sha256 = Some(digest);
                     self.parts.note(&whole.record())?;
                 }
-                match unnamed {
-                    true => Ok(Known::Finished(whole)),
-                    false => Ok(Known::There(whole)),
+                if unnamed {
+                    Ok(Known::Finished(whole))
+                } else {
+                    Ok(Known::There(whole))
                 }
             }
         }
     }
 
-    /// What there is of a file now: for whoever goes on with what a process
-    /// that died had begun.
+    /// What there is of a file now, to go on with what a process that died had
+    /// begun.
     pub fn part(&self, key: Key) -> Result<Part, DiskError> {
         let mut journal = self.journal();
         journal.read_on()?;
@@ -189,12 +191,13 @@ impl Store {
                 (part, there == bytes)
             }
         };
-        match usable && there > 0 {
-            true => Part {
+        if usable && there > 0 {
+            Part {
                 bytes: there,
                 ..part
-            },
-            false => Part::default(),
+            }
+        } else {
+            Part::default()
         }
     }
 

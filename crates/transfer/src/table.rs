@@ -23,7 +23,7 @@ const TAIL: usize = 512;
 ///
 /// Keys belong where their first bits say, so the slots are nearly in the order
 /// of the keys, and a larger table is written from one end to the other.
-pub struct Table {
+pub(crate) struct Table {
     slots: Slots,
     /// Slots at which a key can belong: two to the power of `bits`.
     bits: u32,
@@ -39,7 +39,7 @@ enum Slots {
 
 impl Table {
     /// An empty table; `make` makes an empty file when it is needed.
-    pub fn new(make: impl Fn() -> io::Result<File> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(make: impl Fn() -> io::Result<File> + Send + Sync + 'static) -> Self {
         let bits = 10;
         Self {
             slots: Slots::Memory(vec![0; slots(bits) * SLOT]),
@@ -50,18 +50,18 @@ impl Table {
     }
 
     /// The value of a key.
-    pub fn get(&self, key: Key) -> io::Result<Option<u64>> {
+    pub(crate) fn get(&self, key: Key) -> io::Result<Option<u64>> {
         let (_, value) = self.find(key)?;
         Ok(value)
     }
 
     /// Sets the value of a key; returns the one before.
-    pub fn set(&mut self, key: Key, value: u64) -> io::Result<Option<u64>> {
+    pub(crate) fn set(&mut self, key: Key, value: u64) -> io::Result<Option<u64>> {
         self.update(key, |_| value)
     }
 
     /// Sets the value of a key by the one before, which it returns.
-    pub fn update(
+    pub(crate) fn update(
         &mut self,
         key: Key,
         value: impl FnOnce(Option<u64>) -> u64,
@@ -71,7 +71,7 @@ impl Table {
         }
         let (mut at, before) = self.find(key)?;
         while at == slots(self.bits) {
-            // Digests do not crowd like that: somebody has made these up.
+            // Digests do not crowd like that: these are made up.
             if self.used * 16 < at {
                 return Err(io::Error::other("the keys are no digests"));
             }
@@ -124,9 +124,10 @@ impl Table {
 
     fn grow(&mut self) -> io::Result<()> {
         let bits = self.bits + 1;
-        let mut grown = match 1 << bits <= IN_MEMORY {
-            true => Grown::new(Slots::Memory(Vec::with_capacity(slots(bits) * SLOT)), bits),
-            false => Grown::new(Slots::File((self.make)()?), bits),
+        let mut grown = if 1 << bits <= IN_MEMORY {
+            Grown::new(Slots::Memory(Vec::with_capacity(slots(bits) * SLOT)), bits)
+        } else {
+            Grown::new(Slots::File((self.make)()?), bits)
         };
         let mut buffer = vec![0; 2048 * SLOT];
         // Those without a free slot between them: only these can be in another
@@ -255,7 +256,7 @@ mod tests {
     #[test]
     fn it_keeps_what_it_was_told_in_memory_and_beyond() {
         let mut table = Table::new(tempfile::tempfile);
-        let key = |n: u64| Key::of_url(&n.to_string());
+        let key = |n: u64| Key::from_url(&n.to_string());
         for n in 0..60_000 {
             assert_eq!(table.set(key(n), n).unwrap(), None);
         }
@@ -275,7 +276,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..200_000 {
             let n = random.u64(..90_000);
-            let key = Key::of_name(&n.to_string());
+            let key = Key::from_name(&n.to_string());
             let before = map.insert(n, map.get(&n).unwrap_or(&n) + 1);
             let now = table.update(key, |value| value.unwrap_or(n) + 1).unwrap();
             assert_eq!(now, before, "{n}");
@@ -283,7 +284,7 @@ mod tests {
         assert_eq!(table.used, map.len());
         for (n, value) in map {
             assert_eq!(
-                table.get(Key::of_name(&n.to_string())).unwrap(),
+                table.get(Key::from_name(&n.to_string())).unwrap(),
                 Some(value)
             );
         }

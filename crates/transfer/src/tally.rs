@@ -12,12 +12,12 @@ use crate::partial::Finished;
 pub trait Observer: Send + Sync {
     /// A line of the list asks for nothing that can be had.
     fn bad_line(&self, _bad: &BadLine) {}
-    /// Something that whoever started it should know, and that is no failure.
+    /// Something that the user should know, and that is no failure.
     fn note(&self, _text: &str) {}
     /// A file has begun, or has been taken up again.
-    fn begun(&self, _gauge: &Arc<Gauge>) {}
+    fn begun(&self, _progress: &Arc<FileProgress>) {}
     /// It has ended, one way or another, or waits.
-    fn ended(&self, _gauge: &Arc<Gauge>) {}
+    fn ended(&self, _progress: &Arc<FileProgress>) {}
     /// A file has every byte, and waits for its name.
     fn whole(&self, _file: &Finished) {}
     /// A file is complete, under its name; `before` says that it was already.
@@ -25,12 +25,6 @@ pub trait Observer: Send + Sync {
     /// A file has failed.
     fn failed(&self, _failure: &Failure) {}
 }
-
-/// Is told, and tells nobody.
-#[derive(Debug)]
-pub struct Silent;
-
-impl Observer for Silent {}
 
 /// A file that could not be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +41,7 @@ pub struct Failure {
 
 /// How far a file is that is running.
 #[derive(Debug)]
-pub struct Gauge {
+pub struct FileProgress {
     /// What it is known by.
     pub key: Key,
     /// When the queue first gave it out.
@@ -56,7 +50,7 @@ pub struct Gauge {
     pub name: String,
     /// Bytes of it that are there.
     pub bytes: AtomicU64,
-    /// Bytes that it has; 0 if nobody has said.
+    /// Bytes that it has; 0 if that is not known.
     pub total: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! Whom to trust.
+//! Which certificates to trust.
 
 use std::sync::Arc;
 
@@ -9,11 +9,8 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::Options;
 
 /// Verifies servers against the certificates of `--cacert`, or else against the
-/// roots that Mozilla trusts, which are built in: the machine needs none.
-///
-/// # Errors
-///
-/// What is wrong with the file of certificates; without one, nothing can be.
+/// roots that Mozilla trusts, which are built in: the machine needs none. An error
+/// says what is wrong with the file; without one, nothing can be.
 pub fn config(options: &Options) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     match &options.cacert {

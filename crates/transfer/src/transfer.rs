@@ -1,7 +1,7 @@
 //! One file on its way: what to ask, what an answer means, where its bytes go,
 //! whether and when to try again.
 //!
-//! A [`Transfer`] does no I/O and looks at no clock. Whoever drives it goes
+//! A [`Transfer`] does no I/O and looks at no clock. A driver goes
 //! round: send [`Transfer::request`], tell it the head ([`Transfer::answered`]);
 //! while it wants a body, tell it each piece ([`Transfer::received`]) and write
 //! what it says; tell it the end ([`Transfer::ended`]) or what went wrong
@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::answer::{Agreement, ContentRange, Head, Validator};
-use crate::body::{Body, Take};
+use crate::body::{Accepted, Body};
 use crate::list::Entry;
 use crate::request::Request;
-use crate::{Key, Options, Sha, Trouble};
+use crate::{AttemptError, Key, Options, Sha};
 
 /// An attempt that brings a file so much further gives a spent retry back: a
 /// long file over a bad line is not given up while it grows.
@@ -84,7 +84,7 @@ pub enum Next {
     /// The whole host is to be left alone for so long, this file included.
     HostAfter(Duration),
     /// It can be sent when others have closed what they have open.
-    Crowded,
+    TooManyOpenFiles,
     /// Every byte is there.
     Complete,
     /// It has failed, for this reason, for good.
@@ -127,7 +127,7 @@ impl Transfer {
     }
 
     /// What the rest can be asked for with, if only the rest is wanted: without
-    /// a strong validator, nobody could tell that it belongs to the same file.
+    /// a strong validator, nothing tells that it belongs to the same file.
     fn condition(&self) -> Option<HeaderValue> {
         let strong = self.part.validator.strong();
         strong
@@ -135,15 +135,12 @@ impl Transfer {
             .and_then(|strong| HeaderValue::from_str(strong).ok())
     }
 
-    /// Bytes of its texts, for whoever sends it in messages that have an end.
+    /// Bytes of its texts, for messages of limited size.
     pub fn text_bytes(&self) -> usize {
         let validator = &self.part.validator;
         let headers = [&validator.etag, &validator.last_modified];
-        let headers = headers.into_iter().flatten().map(String::len);
-        self.url.as_str().len()
-            + self.target.as_str().len()
-            + self.name.len()
-            + headers.sum::<usize>()
+        let header_bytes: usize = headers.into_iter().flatten().map(String::len).sum();
+        self.url.as_str().len() + self.target.as_str().len() + self.name.len() + header_bytes
     }
 
     /// What to ask for next.
@@ -183,7 +180,7 @@ impl Transfer {
         check_encoding(head)?;
         let total = match head.length() {
             Ok(total) => total,
-            Err(why) => return Err(self.failed(Trouble::Protocol(why), options)),
+            Err(why) => return Err(self.failed(AttemptError::Protocol(why), options)),
         };
         check_size(total, options)?;
         self.part = Part {
@@ -200,7 +197,7 @@ impl Transfer {
         let (asked, known) = (self.part.bytes, self.part.total);
         let wrong = match head.content_range() {
             _ if self.condition().is_none() => {
-                "a part of the file came, which nobody asked for".to_owned()
+                "a part of the file came, which was not asked for".to_owned()
             }
             Some(ContentRange::Bytes { first, last, total }) => {
                 let fits = head
@@ -227,7 +224,7 @@ impl Transfer {
             _ => "a part of the file came that does not say which".to_owned(),
         };
         self.begin_again();
-        Err(self.failed(Trouble::WrongRange(wrong), options))
+        Err(self.failed(AttemptError::WrongRange(wrong), options))
     }
 
     /// 416: there is nothing from there on. Complete only if it is the same file.
@@ -249,7 +246,7 @@ impl Transfer {
         }
         self.begin_again();
         let why = "the server has nothing from there on, so the file has changed";
-        self.failed(Trouble::WrongRange(why.to_owned()), options)
+        self.failed(AttemptError::WrongRange(why.to_owned()), options)
     }
 
     /// 3xx: elsewhere, by the same means, and not for ever.
@@ -288,7 +285,10 @@ impl Transfer {
             429 | 503 => head.retry_after(date),
             _ => None,
         };
-        match (self.failed(Trouble::Status(head.status), options), asked) {
+        match (
+            self.failed(AttemptError::Status(head.status), options),
+            asked,
+        ) {
             (Next::After(backoff), Some(asked)) => {
                 Next::HostAfter(asked.min(options.retry_after_most).max(backoff))
             }
@@ -296,11 +296,11 @@ impl Transfer {
         }
     }
 
-    /// A piece of the body has come, of so many bytes.
+    /// A piece of the body has come, of this many bytes.
     ///
     /// # Errors
     ///
-    /// [`Trouble::TooLarge`] and [`Trouble::TooSlow`], to be told to
+    /// [`AttemptError::TooLarge`] and [`AttemptError::TooSlow`], to be told to
     /// [`failed`](Self::failed) when what came before has been written.
     pub fn received(
         &mut self,
@@ -308,7 +308,7 @@ impl Transfer {
         bytes: usize,
         options: &Options,
         now: Instant,
-    ) -> Result<Take, Trouble> {
+    ) -> Result<Accepted, AttemptError> {
         body.received(bytes, options, now)
     }
 
@@ -326,10 +326,10 @@ impl Transfer {
             self.part.total = Some(announced);
             return Next::Complete;
         }
-        self.failed(Trouble::Short { got, announced }, options)
+        self.failed(AttemptError::Short { got, announced }, options)
     }
 
-    /// So many bytes of the file are on the disk now.
+    /// This many bytes of the file are on the disk now.
     pub fn written(&mut self, bytes: u64) {
         self.part.bytes = bytes;
         self.progress(bytes);
@@ -346,14 +346,14 @@ impl Transfer {
     }
 
     /// An attempt has failed.
-    pub fn failed(&mut self, trouble: Trouble, options: &Options) -> Next {
-        let forgiven = trouble == Trouble::NoAnswer && !self.forgiven;
-        self.forgiven = trouble == Trouble::NoAnswer;
-        match &trouble {
+    pub fn failed(&mut self, error: AttemptError, options: &Options) -> Next {
+        let forgiven = error == AttemptError::NoAnswer && !self.forgiven;
+        self.forgiven = error == AttemptError::NoAnswer;
+        match &error {
             _ if forgiven => return Next::Now,
-            Trouble::Descriptors => return Next::Crowded,
-            Trouble::Certificate(_) | Trouble::TooLarge(_) => {
-                return Next::Failed(trouble.to_string());
+            AttemptError::TooManyOpenFiles => return Next::TooManyOpenFiles,
+            AttemptError::Certificate(_) | AttemptError::TooLarge(_) => {
+                return Next::Failed(error.to_string());
             }
             _ => {}
         }
@@ -369,7 +369,7 @@ impl Transfer {
                 0 => String::new(),
                 retries => format!(" ({} attempts)", u64::from(retries) + 1),
             };
-            return Next::Failed(format!("{trouble}{tries}"));
+            return Next::Failed(format!("{error}{tries}"));
         }
         self.failures += 1;
         self.retried = self.retried.saturating_add(1);
@@ -398,7 +398,7 @@ fn check_encoding(head: &Head) -> Result<(), Next> {
     match head.encoding() {
         None => Ok(()),
         Some(encoding) => Err(Next::Failed(format!(
-            "the server encoded the file as {encoding:?}, which nobody asked for"
+            "the server encoded the file as {encoding:?}, which was not asked for"
         ))),
     }
 }
@@ -407,7 +407,7 @@ fn check_encoding(head: &Head) -> Result<(), Next> {
 fn check_size(bytes: Option<u64>, options: &Options) -> Result<(), Next> {
     match (bytes, options.max_size) {
         (Some(bytes), Some(most)) if bytes > most => {
-            Err(Next::Failed(Trouble::TooLarge(most).to_string()))
+            Err(Next::Failed(AttemptError::TooLarge(most).to_string()))
         }
         _ => Ok(()),
     }

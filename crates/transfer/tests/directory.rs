@@ -465,7 +465,7 @@ fn a_restart_is_remembered_until_it_is_dealt_with() {
     // A part that is in the way stops it half way.
     let planted = part_path(at.path(), "http://h/x");
     let record = Record::Part {
-        key: Key::of_url("http://h/x"),
+        key: Key::from_url("http://h/x"),
         part: Part {
             bytes: 5,
             ..Part::default()
@@ -616,7 +616,7 @@ fn something_as_long_under_the_name_is_not_the_file() {
 #[test]
 fn when_both_names_are_taken_it_fails_and_says_so() {
     let at = directory();
-    let other = transfer::name::distinct("a", Key::of_url(A));
+    let other = transfer::name::distinct("a", Key::from_url(A));
     for name in ["a", &other] {
         fs::write(at.path().join(name), "else").unwrap();
     }
@@ -655,7 +655,7 @@ fn no_link_leads_outside() {
     let list: String = (0..30_000).map(|n| format!("http://h/{n}\n")).collect();
     for (planted, refused) in [
         ("a".to_owned(), false),
-        (format!("{STATE}/{}.part", Key::of_url(A)), true),
+        (format!("{STATE}/{}.part", Key::from_url(A)), true),
         (format!("{STATE}/journal"), true),
         (format!("{STATE}/journal.new"), false),
         (format!("{STATE}/lock"), true),
@@ -667,9 +667,10 @@ fn no_link_leads_outside() {
             drop(Store::open(at.path()).unwrap());
             let link = at.path().join(&planted);
             let _ = fs::remove_file(&link);
-            match hard {
-                true => fs::hard_link(&outside.1, &link).unwrap(),
-                false => symlink(&outside.1, &link).unwrap(),
+            if hard {
+                fs::hard_link(&outside.1, &link).unwrap()
+            } else {
+                symlink(&outside.1, &link).unwrap()
             }
             // Something to write anew.
             let damaged = planted.ends_with(".new");
@@ -724,7 +725,7 @@ fn no_name_in_a_journal_leads_outside() {
         Store::open(at.path()).unwrap();
         fs::write(part_path(at.path(), A), "12345").unwrap();
         let record = Record::Whole {
-            key: Key::of_url(A),
+            key: Key::from_url(A),
             bytes: 5,
             sha256: None,
             name: name.clone(),
@@ -784,7 +785,7 @@ fn digests_are_checked_and_what_is_wrong_is_kept_aside() {
     second.finish(&second.wanted[2], &wrong, Some("\"x\""));
     let tally = second.session.close().unwrap();
     assert_eq!((tally.complete, tally.failed), (1, 2));
-    let c = transfer::name::aside(&transfer::name::distinct("c", Key::of_url(C)));
+    let c = transfer::name::aside(&transfer::name::distinct("c", Key::from_url(C)));
     let expected = vec![
         "a".to_owned(),
         "b.sha256-mismatch".to_owned(),

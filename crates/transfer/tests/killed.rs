@@ -62,7 +62,7 @@ fn fills_the_disk() {
     );
     let error = error.unwrap_err();
     assert_eq!(error.path, part_path(&at, B));
-    assert!(!error.is_crowded());
+    assert!(!error.is_too_many_open_files());
     // The journal is full, too.
     run.finish(&run.wanted[2], &of_name("c"), None);
     run.session.commit().unwrap();
@@ -71,7 +71,7 @@ fn fills_the_disk() {
         .open(journal(&at))
         .unwrap();
     let line = Record::Part {
-        key: Key::of_url("http://h/other"),
+        key: Key::from_url("http://h/other"),
         part: Part::default(),
     }
     .line();

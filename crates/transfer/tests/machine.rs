@@ -5,7 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use transfer::answer::Validator;
 use transfer::list::Lines;
-use transfer::{Answer, Body, Head, Next, Options, Part, Request, Take, Transfer, Trouble};
+use transfer::{
+    Accepted, Answer, AttemptError, Body, Head, Next, Options, Part, Request, Transfer,
+};
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const LATER: &str = "Sun, 06 Nov 1994 08:50:37 GMT";
@@ -246,7 +248,7 @@ fn any_other_part_is_refused_and_the_file_begun_again_without_a_range() {
             &head(200, &[("content-length", "10"), tag]),
         ));
         file.written(5);
-        file.failed(Trouble::Broken(String::new()), &options());
+        file.failed(AttemptError::Broken(String::new()), &options());
         assert_eq!(range(&file), None, "{why}");
         let answer = tell(
             &mut file,
@@ -323,9 +325,10 @@ fn nothing_from_there_on_means_complete_only_if_it_is_the_same_file() {
         file.part.total = total;
         let next = next(tell(&mut file, &head(416, headers)));
         assert_eq!(next == Next::Complete, complete, "{total:?} {headers:?}");
-        match complete {
-            true => assert!(file.is_whole()),
-            false => assert_eq!(file.part, Part::default()),
+        if complete {
+            assert!(file.is_whole())
+        } else {
+            assert_eq!(file.part, Part::default())
         }
     }
     // Nobody asked for a range.
@@ -366,7 +369,7 @@ fn redirects_are_followed_from_where_they_are_told() {
     }
     assert_eq!(file.host(), "third");
     // An attempt that fails begins where the list says.
-    file.failed(Trouble::Idle(Duration::from_secs(1)), &options());
+    file.failed(AttemptError::Idle(Duration::from_secs(1)), &options());
     assert_eq!(file.request(&options()).url.as_str(), "http://h/a/b/f");
 }
 
@@ -517,7 +520,7 @@ fn waits_double_up_to_the_longest_and_none_is_like_the_other() {
         let mut file = file(&format!("http://h/{name}"));
         for retry in 0..40 {
             let whole = Duration::from_millis(100 * (1 << retry.min(10))).min(options.backoff_most);
-            let Next::After(wait) = file.failed(Trouble::Status(500), &options) else {
+            let Next::After(wait) = file.failed(AttemptError::Status(500), &options) else {
                 panic!("given up at {retry}")
             };
             assert!(
@@ -527,7 +530,7 @@ fn waits_double_up_to_the_longest_and_none_is_like_the_other() {
             assert!(distinct.insert(wait), "{retry}: {wait:?} twice");
         }
         assert!(matches!(
-            file.failed(Trouble::Status(500), &options),
+            file.failed(AttemptError::Status(500), &options),
             Next::Failed(_)
         ));
     }
@@ -537,18 +540,18 @@ fn waits_double_up_to_the_longest_and_none_is_like_the_other() {
 fn retries_are_counted_and_said() {
     let mut file = file("http://h/f");
     for retry in 1..=4 {
-        let next = file.failed(Trouble::Connect("refused".to_owned()), &options());
+        let next = file.failed(AttemptError::Connect("refused".to_owned()), &options());
         assert!(matches!(next, Next::After(_)));
         assert_eq!(file.retries(), retry);
     }
     let why = "cannot connect: refused (5 attempts)".to_owned();
-    let next = file.failed(Trouble::Connect("refused".to_owned()), &options());
+    let next = file.failed(AttemptError::Connect("refused".to_owned()), &options());
     assert_eq!(next, Next::Failed(why));
     let none = Options {
         retries: 0,
         ..options()
     };
-    let next = half().failed(Trouble::Status(500), &none);
+    let next = half().failed(AttemptError::Status(500), &none);
     assert_eq!(next, Next::Failed("the server answered 500".to_owned()));
 }
 
@@ -560,7 +563,7 @@ fn progress_gives_retries_back_and_repetition_does_not() {
     body(tell(&mut file, &whole));
     for at in 1..100 {
         file.written(at * step);
-        let next = file.failed(Trouble::Broken(String::new()), &options());
+        let next = file.failed(AttemptError::Broken(String::new()), &options());
         assert!(matches!(next, Next::After(_)), "{at}");
     }
     assert_eq!(file.retries(), 99);
@@ -569,7 +572,7 @@ fn progress_gives_retries_back_and_repetition_does_not() {
     while let Next::After(_) = {
         body(tell(&mut file, &whole));
         file.written(50 * step);
-        file.failed(Trouble::Broken(String::new()), &options())
+        file.failed(AttemptError::Broken(String::new()), &options())
     } {
         left += 1;
     }
@@ -577,7 +580,7 @@ fn progress_gives_retries_back_and_repetition_does_not() {
     // Nor does one that grows by less.
     let mut file = half();
     let mut left = 0;
-    while let Next::After(_) = file.failed(Trouble::Broken(String::new()), &options()) {
+    while let Next::After(_) = file.failed(AttemptError::Broken(String::new()), &options()) {
         left += 1;
         file.written(5 + left * 1000);
     }
@@ -587,43 +590,46 @@ fn progress_gives_retries_back_and_repetition_does_not() {
 #[test]
 fn no_answer_is_forgiven_once_in_a_row() {
     let mut file = half();
-    assert_eq!(file.failed(Trouble::NoAnswer, &options()), Next::Now);
+    assert_eq!(file.failed(AttemptError::NoAnswer, &options()), Next::Now);
     assert_eq!(file.retries(), 0);
     assert_eq!(file.part.bytes, 5);
     assert!(matches!(
-        file.failed(Trouble::NoAnswer, &options()),
+        file.failed(AttemptError::NoAnswer, &options()),
         Next::After(_)
     ));
     assert!(matches!(
-        file.failed(Trouble::NoAnswer, &options()),
+        file.failed(AttemptError::NoAnswer, &options()),
         Next::After(_)
     ));
-    // An answer ends the row, and so does other trouble.
+    // An answer ends the row, and so does another error.
     tell(&mut file, &head(302, &[("location", "/f")]));
-    assert_eq!(file.failed(Trouble::NoAnswer, &options()), Next::Now);
-    file.failed(Trouble::Idle(Duration::from_secs(1)), &options());
-    assert_eq!(file.failed(Trouble::NoAnswer, &options()), Next::Now);
+    assert_eq!(file.failed(AttemptError::NoAnswer, &options()), Next::Now);
+    file.failed(AttemptError::Idle(Duration::from_secs(1)), &options());
+    assert_eq!(file.failed(AttemptError::NoAnswer, &options()), Next::Now);
 }
 
 #[test]
-fn some_troubles_are_for_good_and_one_is_nobodys_fault() {
-    for trouble in [
-        Trouble::Certificate("expired".to_owned()),
-        Trouble::TooLarge(5),
+fn some_errors_are_final_and_too_many_open_files_is_not_the_servers() {
+    for error in [
+        AttemptError::Certificate("expired".to_owned()),
+        AttemptError::TooLarge(5),
     ] {
-        let next = half().failed(trouble.clone(), &options());
-        assert_eq!(next, Next::Failed(trouble.to_string()));
+        let next = half().failed(error.clone(), &options());
+        assert_eq!(next, Next::Failed(error.to_string()));
     }
     let mut file = half();
     for _ in 0..100 {
-        assert_eq!(file.failed(Trouble::Descriptors, &options()), Next::Crowded);
+        assert_eq!(
+            file.failed(AttemptError::TooManyOpenFiles, &options()),
+            Next::TooManyOpenFiles
+        );
     }
     assert_eq!((file.retries(), file.part.bytes), (0, 5));
 }
 
 #[test]
 fn what_a_failure_leaves_is_kept_only_if_it_can_be_gone_on_with() {
-    let broken = || Trouble::Broken("reset".to_owned());
+    let broken = || AttemptError::Broken("reset".to_owned());
     let mut file = half();
     file.failed(broken(), &options());
     assert_eq!(
@@ -653,7 +659,7 @@ fn a_body_that_is_encoded_is_refused() {
     ] {
         for status in [200, 206] {
             let why = failed(tell(&mut half(), &head(status, headers)));
-            assert!(why.contains("which nobody asked for"), "{why}");
+            assert!(why.contains("which was not asked for"), "{why}");
         }
     }
     for encoding in ["identity", "Identity", " ", ""] {
@@ -694,17 +700,23 @@ fn a_file_that_is_too_large_is_not_had_announced_or_not() {
     }
     let mut file = file("http://h/f");
     let mut begun = body(file.answered(&head(200, &[]), &options, now, date));
-    assert_eq!(file.received(&mut begun, 9, &options, now), Ok(Take::All));
-    let trouble = file.received(&mut begun, 1, &options, now);
-    assert_eq!(trouble, Err(Trouble::TooLarge(9)));
     assert_eq!(
-        file.failed(trouble.unwrap_err(), &options),
+        file.received(&mut begun, 9, &options, now),
+        Ok(Accepted::All)
+    );
+    let error = file.received(&mut begun, 1, &options, now);
+    assert_eq!(error, Err(AttemptError::TooLarge(9)));
+    assert_eq!(
+        file.failed(error.unwrap_err(), &options),
         Next::Failed(why.to_owned())
     );
     // As large as may be.
     let mut begun =
         body(file.answered(&head(200, &[("content-length", "9")]), &options, now, date));
-    assert_eq!(file.received(&mut begun, 9, &options, now), Ok(Take::All));
+    assert_eq!(
+        file.received(&mut begun, 9, &options, now),
+        Ok(Accepted::All)
+    );
     assert_eq!(file.ended(&begun, &options), Next::Complete);
 }
 
@@ -721,8 +733,8 @@ fn a_body_that_trickles_is_cut_off() {
         let mut begun = body(file.answered(&head(200, &[]), options, began, SystemTime::now()));
         (1..1000).find_map(|piece| {
             let now = began + Duration::from_millis(piece * every);
-            let trouble = file.received(&mut begun, bytes, options, now).err()?;
-            assert!(matches!(trouble, Trouble::TooSlow { .. }), "{trouble:?}");
+            let error = file.received(&mut begun, bytes, options, now).err()?;
+            assert!(matches!(error, AttemptError::TooSlow { .. }), "{error:?}");
             Some(piece * every)
         })
     };
@@ -755,21 +767,27 @@ fn a_body_ends_where_it_was_announced() {
     let (options, now) = (options(), Instant::now());
     let mut file = file("http://h/f");
     let mut begun = begin(&mut file);
-    assert_eq!(file.received(&mut begun, 6, &options, now), Ok(Take::All));
     assert_eq!(
         file.received(&mut begun, 6, &options, now),
-        Ok(Take::Last(4))
+        Ok(Accepted::All)
     );
     assert_eq!(
         file.received(&mut begun, 6, &options, now),
-        Ok(Take::Last(0))
+        Ok(Accepted::Last(4))
+    );
+    assert_eq!(
+        file.received(&mut begun, 6, &options, now),
+        Ok(Accepted::Last(0))
     );
     assert_eq!(begun.position(), 10);
     assert_eq!(file.ended(&begun, &options), Next::Complete);
 
     // Too short: it goes on from what has been written, and not from more.
     let mut begun = begin(&mut file);
-    assert_eq!(file.received(&mut begun, 6, &options, now), Ok(Take::All));
+    assert_eq!(
+        file.received(&mut begun, 6, &options, now),
+        Ok(Accepted::All)
+    );
     file.written(4);
     assert!(matches!(file.ended(&begun, &options), Next::After(_)));
     assert_eq!(range(&file).unwrap().0, "bytes=4-");
@@ -779,12 +797,18 @@ fn a_body_ends_where_it_was_announced() {
     // A part that ends before the file does is not all.
     let part = head(206, &[("content-range", "bytes 6-7/10"), ("etag", "\"a\"")]);
     let mut begun = body(tell(&mut file, &part));
-    assert_eq!(file.received(&mut begun, 2, &options, now), Ok(Take::All));
+    assert_eq!(
+        file.received(&mut begun, 2, &options, now),
+        Ok(Accepted::All)
+    );
     assert!(matches!(file.ended(&begun, &options), Next::After(_)));
 
     // Nothing announced: the end is where it ends. Nothing at all is a file.
     let mut begun = body(tell(&mut file, &head(200, &[])));
-    assert_eq!(file.received(&mut begun, 3, &options, now), Ok(Take::All));
+    assert_eq!(
+        file.received(&mut begun, 3, &options, now),
+        Ok(Accepted::All)
+    );
     assert_eq!(file.ended(&begun, &options), Next::Complete);
     for headers in [&[][..], &[("content-length", "0")]] {
         let begun = body(tell(&mut file, &head(200, headers)));

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use transfer::list::Lines;
-use transfer::{Next, Options, Part, Queue, Transfer, Turn};
+use transfer::{Action, Next, Options, Part, Queue, Transfer};
 
 #[derive(Debug, Clone)]
 enum Event {
     Add(Vec<u8>),
-    Turn,
+    Poll,
     /// One that runs is done.
     Done(Index),
     /// One is to be tried again after so many milliseconds.
@@ -29,7 +29,7 @@ fn event() -> impl Strategy<Value = Event> {
     let index = any::<Index>;
     prop_oneof![
         3 => prop::collection::vec(0..4u8, 0..5).prop_map(Event::Add),
-        8 => Just(Event::Turn),
+        8 => Just(Event::Poll),
         4 => index().prop_map(Event::Done),
         3 => (index(), 0..50u64).prop_map(|(at, wait)| Event::Again(at, wait)),
         2 => (index(), 0..50u64).prop_map(|(at, wait)| Event::LeaveAlone(at, wait)),
@@ -62,7 +62,7 @@ struct Model {
 }
 
 impl Model {
-    fn turn(&mut self) -> Result<Option<Turn>, TestCaseError> {
+    fn poll(&mut self) -> Result<Option<Action>, TestCaseError> {
         let may = |(name, when): (&String, &Instant)| {
             let host = &name[..2];
             let running = self.running.iter().filter(|(of, _)| of == host).count();
@@ -70,8 +70,8 @@ impl Model {
             *when <= self.now && !left_alone && running < self.per_host
         };
         let some_may = self.running.len() < self.most && self.waiting.iter().any(may);
-        match self.queue.turn(self.now) {
-            Turn::Begin(transfer) => {
+        match self.queue.poll(self.now) {
+            Action::Begin(transfer) => {
                 let name = name(&transfer);
                 let when = self.waiting.get(&name);
                 prop_assert!(when.is_some(), "{name} began, and did not wait");
@@ -81,7 +81,7 @@ impl Model {
                 self.running.push((transfer.host().to_owned(), *transfer));
                 Ok(None)
             }
-            Turn::Wait(when) => {
+            Action::Wait(when) => {
                 prop_assert!(!some_may, "one could begin");
                 let over = self.closed && self.running.is_empty() && self.waiting.is_empty();
                 prop_assert!(!over, "all is done");
@@ -95,21 +95,21 @@ impl Model {
                         "it would sleep too long"
                     );
                 }
-                Ok(Some(Turn::Wait(when)))
+                Ok(Some(Action::Wait(when)))
             }
-            Turn::End => {
+            Action::End => {
                 prop_assert!(self.closed, "more may come");
                 prop_assert!(
                     self.running.is_empty() && self.waiting.is_empty(),
                     "not all is done"
                 );
-                Ok(Some(Turn::End))
+                Ok(Some(Action::End))
             }
         }
     }
 
     /// One that runs rests.
-    fn rest(&mut self, at: &Index, next: &Next) {
+    fn release(&mut self, at: &Index, next: &Next) {
         if !self.running.is_empty() {
             let at = at.index(self.running.len());
             self.rest_at(at, next);
@@ -131,13 +131,13 @@ impl Model {
                 *until = (*until).max(when);
                 Some(*wait)
             }
-            Next::Crowded => {
+            Next::TooManyOpenFiles => {
                 self.most = self.most.min(self.running.len()).max(1);
                 Some(Duration::ZERO)
             }
             other => unreachable!("{other:?}"),
         };
-        let tell = self.queue.rest(&host, transfer, Some(next), self.now);
+        let tell = self.queue.release(&host, transfer, Some(next), self.now);
         assert_eq!(tell, wait.is_some());
         if let Some(wait) = wait.filter(|_| !self.stopped) {
             self.waiting.insert(name, self.now + wait);
@@ -185,13 +185,13 @@ fn run(per_host: Option<usize>, events: &[Event]) -> Result<(), TestCaseError> {
                 }
                 model.queue.add(files);
             }
-            Event::Turn => drop(model.turn()?),
-            Event::Done(at) => model.rest(at, &Next::Complete),
-            Event::Again(at, wait) => model.rest(at, &Next::After(Duration::from_millis(*wait))),
+            Event::Poll => drop(model.poll()?),
+            Event::Done(at) => model.release(at, &Next::Complete),
+            Event::Again(at, wait) => model.release(at, &Next::After(Duration::from_millis(*wait))),
             Event::LeaveAlone(at, wait) => {
-                model.rest(at, &Next::HostAfter(Duration::from_millis(*wait)));
+                model.release(at, &Next::HostAfter(Duration::from_millis(*wait)));
             }
-            Event::Crowded(at) => model.rest(at, &Next::Crowded),
+            Event::Crowded(at) => model.release(at, &Next::TooManyOpenFiles),
             Event::Pass(time) => model.now += Duration::from_millis(*time),
             Event::Stop => {
                 model.queue.stop();
@@ -206,24 +206,24 @@ fn run(per_host: Option<usize>, events: &[Event]) -> Result<(), TestCaseError> {
     model.queue.close();
     model.closed = true;
     for _ in 0..10_000 {
-        match model.turn()? {
+        match model.poll()? {
             None => {}
-            Some(Turn::End) => {
+            Some(Action::End) => {
                 prop_assert!(
                     model.stopped || model.done.len() == model.added,
                     "one was lost"
                 );
                 prop_assert!(
-                    matches!(model.queue.turn(model.now), Turn::End),
+                    matches!(model.queue.poll(model.now), Action::End),
                     "it ends for all"
                 );
                 return Ok(());
             }
-            Some(Turn::Wait(when)) => match model.running.len() {
+            Some(Action::Wait(when)) => match model.running.len() {
                 0 => model.now = when.expect("nobody would ever wake"),
                 running => model.rest_at(running - 1, &Next::Complete),
             },
-            Some(Turn::Begin(_)) => unreachable!("it is told by none"),
+            Some(Action::Begin(_)) => unreachable!("it is told by none"),
         }
     }
     Err(TestCaseError::fail("it does not end"))
@@ -260,11 +260,11 @@ fn what_waits_for_a_retry_holds_back_no_others_but_not_without_end() {
     let mut failed = 0;
     while queue.room() > 0 {
         queue.add([file(0, failed)]);
-        let Turn::Begin(transfer) = queue.turn(now) else {
+        let Action::Begin(transfer) = queue.poll(now) else {
             panic!("it did not begin")
         };
         let host = transfer.host().to_owned();
-        let _ = queue.rest(&host, *transfer, Some(&Next::After(wait)), now);
+        let _ = queue.release(&host, *transfer, Some(&Next::After(wait)), now);
         failed += 1;
     }
     assert!((1000..2000).contains(&failed), "{failed}");
@@ -278,17 +278,17 @@ fn calls_that_make_no_sense_break_nothing() {
         ..Options::default()
     };
     let (mut queue, now) = (Queue::new(&options), Instant::now());
-    let _ = queue.rest("h0", file(0, 0), Some(&Next::HostAfter(Duration::MAX)), now);
-    let _ = queue.rest(
+    let _ = queue.release("h0", file(0, 0), Some(&Next::HostAfter(Duration::MAX)), now);
+    let _ = queue.release(
         "h1",
         file(1, 0),
         Some(&Next::HostAfter(Duration::ZERO)),
         now,
     );
-    let _ = queue.rest("h1", file(1, 0), None, now);
-    let _ = queue.rest("h2", file(2, 0), Some(&Next::Crowded), now);
+    let _ = queue.release("h1", file(1, 0), None, now);
+    let _ = queue.release("h2", file(2, 0), Some(&Next::TooManyOpenFiles), now);
     queue.add([file(1, 0), file(1, 1)]);
-    assert!(matches!(queue.turn(now), Turn::Begin(_)));
-    assert!(matches!(queue.turn(now), Turn::Wait(None)));
+    assert!(matches!(queue.poll(now), Action::Begin(_)));
+    assert!(matches!(queue.poll(now), Action::Wait(None)));
     assert_eq!(queue.running(), 1);
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use transfer::answer::Validator;
 use transfer::list::Lines;
-use transfer::{Answer, Head, Next, Options, Part, Request, Take, Transfer, Trouble};
+use transfer::{Accepted, Answer, AttemptError, Head, Next, Options, Part, Request, Transfer};
 
 /// How a server tells the states of a file apart. It never lies about that: two
 /// states have no strong validator in common. (Of one that gives other bytes the
@@ -58,7 +58,7 @@ enum Act {
     Gzip,
     Status(u16, Option<&'static str>),
     Redirect(u16, &'static str),
-    Trouble(Trouble),
+    Fail(AttemptError),
     /// The process is killed while it receives a right answer, and a later one
     /// goes on with what is on the disk.
     Kill(Index),
@@ -104,7 +104,7 @@ struct Response {
     head: Head,
     body: Vec<u8>,
     /// How the body ends.
-    end: Result<(), Trouble>,
+    end: Result<(), AttemptError>,
     slow: bool,
 }
 
@@ -189,7 +189,12 @@ fn labelled(
     response(206, headers, all[first..=last].to_vec())
 }
 
-fn serve(case: &Case, act: &Act, request: &Request, state: usize) -> Result<Response, Trouble> {
+fn serve(
+    case: &Case,
+    act: &Act,
+    request: &Request,
+    state: usize,
+) -> Result<Response, AttemptError> {
     let own = || headers_of(case.tells, state);
     let all = content(state, &case.sizes);
     let mut answer = right(case, request, state);
@@ -200,9 +205,10 @@ fn serve(case: &Case, act: &Act, request: &Request, state: usize) -> Result<Resp
             answer.body.truncate(at.index(announced + 1));
             // A body without a length that just ends has ended, for all that
             // anybody can tell: these have one.
-            answer.end = match clean {
-                true => Ok(()),
-                false => Err(Trouble::Broken("reset".to_owned())),
+            answer.end = if *clean {
+                Ok(())
+            } else {
+                Err(AttemptError::Broken("reset".to_owned()))
             };
             answer
         }
@@ -221,7 +227,7 @@ fn serve(case: &Case, act: &Act, request: &Request, state: usize) -> Result<Resp
         Act::ChunkedCut(at) => {
             answer.head.headers.remove("content-length");
             answer.body.truncate(at.index(answer.body.len() + 1));
-            answer.end = Err(Trouble::Broken("reset".to_owned()));
+            answer.end = Err(AttemptError::Broken("reset".to_owned()));
             answer
         }
         Act::Whole => whole(case, state),
@@ -288,7 +294,7 @@ fn serve(case: &Case, act: &Act, request: &Request, state: usize) -> Result<Resp
             let location = vec![("location", (*location).to_owned())];
             response(*status, location, b"there".to_vec())
         }
-        Act::Trouble(trouble) => return Err(trouble.clone()),
+        Act::Fail(error) => return Err(error.clone()),
         Act::OtherRange(..) => answer,
     })
 }
@@ -391,7 +397,7 @@ fn drive(case: &Case) -> (usize, Next, Disk, Vec<usize>) {
             check(&request, &disk);
             let response = match serve(case, act, &request, state) {
                 Ok(response) => response,
-                Err(trouble) => return Some(transfer.failed(trouble, &options)),
+                Err(error) => return Some(transfer.failed(error, &options)),
             };
             served.push(state);
             let answer = transfer.answered(&response.head, &options, now, SystemTime::now());
@@ -418,14 +424,14 @@ fn drive(case: &Case) -> (usize, Next, Disk, Vec<usize>) {
                     return None;
                 }
                 match transfer.received(&mut body, piece.len(), &options, now) {
-                    Ok(Take::All) => writer.piece.extend(piece),
-                    Ok(Take::Last(bytes)) => {
+                    Ok(Accepted::All) => writer.piece.extend(piece),
+                    Ok(Accepted::Last(bytes)) => {
                         writer.piece.extend(&piece[..bytes]);
                         result = Ok(());
                         break;
                     }
-                    Err(trouble) => {
-                        result = Err(trouble);
+                    Err(error) => {
+                        result = Err(error);
                         break;
                     }
                 }
@@ -438,9 +444,9 @@ fn drive(case: &Case) -> (usize, Next, Disk, Vec<usize>) {
             }
             let next = match result {
                 Ok(()) => transfer.ended(&body, &options),
-                Err(trouble) => {
+                Err(error) => {
                     transfer.written(writer.flush(&mut disk));
-                    transfer.failed(trouble, &options)
+                    transfer.failed(error, &options)
                 }
             };
             transfer.written(writer.flush(&mut disk));
@@ -464,7 +470,7 @@ fn drive(case: &Case) -> (usize, Next, Disk, Vec<usize>) {
                 return (request_number + 1, next.expect("just seen"), disk, served);
             }
             Some(Next::After(wait) | Next::HostAfter(wait)) => now += wait,
-            Some(Next::Now | Next::Crowded) => {}
+            Some(Next::Now | Next::TooManyOpenFiles) => {}
         }
         assert!(request_number < 20_000, "it does not end: {case:?}");
     }
@@ -494,12 +500,12 @@ fn act() -> impl Strategy<Value = Act> {
         "https://listed/file",
         "http://",
     ]);
-    let trouble = prop_oneof![
-        Just(Trouble::NoAnswer),
-        Just(Trouble::Connect("refused".to_owned())),
-        Just(Trouble::Idle(Duration::from_secs(30))),
-        Just(Trouble::Descriptors),
-        Just(Trouble::Protocol("no head".to_owned())),
+    let error = prop_oneof![
+        Just(AttemptError::NoAnswer),
+        Just(AttemptError::Connect("refused".to_owned())),
+        Just(AttemptError::Idle(Duration::from_secs(30))),
+        Just(AttemptError::TooManyOpenFiles),
+        Just(AttemptError::Protocol("no head".to_owned())),
     ];
     prop_oneof![
         4 => Just(Act::Right),
@@ -523,7 +529,7 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(status, after)| Act::Status(status, after)),
         2 => (prop::sample::select(vec![301, 302, 303, 307, 308]), location)
             .prop_map(|(status, location)| Act::Redirect(status, location)),
-        2 => trouble.prop_map(Act::Trouble),
+        2 => error.prop_map(Act::Fail),
         5 => index().prop_map(Act::Kill),
     ]
 }
@@ -532,7 +538,10 @@ fn act() -> impl Strategy<Value = Act> {
 /// drives it has to bound.
 fn last() -> impl Strategy<Value = Act> {
     act().prop_filter("it would not be bounded by the machine", |act| {
-        !matches!(act, Act::Kill(_) | Act::Trouble(Trouble::Descriptors))
+        !matches!(
+            act,
+            Act::Kill(_) | Act::Fail(AttemptError::TooManyOpenFiles)
+        )
     })
 }
 
@@ -602,13 +611,13 @@ proptest! {
     #[test]
     fn what_passes_leaves_a_file_that_can_be_had(
         mut case in case(),
-        trouble in prop::collection::vec(act(), 0..4),
+        error in prop::collection::vec(act(), 0..4),
     ) {
         let passes = |act: &Act| !matches!(
             act,
             Act::Gzip | Act::Redirect(..) | Act::Status(404, _)
         );
-        case.acts = trouble.into_iter().filter(passes).map(|act| (act, 0)).collect();
+        case.acts = error.into_iter().filter(passes).map(|act| (act, 0)).collect();
         case.last = Act::Right;
         case.sizes.truncate(1);
         case.max_size = None;
@@ -626,7 +635,7 @@ enum Call {
     Received(usize, i64),
     Ended,
     Written(u64),
-    Failed(Trouble),
+    Failed(AttemptError),
     Part(Part),
 }
 
@@ -684,13 +693,13 @@ fn call() -> impl Strategy<Value = Call> {
         total,
         validator,
     });
-    let trouble = prop_oneof![
-        Just(Trouble::NoAnswer),
-        Just(Trouble::Descriptors),
-        Just(Trouble::TooLarge(u64::MAX)),
-        Just(Trouble::Certificate(String::new())),
-        number().prop_map(|got| Trouble::Short { got, announced: 0 }),
-        Just(Trouble::WrongRange(String::new())),
+    let error = prop_oneof![
+        Just(AttemptError::NoAnswer),
+        Just(AttemptError::TooManyOpenFiles),
+        Just(AttemptError::TooLarge(u64::MAX)),
+        Just(AttemptError::Certificate(String::new())),
+        number().prop_map(|got| AttemptError::Short { got, announced: 0 }),
+        Just(AttemptError::WrongRange(String::new())),
     ];
     prop_oneof![
         Just(Call::Request),
@@ -700,7 +709,7 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(bytes, now)| Call::Received(bytes, now)),
         Just(Call::Ended),
         number().prop_map(Call::Written),
-        trouble.prop_map(Call::Failed),
+        error.prop_map(Call::Failed),
         part.prop_map(Call::Part),
     ]
 }
@@ -769,7 +778,7 @@ proptest! {
                 Call::Received(bytes, now) => {
                     if let Some(body) = bodies.last_mut() {
                         let took = transfer.received(body, bytes, &options, at(now));
-                        if let Ok(Take::Last(taken)) = took {
+                        if let Ok(Accepted::Last(taken)) = took {
                             prop_assert!(taken < bytes);
                         }
                     }
@@ -780,7 +789,7 @@ proptest! {
                     }
                 }
                 Call::Written(bytes) => transfer.written(bytes),
-                Call::Failed(trouble) => drop(transfer.failed(trouble, &options)),
+                Call::Failed(error) => drop(transfer.failed(error, &options)),
                 Call::Part(part) => transfer.part = part,
             }
             prop_assert!(!transfer.host().is_empty());

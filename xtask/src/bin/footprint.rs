@@ -1,5 +1,5 @@
-//! A program of known size, to hold `cargo xtask measure` against: it takes up so
-//! much memory, says so in a line, and gives it back when its input has ended.
+//! A program of known size, to test `cargo xtask measure` with: it takes up memory,
+//! says so in a line, and gives it back when its input has ended.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -20,13 +20,13 @@ use rustix::fs::{MemfdFlags, memfd_create};
 struct Args {
     /// How much, in MiB
     mebibytes: usize,
-    /// In so many children, so much in each, and not in this process
+    /// In this many children, as much in each, and not in this process
     #[arg(long, default_value_t = 0)]
     children: usize,
     /// The children share one piece of memory
     #[arg(long, requires = "children")]
     shared: bool,
-    /// Gives it back after so long, in milliseconds, whatever its input does
+    /// Gives it back after this many milliseconds, whatever its input does
     #[arg(long)]
     brief: Option<u64>,
     /// Maps this instead
@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says that all is taken up, and waits until that has been looked at.
+/// Says that all is taken up, and waits until that has been sampled.
 fn hold() -> anyhow::Result<()> {
     println!("it is taken up");
     io::copy(&mut io::stdin().lock(), &mut io::sink()).context("standard input")?;
@@ -70,7 +70,7 @@ fn map(path: &Path) -> io::Result<MmapRaw> {
 }
 
 fn in_children(args: &Args, bytes: usize) -> anyhow::Result<()> {
-    // What nobody has mapped counts for nobody: so none of it is this process's.
+    // Memory counts for the processes that map it: so none of it is this process's.
     let file = File::from(memfd_create("footprint", MemfdFlags::CLOEXEC)?);
     file.set_len(bytes as u64)?;
     let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());

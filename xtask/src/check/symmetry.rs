@@ -15,6 +15,7 @@ use suite::Workload;
 const TOP: &[&str] = &[
     ".cargo",
     ".ci",
+    ".github",
     ".gitignore",
     "Cargo.lock",
     "Cargo.toml",

@@ -11,11 +11,7 @@ use results::{OfModel, Size};
 use suite::Workload;
 
 /// The sizes of `models`, as they are at `root`; nothing of how they build.
-///
-/// # Errors
-///
-/// When a file cannot be read, or cargo does not tell the dependencies.
-pub fn models(root: &Path, models: &[String]) -> anyhow::Result<Vec<OfModel>> {
+pub(crate) fn models(root: &Path, models: &[String]) -> anyhow::Result<Vec<OfModel>> {
     let of = |model: &String| {
         Ok(OfModel {
             model: model.clone(),

@@ -2,7 +2,7 @@
 //! measured.
 //!
 //! Sizes are counted from the tree ([`count`]); how long a model takes to build is
-//! measured by building it ([`build`]). Both lie beside a comparison, in
+//! measured by building it ([`build_times`]). Both are a comparison's sidecar file,
 //! `effort.json`.
 
 use std::path::PathBuf;
@@ -17,11 +17,11 @@ use results::{Effort, OfModel, ResultsDir, Sidecars, safe_name};
 
 use crate::Outcome;
 
-pub mod count;
+pub(crate) mod count;
 
-/// Measures what it takes to build each model, and puts it beside a comparison.
+/// Measures what it takes to build each model, for the page of a comparison.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// The directory under results; the newest, if not given
     #[arg(value_parser = safe_name)]
     name: Option<String>,
@@ -34,11 +34,7 @@ pub struct Options {
 }
 
 /// Counts and builds, and makes the comparison's page again.
-///
-/// # Errors
-///
-/// When there is no comparison to put it beside, or it cannot be written.
-pub fn effort(options: &Options) -> anyhow::Result<Outcome> {
+pub(crate) fn effort(options: &Options) -> anyhow::Result<Outcome> {
     let root = workspace::root()?;
     let models = models::select(&models::models(&root)?, "--models", &options.models)?;
     let output = options.output.as_deref().unwrap_or(&root);
@@ -64,12 +60,12 @@ pub fn effort(options: &Options) -> anyhow::Result<Outcome> {
             .is_some_and(|build| build.failed.is_some())
     };
     let failures = effort.models.iter().any(failed);
-    let mut beside = Sidecars::read(directory.path())?;
-    match &mut beside.effort {
+    let mut sidecars = Sidecars::read(directory.path())?;
+    match &mut sidecars.effort {
         Some(known) => known.update(effort),
         none => *none = Some(effort),
     }
-    beside.write(&directory)?;
+    sidecars.write(&directory)?;
     report::files::write(&directory, &comparison)?;
     progress.print(&directory.path().join(Effort::FILE).display().to_string());
     Ok(Outcome::of(!failures))

@@ -1,12 +1,11 @@
 //! Answers that are wrong, late or hostile: faults 1 to 20, and 27.
 
 use crate::case::{
-    BYTES, CHANGED, Case,
+    Action, BYTES, CHANGED, Case,
     Content::Body,
-    Do,
     Expect::{
-        Apart, Asked, AskedAtMost, AskedWithinIfConcurrent, ContinuesFrom, Discreet, NotBefore,
-        Pause, Says, SentAtMost, Within,
+        Apart, Asked, AskedAtMost, AskedWithinIfConcurrent, ContinuesFrom, NoCredentialLeak,
+        NotBefore, Pause, Says, SentAtMost, Within,
     },
     RIGHT, Run, When, case, exits,
 };
@@ -68,10 +67,10 @@ pub fn cases() -> Vec<Case> {
                 exits(0)
                     .by_stdin()
                     .files(&["a.bin", "b.bin"], RIGHT)
-                    .meanwhile(When::Now, Do::Say("{late-excess}/a.bin\n"))
-                    .meanwhile(When::Asked(1), Do::Say("# a moment\n"))
-                    .meanwhile(When::After(0.6), Do::Say("{right}/b.bin\n"))
-                    .meanwhile(When::Now, Do::Close)
+                    .meanwhile(When::Now, Action::Say("{late-excess}/a.bin\n"))
+                    .meanwhile(When::Asked(1), Action::Say("# a moment\n"))
+                    .meanwhile(When::After(0.6), Action::Say("{right}/b.bin\n"))
+                    .meanwhile(When::Now, Action::Close)
                     .and(Asked(2))
                     .and(Apart(1, 2)),
             ),
@@ -141,7 +140,7 @@ pub fn cases() -> Vec<Case> {
         case(9, "changed-size", "begun again")
             .list("{changed-size}/a.bin")
             .run(exits(0).file("a.bin", Body(2, BYTES + 1000)).and(AskedAtMost(3))),
-        case(9, "weak-etag", "not continued, as nothing vouches for it")
+        case(9, "weak-etag", "not continued, as a weak validator proves nothing")
             .list("{weak-etag}/a.bin")
             .run(exits(0).file("a.bin", CHANGED).and(AskedAtMost(3))),
         //
@@ -168,7 +167,7 @@ pub fn cases() -> Vec<Case> {
             .with("--retries", 0)
             .run(exits(1).and(Asked(1)))
             .run(exits(0).file("a.bin", CHANGED).and(Asked(1)).and(ContinuesFrom(50_000))),
-        case(12, "half-a-file-weak", "begun again, as nothing vouches for it")
+        case(12, "half-a-file-weak", "begun again, as a weak validator proves nothing")
             .list("{weak-etag}/a.bin")
             .with("--retries", 0)
             .run(exits(1).and(Asked(1)))
@@ -253,7 +252,7 @@ pub fn cases() -> Vec<Case> {
         case(15, "redirect-to-other-host", "credentials and own headers do not go along")
             .list("{user:redirect-to-other-host}/a.bin")
             .with("--header", "X-Own: secret")
-            .run(exits(0).file("a.bin", RIGHT).and(Asked(2)).and(Discreet)),
+            .run(exits(0).file("a.bin", RIGHT).and(Asked(2)).and(NoCredentialLeak)),
         //
         case(16, "drip", "ended by the minimum rate, twice")
             .list("{drip}/a.bin")
@@ -299,7 +298,7 @@ pub fn cases() -> Vec<Case> {
             .with("--retries", 1)
             .run(exits(1).and(Asked(2)).and(ContinuesFrom(50_000)).and(Within(5.0))),
         case(17, "no-connection", "the connection does not come about in time")
-            .list("{DEAF}/a.bin")
+            .list("{FULL BACKLOG}/a.bin")
             .with("--connect-timeout", 0.7)
             .with("--retries", 1)
             .run(exits(1).and(NotBefore(1.3)).and(Within(5.0))),
@@ -327,7 +326,7 @@ pub fn cases() -> Vec<Case> {
         case(20, "informational", "skipped")
             .list("{informational}/a.bin")
             .run(exits(0).file("a.bin", RIGHT).and(Asked(1))),
-        case(20, "switching-protocols", "an error: nobody has asked for that")
+        case(20, "switching-protocols", "an error: it was not asked for")
             .list("{switching-protocols}/a.bin")
             .with("--idle-timeout", 1)
             .with("--retries", 0)

@@ -2,14 +2,14 @@
 
 use super::answers::{numbered, some};
 use crate::case::{
-    Around, Case,
+    Case,
     Content::{Body, Directory, Link, Text},
     Expect::{Asked, Says, SaysIfConcurrent, Within},
-    Plant, RIGHT, Run, SOME_OTHER_NAME, case, exits,
+    RIGHT, Run, SOME_OTHER_NAME, Setup, Wrapper, case, exits,
 };
 
 /// A small disk. What is on it is kept when it goes.
-const SMALL_DISK: Around = Around {
+const SMALL_DISK: Wrapper = Wrapper {
     mounts: true,
     script: r#"
         mkdir "$DIR" "$DIR.kept" && mount -t tmpfs -o size=200k none "$DIR" || exit 99
@@ -19,7 +19,7 @@ const SMALL_DISK: Around = Around {
     "#,
 };
 /// A small disk that then is a large one.
-const GROWING_DISK: Around = Around {
+const GROWING_DISK: Wrapper = Wrapper {
     mounts: true,
     script: r#"
         mkdir "$DIR" "$DIR.kept" && mount -t tmpfs -o size=200k none "$DIR" || exit 99
@@ -31,7 +31,7 @@ const GROWING_DISK: Around = Around {
     "#,
 };
 /// A disk that has room for some more files, however small.
-const FEW_FILES: Around = Around {
+const FEW_FILES: Wrapper = Wrapper {
     mounts: true,
     script: r#"
         mkdir "$DIR" "$DIR.kept" && mount -t tmpfs -o nr_inodes=12 none "$DIR" || exit 99
@@ -40,27 +40,27 @@ const FEW_FILES: Around = Around {
         rm -r "$DIR.kept"; exit $code
     "#,
 };
-const READ_ONLY_DISK: Around = Around {
+const READ_ONLY_DISK: Wrapper = Wrapper {
     mounts: true,
     script: r#"mkdir "$DIR" && mount -t tmpfs -o ro none "$DIR" || exit 99; "$@""#,
 };
-const A_FILE_IN_ITS_PLACE: Around = Around {
+const A_FILE_IN_ITS_PLACE: Wrapper = Wrapper {
     mounts: false,
     script: r#": > "$DIR"; exec "$@""#,
 };
-const A_FIFO_FOR_A_JOURNAL: Around = Around {
+const A_FIFO_FOR_A_JOURNAL: Wrapper = Wrapper {
     mounts: false,
     script: r#"mkdir -p "$DIR/.paces-download"; mkfifo "$DIR/.paces-download/journal"; exec "$@""#,
 };
 /// Every partial file is a file outside, too.
-const HARD_LINKS: Around = Around {
+const HARD_LINKS: Wrapper = Wrapper {
     mounts: false,
     script: r#"
         for part in "$DIR"/.paces-download/*.part; do ln -f "$DIR/../outside/file" "$part"; done
         exec "$@"
     "#,
 };
-const FEW_DESCRIPTORS: Around = Around {
+const FEW_DESCRIPTORS: Wrapper = Wrapper {
     mounts: false,
     script: r#"ulimit -n 40; exec "$@""#,
 };
@@ -74,7 +74,7 @@ pub fn cases() -> Vec<Case> {
             .file(SOME_OTHER_NAME, Body(1, 20))
             .file(SOME_OTHER_NAME, Body(1, 30))
     };
-    let journal_gone = Plant::Gone(".paces-download/journal");
+    let journal_gone = Setup::Gone(".paces-download/journal");
     vec![
         case(21, "same-name", "two names, and each file once")
             .list(collisions)
@@ -83,20 +83,20 @@ pub fn cases() -> Vec<Case> {
         case(21, "same-name-anew", "the same names when nothing is remembered")
             .list(collisions)
             .run(two_other(exits(0)))
-            .plant(journal_gone)
+            .setup(journal_gone)
             .run(two_other(exits(0))),
         case(21, "name-is-taken", "what stands there stays")
             .list("{right}/a.bin")
-            .plant(Plant::File("a.bin", Text("mine")))
+            .setup(Setup::File("a.bin", Text("mine")))
             .run(exits(0).file("a.bin", Text("mine")).file(SOME_OTHER_NAME, RIGHT))
             .run(exits(0).file("a.bin", Text("mine")).file(SOME_OTHER_NAME, RIGHT).and(Asked(0))),
         case(21, "name-is-a-directory", "it stays, too")
             .list("{right}/a.bin")
-            .plant(Plant::Directory("a.bin"))
+            .setup(Setup::Directory("a.bin"))
             .run(exits(0).file("a.bin", Directory).file(SOME_OTHER_NAME, RIGHT)),
         case(21, "name-is-a-link", "it is not followed")
             .list("{right}/a.bin")
-            .plant(Plant::Link("a.bin", "../outside/file"))
+            .setup(Setup::Link("a.bin", "../outside/file"))
             .run(exits(0).file("a.bin", Link).file(SOME_OTHER_NAME, RIGHT)),
         //
         case(22, "traversal-encoded", "a name in the directory")
@@ -127,12 +127,12 @@ pub fn cases() -> Vec<Case> {
         //
         case(23, "disk-full", "exit 3, and no file that is not whole")
             .list("{right}/a.bin?bytes=1000000")
-            .run(exits(3).around(SMALL_DISK).and(Says("No space left")).and(Within(10.0))),
+            .run(exits(3).wrapper(SMALL_DISK).and(Says("No space left")).and(Within(10.0))),
         case(23, "disk-full-once", "continued when there is room")
             .list("{right}/a.bin?bytes=1000000\n{right}/b.bin?bytes=500000")
             .run(
                 exits(0)
-                    .around(GROWING_DISK)
+                    .wrapper(GROWING_DISK)
                     .and(Says("first exit code: 3"))
                     .file("a.bin", Body(1, 1_000_000))
                     .file("b.bin", Body(1, 500_000)),
@@ -140,53 +140,53 @@ pub fn cases() -> Vec<Case> {
         case(23, "disk-full-among-many", "exit 3, and what is there is whole")
             .list(numbered("{right}", 40, 16_000))
             .run(
-                some(exits(3).around(SMALL_DISK), 40, 16_000)
+                some(exits(3).wrapper(SMALL_DISK), 40, 16_000)
                     .at_most()
                     .and(Says("No space left")),
             ),
         case(23, "disk-out-of-files", "exit 3, and what is there is whole")
             .list(numbered("{right}", 40, 100))
             .run(
-                some(exits(3).around(FEW_FILES), 40, 100)
+                some(exits(3).wrapper(FEW_FILES), 40, 100)
                     .at_most()
                     .and(Says("No space left")),
             ),
         case(23, "disk-read-only", "exit 3")
             .list("{right}/a.bin")
-            .run(exits(3).around(READ_ONLY_DISK).and(Says("Read-only")).and(Asked(0))),
+            .run(exits(3).wrapper(READ_ONLY_DISK).and(Says("Read-only")).and(Asked(0))),
         case(23, "directory-is-a-file", "exit 3")
             .list("{right}/a.bin")
-            .run(exits(3).around(A_FILE_IN_ITS_PLACE).and(Asked(0))),
+            .run(exits(3).wrapper(A_FILE_IN_ITS_PLACE).and(Asked(0))),
         case(23, "few-descriptors", "fewer at once, with a note")
             .list(numbered("{slow}", 60, 15_000))
             .with("--limit", 60)
             .run(
-                some(exits(0).around(FEW_DESCRIPTORS), 60, 15_000)
+                some(exits(0).wrapper(FEW_DESCRIPTORS), 60, 15_000)
                     .and(SaysIfConcurrent("too many files are open")),
             ),
         //
         case(24, "state-is-a-link", "exit 3: nothing is written through it")
             .list("{right}/a.bin")
-            .plant(Plant::Link(".paces-download", "../outside"))
+            .setup(Setup::Link(".paces-download", "../outside"))
             .run(exits(3).and(Asked(0))),
         case(24, "journal-is-a-link", "exit 3: nothing is written through it")
             .list("{right}/a.bin")
-            .plant(Plant::Directory(".paces-download"))
-            .plant(Plant::Link(".paces-download/journal", "../../outside/file"))
+            .setup(Setup::Directory(".paces-download"))
+            .setup(Setup::Link(".paces-download/journal", "../../outside/file"))
             .run(exits(3).and(Asked(0))),
         case(24, "journal-is-a-fifo", "exit 3: nobody waits for its other end")
             .list("{right}/a.bin")
-            .run(exits(3).around(A_FIFO_FOR_A_JOURNAL).and(Asked(0)).and(Within(5.0))),
+            .run(exits(3).wrapper(A_FIFO_FOR_A_JOURNAL).and(Asked(0)).and(Within(5.0))),
         case(24, "partial-file-has-another-name", "exit 3: what is outside stays as it is")
             .list("{close-midway}/a.bin")
             .with("--retries", 0)
             .run(exits(1))
-            .run(exits(3).around(HARD_LINKS)),
+            .run(exits(3).wrapper(HARD_LINKS)),
         case(24, "partial-file-is-a-link", "exit 3: nothing is written through it")
             .list("{close-midway}/a.bin")
             .with("--retries", 0)
             .run(exits(1))
-            .plant(Plant::LinkedParts("../../outside/file"))
+            .setup(Setup::LinkedParts("../../outside/file"))
             .run(exits(3)),
         //
         case(26, "checksum-right", "complete")
@@ -209,7 +209,7 @@ pub fn cases() -> Vec<Case> {
         case(26, "checksum-of-what-is-there", "what an earlier run left is checked, too")
             .list("{right}/a.bin\n{right}/b.bin?bytes=9\n")
             .run(exits(0).file("a.bin", RIGHT).file("b.bin", Body(1, 9)))
-            .plant(Plant::List("{right}/a.bin\tsha256={SHA}\n{right}/b.bin?bytes=9\tsha256={SHA}"))
+            .setup(Setup::List("{right}/a.bin\tsha256={SHA}\n{right}/b.bin?bytes=9\tsha256={SHA}"))
             .run(
                 exits(1)
                     .file("a.bin", RIGHT)

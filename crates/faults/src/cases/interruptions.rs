@@ -3,11 +3,10 @@
 use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
 
 use crate::case::{
-    CHANGED, Case,
+    Action, CHANGED, Case,
     Content::Body,
-    Do,
     Expect::{Asked, AskedAtMost, ContinuesFrom, Says},
-    Plant, RIGHT, When, case, exits, is_interrupted, is_killed,
+    RIGHT, Setup, When, case, exits, is_interrupted, is_killed,
 };
 
 /// Bytes of a file that comes slowly at first.
@@ -30,7 +29,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         case(24, "interrupted", "exit 130 within a second, and continued")
             .list(large)
-            .run(is_interrupted().meanwhile(When::Sent(SOME), Do::SignalAll(SIGINT)))
+            .run(is_interrupted().meanwhile(When::Sent(SOME), Action::SignalAll(SIGINT)))
             .run(goes_on()),
         case(
             24,
@@ -38,44 +37,44 @@ pub fn cases() -> Vec<Case> {
             "the same if only the program is told",
         )
         .list(large)
-        .run(is_interrupted().meanwhile(When::Sent(SOME), Do::Signal(SIGINT)))
+        .run(is_interrupted().meanwhile(When::Sent(SOME), Action::Signal(SIGINT)))
         .run(goes_on()),
         case(24, "terminated", "the same by SIGTERM")
             .list(large)
-            .run(is_interrupted().meanwhile(When::Sent(SOME), Do::Signal(SIGTERM)))
+            .run(is_interrupted().meanwhile(When::Sent(SOME), Action::Signal(SIGTERM)))
             .run(goes_on()),
         case(24, "interrupted-while-it-waits", "whatever it waits for")
             .list(
-                "{stall-headers}/a.bin\n{stall-midway}/b.bin\n{DEAF}/c.bin\n{drip}/d.bin\n\
+                "{stall-headers}/a.bin\n{stall-midway}/b.bin\n{FULL BACKLOG}/c.bin\n{drip}/d.bin\n\
                  {always-500}/e.bin\n{retry-after-far}/f.bin\n",
             )
             .with("--limit", 8)
             .with("--backoff", 60)
             .with("--max-backoff", 60)
-            .run(is_interrupted().meanwhile(When::After(1.0), Do::SignalAll(SIGINT))),
+            .run(is_interrupted().meanwhile(When::After(1.0), Action::SignalAll(SIGINT))),
         case(
             24,
             "interrupted-before-the-list",
-            "also while nobody says what to download",
+            "also while it waits for the list",
         )
         .list("")
         .run(
             is_interrupted()
                 .by_stdin()
-                .meanwhile(When::After(0.5), Do::SignalAll(SIGINT)),
+                .meanwhile(When::After(0.5), Action::SignalAll(SIGINT)),
         ),
         case(24, "killed", "continued")
             .list(large)
-            .run(is_killed().meanwhile(When::Sent(SOME), Do::SignalAll(SIGKILL)))
+            .run(is_killed().meanwhile(When::Sent(SOME), Action::SignalAll(SIGKILL)))
             .run(goes_on()),
         case(24, "killed-alone", "what it has started ends by itself")
             .list(large)
-            .run(is_killed().meanwhile(When::Sent(SOME), Do::Signal(SIGKILL)))
+            .run(is_killed().meanwhile(When::Sent(SOME), Action::Signal(SIGKILL)))
             .run(goes_on()),
         case(24, "killed-at-once", "begun again")
             // Slow: on a busy machine, "at once" can be late.
             .list("{slow-once}/a.bin")
-            .run(is_killed().meanwhile(When::Now, Do::Signal(SIGKILL)))
+            .run(is_killed().meanwhile(When::Now, Action::Signal(SIGKILL)))
             .run(exits(0).files(&["a.bin"], RIGHT)),
         //
         case(24, "nothing-left-to-do", "nothing is asked for again")
@@ -85,42 +84,42 @@ pub fn cases() -> Vec<Case> {
         case(24, "file-deleted", "fetched again, and it alone")
             .list(three)
             .run(all_three())
-            .plant(Plant::Gone("b.bin"))
+            .setup(Setup::Gone("b.bin"))
             .run(all_three().and(Asked(1))),
         case(24, "journal-flipped", "a note, and at most that file again")
             .list(three)
             .run(all_three())
-            .plant(Plant::JournalFlipped)
+            .setup(Setup::JournalFlipped)
             .run(all_three().and(AskedAtMost(1)).and(Says("journal")))
             .run(all_three().and(Asked(0))),
         case(24, "journal-torn", "a note, and at most that file again")
             .list(three)
             .run(all_three())
-            .plant(Plant::JournalTorn)
+            .setup(Setup::JournalTorn)
             .run(all_three().and(AskedAtMost(1)).and(Says("journal")))
             .run(all_three().and(Asked(0))),
         case(24, "journal-garbage", "a note, and nothing again")
             .list(three)
             .run(all_three())
-            .plant(Plant::JournalGarbage)
+            .setup(Setup::JournalGarbage)
             .run(all_three().and(Asked(0)).and(Says("journal"))),
         case(24, "journal-gone", "the same files by the same names")
             .list(three)
             .run(all_three())
-            .plant(Plant::Gone(".paces-download/journal"))
+            .setup(Setup::Gone(".paces-download/journal"))
             .run(all_three())
             .run(all_three().and(Asked(0))),
         case(24, "journal-flipped-midway", "begun again, never spliced")
             .list("{changed-etag}/a.bin")
             .with("--retries", 0)
             .run(exits(1))
-            .plant(Plant::JournalFlipped)
+            .setup(Setup::JournalFlipped)
             .run(exits(0).file("a.bin", CHANGED).and(Asked(1))),
         case(24, "partial-file-cut", "continued from what is left of it")
             .list("{close-midway}/a.bin")
             .with("--retries", 0)
             .run(exits(1))
-            .plant(Plant::PartsOf(1000))
+            .setup(Setup::PartsOf(1000))
             .run(
                 exits(0)
                     .file("a.bin", RIGHT)
@@ -131,7 +130,7 @@ pub fn cases() -> Vec<Case> {
             .list("{close-midway}/a.bin")
             .with("--retries", 0)
             .run(exits(1))
-            .plant(Plant::PartsOf(200_000))
+            .setup(Setup::PartsOf(200_000))
             .run(exits(0).file("a.bin", RIGHT).and(Asked(1))),
     ]
 }

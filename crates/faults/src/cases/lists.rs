@@ -3,9 +3,9 @@
 use nix::sys::signal::Signal::SIGINT;
 
 use crate::case::{
-    Case, Do,
+    Action, Case,
     Expect::{Asked, NotBegun, Says, Within},
-    Plant, RIGHT, When, case, exits, is_interrupted,
+    RIGHT, Setup, When, case, exits, is_interrupted,
 };
 
 pub fn cases() -> Vec<Case> {
@@ -20,7 +20,7 @@ pub fn cases() -> Vec<Case> {
             is_interrupted()
                 .meanwhile(
                     When::Asked(1),
-                    Do::Beside(Box::new(
+                    Action::Concurrently(Box::new(
                         exits(1)
                             .and(NotBegun)
                             .and(Asked(0))
@@ -28,7 +28,7 @@ pub fn cases() -> Vec<Case> {
                             .and(Within(2.0)),
                     )),
                 )
-                .meanwhile(When::Now, Do::SignalAll(SIGINT)),
+                .meanwhile(When::Now, Action::SignalAll(SIGINT)),
         ),
         case(25, "messy-list", "understood, and fetched once")
             .list(
@@ -62,13 +62,13 @@ pub fn cases() -> Vec<Case> {
             exits(0)
                 .by_stdin()
                 .files(&["a.bin", "b.bin"], RIGHT)
-                .meanwhile(When::Now, Do::Say("{right}/a.bin\n"))
-                .meanwhile(When::Asked(1), Do::Say("{right}/b.bin\n"))
-                .meanwhile(When::Asked(2), Do::Close)
+                .meanwhile(When::Now, Action::Say("{right}/a.bin\n"))
+                .meanwhile(When::Asked(1), Action::Say("{right}/b.bin\n"))
+                .meanwhile(When::Asked(2), Action::Close)
                 .and(Asked(2)),
         ),
         case(25, "list-is-missing", "an error at once")
-            .plant(Plant::Gone("../own/list"))
+            .setup(Setup::Gone("../own/list"))
             .run(exits(2)),
     ]
 }

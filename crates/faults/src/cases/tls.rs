@@ -19,7 +19,7 @@ pub fn cases() -> Vec<Case> {
         case(
             28,
             "tls",
-            "with a certificate that is vouched for, all is well",
+            "a certificate that is signed by the given authority is accepted",
         )
         .list(numbered("{tls:right}", 8, 50_000))
         .with("--cacert", "{CA}")
@@ -49,7 +49,7 @@ pub fn cases() -> Vec<Case> {
             .list("{tls:until-close}/a.bin")
             .with("--cacert", "{CA}")
             .run(exits(0).file("a.bin", RIGHT).and(Asked(1))),
-        case(28, "tls-torn", "an end that TLS does not vouch for is none")
+        case(28, "tls-torn", "an end that TLS does not confirm is none")
             .list("{tls:until-close-torn}/a.bin")
             .with("--cacert", "{CA}")
             .run(exits(1)),
@@ -66,7 +66,7 @@ pub fn cases() -> Vec<Case> {
             "tls-handshake-stalls",
             "ended by the connection's timeout",
         )
-        .list("{MUTE}/a.bin")
+        .list("{SILENT}/a.bin")
         .with("--cacert", "{CA}")
         .with("--connect-timeout", 0.7)
         .with("--retries", 1)

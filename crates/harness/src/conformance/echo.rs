@@ -12,8 +12,7 @@ use suite::{Job, Model, Result, Workload};
 use super::support::{
     BLOCKING_THREADS, THREADS, fails_naming, is_right, job, new_fixture, shapes, start,
 };
-use crate::faulty_echo_server::{EchoFault, FaultyEchoServer};
-use crate::static_server;
+use crate::test_server::{self, EchoFault, TestServer};
 
 /// Messages smaller and larger than what the buffers of sockets hold.
 pub fn echo_shapes<M: Model>(program: &'static str) -> Result<()> {
@@ -45,18 +44,18 @@ pub fn echo_survives_what_servers_do<M: Model>(program: &'static str) -> Result<
         _ => bail!("not an echo"),
     };
 
-    let nobody = static_server::refusing_address()?;
-    let mut failing = vec![("nobody there", Job::Echo(with(nobody)?), None)];
+    let refusing = test_server::refusing_address()?;
+    let mut failing = vec![("no server there", Job::Echo(with(refusing)?), None)];
     let mut lying = Vec::new();
-    for manner in [
+    for fault in [
         EchoFault::HangsUp,
         EchoFault::StopsShort,
         EchoFault::ChangesAByte,
         EchoFault::AddsAByte,
     ] {
-        let server = FaultyEchoServer::serve(manner, &with(nobody)?)?;
+        let server = TestServer::with_echo(fault, &with(refusing)?)?;
         let job = Job::Echo(with(server.address)?);
-        match manner {
+        match fault {
             EchoFault::HangsUp => failing.push(("hangs up", job, Some(server))),
             EchoFault::StopsShort => failing.push(("stops short", job, Some(server))),
             EchoFault::ChangesAByte => lying.push(("changes a byte", job, server)),
@@ -106,8 +105,9 @@ pub fn echo_server_survives_what_clients_do<M: Model>(program: &'static str) -> 
 
     for time in ["first", "second"] {
         let open = Open::default();
-        let streams = (0..job.connections).map(|_| connect());
-        let streams = streams.collect::<io::Result<Vec<_>>>()?;
+        let streams = (0..job.connections)
+            .map(|_| connect())
+            .collect::<io::Result<Vec<_>>>()?;
         streams.iter().for_each(|_| open.opened());
         let mut talks = Vec::new();
         for (connection, mut stream) in streams.iter().enumerate() {

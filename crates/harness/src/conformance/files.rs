@@ -40,7 +40,7 @@ pub fn files_of_all_kinds<M: Model>(program: &'static str) -> Result<()> {
 "
         .repeat(70_000),
     )?;
-    // As root, whom the tests may run as, can read all that is there.
+    // Tests may run as root, who can read all that is there.
     symlink("gone", directory.join("gone"))?;
     symlink("/proc/self/mem", directory.join("no text"))?;
     right::<M>(&mut new_fixture(program), program, &alone).context("a few")

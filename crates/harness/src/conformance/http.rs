@@ -11,7 +11,7 @@ use runner::fixture::{Fixture, Prepared};
 use suite::{Job, Model, Result, Workload};
 
 use super::support::{fails_naming, is_right, job, new_fixture, shapes, start};
-use crate::static_server::{self, StaticServer};
+use crate::test_server::{self, TestServer};
 
 /// One URL, equal ones, and more than there are threads.
 pub fn fetch_shapes<M: Model>(program: &'static str) -> Result<()> {
@@ -179,12 +179,12 @@ struct Bad {
     url: String,
     /// What the error has to say besides.
     says: &'static str,
-    _server: Option<StaticServer>,
+    _server: Option<TestServer>,
 }
 
 impl Bad {
     fn all() -> Result<Vec<Bad>> {
-        let canned = [
+        let answers = [
             (
                 "404",
                 "404",
@@ -198,7 +198,7 @@ impl Bad {
             (
                 "a redirection to itself",
                 "",
-                "HTTP/1.1 302 Found\r\nLocation: /canned\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                "HTTP/1.1 302 Found\r\nLocation: /static\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             ),
             (
                 "a body cut short",
@@ -214,13 +214,13 @@ impl Bad {
             ("no answer", "", ""),
         ];
         let mut all = vec![Bad {
-            what: "nobody there",
-            url: static_server::refusing_url()?,
+            what: "no server there",
+            url: test_server::refusing_url()?,
             says: "",
             _server: None,
         }];
-        for (what, says, answer) in canned {
-            let server = StaticServer::serve(answer)?;
+        for (what, says, answer) in answers {
+            let server = TestServer::with_answer(answer)?;
             all.push(Bad {
                 what,
                 url: server.url(),

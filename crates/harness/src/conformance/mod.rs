@@ -23,7 +23,7 @@ pub use self::waiting::*;
 
 use self::support::{beyond, new_fixture, right};
 
-/// Both presets, scaled down, and their variants: these nobody may refuse, but
+/// Both presets, scaled down, and their variants: no model may refuse these, but
 /// for what only units can do at once.
 pub fn presets_are_all_supported<M: Model>(program: &'static str) -> Result<()> {
     let mut fixture = new_fixture(program);

@@ -18,7 +18,7 @@ use crate::{
 
 /// How much of a body goes to the kernel at a time, in bytes; the last piece is
 /// up to twice this.
-pub const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: usize = 64 * 1024;
 /// How long a slow answer waits between two pieces.
 const TICK: Duration = Duration::from_millis(100);
 /// The most that is sent of a head without an end, in bytes.
@@ -29,7 +29,7 @@ const MAX_ENDLESS_BODY: u64 = 1 << 30;
 const CHUNK: usize = 16 * 1024;
 
 /// An answer that says one thing and may do another.
-pub struct Answer {
+pub(crate) struct Answer {
     /// What goes before the head.
     before: Vec<u8>,
     /// None: there is no head, and `before` is all.
@@ -53,7 +53,7 @@ pub struct Answer {
 }
 
 /// How the end of a body is told.
-pub enum Framing {
+pub(crate) enum Framing {
     /// By a Content-Length.
     Length,
     Chunked,
@@ -66,16 +66,16 @@ pub enum Framing {
 }
 
 /// How fast an answer is sent.
-pub enum Pace {
+pub(crate) enum Pace {
     Full,
     /// The head one byte at a time, ten in a second.
     DripHead,
-    /// The body in pieces of so many bytes, ten in a second.
+    /// The body in pieces of this many bytes, ten in a second.
     Body(usize),
 }
 
 /// What comes after what an answer sends.
-pub enum Then {
+pub(crate) enum Then {
     /// The next request.
     Next,
     Close,
@@ -93,7 +93,7 @@ pub enum Then {
 }
 
 /// What becomes of the connection after an answer.
-pub enum After {
+pub(crate) enum After {
     Open,
     Close,
     Reset,
@@ -102,7 +102,7 @@ pub enum After {
 }
 
 impl Answer {
-    pub fn new(status: u16, body: Vec<u8>) -> Answer {
+    pub(crate) fn new(status: u16, body: Vec<u8>) -> Answer {
         Answer {
             before: Vec::new(),
             status: Some(status),
@@ -120,87 +120,87 @@ impl Answer {
     }
 
     /// An answer for people, without a file.
-    pub fn text(status: u16, text: &str) -> Answer {
+    pub(crate) fn text(status: u16, text: &str) -> Answer {
         Answer::new(status, text.as_bytes().to_vec())
             .header("Content-Type", "text/plain; charset=utf-8")
     }
 
     /// These bytes in the place of an answer, and then this.
-    pub fn raw(bytes: Vec<u8>, then: Then) -> Answer {
+    pub(crate) fn raw(bytes: Vec<u8>, then: Then) -> Answer {
         let mut answer = Answer::new(0, Vec::new()).before(bytes).then(then);
         answer.status = None;
         answer
     }
 
-    pub fn header(mut self, name: &str, value: impl Display) -> Answer {
+    pub(crate) fn header(mut self, name: &str, value: impl Display) -> Answer {
         // Writing to a Vec cannot fail.
         let _ = write!(self.headers, "{name}: {value}\r\n");
         self
     }
 
     /// Header lines, each with its end.
-    pub fn headers(mut self, lines: &[u8]) -> Answer {
+    pub(crate) fn headers(mut self, lines: &[u8]) -> Answer {
         self.headers.extend_from_slice(lines);
         self
     }
 
-    pub fn before(mut self, bytes: Vec<u8>) -> Answer {
+    pub(crate) fn before(mut self, bytes: Vec<u8>) -> Answer {
         self.before = bytes;
         self
     }
 
-    pub fn protocol(mut self, protocol: &'static str) -> Answer {
+    pub(crate) fn protocol(mut self, protocol: &'static str) -> Answer {
         self.protocol = protocol;
         self
     }
 
-    pub fn framing(mut self, framing: Framing) -> Answer {
+    pub(crate) fn framing(mut self, framing: Framing) -> Answer {
         self.framing = framing;
         self
     }
 
     /// Says where in the file the body begins.
-    pub fn start(mut self, start: usize) -> Answer {
+    pub(crate) fn start(mut self, start: usize) -> Answer {
         self.start = start;
         self
     }
 
     /// Sends only half of what is announced.
-    pub fn half(mut self) -> Answer {
+    pub(crate) fn half(mut self) -> Answer {
         self.sent = self.body.len() / 2;
         self
     }
 
     /// Sends only what lies within the file's first `bytes`.
-    pub fn within_first(mut self, bytes: usize) -> Answer {
+    pub(crate) fn within_first(mut self, bytes: usize) -> Answer {
         self.sent = bytes.saturating_sub(self.start).min(self.body.len());
         self
     }
 
     /// Sends more than is announced.
-    pub fn excess(mut self, bytes: &'static [u8]) -> Answer {
+    pub(crate) fn excess(mut self, bytes: &'static [u8]) -> Answer {
         self.excess = bytes;
         self
     }
 
-    pub fn pace(mut self, pace: Pace) -> Answer {
+    pub(crate) fn pace(mut self, pace: Pace) -> Answer {
         self.pace = pace;
         self
     }
 
-    pub fn then(mut self, then: Then) -> Answer {
+    pub(crate) fn then(mut self, then: Then) -> Answer {
         self.then = then;
         self
     }
 
     /// Counts what is sent after the head there.
-    pub fn tally(mut self, tally: Arc<AtomicU64>) -> Answer {
+    pub(crate) fn tally(mut self, tally: Arc<AtomicU64>) -> Answer {
         self.tally = tally;
         self
     }
 
     /// Writes the answer, as far as it goes, and says how the connection ends.
-    pub fn send(self, wire: &mut impl Wire, to: Addressee) -> io::Result<After> {
+    pub(crate) fn send(self, wire: &mut impl Wire, to: Addressee) -> io::Result<After> {
         let head = self.head(to);
         // Without a head of its own there is no body either.
         let body = match self.status {
@@ -306,7 +306,7 @@ impl Answer {
 }
 
 /// Adds a chunk; an empty one is the last.
-pub fn chunk(to: &mut Vec<u8>, content: &[u8]) {
+pub(super) fn chunk(to: &mut Vec<u8>, content: &[u8]) {
     // Writing to a Vec cannot fail.
     let _ = write!(to, "{:x}\r\n", content.len());
     to.extend_from_slice(content);

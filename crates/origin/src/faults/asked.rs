@@ -10,12 +10,12 @@ use crate::request::Request;
 /// The bytes of a file whose URL does not say how many.
 const BODY: usize = 100_000;
 /// The largest file, in bytes.
-pub const MAX_BODY: usize = 64 << 20;
+pub(super) const MAX_BODY: usize = 64 << 20;
 const GARBAGE: &[u8] = b"HTP/9.9 huh\r\n\r\n";
 const BOUNDARY: &str = "a-part-of-it";
 
 /// How many bytes a query asks for; none if that is not a number, or too many.
-pub fn query_bytes(query: Option<&str>) -> Option<usize> {
+pub(super) fn query_bytes(query: Option<&str>) -> Option<usize> {
     let mut pairs = query.unwrap_or_default().split('&');
     match pairs.find_map(|pair| pair.strip_prefix("bytes=")) {
         Some(bytes) => bytes.parse().ok().filter(|bytes| *bytes <= MAX_BODY),

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::answer::Answer;
 use crate::conditions::{LAST_MODIFIED, Validators, Wanted, range, wanted};
+use crate::images::splitmix64;
 use crate::request::Request;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -15,21 +16,15 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub fn fault_body(version: u32, bytes: usize) -> Vec<u8> {
     let mut body = Vec::with_capacity(bytes.next_multiple_of(8));
     for number in 0..bytes.div_ceil(8) as u64 {
-        body.extend_from_slice(&mixed(number).to_le_bytes());
+        // SplitMix64's sequence from 0.
+        let place = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        body.extend_from_slice(&splitmix64(place).to_le_bytes());
     }
     body.truncate(bytes);
     for byte in &mut body {
         *byte = byte.wrapping_add(version as u8);
     }
     body
-}
-
-/// The number of this place in the sequence of SplitMix64.
-fn mixed(number: u64) -> u64 {
-    let mut x = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 /// A file as it is at one time.

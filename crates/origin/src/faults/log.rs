@@ -1,5 +1,5 @@
-//! What has been asked of the faults: how often, for those that change, and by
-//! whom, for those who want to know.
+//! What has been asked of the faults: how often, for those that change, and all
+//! of it, for tests.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -50,7 +50,7 @@ pub fn fault_log(origin_url: &str, token: &str) -> anyhow::Result<Vec<FaultReque
 }
 
 /// The faults, as the server keeps them.
-pub struct Log {
+pub(crate) struct Log {
     start: Instant,
     book: Mutex<Book>,
 }
@@ -75,7 +75,7 @@ struct Entry {
 
 impl Log {
     /// An empty one, of an origin that starts now.
-    pub fn new() -> Log {
+    pub(crate) fn new() -> Log {
         Log {
             start: Instant::now(),
             book: Mutex::default(),
@@ -83,7 +83,7 @@ impl Log {
     }
 
     /// The answer to a request for a fault, which is remembered.
-    pub fn answer(
+    pub(crate) fn answer(
         &self,
         request: &Request,
         connection: u64,
@@ -94,8 +94,9 @@ impl Log {
         let path = request.path.strip_prefix(FAULT).ok_or_else(not_found)?;
         let (name, path) = path.split_once('/').ok_or_else(not_found)?;
         let token = path.split('/').next().unwrap_or_default();
-        let fault = FAULTS.iter().find(|fault| fault.name == name);
-        let fault = fault.ok_or_else(not_found)?;
+        let fault = (FAULTS.iter())
+            .find(|fault| fault.name == name)
+            .ok_or_else(not_found)?;
         if !matches!(request.method, Method::Get | Method::Head) {
             return Err(Refusal::method("GET, HEAD"));
         }
@@ -121,7 +122,7 @@ impl Log {
     }
 
     /// The requests of a token, in order.
-    pub fn of(&self, token: &str) -> Vec<FaultRequest> {
+    pub(crate) fn requests(&self, token: &str) -> Vec<FaultRequest> {
         let book = lock(&self.book);
         let requests = book.requests.iter().filter(|entry| entry.token == token);
         requests

@@ -1,44 +1,41 @@
-//! A comparison's jobs, one by one, for whoever draws conclusions: who did it, in
-//! what time, with what memory, and what the verdicts say.
+//! A comparison's jobs, one by one, to draw conclusions from: which models did it,
+//! in what time, with what memory, and what the verdicts say.
 
 pub mod claims;
-pub mod recommend;
-pub mod unit_costs;
+pub mod recommendations;
+pub(crate) mod unit_costs;
 
 use std::cmp::Ordering;
 
-use results::{Cell, Comparison, Status};
-use results::{JobVerdicts, Pair};
-use results::{MIN_ROUNDS, Verdict};
+use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Status, Verdict};
 use serde_json::Value;
 
 use crate::format::{memory, ratio, time};
 
 /// Memory and CPU have no verdicts. Less than this part more than another one's is
 /// no difference: peaks are looked for, and a few are missed.
-pub const LEAST_DIFFERENCE: f64 = 0.1;
+pub(crate) const LEAST_DIFFERENCE: f64 = 0.1;
 
-/// One job, and all who did it or did not.
+/// One job, and how each model and custom command came out.
 #[derive(Debug, Clone)]
-pub struct Evidence<'a> {
+pub(crate) struct JobResults<'a> {
     /// The cells: one for each model.
-    pub cells: Vec<&'a Cell>,
+    pub(crate) cells: Vec<&'a Cell>,
     verdicts: Option<&'a JobVerdicts>,
 }
 
 /// Something that was said and measured: whether it is so, if that can be told,
 /// and by which figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
+pub(crate) struct Finding {
     /// `None` if it cannot be told.
-    pub holds: Option<bool>,
+    pub(crate) holds: Option<bool>,
     /// The figures, or why it cannot.
-    pub words: String,
+    pub(crate) words: String,
 }
 
-impl Statement {
-    /// A statement.
-    pub fn new(holds: Option<bool>, words: impl Into<String>) -> Self {
+impl Finding {
+    pub(crate) fn new(holds: Option<bool>, words: impl Into<String>) -> Self {
         let words = words.into();
         Self { holds, words }
     }
@@ -46,65 +43,54 @@ impl Statement {
 
 /// All jobs of a comparison, in its order. The verdicts of a self-check are on each
 /// model and itself, and say nothing of two.
-pub fn all(comparison: &Comparison) -> Vec<Evidence<'_>> {
-    let verdicts: &[JobVerdicts] = match comparison.self_check {
-        None => &comparison.verdicts,
-        Some(_) => &[],
-    };
-    let mut jobs: Vec<Evidence> = Vec::new();
-    for cell in &comparison.cells {
-        match jobs.iter_mut().find(|job| job.is_of(cell)) {
-            Some(job) => job.cells.push(cell),
-            None => jobs.push(Evidence {
-                cells: vec![cell],
-                verdicts: verdicts.iter().find(|of| of.is_of(cell)),
-            }),
+pub(crate) fn all(comparison: &Comparison) -> Vec<JobResults<'_>> {
+    let jobs = comparison.jobs().into_iter().map(|cells| {
+        let verdicts = comparison.verdicts_of(&cells[0].workload, &cells[0].label);
+        JobResults {
+            verdicts: verdicts.filter(|_| comparison.self_check.is_none()),
+            cells,
         }
-    }
-    jobs
+    });
+    jobs.collect()
 }
 
-impl<'a> Evidence<'a> {
-    fn is_of(&self, cell: &Cell) -> bool {
-        (self.workload(), self.label()) == (&cell.workload, &cell.label)
-    }
-
+impl<'a> JobResults<'a> {
     /// What kind of job.
-    pub fn workload(&self) -> &'a str {
+    pub(crate) fn workload(&self) -> &'a str {
         &self.cells[0].workload
     }
 
     /// Which: preset, variant, point and cores.
-    pub fn label(&self) -> &'a str {
+    pub(crate) fn label(&self) -> &'a str {
         &self.cells[0].label
     }
 
     /// One of its parameters, if all models had the same.
-    pub fn parameter(&self, key: &str) -> Option<&'a Value> {
+    pub(crate) fn parameter(&self, key: &str) -> Option<&'a Value> {
         let value = self.cells[0].job.get(key)?;
         let same = |cell: &&Cell| cell.job.get(key) == Some(value);
         self.cells.iter().all(same).then_some(value)
     }
 
     /// A parameter that is a whole number.
-    pub fn number(&self, key: &str) -> Option<u64> {
+    pub(crate) fn number(&self, key: &str) -> Option<u64> {
         self.parameter(key)?.as_u64()
     }
 
     /// Whether it is one of a sweep's points.
-    pub fn is_point(&self) -> bool {
+    pub(crate) fn is_point(&self) -> bool {
         self.cells[0].point.is_some()
     }
 
     /// Whether its models could use all cores.
-    pub fn on_all_cores(&self) -> bool {
+    pub(crate) fn on_all_cores(&self) -> bool {
         self.cells[0].cores.is_none()
     }
 
-    /// The models that did it, fastest first. Contestants from outside are none of
-    /// them: their time is another one, with their start.
-    pub fn models(&self) -> Vec<&'a str> {
-        let timed = |cell: &&&Cell| cell.command.is_none() && cell.median_ns().is_some();
+    /// The models that did it, fastest first. Custom commands are none of them: their
+    /// time is another one, with their start.
+    pub(crate) fn models(&self) -> Vec<&'a str> {
+        let timed = |cell: &&&Cell| cell.is_model() && cell.median_ns().is_some();
         let mut cells: Vec<&Cell> = self.cells.iter().filter(timed).copied().collect();
         cells.sort_by(|one, other| {
             let order = one.median_ns().partial_cmp(&other.median_ns());
@@ -114,69 +100,48 @@ impl<'a> Evidence<'a> {
     }
 
     /// One model's cell.
-    pub fn cell(&self, model: &str) -> Option<&'a Cell> {
+    pub(crate) fn cell(&self, model: &str) -> Option<&'a Cell> {
         self.cells.iter().copied().find(|cell| cell.model == model)
     }
 
     /// The median time of a model, in nanoseconds.
-    pub fn time(&self, model: &str) -> Option<f64> {
+    pub(crate) fn time(&self, model: &str) -> Option<f64> {
         self.cell(model).and_then(Cell::median_ns)
     }
 
     /// The most memory of a model, in bytes.
-    pub fn memory(&self, model: &str) -> Option<u64> {
+    pub(crate) fn memory(&self, model: &str) -> Option<u64> {
         let cell = self.cell(model)?;
         let right = cell.status == Status::Ok;
         cell.resources.peak_memory_bytes.filter(|_| right)
     }
 
-    /// The processor time of a model, in nanoseconds.
-    pub fn cpu(&self, model: &str) -> Option<u64> {
-        let figures = &self
-            .cell(model)
-            .filter(|cell| cell.status == Status::Ok)?
-            .resources;
-        Some(figures.user_ns?.saturating_add(figures.system_ns?))
-    }
-
-    /// The ranks of those that were judged, fastest first. None if nobody was.
-    pub fn ranks(&self) -> Vec<(usize, &'a str)> {
+    /// The ranks of the models that were judged, fastest first.
+    pub(crate) fn ranks(&self) -> Vec<(usize, &'a str)> {
         let judged = self.verdicts.filter(|verdicts| !verdicts.pairs.is_empty());
         judged.map_or(Vec::new(), |verdicts| verdicts.ranks(self.models()))
     }
 
-    /// What was judged of two models, whichever way round.
-    pub fn pair(&self, one: &str, other: &str) -> Option<&'a Pair> {
-        let both =
-            |pair: &&Pair| [(one, other), (other, one)].contains(&(&pair.model, &pair.other));
-        self.verdicts?.pairs.iter().find(both)
-    }
-
     /// How the one's time is to the other's, by their verdict.
-    pub fn verdict(&self, one: &str, other: &str) -> Option<Verdict> {
-        let pair = self.pair(one, other)?;
-        Some(match pair.judged.verdict {
-            Verdict::Faster if pair.model != one => Verdict::Slower,
-            Verdict::Slower if pair.model != one => Verdict::Faster,
-            verdict => verdict,
-        })
+    pub(crate) fn verdict(&self, one: &str, other: &str) -> Option<Verdict> {
+        Some(self.verdicts?.between(one, other)?.verdict)
     }
 
     /// Whether the one is faster than the other, by their verdict.
-    pub fn faster(&self, one: &str, other: &str) -> Statement {
+    pub(crate) fn faster(&self, one: &str, other: &str) -> Finding {
         let Some((own, others)) = self.time(one).zip(self.time(other)) else {
-            return Statement::new(None, self.missing(&[one, other]));
+            return Finding::new(None, self.missing(&[one, other]));
         };
         let times = format!("{one} {}, {other} {}", time(own), time(others));
         match self.verdict(one, other) {
-            None => Statement::new(None, format!("{times}: {}", self.no_verdict())),
+            None => Finding::new(None, format!("{times}: {}", self.no_verdict())),
             Some(verdict) => {
                 let words = match verdict {
                     Verdict::Faster => format!("{} as fast", ratio(others / own)),
                     Verdict::Slower => format!("{} the time", ratio(own / others)),
                     Verdict::NoDifference => "no difference".to_owned(),
                 };
-                Statement::new(
+                Finding::new(
                     Some(verdict == Verdict::Faster),
                     format!("{times}: {words}"),
                 )
@@ -186,18 +151,17 @@ impl<'a> Evidence<'a> {
 
     /// Whether the one takes less memory than the other, by more than
     /// [`LEAST_DIFFERENCE`].
-    pub fn smaller(&self, one: &str, other: &str) -> Statement {
+    pub(crate) fn smaller(&self, one: &str, other: &str) -> Finding {
         let Some((own, others)) = self.memory(one).zip(self.memory(other)) else {
-            return Statement::new(None, self.missing(&[one, other]));
+            return Finding::new(None, self.missing(&[one, other]));
         };
         let text = |bytes: f64| memory(bytes as u64);
         smaller((one, own as f64), (other, others as f64), text)
     }
 
     /// Why there are no verdicts.
-    pub fn no_verdict(&self) -> String {
-        let times = self.cells.iter().filter_map(|cell| cell.time.as_ref());
-        match times.map(|time| time.rounds.len()).min() {
+    pub(crate) fn no_verdict(&self) -> String {
+        match self.cells.iter().filter_map(|cell| cell.rounds()).min() {
             Some(rounds) if rounds < MIN_ROUNDS => {
                 format!("no verdict, as that takes {MIN_ROUNDS} rounds and this had {rounds}")
             }
@@ -222,16 +186,17 @@ impl<'a> Evidence<'a> {
 
 /// Whether the one figure is smaller than the other, by more than
 /// [`LEAST_DIFFERENCE`].
-pub fn smaller(
+pub(crate) fn smaller(
     (one, own): (&str, f64),
     (other, others): (&str, f64),
     text: impl Fn(f64) -> String,
-) -> Statement {
+) -> Finding {
     let figures = format!("{one} {}, {other} {}", text(own), text(others));
     let less = |one: f64, other: f64| one * (1.0 + LEAST_DIFFERENCE) < other;
-    let words = match less(own, others) || less(others, own) {
-        true => format!("{} as much", ratio(own / others)),
-        false => "no difference".to_owned(),
+    let words = if less(own, others) || less(others, own) {
+        format!("{} as much", ratio(own / others))
+    } else {
+        "no difference".to_owned()
     };
-    Statement::new(Some(less(own, others)), format!("{figures}: {words}"))
+    Finding::new(Some(less(own, others)), format!("{figures}: {words}"))
 }

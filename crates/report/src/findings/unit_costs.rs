@@ -1,37 +1,37 @@
 //! What one unit of a model costs: a thread, a child process, a task.
 
-use crate::findings::Evidence;
+use crate::findings::JobResults;
 
 /// What one unit of a model costs, as far as that was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub struct UnitCosts {
+pub(crate) struct UnitCosts {
     /// The model.
-    pub model: String,
+    pub(crate) model: String,
     /// Memory of a unit that waits.
-    pub memory: Option<Memory>,
+    pub(crate) memory: Option<Memory>,
     /// From one to the next in a ring, in nanoseconds.
-    pub pass_ns: Option<f64>,
+    pub(crate) pass_ns: Option<f64>,
     /// From a process's start until that ring can begin, in nanoseconds. Children
     /// stand by then; threads and tasks are a part of the job.
-    pub start_ns: Option<u64>,
+    pub(crate) start_ns: Option<u64>,
 }
 
 /// What a unit adds to a process that has many of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// Bytes for each unit more.
-    pub bytes: f64,
-    /// Between so many units ...
-    pub from: u64,
-    /// ... and so many. Equal if there was only one number of them: then the bytes
+    pub(crate) bytes: f64,
+    /// Between this number of units ...
+    pub(crate) from: u64,
+    /// ... and this one. Equal if there was only one number of them: then the bytes
     /// are those of all the program, and a unit has less.
-    pub to: u64,
+    pub(crate) to: u64,
     /// In which workload.
-    pub workload: &'static str,
+    pub(crate) workload: &'static str,
 }
 
 /// The ring that passes are taken from: that with the most units, of the presets.
-pub fn ring<'a, 'b>(jobs: &'b [Evidence<'a>]) -> Option<&'b Evidence<'a>> {
+pub(crate) fn ring<'a, 'b>(jobs: &'b [JobResults<'a>]) -> Option<&'b JobResults<'a>> {
     let rings = jobs.iter().filter(|job| job.workload() == "ping-pong");
     let rings = rings.filter(|job| !job.is_point() && job.on_all_cores());
     rings.max_by_key(|job| job.number("units"))
@@ -43,7 +43,7 @@ pub fn ring<'a, 'b>(jobs: &'b [Evidence<'a>]) -> Option<&'b Evidence<'a>> {
 /// were measured: what does not grow with them is not theirs. Where there was only
 /// one number of these, as a model does no more, it is that of the units of a ring.
 /// A pass is the time of the job of [`ring`] by its passes.
-pub fn of(jobs: &[Evidence], model: &str) -> UnitCosts {
+pub(crate) fn of(jobs: &[JobResults], model: &str) -> UnitCosts {
     let slopes = ["sleepers", "ping-pong"].map(|workload| slope(jobs, model, workload));
     let grown = slopes
         .iter()
@@ -58,16 +58,17 @@ pub fn of(jobs: &[Evidence], model: &str) -> UnitCosts {
     }
 }
 
-fn slope(jobs: &[Evidence], model: &str, workload: &'static str) -> Option<Memory> {
-    let of_workload = |job: &&Evidence| job.workload() == workload && job.on_all_cores();
-    let size = |job: &Evidence| Some((job.number("units")?, job.memory(model)?));
+fn slope(jobs: &[JobResults], model: &str, workload: &'static str) -> Option<Memory> {
+    let of_workload = |job: &&JobResults| job.workload() == workload && job.on_all_cores();
+    let size = |job: &JobResults| Some((job.number("units")?, job.memory(model)?));
     let mut sizes: Vec<_> = jobs.iter().filter(of_workload).filter_map(size).collect();
     sizes.retain(|&(units, _)| units > 0);
     sizes.sort_unstable();
     let (&(from, less), &(to, more)) = (sizes.first()?, sizes.last()?);
-    let bytes = match from == to {
-        true => less as f64 / from as f64,
-        false => (more as f64 - less as f64).max(0.0) / (to - from) as f64,
+    let bytes = if from == to {
+        less as f64 / from as f64
+    } else {
+        (more as f64 - less as f64).max(0.0) / (to - from) as f64
     };
     Some(Memory {
         bytes,

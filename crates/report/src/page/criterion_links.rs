@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use results::RunInfo;
 
 /// A page of Criterion's, relative to its home.
-pub fn page(group: &str) -> PathBuf {
+pub(crate) fn page(group: &str) -> PathBuf {
     Path::new(group).join("report").join("index.html")
 }
 
@@ -14,7 +14,7 @@ pub fn page(group: &str) -> PathBuf {
 pub const MADE_FROM: &str = "made-from.json";
 
 /// Whether Criterion's pages in `home` are those of this very run.
-pub fn made_from(home: &Path, run: &RunInfo) -> bool {
+pub(crate) fn made_from(home: &Path, run: &RunInfo) -> bool {
     let text = fs::read(home.join(MADE_FROM));
     let made: Option<RunInfo> = text
         .ok()

@@ -15,7 +15,7 @@ const DIGITS: i32 = 5;
 /// # Errors
 ///
 /// When it cannot be JSON, which only a bug could bring about.
-pub fn embedded(comparison: &Comparison) -> anyhow::Result<String> {
+pub(crate) fn embedded(comparison: &Comparison) -> anyhow::Result<String> {
     let mut data = serde_json::to_value(comparison).context("results as JSON")?;
     let cells = data["cells"].as_array_mut().into_iter().flatten();
     for cell in cells {
@@ -48,15 +48,16 @@ fn round(sample: &mut Value) {
         zeros => (ns / 10f64.powi(-zeros)).round() * 10f64.powi(-zeros),
     };
     // An integer is written without a `.0`.
-    *sample = match rounded.fract() == 0.0 && rounded.abs() < 2f64.powi(53) {
-        true => Value::from(rounded as i64),
-        false => Value::from(rounded),
+    *sample = if rounded.fract() == 0.0 && rounded.abs() < 2f64.powi(53) {
+        Value::from(rounded as i64)
+    } else {
+        Value::from(rounded)
     };
 }
 
 /// Whether a character sets the direction of what follows it, until another one
 /// ends that. Those that only have a direction of their own do no harm.
-pub fn turns_text(c: char) -> bool {
+pub(crate) fn turns_text(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -4,56 +4,55 @@ use std::collections::BTreeMap;
 
 use results::{AGAIN, Build, Effort, OfModel};
 
-use crate::format::{count, time};
-use crate::tables::NONE;
+use crate::format::{NONE, count, time};
 
 /// What it takes to make each model, in words.
 #[derive(Debug)]
-pub struct EffortView {
+pub(crate) struct EffortTables {
     /// What was counted.
-    pub revision: String,
+    pub(crate) revision: String,
     /// One for each model.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// Whether any was built for its time.
-    pub built: bool,
+    pub(crate) built: bool,
     /// How many cores there were for that.
-    pub cores: usize,
+    pub(crate) cores: usize,
     /// How often each was built again.
-    pub again: usize,
+    pub(crate) again: usize,
     /// The models, and lines of code of each workload in each of them.
-    pub models: Vec<String>,
+    pub(crate) models: Vec<String>,
     /// A workload's name, and a number for each model.
-    pub workloads: Vec<(String, Vec<String>)>,
-    /// Who did not build, and why.
-    pub failed: Vec<(String, String)>,
+    pub(crate) workloads: Vec<(String, Vec<String>)>,
+    /// The models that did not build, and why.
+    pub(crate) failed: Vec<(String, String)>,
 }
 
 /// One model.
 #[derive(Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// The model.
-    pub model: String,
+    pub(crate) model: String,
     /// Lines of code of its jobs.
-    pub of_workloads: String,
+    pub(crate) of_workloads: String,
     /// Of all its files.
-    pub lines: String,
+    pub(crate) lines: String,
     /// How often it says `unsafe`.
-    pub unsafes: String,
+    pub(crate) unsafes: String,
     /// Packages from elsewhere.
-    pub dependencies: String,
+    pub(crate) dependencies: String,
     /// Built from nothing.
-    pub cold: String,
+    pub(crate) cold: String,
     /// The same, in nanoseconds, to sort by.
-    pub cold_key: Option<f64>,
+    pub(crate) cold_key: Option<f64>,
     /// Built again, the median.
-    pub incremental: String,
+    pub(crate) incremental: String,
     /// The same, in nanoseconds, to sort by.
-    pub again_key: Option<f64>,
+    pub(crate) again_key: Option<f64>,
 }
 
-impl EffortView {
-    /// The view of what was counted and measured.
-    pub fn of(effort: &Effort) -> Self {
+impl EffortTables {
+    /// Of what was counted and measured.
+    pub(crate) fn of(effort: &Effort) -> Self {
         let mut workloads: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let mut order: Vec<&str> = Vec::new();
         for (at, of) in effort.models.iter().enumerate() {

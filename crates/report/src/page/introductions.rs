@@ -1,9 +1,9 @@
-//! What each job is and why anyone cares, for readers who have never seen it.
+//! What each job is and where one meets it, for readers who have never seen it.
 
 use suite::Workload;
 
 /// Three sentences: what is done, what that costs, and where one meets it.
-pub fn story(workload: Workload) -> [&'static str; 3] {
+pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
     match workload {
         Workload::Counter => [
             "Several workers add 1 to one shared counter, behind a lock, with an atomic \
@@ -16,12 +16,12 @@ pub fn story(workload: Workload) -> [&'static str; 3] {
             "Producers put items into a queue that holds only so many, and consumers take them \
              out until all have been processed.",
             "A full queue has to hold producers back and an empty one consumers, and each of \
-             these waits is a wake-up that somebody pays for.",
+             these waits costs a wake-up.",
             "Log shippers, build steps and stream processors are such queues from end to end.",
         ],
         Workload::Primes => [
             "A pool of workers counts the primes of a range by trial division.",
-            "Nothing is shared and nobody waits, so this shows whether a model uses all the \
+            "Nothing is shared and no unit waits, so this shows whether a model uses all the \
              cores, and what it takes to divide the work.",
             "Compression, parsing and simulation look like this when they are given one core each.",
         ],
@@ -34,8 +34,8 @@ pub fn story(workload: Workload) -> [&'static str; 3] {
         ],
         Workload::Fetch => [
             "Some URLs that answer after different delays are fetched all at once.",
-            "Whoever waits well is done when the slowest answer is there; whoever waits in turn \
-             pays for the sum of them.",
+            "A model that waits for all at once is done when the slowest answer is there; one that \
+             waits in turn takes the sum of them.",
             "A page that asks five services before it can answer is as fast as this.",
         ],
         Workload::Offload => [
@@ -81,7 +81,7 @@ pub fn story(workload: Workload) -> [&'static str; 3] {
             "JPEG images are decoded, made small and encoded again.",
             "That is real computing in uneven pieces, so it shows how well a model spreads work \
              whose size it cannot know.",
-            "Every photo library does it, and so does whoever lets people upload pictures.",
+            "Photo libraries do it, and so do sites that let people upload pictures.",
         ],
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     fn every_job_is_told_in_three_sentences_of_its_own() {
         let mut told = Vec::new();
         for &workload in Workload::ALL {
-            for sentence in story(workload) {
+            for sentence in introduction(workload) {
                 assert!(sentence.ends_with('.'), "{workload}: {sentence}");
                 let ends = sentence.matches(['.', '!', '?']).count();
                 assert_eq!(ends, 1, "{workload}: {sentence}");

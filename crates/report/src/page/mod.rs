@@ -11,48 +11,39 @@ use base64::prelude::BASE64_STANDARD;
 use results::{Comparison, Sidecars};
 use sha2::{Digest, Sha256};
 
-use crate::findings::claims::{Answer, Claim};
-use crate::findings::recommend::Choose;
-use crate::findings::{claims, recommend};
+use crate::anchors;
+use crate::findings::claims::{self, Answer, Claim};
+use crate::findings::recommendations::{self, Recommendations};
 use crate::markdown::machine;
-use crate::page::effort::EffortView;
+use crate::page::effort::EffortTables;
 use crate::page::overview::Panel;
-use crate::page::side_by_side::SideBySide;
-use crate::page::warnings::Mark;
+use crate::page::side_by_side::{METRICS, SideBySide};
+use crate::page::warnings::Warning;
 use crate::page::workload::Workload;
-use crate::tables::Row;
-use crate::tables::completion::CompletionView;
 use crate::tables::sweep::RULE;
-use crate::words::Finding;
+use crate::words::{self, Summary};
 
-pub mod anchors;
-pub mod chart;
 pub mod criterion_links;
 mod data;
-pub mod effort;
-
-pub mod samples;
-
-pub mod overview;
-
-pub mod workload;
-
-pub mod warnings;
-
-pub mod introductions;
-pub mod side_by_side;
+mod effort;
+mod introductions;
+mod overview;
+mod samples;
+mod side_by_side;
+mod warnings;
+mod workload;
 
 /// The page's styles, a file a part of it.
 const STYLES: [&str; 3] = [
     include_str!("../../templates/page.css"),
-    include_str!("../../templates/choose.css"),
+    include_str!("../../templates/recommendations.css"),
     include_str!("../../templates/side_by_side.css"),
 ];
 
 /// Its scripts. All of it can be read without them, too.
 const SCRIPTS: [&str; 3] = [
     include_str!("../../templates/page.js"),
-    include_str!("../../templates/choose.js"),
+    include_str!("../../templates/recommendations.js"),
     include_str!("../../templates/side_by_side.js"),
 ];
 
@@ -63,15 +54,15 @@ struct Page<'a> {
     /// Where the page lies, if it does.
     directory: Option<&'a Path>,
     machine: String,
-    marks: Vec<Mark>,
+    warnings: Vec<Warning>,
     models: Vec<&'a str>,
     panels: Vec<Panel>,
-    findings: Vec<Finding>,
-    choose: Choose,
+    summaries: Vec<Summary>,
+    recommendations: Recommendations,
     claims: Vec<Claim>,
-    workloads: Vec<Workload>,
+    workloads: Vec<Workload<'a>>,
     side_by_side: Option<SideBySide>,
-    effort: Option<EffortView>,
+    effort: Option<EffortTables>,
     styles: String,
     data: String,
 }
@@ -111,9 +102,10 @@ impl Page<'_> {
             let mut cells = self.comparison.cells.iter();
             cells.any(|cell| cell.point.is_none() && cell.preset == preset)
         };
-        match has("heavy") && has("article") {
-            true => vec![("heavy", "heavy"), ("article", "article"), ("", "both")],
-            false => Vec::new(),
+        if has("heavy") && has("article") {
+            vec![("heavy", "heavy"), ("article", "article"), ("", "both")]
+        } else {
+            Vec::new()
         }
     }
 
@@ -142,9 +134,10 @@ impl Page<'_> {
             group => criterion_links::page(group),
         };
         let is_here = criterion_links::made_from(&there, run) && there.join(&page).is_file();
-        Some(match is_here {
-            true => Pages::Here(way.join(page).display().to_string()),
-            false => Pages::Missing(format!("cargo xtask report {} --criterion", run.name)),
+        Some(if is_here {
+            Pages::Here(way.join(page).display().to_string())
+        } else {
+            Pages::Missing(format!("cargo xtask report {} --criterion", run.name))
         })
     }
 }
@@ -171,14 +164,14 @@ pub fn page(comparison: &Comparison) -> anyhow::Result<String> {
     page_at(comparison, None)
 }
 
-/// The page of a comparison whose files are in `directory`: what lies beside its
+/// The page of a comparison whose files are in `directory`: what lies next to its
 /// data is on it, too.
 ///
 /// # Errors
 ///
 /// As [`page`], and when what lies there cannot be understood.
 pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Result<String> {
-    let beside = match directory {
+    let sidecars = match directory {
         Some(directory) => Sidecars::read(directory)?,
         None => Sidecars::default(),
     };
@@ -186,18 +179,18 @@ pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Res
         comparison,
         directory,
         machine: machine(comparison),
-        marks: warnings::marks(comparison),
+        warnings: warnings::warnings(comparison),
         models: overview::models(comparison),
         panels: overview::panels(comparison),
-        findings: crate::words::findings(comparison),
-        choose: recommend::choose(comparison),
+        summaries: words::summaries(comparison),
+        recommendations: recommendations::recommendations(comparison),
         claims: claims::claims(comparison),
         workloads: workload::workloads(comparison),
-        side_by_side: beside
+        side_by_side: sidecars
             .sources
             .as_ref()
-            .map(|sources| side_by_side::view(comparison, sources)),
-        effort: beside.effort.as_ref().map(EffortView::of),
+            .map(|sources| side_by_side::side_by_side(comparison, sources)),
+        effort: sidecars.effort.as_ref().map(EffortTables::of),
         styles: styles(comparison),
         data: data::embedded(comparison)?,
     };

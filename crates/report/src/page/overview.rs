@@ -1,124 +1,68 @@
 //! All jobs and all models in one table, as ratios to the best: one panel for each
 //! figure.
 
-use results::JobVerdicts;
-use results::MIN_ROUNDS;
-use results::{Cell, Comparison};
+use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS};
 
-use crate::format::{count, memory, ratio, three_digits, time};
-use crate::page::anchors::anchor;
-use crate::tables;
+use crate::anchors::anchor;
+use crate::distinct::distinct;
+use crate::format::{NONE, count, ratio, three_digits};
+use crate::metrics::{CPU, MEMORY, Metric, SWITCHES, TIME};
 
 /// One figure of every model at every job.
 #[derive(Debug)]
-pub struct Panel {
+pub(crate) struct Panel {
     /// What it is called, on the page and in its address.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What the figure is, and how sure.
-    pub about: &'static str,
+    pub(crate) about: &'static str,
     /// One for each job.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
 }
 
 /// One job.
 #[derive(Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// What kind of job.
-    pub workload: String,
+    pub(crate) workload: String,
     /// Preset and variant.
-    pub label: String,
+    pub(crate) label: String,
     /// `article` or `heavy`.
-    pub preset: String,
+    pub(crate) preset: String,
     /// Where its section is.
-    pub anchor: String,
+    pub(crate) anchor: String,
     /// One for each model, in the order of [`models`].
-    pub places: Vec<Place>,
+    pub(crate) places: Vec<Place>,
 }
 
 /// One model at one job.
 #[derive(Debug, Default, PartialEq)]
-pub struct Place {
+pub(crate) struct Place {
     /// The ratio to the best, or why there is none.
-    pub text: String,
+    pub(crate) text: String,
     /// The ratio's interval, or the figure itself.
-    pub beneath: String,
+    pub(crate) beneath: String,
     /// A word of warning.
-    pub mark: &'static str,
+    pub(crate) mark: &'static str,
     /// What to sort by: the ratio.
-    pub key: Option<f64>,
-    /// From 0, the best, to 5: the step of the colours.
-    pub step: Option<usize>,
+    pub(crate) key: Option<f64>,
+    /// From 0, the best, to 5: the step of the colors.
+    pub(crate) step: Option<usize>,
     /// The logarithm of the ratio, as a part of the longest bar's, in percent.
-    pub bar: f64,
+    pub(crate) bar: f64,
 }
 
-/// A figure of a cell: its name, its value, and how it is written.
-struct Kind {
-    name: &'static str,
-    about: &'static str,
-    of: fn(&Cell) -> Option<f64>,
-    text: fn(f64) -> String,
-}
-
-/// The figure that has samples, and so intervals and verdicts.
-const TIME: &str = "time";
-
-/// What is said of times that nobody has judged.
+/// What is said of times without verdicts.
 const UNJUDGED: &str = "Median time of one job on a started model; beneath each ratio, the time \
-    itself. This run has too few rounds for verdicts: who ties with whom is not known.";
+    itself. This run has too few rounds for verdicts: which models tie is not known.";
 
-const KINDS: [Kind; 4] = [
-    Kind {
-        name: TIME,
-        about: "Median time of one job on a started model. Beneath each ratio is its interval, by \
-                the verdicts; ≈ marks who cannot be told from the best.",
-        of: Cell::median_ns,
-        text: time,
-    },
-    Kind {
-        name: "CPU",
-        about: "Time on processors, user and system, of a whole process tree from start to end. \
-                These are medians of a few runs: they have neither intervals nor verdicts, so \
-                small differences mean nothing.",
-        of: |cell| {
-            let (user, system) = (cell.resources.user_ns?, cell.resources.system_ns?);
-            Some(user.saturating_add(system) as f64)
-        },
-        text: time,
-    },
-    Kind {
-        name: "memory",
-        about: "The most memory of a whole process tree, with shared pages once. It has neither \
-                intervals nor verdicts, so small differences mean nothing.",
-        of: |cell| Some(cell.resources.peak_memory_bytes? as f64),
-        text: |bytes| memory(bytes as u64),
-    },
-    Kind {
-        name: "switches",
-        about: "Context switches, voluntary and not, of a whole process tree from start to end. \
-                These are medians of a few runs: they have neither intervals nor verdicts, so \
-                small differences mean nothing.",
-        of: |cell| {
-            let figures = &cell.resources;
-            let (own, forced) = (figures.voluntary_switches?, figures.involuntary_switches?);
-            Some(own.saturating_add(forced) as f64)
-        },
-        text: |switches| count(switches as u64),
-    },
-];
+const METRICS: [Metric; 4] = [TIME, CPU, MEMORY, SWITCHES];
 
-/// Who is in the table: the models in the order asked for, then whoever else has
-/// cells.
-pub fn models(comparison: &Comparison) -> Vec<&str> {
+/// The columns of the table: the models in the order asked for, then the custom
+/// commands.
+pub(crate) fn models(comparison: &Comparison) -> Vec<&str> {
     let cells = comparison.cells.iter().filter(|cell| cell.point.is_none());
     let asked = comparison.run.models.iter().map(|model| &**model);
-    let mut models: Vec<&str> = Vec::new();
-    for model in asked.chain(cells.map(|cell| &*cell.model)) {
-        if !models.contains(&model) {
-            models.push(model);
-        }
-    }
-    models
+    distinct(asked.chain(cells.map(|cell| &*cell.model)))
 }
 
 /// Whether any job has been judged: without, ratios have no intervals.
@@ -127,51 +71,39 @@ fn is_judged(comparison: &Comparison) -> bool {
     verdicts.any(|section| section.rounds >= MIN_ROUNDS && !section.pairs.is_empty())
 }
 
-/// A panel for time, CPU, memory and switches each.
-pub fn panels(comparison: &Comparison) -> Vec<Panel> {
+/// A panel for each figure.
+pub(crate) fn panels(comparison: &Comparison) -> Vec<Panel> {
     let models = models(comparison);
-    let jobs = jobs(comparison);
-    let judged = is_judged(comparison);
-    let panel = |kind: &Kind| Panel {
-        name: kind.name,
-        about: match kind.name {
-            TIME if !judged => UNJUDGED,
-            _ => kind.about,
-        },
-        rows: jobs
-            .iter()
-            .map(|cells| row(cells, &models, kind, &comparison.verdicts))
-            .collect(),
-    };
-    KINDS.iter().map(panel).collect()
-}
-
-/// The cells of each job, in the order of the data.
-fn jobs(comparison: &Comparison) -> Vec<Vec<&Cell>> {
-    let mut jobs: Vec<Vec<&Cell>> = Vec::new();
-    for cell in comparison.cells.iter().filter(|cell| cell.point.is_none()) {
-        let same = |job: &&mut Vec<&Cell>| {
-            (&job[0].workload, &job[0].label) == (&cell.workload, &cell.label) //
-        };
-        match jobs.iter_mut().find(same) {
-            Some(job) => job.push(cell),
-            None => jobs.push(vec![cell]),
+    let mut jobs = comparison.jobs();
+    jobs.retain(|cells| cells[0].point.is_none());
+    let is_judged = is_judged(comparison);
+    let panel = |metric: &Metric| {
+        let row = |cells: &Vec<&Cell>| row(cells, &models, metric, comparison);
+        Panel {
+            name: metric.name,
+            about: if metric.is_time() && !is_judged {
+                UNJUDGED
+            } else {
+                metric.about
+            },
+            rows: jobs.iter().map(row).collect(),
         }
-    }
-    jobs
+    };
+    METRICS.iter().map(panel).collect()
 }
 
-fn row(cells: &[&Cell], models: &[&str], kind: &Kind, verdicts: &[JobVerdicts]) -> Row {
+fn row(cells: &[&Cell], models: &[&str], metric: &Metric, comparison: &Comparison) -> Row {
     let first = cells[0];
-    let judged = verdicts.iter().find(|section| section.is_of(first));
-    // A contestant from outside is timed with its start: no model is held to that.
-    let held = |cell: &&&Cell| cell.command.is_none() || kind.name != TIME;
+    let judged = comparison.verdicts_of(&first.workload, &first.label);
+    let judged = judged.filter(|_| metric.is_time());
+    // A custom command is timed with its start: no model is held to that.
+    let held = |cell: &&&Cell| cell.is_model() || !metric.is_time();
     let figures = cells.iter().filter(held);
-    let figures = figures.filter_map(|cell| Some((*cell, (kind.of)(cell)?)));
+    let figures = figures.filter_map(|cell| Some((*cell, (metric.value)(cell)?)));
     let best = figures.min_by(|(_, one), (_, other)| one.total_cmp(other));
     let place = |model: &&str| {
         let cell = cells.iter().find(|cell| cell.model == **model);
-        cell.map_or_else(Place::default, |cell| place(cell, best, kind, judged))
+        cell.map_or_else(Place::default, |cell| place(cell, best, metric, judged))
     };
     Row {
         workload: first.workload.clone(),
@@ -185,12 +117,12 @@ fn row(cells: &[&Cell], models: &[&str], kind: &Kind, verdicts: &[JobVerdicts]) 
 fn place(
     cell: &Cell,
     best: Option<(&Cell, f64)>,
-    kind: &Kind,
+    metric: &Metric,
     judged: Option<&JobVerdicts>,
 ) -> Place {
-    let Some(figure) = (kind.of)(cell) else {
+    let Some(figure) = (metric.value)(cell) else {
         let text = match crate::format::status(cell.status) {
-            "ok" => tables::NONE,
+            "ok" => NONE,
             other => other,
         };
         return Place {
@@ -198,12 +130,11 @@ fn place(
             ..Place::default()
         };
     };
-    let text = (kind.text)(figure);
-    let judged = judged.filter(|_| kind.name == TIME);
+    let text = (metric.format)(figure);
     let mark = match judged {
         Some(judged) if judged.drifts(&cell.model) => "drifting",
-        _ if kind.name == TIME && cell.command.is_some() => "whole process",
-        _ if kind.name == TIME && cell.origin_bound => "origin-bound",
+        _ if metric.is_time() && !cell.is_model() => "whole process",
+        _ if metric.is_time() && cell.origin_bound => "origin-bound",
         _ => "",
     };
     let Some((best, least)) = best.filter(|(_, least)| *least > 0.0) else {
@@ -216,34 +147,27 @@ fn place(
         };
     };
     let times = figure / least;
+    let is_best = std::ptr::eq(cell, best) || times == 1.0;
+    let ties = judged.is_some_and(|judged| judged.ties(&cell.model, &best.model));
+    let interval = judged.and_then(|judged| judged.between(&cell.model, &best.model));
+    let interval = interval.filter(|_| !is_best).map(|judged| {
+        let [low, high] = [judged.low, judged.high].map(three_digits);
+        format!("{low}–{high}")
+    });
     let of_bar = times.max(1.0).ln() / LONGEST_BAR.ln() * 100.0;
-    let place = Place {
-        text: String::new(),
-        beneath: text,
+    Place {
+        text: if is_best {
+            "best".to_owned()
+        } else if ties {
+            format!("≈ {}", many_times(times))
+        } else {
+            many_times(times)
+        },
+        beneath: interval.unwrap_or(text),
         mark,
         key: Some(times),
-        step: Some(step(times)),
+        step: Some(if ties && !is_best { 0 } else { step(times) }),
         bar: of_bar.min(100.0),
-    };
-    let ties = judged.is_some_and(|judged| judged.ties(&cell.model, &best.model));
-    let interval = judged.and_then(|judged| interval(judged, &cell.model, &best.model));
-    let beneath = interval.unwrap_or_else(|| place.beneath.clone());
-    match times {
-        times if std::ptr::eq(cell, best) || times == 1.0 => Place {
-            text: "best".to_owned(),
-            ..place
-        },
-        times if ties => Place {
-            text: format!("≈ {}", many_times(times)),
-            beneath,
-            step: Some(0),
-            ..place
-        },
-        times => Place {
-            text: many_times(times),
-            beneath,
-            ..place
-        },
     }
 }
 
@@ -251,7 +175,7 @@ fn place(
 const LONGEST_BAR: f64 = 1000.0;
 
 /// The least ratios of the steps after the first.
-pub const STEPS: [f64; 5] = [1.0, 1.5, 3.0, 10.0, 100.0];
+pub(crate) const STEPS: [f64; 5] = [1.0, 1.5, 3.0, 10.0, 100.0];
 
 fn step(times: f64) -> usize {
     STEPS.iter().filter(|least| times > **least).count()
@@ -262,19 +186,6 @@ fn many_times(times: f64) -> String {
         times if times < 1000.0 => ratio(times),
         times => format!("{}×", count(times as u64)),
     }
-}
-
-/// From where to where the ratio of these two goes.
-fn interval(judged: &JobVerdicts, model: &str, best: &str) -> Option<String> {
-    judged.pairs.iter().find_map(|pair| {
-        let (low, high) = (pair.judged.low, pair.judged.high);
-        let (low, high) = match (&*pair.model, &*pair.other) {
-            names if names == (model, best) => (low, high),
-            names if names == (best, model) => (1.0 / high, 1.0 / low),
-            _ => return None,
-        };
-        Some(format!("{}–{}", three_digits(low), three_digits(high)))
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Every sample of a job, a row a model: where the strokes go. The page's template
-//! draws them, in the page's own colours and letters, and with no fonts, scripts or
+//! draws them, in the page's own colors and letters, and with no fonts, scripts or
 //! pictures from elsewhere; a plotting library would bring its own.
 
 use std::fmt::Write;
@@ -7,60 +7,60 @@ use std::fmt::Write;
 use askama::Template;
 use results::{Cell, Models, Time};
 
+use crate::anchors::colour;
+use crate::chart::{Tick, round_figures, tenth};
 use crate::format::time;
-use crate::page::anchors::colour;
-use crate::page::chart::{Tick, round_figures};
 
 /// The samples of one job, as SVG within a page that has its style.
 #[derive(Debug, Template)]
 #[template(path = "distribution.html")]
-pub struct Distribution {
+pub(crate) struct Distribution {
     /// What to call it within the page.
-    pub id: String,
+    pub(crate) id: String,
     /// What it shows.
-    pub title: String,
+    pub(crate) title: String,
     /// The same in words.
-    pub description: String,
+    pub(crate) description: String,
     /// How high it is.
-    pub height: f64,
+    pub(crate) height: f64,
     /// What to know about its axis.
-    pub axis: &'static str,
+    pub(crate) axis: &'static str,
     /// The axis.
-    pub ticks: Vec<Tick>,
+    pub(crate) ticks: Vec<Tick>,
     /// The models.
-    pub strips: Vec<Strip>,
+    pub(crate) strips: Vec<Strip>,
 }
 
 /// One model's samples, in units of the picture.
 #[derive(Debug)]
-pub struct Strip {
+pub(crate) struct Strip {
     /// The model, short enough for its place.
-    pub name: String,
-    /// Which of the page's colours it has.
-    pub colour: usize,
+    pub(crate) name: String,
+    /// Which of the page's colors it has.
+    pub(crate) colour: usize,
     /// Its middle, from the top.
-    pub y: f64,
+    pub(crate) y: f64,
     /// Its strokes, if it has samples.
-    pub strokes: Option<Strokes>,
+    pub(crate) strokes: Option<Strokes>,
     /// What became of it, if it has none.
-    pub status: &'static str,
+    pub(crate) status: &'static str,
 }
 
 /// Where the samples are, from the left.
 #[derive(Debug)]
-pub struct Strokes {
+pub(crate) struct Strokes {
     /// A stroke a sample, as a path.
-    pub samples: String,
+    pub(crate) samples: String,
     /// From the first quartile ...
-    pub from: f64,
+    pub(crate) from: f64,
     /// ... this far, to the third.
-    pub wide: f64,
+    pub(crate) wide: f64,
     /// The median.
-    pub median: f64,
+    pub(crate) median: f64,
     /// From here ...
-    pub low: f64,
+    pub(crate) low: f64,
     /// ... to here is its 95 % interval.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 const LEFT: f64 = 92.0;
@@ -77,7 +77,7 @@ const WIDE: f64 = 6.0;
 
 impl Distribution {
     /// Of the cells of one job, in the order of its table; nothing without samples.
-    pub fn new(id: &str, job: &str, cells: &[&Cell], models: Models) -> Option<Self> {
+    pub(crate) fn new(id: &str, job: &str, cells: &[&Cell], models: Models) -> Option<Self> {
         let times = || cells.iter().filter_map(|cell| cell.time.as_ref());
         let scale = Scale::new(times().flat_map(|time| &time.samples_ns))?;
         let strip = |(at, cell): (usize, &&Cell)| Strip {
@@ -99,7 +99,7 @@ impl Distribution {
     }
 }
 
-/// The medians in words, for whoever does not see the strokes.
+/// The medians in words, for readers who do not see the strokes.
 fn description(cells: &[&Cell]) -> String {
     let words = |cell: &&Cell| match &cell.time {
         Some(of) => format!(
@@ -135,9 +135,10 @@ impl Scale {
         let logarithmic = most / least > WIDE;
         // Equal samples have an axis around them.
         let room = if most > least { most - least } else { most };
-        let (least, most) = match logarithmic {
-            true => (least / 1.1, most * 1.1),
-            false => (least - room * 0.05, most + room * 0.05),
+        let (least, most) = if logarithmic {
+            (least / 1.1, most * 1.1)
+        } else {
+            (least - room * 0.05, most + room * 0.05)
         };
         Some(Self {
             least,
@@ -147,24 +148,27 @@ impl Scale {
     }
 
     fn at(&self, ns: f64) -> f64 {
-        let part = match self.logarithmic {
-            true => (ns / self.least).ln() / (self.most / self.least).ln(),
-            false => (ns - self.least) / (self.most - self.least),
+        let part = if self.logarithmic {
+            (ns / self.least).ln() / (self.most / self.least).ln()
+        } else {
+            (ns - self.least) / (self.most - self.least)
         };
         tenth(LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT))
     }
 
     fn about(&self) -> &'static str {
-        match self.logarithmic {
-            true => "logarithmic axis",
-            false => "the axis does not begin at 0",
+        if self.logarithmic {
+            "logarithmic axis"
+        } else {
+            "the axis does not begin at 0"
         }
     }
 
     fn ticks(&self) -> Vec<Tick> {
-        let figures = match self.logarithmic {
-            true => round_figures(self.least, self.most),
-            false => even_figures(self.least, self.most),
+        let figures = if self.logarithmic {
+            round_figures(self.least, self.most)
+        } else {
+            even_figures(self.least, self.most)
         };
         let tick = |figure: f64| Tick {
             at: self.at(figure),
@@ -227,7 +231,7 @@ fn even_figures(least: f64, most: f64) -> Vec<f64> {
 }
 
 /// A name that fits.
-pub fn short(name: &str) -> String {
+pub(crate) fn short(name: &str) -> String {
     match name.chars().count() {
         letters if letters <= LONGEST_NAME => name.to_owned(),
         _ => name.chars().take(LONGEST_NAME - 1).chain(['…']).collect(),
@@ -237,11 +241,6 @@ pub fn short(name: &str) -> String {
 /// A stroke is twice as wide.
 fn half(place: f64) -> f64 {
     (place * 2.0).round() / 2.0
-}
-
-/// Nobody sees more of a unit than that.
-fn tenth(place: f64) -> f64 {
-    (place * 10.0).round() / 10.0
 }
 
 #[cfg(test)]

@@ -3,43 +3,41 @@
 
 use std::collections::BTreeMap;
 
-use results::Comparison;
-use results::Verdict;
-use results::{Source, Sources};
+use results::{Comparison, Source, Sources, Status, Verdict};
 use serde::Serialize;
 
 use crate::diff::{self, Step};
-use crate::findings;
-use crate::findings::Evidence;
-use crate::format::{memory, time};
+use crate::distinct::distinct;
+use crate::findings::{self, JobResults};
+use crate::format::{NONE, counted, status};
 use crate::highlight::{RustCode, escaped};
-use crate::tables::NONE;
+use crate::metrics::{CPU, MEMORY, Metric, TIME};
 
 /// All that the page needs to show any two side by side.
 #[derive(Debug)]
-pub struct SideBySide {
+pub(crate) struct SideBySide {
     /// The commit, with a word on it if there was more.
-    pub revision: String,
+    pub(crate) revision: String,
     /// The texts.
-    pub files: Vec<FileView>,
+    pub(crate) files: Vec<FileText>,
     /// The rest, as JSON that can stand in a `script` element: by
     /// workload, the steps between texts, and the jobs with their figures.
-    pub data: String,
+    pub(crate) data: String,
 }
 
 /// One model's file of one workload.
 #[derive(Debug)]
-pub struct FileView {
+pub(crate) struct FileText {
     /// The model.
-    pub model: String,
+    pub(crate) model: String,
     /// The workload.
-    pub workload: String,
+    pub(crate) workload: String,
     /// Where it is in the tree.
-    pub path: String,
+    pub(crate) path: String,
     /// Its lines of code, in words.
-    pub size: String,
+    pub(crate) size: String,
     /// Its text as escaped HTML, no element of which is on two lines.
-    pub html: String,
+    pub(crate) html: String,
 }
 
 /// What the page's script knows of a workload.
@@ -60,24 +58,22 @@ enum StepData {
     Other([usize; 2]),
 }
 
+/// The figures that stand above the texts.
+pub(crate) const METRICS: [Metric; 3] = [TIME, CPU, MEMORY];
+
 #[derive(Debug, Serialize)]
 struct JobData {
     label: String,
-    /// By model: time, CPU and memory.
+    /// By model: each of [`METRICS`].
     figures: BTreeMap<String, [String; 3]>,
     /// By two models' names: which is faster.
     verdicts: BTreeMap<String, String>,
 }
 
-/// The view of a comparison whose code is known.
-pub fn view(comparison: &Comparison, sources: &Sources) -> SideBySide {
+/// The code of a comparison that kept it.
+pub(crate) fn side_by_side(comparison: &Comparison, sources: &Sources) -> SideBySide {
     let jobs = findings::all(comparison);
-    let mut workloads: Vec<&str> = Vec::new();
-    for file in &sources.files {
-        if !workloads.contains(&&*file.workload) {
-            workloads.push(&file.workload);
-        }
-    }
+    let workloads = distinct(sources.files.iter().map(|file| &*file.workload));
     let data = workloads.iter().map(|workload| {
         let files = sources
             .files
@@ -92,16 +88,16 @@ pub fn view(comparison: &Comparison, sources: &Sources) -> SideBySide {
             None => sources.revision.clone(),
             Some(commit) => format!("{commit}, with changes that were not committed"),
         },
-        files: sources.files.iter().map(FileView::of).collect(),
+        files: sources.files.iter().map(FileText::of).collect(),
         data: in_script(&data),
     }
 }
 
-impl FileView {
+impl FileText {
     fn of(file: &Source) -> Self {
         let code = RustCode::of(&file.text);
         let size = match &code {
-            Some(code) => format!("{} lines of code", code.lines()),
+            Some(code) => format!("{} of code", counted(code.lines(), "line")),
             None => "not Rust".to_owned(),
         };
         Self {
@@ -117,7 +113,7 @@ impl FileView {
     }
 }
 
-fn of_workload(files: &[&Source], jobs: &[Evidence]) -> OfWorkload {
+fn of_workload(files: &[&Source], jobs: &[JobResults]) -> OfWorkload {
     let mut steps = BTreeMap::new();
     for (at, left) in files.iter().enumerate() {
         for right in &files[at + 1..] {
@@ -136,18 +132,20 @@ fn of_workload(files: &[&Source], jobs: &[Evidence]) -> OfWorkload {
     }
 }
 
-fn job_data(job: &Evidence, files: &[&Source]) -> JobData {
+fn job_data(job: &JobResults, files: &[&Source]) -> JobData {
     let models: Vec<&str> = files.iter().map(|file| &*file.model).collect();
     let figures = models.iter().filter_map(|model| {
         let cell = job.cell(model)?;
-        let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.to_owned());
-        let status = || crate::format::status(cell.status).to_owned();
-        let figures = [
-            cell.median_ns().map_or_else(status, time),
-            or_none(job.cpu(model).map(|ns| time(ns as f64))),
-            or_none(job.memory(model).map(memory)),
-        ];
-        Some(((*model).to_owned(), figures))
+        let figure = |metric: &Metric| {
+            let text = metric.text(cell).filter(|_| cell.status == Status::Ok);
+            let missing = if metric.is_time() {
+                status(cell.status)
+            } else {
+                NONE
+            };
+            text.unwrap_or_else(|| missing.to_owned())
+        };
+        Some(((*model).to_owned(), METRICS.each_ref().map(figure)))
     });
     let figures = figures.collect();
     let mut verdicts = BTreeMap::new();

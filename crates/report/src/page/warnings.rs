@@ -1,25 +1,27 @@
 //! What a reader has to know of a run before its figures.
 
-use results::MIN_ROUNDS;
-use results::{Cell, Comparison, Status};
+use results::{Cell, Comparison, MIN_ROUNDS, Status};
 
-use crate::tables::{self, remarks};
+use crate::distinct::distinct;
+use crate::format::{NONE, counted};
+use crate::tables::remarks;
+use crate::words;
 
 /// Something that some cells have in common.
 #[derive(Debug, PartialEq)]
-pub struct Mark {
+pub(crate) struct Warning {
     /// How many, and what: `3 cells drifting`.
-    pub title: String,
+    pub(crate) title: String,
     /// What that means.
-    pub about: &'static str,
-    /// Whether it is something to mend.
-    pub bad: bool,
+    pub(crate) about: &'static str,
+    /// Whether it is something to fix.
+    pub(crate) bad: bool,
     /// Which they are, a line each.
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
-/// All marks of a run; those to mend come first.
-pub fn marks(comparison: &Comparison) -> Vec<Mark> {
+/// All warnings of a run; those to fix come first.
+pub(crate) fn warnings(comparison: &Comparison) -> Vec<Warning> {
     let of = |status| with_status(comparison, status);
     let about = "That cell has no figures; the others are intact.";
     let unsupported = "A model that cannot honestly do a job at its size says so.";
@@ -35,8 +37,8 @@ pub fn marks(comparison: &Comparison) -> Vec<Mark> {
             false,
         ),
         (
-            disturbed(comparison),
-            "disturbed",
+            noisy(comparison),
+            "noisy",
             "Others used the machine in some of their rounds, and there was no time left to \
              take these again.",
             false,
@@ -49,8 +51,8 @@ pub fn marks(comparison: &Comparison) -> Vec<Mark> {
             false,
         ),
     ];
-    let cells = all.into_iter().map(|(lines, what, about, bad)| Mark {
-        title: format!("{} {what}", plural(lines.len(), "cell")),
+    let cells = all.into_iter().map(|(lines, what, about, bad)| Warning {
+        title: format!("{} {what}", counted(lines.len(), "cell")),
         about,
         bad,
         lines,
@@ -67,28 +69,27 @@ pub fn marks(comparison: &Comparison) -> Vec<Mark> {
             "Those take five rounds. Ratios stand without intervals there.",
         ),
     ];
-    let jobs = jobs.into_iter().map(|(lines, what, about)| Mark {
-        title: format!("{} {what}", plural(lines.len(), "job")),
+    let jobs = jobs.into_iter().map(|(lines, what, about)| Warning {
+        title: format!("{} {what}", counted(lines.len(), "job")),
         about,
         bad: false,
         lines,
     });
     cells
         .chain(jobs)
-        .filter(|mark| !mark.lines.is_empty())
+        .filter(|warning| !warning.lines.is_empty())
         .collect()
 }
 
-fn plural(number: usize, what: &str) -> String {
-    let end = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{end}")
+fn name(cell: &Cell) -> String {
+    format!("{} {}, {}", cell.workload, cell.label, cell.model)
 }
 
 fn with_status(comparison: &Comparison, status: Status) -> Vec<String> {
     let cells = comparison.cells.iter().filter(|cell| cell.status == status);
     let line = |cell: &Cell| {
-        let reason = cell.reason.as_deref().unwrap_or(tables::NONE);
-        format!("{} {}, {}: {reason}", cell.workload, cell.label, cell.model)
+        let reason = cell.reason.as_deref().unwrap_or(NONE);
+        format!("{}: {reason}", name(cell))
     };
     cells.map(line).collect()
 }
@@ -105,16 +106,10 @@ fn drifting(comparison: &Comparison) -> Vec<String> {
     lines.collect()
 }
 
-fn disturbed(comparison: &Comparison) -> Vec<String> {
+fn noisy(comparison: &Comparison) -> Vec<String> {
     let line = |cell: &Cell| {
-        let note = remarks::note(cell)?;
-        let Cell {
-            workload,
-            label,
-            model,
-            ..
-        } = cell;
-        Some(format!("{workload} {label}, {model}: {note}"))
+        let load = remarks::background_load(cell)?;
+        Some(format!("{}: {load}", name(cell)))
     };
     comparison.cells.iter().filter_map(line).collect()
 }
@@ -124,35 +119,21 @@ fn origin_bound(comparison: &Comparison) -> Vec<String> {
     let line = |cell: &Cell| {
         let why = cell
             .origin_bound_by
-            .map_or("the origin", |bound| crate::words::server_bound(bound));
-        format!("{} {}, {}: {why}", cell.workload, cell.label, cell.model)
+            .map_or("the origin", words::server_bound);
+        format!("{}: {why}", name(cell))
     };
     cells.map(line).collect()
 }
 
 fn scaled(comparison: &Comparison) -> Vec<String> {
     let cells = comparison.cells.iter().filter(|cell| cell.scaled);
-    distinct(cells.map(|cell| {
-        format!("{} {}: 1/{}", cell.workload, cell.label, cell.divisor) //
-    }))
+    let line = |cell: &Cell| format!("{} {}: 1/{}", cell.workload, cell.label, cell.divisor);
+    distinct(cells.map(line))
 }
 
 /// The jobs that were timed, and in too few rounds.
 fn unjudged(comparison: &Comparison) -> Vec<String> {
-    let few = |cell: &&Cell| {
-        let rounds = cell.time.as_ref().map(|time| time.rounds.len());
-        rounds.is_some_and(|rounds| rounds < MIN_ROUNDS)
-    };
+    let few = |cell: &&Cell| cell.rounds().is_some_and(|rounds| rounds < MIN_ROUNDS);
     let cells = comparison.cells.iter().filter(few);
     distinct(cells.map(|cell| format!("{} {}", cell.workload, cell.label)))
-}
-
-fn distinct(lines: impl Iterator<Item = String>) -> Vec<String> {
-    let mut all = Vec::new();
-    for line in lines {
-        if !all.contains(&line) {
-            all.push(line);
-        }
-    }
-    all
 }

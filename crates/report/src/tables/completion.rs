@@ -3,56 +3,62 @@
 use results::Cell;
 use suite::Workload;
 
-use crate::format::{count, time};
+use crate::format::{count, counted, time};
+use crate::table::{Row, Table};
 
 /// The completion times of one workload, as its readers see them.
 #[derive(Debug)]
-pub struct CompletionView {
+pub(crate) struct CompletionTable {
     /// What the table is.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// From when to when an item's clock runs.
-    pub clock: &'static str,
-    /// The models, in the order of the workload's main table; the columns are
-    /// [`CompletionView::HEADS`].
-    pub rows: Vec<[String; 7]>,
+    pub(crate) clock: &'static str,
+    pub(crate) table: Table,
 }
 
-impl CompletionView {
-    /// The heads of the columns.
-    pub const HEADS: [&str; 7] = ["job", "model", "items", "p50", "p90", "p99", "max"];
-
-    /// The table below a workload's main one, whose labels and models are given in its
-    /// `order`; none if no cell has such times.
-    pub fn new(workload: &str, order: &[(&str, &str)], cells: &[&Cell]) -> Option<Self> {
+impl CompletionTable {
+    /// The table below a workload's main one, of its cells in the order of that; none
+    /// if no cell has such times.
+    pub(crate) fn new<'a>(workload: &str, cells: impl Iterator<Item = &'a Cell>) -> Option<Self> {
         let workload = workload.parse::<Workload>().ok()?;
-        let row = |label: &str, model: &str| {
-            let mut cells = cells.iter();
-            let cell = cells.find(|cell| cell.label == label && cell.model == model)?;
+        let row = |cell: &'a Cell| {
             let figures = cell.completion.as_ref()?;
-            let ns = |ns: u64| time(ns as f64);
-            Some([
-                label.to_owned(),
-                model.to_owned(),
-                format!("{} in {}", count(figures.items), runs(figures.runs)),
-                ns(figures.p50_ns),
-                ns(figures.p90_ns),
-                ns(figures.p99_ns),
-                ns(figures.max_ns),
-            ])
+            let (items, runs) = (count(figures.items), counted(figures.runs as usize, "run"));
+            let texts = [
+                cell.label.clone(),
+                cell.model.clone(),
+                format!("{items} in {runs}"),
+            ];
+            let times = [
+                figures.p50_ns,
+                figures.p90_ns,
+                figures.p99_ns,
+                figures.max_ns,
+            ];
+            let times = times.map(|ns| time(ns as f64));
+            let texts = texts.into_iter().chain(times);
+            let row = Row {
+                texts: texts.map(Into::into).collect(),
+                best: false,
+            };
+            Some((&cell.label, row))
         };
-        let rows = order.iter().filter_map(|&(label, model)| row(label, model));
-        let rows: Vec<_> = rows.collect();
-        (!rows.is_empty()).then_some(Self {
+        let mut groups: Vec<(&String, Vec<Row>)> = Vec::new();
+        for (label, row) in cells.filter_map(row) {
+            match groups.last_mut() {
+                Some((last, rows)) if *last == label => rows.push(row),
+                _ => groups.push((label, vec![row])),
+            }
+        }
+        let heads = ["job", "model", "items", "p50", "p90", "p99", "max"];
+        let clock = workload.completion_clock()?;
+        (!groups.is_empty()).then(|| Self {
             title: "completion time of an item, in fresh processes",
-            clock: workload.completion_clock()?,
-            rows,
+            clock,
+            table: Table {
+                groups: groups.into_iter().map(|(_, rows)| rows).collect(),
+                ..Table::new(heads, 2, false)
+            },
         })
-    }
-}
-
-fn runs(number: u32) -> String {
-    match number {
-        1 => "1 run".to_owned(),
-        number => format!("{number} runs"),
     }
 }

@@ -3,7 +3,7 @@
 use results::{Cell, Status};
 use suite::{Job, Workload, setting_text};
 
-use crate::format::{count, kept_to, time};
+use crate::format::{count, counted, kept_to, time};
 use crate::words;
 
 /// What to know of a job.
@@ -15,18 +15,17 @@ pub(crate) fn of_job(cell: &Cell) -> Vec<String> {
     if cell.scaled {
         remarks.push(format!("scaled to 1/{} to fit the time", cell.divisor));
     }
-    if let Some(rounds) = cell.time.as_ref().map(|time| time.rounds.len()) {
-        let samples = cell.time.as_ref().map_or(0, |time| time.samples_ns.len());
-        let rounds = if rounds == 1 {
-            "1 round".to_owned()
+    if let Some(time) = &cell.time {
+        let rounds = counted(time.rounds.len(), "round");
+        let whose = if cell.from_runs && cell.is_model() {
+            ", each a fresh process's one job"
         } else {
-            format!("{rounds} rounds")
+            ""
         };
-        let whose = match cell.from_runs && cell.command.is_none() {
-            true => ", each a fresh process's one job",
-            false => "",
-        };
-        remarks.push(format!("{samples} samples in {rounds}{whose}"));
+        remarks.push(format!(
+            "{} samples in {rounds}{whose}",
+            time.samples_ns.len()
+        ));
     }
     if let Some(ceiling) = cell.origin_ceiling_ns {
         remarks.push(format!("the origin alone takes {}", time(ceiling as f64)));
@@ -45,8 +44,8 @@ pub(crate) fn of_job(cell: &Cell) -> Vec<String> {
     remarks
 }
 
-/// What the contestants from outside are, and how to read their figures.
-pub(crate) fn outsiders(cells: &[&Cell]) -> Vec<String> {
+/// What the custom commands are, and how to read their figures.
+pub(crate) fn custom_commands(cells: &[&Cell]) -> Vec<String> {
     const LONGEST: usize = 200;
     let commands = cells.iter().filter_map(|cell| {
         let command = cell.command.as_ref()?;
@@ -59,25 +58,25 @@ pub(crate) fn outsiders(cells: &[&Cell]) -> Vec<String> {
     let mut remarks: Vec<_> = commands.collect();
     if !remarks.is_empty() {
         remarks.push(
-            "a contestant's time is a whole process, start included: the models' are in the notes"
+            "a custom command's time is a whole process, start included: the models' are in the notes"
                 .to_owned(),
         );
     }
     remarks
 }
 
-/// What a job's outcome tells beside its answer; and in a section with contestants
-/// from outside, the figure that models have in common with them.
-pub(crate) fn notes(cell: &Cell, beside_outsiders: bool, own_keys: &[String]) -> String {
+/// What a job's outcome tells in addition to its answer; and in a section with
+/// custom commands, the figure that models have in common with them.
+pub(crate) fn notes(cell: &Cell, has_custom_commands: bool, own_keys: &[String]) -> Vec<String> {
     if cell.status != Status::Ok {
-        return String::new();
+        return Vec::new();
     }
     let number = |key: &str| cell.outcome.as_ref()?.get(key)?.as_u64();
     let of_job = |key: &String| Some(format!("{key}={}", setting_text(cell.job.get(key)?)));
     let mut notes: Vec<String> = own_keys.iter().filter_map(of_job).collect();
     if let Some(wall) = cell.resources.wall_ns
-        && beside_outsiders
-        && cell.command.is_none()
+        && has_custom_commands
+        && cell.is_model()
     {
         notes.push(format!("whole process {}", time(wall as f64)));
     }
@@ -107,7 +106,7 @@ pub(crate) fn notes(cell: &Cell, beside_outsiders: bool, own_keys: &[String]) ->
         cell.origin_bound_by
             .map(|bound| words::server_bound(bound).to_owned()),
     );
-    // What one of many costs is what people know by heart.
+    // The cost of one of many is the figure to compare with other benchmarks.
     let workload = cell.workload.parse::<Workload>().ok();
     let each = workload.and_then(Workload::each);
     let each = each.and_then(|(key, of_what)| Some((number(key)?, of_what)));
@@ -122,30 +121,30 @@ pub(crate) fn notes(cell: &Cell, beside_outsiders: bool, own_keys: &[String]) ->
             files => notes.push(format!("{files} {spoiled}")),
         }
     }
-    notes.extend(note(cell));
+    notes.extend(background_load(cell));
     if cell.resources.peak_memory_bytes.is_none()
         && let Some(why) = &cell.resources.memory_method
     {
         notes.push(format!("no memory: {why}"));
     }
-    notes.join(", ")
+    notes
 }
 
 /// What the origin's processors did for the jobs of a table.
-pub fn cpu_remark(cells: &[&Cell]) -> Option<String> {
+pub(crate) fn cpu_remark(cells: &[&Cell]) -> Option<String> {
     let figures = || cells.iter().filter_map(|cell| cell.origin_cpu_ns);
     let (least, most) = (figures().min()?, figures().max()?);
     let [least, most] = [least, most].map(|ns| time(ns as f64));
-    let range = match least == most {
-        true => least,
-        false => format!("{least} to {most}"),
+    let range = if least == most {
+        least
+    } else {
+        format!("{least} to {most}")
     };
     Some(format!("the origin's CPU time is {range} a job"))
 }
 
-/// What a cell's readers have to know of neighbours, if there is anything.
-pub fn note(cell: &Cell) -> Option<String> {
-    let rounds = cell.time.as_ref()?.rounds.len();
-    let disturbed = cell.disturbed;
-    (disturbed > 0).then(|| format!("neighbours in {disturbed} of {rounds} rounds"))
+/// In how many rounds of the cell others used the machine, if there are any.
+pub(crate) fn background_load(cell: &Cell) -> Option<String> {
+    let (rounds, noisy) = (cell.rounds()?, cell.disturbed);
+    (noisy > 0).then(|| format!("background load in {noisy} of {rounds} rounds"))
 }

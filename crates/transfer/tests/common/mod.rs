@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use transfer::list::BadLine;
 use transfer::{
-    Answer, DiskError, Failure, Fatal, Finish, Finished, Head, Key, List, Next, Observer, Options,
-    STATE, Session, Sha, Take, Tally, Transfer,
+    Accepted, Answer, DiskError, Failure, Fatal, Finish, Finished, Head, Key, List, Next, Observer,
+    Options, STATE, Session, Sha, Tally, Transfer,
 };
 
 /// What an observer was told.
@@ -108,12 +108,11 @@ impl Run {
             .map(|value| value.to_str().unwrap())
             == tag;
         let first = transfer.part.bytes as usize;
-        let head = match request.headers.contains_key("range") && same {
-            true => {
-                let range = format!("bytes {first}-{}/{}", content.len() - 1, content.len());
-                head(206, content.len() - first, tag, Some(range))
-            }
-            false => head(200, content.len(), tag, None),
+        let head = if request.headers.contains_key("range") && same {
+            let range = format!("bytes {first}-{}/{}", content.len() - 1, content.len());
+            head(206, content.len() - first, tag, Some(range))
+        } else {
+            head(200, content.len(), tag, None)
         };
         let answer = transfer.answered(&head, options, Instant::now(), SystemTime::now());
         let Answer::Body(mut body) = answer else {
@@ -123,7 +122,7 @@ impl Run {
         let end = most.min(content.len());
         for piece in content[(body.offset as usize).min(end)..end].chunks(10_000) {
             let took = transfer.received(&mut body, piece.len(), options, Instant::now());
-            assert_eq!(took, Ok(Take::All));
+            assert_eq!(took, Ok(Accepted::All));
             partial.push(piece);
             if partial.is_due() {
                 partial.flush()?;
@@ -202,7 +201,7 @@ pub fn of_name(name: &str) -> Vec<u8> {
 pub fn part_path(directory: &Path, url: &str) -> PathBuf {
     directory
         .join(STATE)
-        .join(format!("{}.part", Key::of_url(url)))
+        .join(format!("{}.part", Key::from_url(url)))
 }
 
 pub fn journal(directory: &Path) -> PathBuf {

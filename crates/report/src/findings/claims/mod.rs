@@ -1,7 +1,7 @@
 //! What the article that the suite comes from says of Python, held against what was
 //! measured here. Every answer comes from the data by the rule that stands with it.
 //!
-//! A claim is one or more statements. It holds if all of them do; it does not if one
+//! A claim is one or more findings. It holds if all of them do; it does not if one
 //! does not; and otherwise it cannot be told.
 
 mod rules;
@@ -9,8 +9,7 @@ mod rules;
 use results::{Comparison, Kind, Models};
 use rules::*;
 
-use crate::findings;
-use crate::findings::{Evidence, Statement};
+use crate::findings::{self, Finding, JobResults};
 
 /// What became of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub enum Answer {
 
 impl Answer {
     /// In words.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Holds => "holds",
             Self::DoesNotHold => "does not hold",
@@ -33,12 +32,12 @@ impl Answer {
         }
     }
 
-    /// All statements together.
-    fn of(statements: &[Statement]) -> Self {
-        let holds = |wanted| statements.iter().filter(move |one| one.holds == wanted);
+    /// All findings together.
+    fn of(findings: &[Finding]) -> Self {
+        let holds = |wanted| findings.iter().filter(move |one| one.holds == wanted);
         if holds(Some(false)).next().is_some() {
             Self::DoesNotHold
-        } else if statements.is_empty() || holds(None).next().is_some() {
+        } else if findings.is_empty() || holds(None).next().is_some() {
             Self::CannotBeTold
         } else {
             Self::Holds
@@ -64,20 +63,20 @@ pub struct Claim {
 }
 
 /// How a claim is put to the test.
-type Test = fn(&[Evidence], Models) -> Vec<Statement>;
+type Test = fn(&[JobResults], Models) -> Vec<Finding>;
 
 /// All claims.
 pub fn claims(comparison: &Comparison) -> Vec<Claim> {
     let jobs = findings::all(comparison);
     let models = comparison.models();
     let claim = |&(id, workload, python, rule, test): &(_, _, _, _, Test)| {
-        let statements = test(&jobs, models);
+        let findings = test(&jobs, models);
         Claim {
             id,
             python,
             rule: named(rule, models),
-            answer: Answer::of(&statements),
-            measured: statements.into_iter().map(|one| one.words).collect(),
+            answer: Answer::of(&findings),
+            measured: findings.into_iter().map(|one| one.words).collect(),
             workload,
         }
     };
@@ -140,7 +139,7 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "primes",
         "primes",
         "There are 47 primes from 1,000,000 to 1,000,500.",
-        "They are counted while this page is made; the models' counts stand beside it.",
+        "They are counted while this page is made; the models' counts stand next to it.",
         prime_count,
     ),
     (
@@ -197,7 +196,7 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "rule-threads",
         "echo",
         "Choose threads for I/O with few connections.",
-        "Holds if nobody is faster than {threads} at the fewest connections of echo, and at the fewest \
+        "Holds if no model is faster than {threads} at the fewest connections of echo, and at the fewest \
          requests of fetch.",
         rule_threads,
     ),

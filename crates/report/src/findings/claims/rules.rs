@@ -3,46 +3,44 @@
 use std::collections::BTreeMap;
 
 use results::{Kind, Models, Status};
-use suite::primes;
-use suite::{Job, Workload};
+use suite::{Job, Workload, primes};
 
-use crate::findings::unit_costs;
-use crate::findings::unit_costs::Memory;
-use crate::findings::{Evidence, Statement, smaller};
+use crate::findings::unit_costs::{self, Memory};
+use crate::findings::{Finding, JobResults, smaller};
 use crate::format::{count, memory, time};
 
 /// Jobs of the presets on all cores.
 fn of_workload<'a, 'b>(
-    jobs: &'b [Evidence<'a>],
+    jobs: &'b [JobResults<'a>],
     workload: &'b str,
-) -> impl Iterator<Item = &'b Evidence<'a>> {
+) -> impl Iterator<Item = &'b JobResults<'a>> {
     let jobs = jobs.iter().filter(move |job| job.workload() == workload);
     jobs.filter(|job| !job.is_point() && job.on_all_cores())
 }
 
-/// The job of a label. The statement that there is none, otherwise.
+/// The job of a label. The finding that there is none, otherwise.
 fn labelled<'a, 'b>(
-    jobs: &'b [Evidence<'a>],
+    jobs: &'b [JobResults<'a>],
     workload: &str,
     label: &str,
-) -> Result<&'b Evidence<'a>, Statement> {
+) -> Result<&'b JobResults<'a>, Finding> {
     let found = jobs
         .iter()
         .find(|job| (job.workload(), job.label()) == (workload, label));
     found.ok_or_else(|| not_measured(&format!("{workload} {label}")))
 }
 
-fn not_measured(what: &str) -> Statement {
-    Statement::new(None, format!("{what} was not measured"))
+fn not_measured(what: &str) -> Finding {
+    Finding::new(None, format!("{what} was not measured"))
 }
 
-/// The statements of a test, or the one that says why there are none.
-fn or_why(statements: Result<Vec<Statement>, Statement>) -> Vec<Statement> {
-    statements.unwrap_or_else(|why| vec![why])
+/// The findings of a test, or the one that says why there are none.
+fn or_why(findings: Result<Vec<Finding>, Finding>) -> Vec<Finding> {
+    findings.unwrap_or_else(|why| vec![why])
 }
 
 /// The models that do several things at once.
-fn concurrent<'a>(job: &Evidence<'a>, models: Models) -> Vec<&'a str> {
+fn concurrent<'a>(job: &JobResults<'a>, models: Models) -> Vec<&'a str> {
     let mut names = job.models();
     names.retain(|name| !models.is_serial(name));
     names
@@ -52,20 +50,20 @@ fn concurrent<'a>(job: &Evidence<'a>, models: Models) -> Vec<&'a str> {
 fn each(
     models: Models,
     [ones, others]: [Kind; 2],
-    against: impl Fn(&str, &str) -> Statement,
-) -> Vec<Statement> {
+    against: impl Fn(&str, &str) -> Finding,
+) -> Vec<Finding> {
     let (ones, others) = (models.of_kind(ones), models.of_kind(others));
     let pairs = ones
         .iter()
         .flat_map(|one| others.iter().map(move |other| (one, other)));
-    let statements: Vec<_> = pairs.map(|(one, other)| against(one, other)).collect();
-    match statements.is_empty() {
-        true => vec![Statement::new(None, "there are no two such models")],
-        false => statements,
+    let findings: Vec<_> = pairs.map(|(one, other)| against(one, other)).collect();
+    match findings.is_empty() {
+        true => vec![Finding::new(None, "there are no two such models")],
+        false => findings,
     }
 }
 
-pub(super) fn lost_updates(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn lost_updates(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut tried = false;
     let racy = of_workload(jobs, "counter").filter(|job| guard_is(job, "racy"));
@@ -83,23 +81,23 @@ pub(super) fn lost_updates(jobs: &[Evidence], models: Models) -> Vec<Statement> 
                     count(all),
                     job.label()
                 );
-                found.push(Statement::new(Some(true), words));
+                found.push(Finding::new(Some(true), words));
             }
         }
     }
     match (found.is_empty(), tried) {
-        (true, true) => vec![Statement::new(None, "nobody lost one this time")],
+        (true, true) => vec![Finding::new(None, "no model lost one this time")],
         (true, false) => vec![not_measured("counter without a guard")],
         _ => found,
     }
 }
 
-fn guard_is(job: &Evidence, guard: &str) -> bool {
+fn guard_is(job: &JobResults, guard: &str) -> bool {
     job.parameter("guard").is_some_and(|value| value == guard)
 }
 
 /// What a counter's outcome says: updates lost, and the total.
-fn tally(job: &Evidence, model: &str) -> Option<(u64, u64)> {
+fn tally(job: &JobResults, model: &str) -> Option<(u64, u64)> {
     let outcome = job.cell(model)?.outcome.as_ref()?;
     Some((
         outcome.get("lost")?.as_u64()?,
@@ -107,8 +105,8 @@ fn tally(job: &Evidence, model: &str) -> Option<(u64, u64)> {
     ))
 }
 
-pub(super) fn locked(jobs: &[Evidence], models: Models) -> Vec<Statement> {
-    let mut statements = Vec::new();
+pub(super) fn locked(jobs: &[JobResults], models: Models) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for job in of_workload(jobs, "counter").filter(|job| guard_is(job, "lock")) {
         let label = job.label();
         let wrong = job
@@ -116,28 +114,28 @@ pub(super) fn locked(jobs: &[Evidence], models: Models) -> Vec<Statement> {
             .iter()
             .filter(|cell| cell.status == Status::WrongAnswer);
         let wrong = wrong.map(|cell| format!("{}: a wrong total ({label})", cell.model));
-        statements.extend(wrong.map(|words| Statement::new(Some(false), words)));
+        findings.extend(wrong.map(|words| Finding::new(Some(false), words)));
         let counted = concurrent(job, models);
         let lost = |model: &&str| tally(job, model).is_some_and(|(lost, _)| lost > 0);
         for model in counted.iter().filter(|model| lost(model)) {
-            statements.push(Statement::new(
+            findings.push(Finding::new(
                 Some(false),
                 format!("{model} lost some ({label})"),
             ));
         }
         if !counted.is_empty() {
             let words = format!("{} counted every update ({label})", counted.join(", "));
-            statements.push(Statement::new(Some(!counted.iter().any(lost)), words));
+            findings.push(Finding::new(Some(!counted.iter().any(lost)), words));
         }
     }
-    if statements.is_empty() {
-        statements.push(not_measured("counter behind a lock"));
+    if findings.is_empty() {
+        findings.push(not_measured("counter behind a lock"));
     }
-    statements
+    findings
 }
 
 /// Whether each model of a kind is faster than the baseline, on more than one core.
-fn parallel(jobs: &[Evidence], models: Models, kind: Kind) -> Vec<Statement> {
+fn parallel(jobs: &[JobResults], models: Models, kind: Kind) -> Vec<Finding> {
     let job = match labelled(jobs, "primes", "heavy") {
         Ok(job) => job,
         Err(why) => return vec![why],
@@ -148,33 +146,33 @@ fn parallel(jobs: &[Evidence], models: Models, kind: Kind) -> Vec<Statement> {
         let processes = job.cell(model).and_then(|cell| cell.resources.processes);
         // On a single core nothing is parallel, whatever the model.
         match threads.max(processes).is_some_and(|units| units < 2) {
-            true => Statement::new(None, format!("{model} had a single thread")),
+            true => Finding::new(None, format!("{model} had a single thread")),
             false => job.faster(model, baseline),
         }
     };
     models.of_kind(kind).into_iter().map(of_model).collect()
 }
 
-pub(super) fn threads_cpu(jobs: &[Evidence], models: Models) -> Vec<Statement> {
-    let negated = |statement: Statement| Statement {
-        holds: statement.holds.map(|faster| !faster),
-        ..statement
+pub(super) fn threads_cpu(jobs: &[JobResults], models: Models) -> Vec<Finding> {
+    let negated = |finding: Finding| Finding {
+        holds: finding.holds.map(|faster| !faster),
+        ..finding
     };
     let in_parallel = parallel(jobs, models, Kind::Thread);
     in_parallel.into_iter().map(negated).collect()
 }
 
-pub(super) fn processes_cpu(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn processes_cpu(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     parallel(jobs, models, Kind::Process)
 }
 
-pub(super) fn prime_count(jobs: &[Evidence], _: Models) -> Vec<Statement> {
+pub(super) fn prime_count(jobs: &[JobResults], _: Models) -> Vec<Finding> {
     const RANGE: (u64, u64) = (1_000_000, 1_000_500);
     const SAID: u64 = 47;
     let there_are = primes::count(RANGE.0..RANGE.1);
     let words = format!("there are {there_are}");
-    let mut statements = vec![Statement::new(Some(there_are == SAID), words)];
-    let in_range = |job: &&Evidence| {
+    let mut findings = vec![Finding::new(Some(there_are == SAID), words)];
+    let in_range = |job: &&JobResults| {
         (job.number("start"), job.number("end")) == (Some(RANGE.0), Some(RANGE.1))
     };
     let mut counts: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
@@ -186,14 +184,14 @@ pub(super) fn prime_count(jobs: &[Evidence], _: Models) -> Vec<Statement> {
             }
         }
     }
-    statements.extend(counts.into_iter().map(|(counted, models)| {
+    findings.extend(counts.into_iter().map(|(counted, models)| {
         let words = format!("{} counted {counted}", models.join(", "));
-        Statement::new(Some(counted == SAID), words)
+        Finding::new(Some(counted == SAID), words)
     }));
-    statements
+    findings
 }
 
-pub(super) fn fetch(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn fetch(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     const ABOVE: f64 = 1.1;
     or_why(labelled(jobs, "fetch", "article").and_then(|job| {
         let asked = job.cells[0].job.clone();
@@ -218,21 +216,21 @@ pub(super) fn fetch(jobs: &[Evidence], models: Models) -> Vec<Statement> {
                 _ => None,
             });
             let median = job.time(model).unwrap_or(f64::NAN);
-            Statement::new(holds, format!("{model} took {}", time(median)))
+            Finding::new(holds, format!("{model} took {}", time(median)))
         };
         let models = concurrent(job, models);
         if models.is_empty() {
             return Err(not_measured("fetch by a concurrent model"));
         }
-        let mut statements = vec![Statement::new(Some(true), words)];
-        statements.extend(models.into_iter().map(of_model));
-        Ok(statements)
+        let mut findings = vec![Finding::new(Some(true), words)];
+        findings.extend(models.into_iter().map(of_model));
+        Ok(findings)
     }))
 }
 
-pub(super) fn offload(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn offload(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     const BEATS: u64 = 5;
-    let handed_over = |job: &&Evidence| {
+    let handed_over = |job: &&JobResults| {
         let call = job.number("call_ms").unwrap_or(0);
         let beat = job.number("heartbeat_ms").unwrap_or(u64::MAX);
         let pool = job.parameter("place").is_some_and(|place| place == "pool");
@@ -250,7 +248,7 @@ pub(super) fn offload(jobs: &[Evidence], models: Models) -> Vec<Statement> {
             time(gap as f64),
             time(call as f64)
         );
-        Some(Statement::new(Some(gap < call / 2), words))
+        Some(Finding::new(Some(gap < call / 2), words))
     };
     let gaps: Vec<_> = concurrent(job, models)
         .into_iter()
@@ -263,7 +261,7 @@ pub(super) fn offload(jobs: &[Evidence], models: Models) -> Vec<Statement> {
 }
 
 /// The article's download, with its own limits where they were measured.
-fn images<'a, 'b>(jobs: &'b [Evidence<'a>]) -> Result<&'b Evidence<'a>, Statement> {
+fn images<'a, 'b>(jobs: &'b [JobResults<'a>]) -> Result<&'b JobResults<'a>, Finding> {
     labelled(jobs, "download", "article-own-limits")
         .or_else(|_| labelled(jobs, "download", "article"))
 }
@@ -273,11 +271,11 @@ const TASKS_TO_PROCESSES: [Kind; 2] = [Kind::Task, Kind::Process];
 const THREADS_TO_PROCESSES: [Kind; 2] = [Kind::Thread, Kind::Process];
 const PROCESSES_TO_THREADS: [Kind; 2] = [Kind::Process, Kind::Thread];
 
-pub(super) fn images_time(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn images_time(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     or_why(images(jobs).map(|job| {
         let faster = |one: &str, other: &str| job.faster(one, other);
-        let mut statements = each(models, TASKS_TO_PROCESSES, faster);
-        statements.extend(each(models, PROCESSES_TO_THREADS, faster));
+        let mut findings = each(models, TASKS_TO_PROCESSES, faster);
+        findings.extend(each(models, PROCESSES_TO_THREADS, faster));
         let bound = job.cells.iter().filter(|cell| cell.origin_bound);
         let bound: Vec<_> = bound.map(|cell| &*cell.model).collect();
         if !bound.is_empty() {
@@ -286,28 +284,28 @@ pub(super) fn images_time(jobs: &[Evidence], models: Models) -> Vec<Statement> {
                 bound.join(", ")
             );
             // Words to the others' figures, that decide nothing.
-            statements.push(Statement::new(Some(true), words));
+            findings.push(Finding::new(Some(true), words));
         }
-        statements
+        findings
     }))
 }
 
-pub(super) fn images_memory(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn images_memory(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     or_why(images(jobs).map(|job| {
         let smaller = |one: &str, other: &str| job.smaller(one, other);
-        let mut statements = each(models, TASKS_TO_THREADS, smaller);
-        statements.extend(each(models, THREADS_TO_PROCESSES, smaller));
-        statements
+        let mut findings = each(models, TASKS_TO_THREADS, smaller);
+        findings.extend(each(models, THREADS_TO_PROCESSES, smaller));
+        findings
     }))
 }
 
-pub(super) fn switch(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn switch(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     let Some(ring) = unit_costs::ring(jobs) else {
         return vec![not_measured("ping-pong")];
     };
     let faster = |one: &str, other: &str| ring.faster(one, other);
-    let mut statements = each(models, TASKS_TO_THREADS, faster);
-    statements.extend(each(models, THREADS_TO_PROCESSES, faster));
+    let mut findings = each(models, TASKS_TO_THREADS, faster);
+    findings.extend(each(models, THREADS_TO_PROCESSES, faster));
     let concurrent = [Kind::Process, Kind::Thread, Kind::Task];
     let concurrent = concurrent.into_iter().flat_map(|kind| models.of_kind(kind));
     let passes = concurrent.filter_map(|model| {
@@ -318,12 +316,12 @@ pub(super) fn switch(jobs: &[Evidence], models: Models) -> Vec<Statement> {
     if !passes.is_empty() {
         // Words to the others' figures, that decide nothing.
         let words = format!("a single pass: {}", passes.join(", "));
-        statements.push(Statement::new(Some(true), words));
+        findings.push(Finding::new(Some(true), words));
     }
-    statements
+    findings
 }
 
-pub(super) fn unit_memory(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn unit_memory(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     let cost = |model: &str| unit_costs::of(jobs, model).memory;
     let against = |one: &str, other: &str| {
         let (Some(own), Some(others)) = (cost(one), cost(other)) else {
@@ -332,7 +330,7 @@ pub(super) fn unit_memory(jobs: &[Evidence], models: Models) -> Vec<Statement> {
         // A bound from above says enough only of the larger one's side.
         if own.from == own.to {
             let words = format!("{one} was measured with one number of sleepers alone");
-            return Statement::new(None, words);
+            return Finding::new(None, words);
         }
         let text = |bytes: f64| format!("{} each", memory(bytes as u64));
         let named = |model: &str, memory: Memory| match memory.workload {
@@ -340,22 +338,22 @@ pub(super) fn unit_memory(jobs: &[Evidence], models: Models) -> Vec<Statement> {
             _ => format!("{model} (in a ring)"),
         };
         let (one, other) = (named(one, own), named(other, others));
-        let statement = smaller((&one, own.bytes), (&other, others.bytes), text);
+        let finding = smaller((&one, own.bytes), (&other, others.bytes), text);
         match others.from == others.to {
-            false => statement,
-            true => Statement::new(
-                statement.holds.filter(|smaller| !smaller),
-                format!("{} ({other} with all of its programs)", statement.words),
+            false => finding,
+            true => Finding::new(
+                finding.holds.filter(|smaller| !smaller),
+                format!("{} ({other} with all of its programs)", finding.words),
             ),
         }
     };
-    let mut statements = each(models, TASKS_TO_THREADS, against);
-    statements.extend(each(models, THREADS_TO_PROCESSES, against));
-    statements
+    let mut findings = each(models, TASKS_TO_THREADS, against);
+    findings.extend(each(models, THREADS_TO_PROCESSES, against));
+    findings
 }
 
-pub(super) fn rule_threads(jobs: &[Evidence], models: Models) -> Vec<Statement> {
-    let fewest = |workload, size: fn(&Evidence) -> Option<u64>| {
+pub(super) fn rule_threads(jobs: &[JobResults], models: Models) -> Vec<Finding> {
+    let fewest = |workload, size: fn(&JobResults) -> Option<u64>| {
         let sized = of_workload(jobs, workload).filter_map(|job| Some((size(job)?, job)));
         let Some((size, job)) = sized.min_by_key(|&(size, _)| size) else {
             return vec![not_measured(workload)];
@@ -364,10 +362,10 @@ pub(super) fn rule_threads(jobs: &[Evidence], models: Models) -> Vec<Statement> 
         let threads = models.of_kind(Kind::Thread);
         others.retain(|model| !threads.contains(model));
         let not_beaten = |(other, thread): (&str, &str)| {
-            let statement = job.faster(other, thread);
-            let holds = statement.holds.map(|faster| !faster);
-            let words = format!("{workload} with {}: {}", count(size), statement.words);
-            Statement::new(holds, words)
+            let finding = job.faster(other, thread);
+            let holds = finding.holds.map(|faster| !faster);
+            let words = format!("{workload} with {}: {}", count(size), finding.words);
+            Finding::new(holds, words)
         };
         let pairs = threads
             .iter()
@@ -377,26 +375,26 @@ pub(super) fn rule_threads(jobs: &[Evidence], models: Models) -> Vec<Statement> 
             false => pairs.map(not_beaten).collect(),
         }
     };
-    let mut statements = fewest("echo", |job| job.number("connections"));
-    statements.extend(fewest("fetch", |job| {
+    let mut findings = fewest("echo", |job| job.number("connections"));
+    findings.extend(fewest("fetch", |job| {
         let delays = job.parameter("delays_ms")?.as_array()?;
         Some(delays.len() as u64).filter(|&number| number > 0)
     }));
-    statements
+    findings
 }
 
-pub(super) fn rule_processes(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn rule_processes(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     let against = |workload: &str| match labelled(jobs, workload, "heavy") {
         Ok(job) => each(models, PROCESSES_TO_THREADS, |one, other| {
-            let statement = job.faster(one, other);
-            Statement::new(statement.holds, format!("{workload}: {}", statement.words))
+            let finding = job.faster(one, other);
+            Finding::new(finding.holds, format!("{workload}: {}", finding.words))
         }),
         Err(why) => vec![why],
     };
     ["primes", "thumbnails"].map(against).concat()
 }
 
-pub(super) fn rule_asyncio(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn rule_asyncio(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     let most = of_workload(jobs, "echo").max_by_key(|job| job.number("connections"));
     let Some(job) = most else {
         return vec![not_measured("echo")];
@@ -406,18 +404,18 @@ pub(super) fn rule_asyncio(jobs: &[Evidence], models: Models) -> Vec<Statement> 
     })
 }
 
-pub(super) fn rule_waiting(jobs: &[Evidence], models: Models) -> Vec<Statement> {
+pub(super) fn rule_waiting(jobs: &[JobResults], models: Models) -> Vec<Finding> {
     let threads = models.of_kind(Kind::Thread);
-    let did = |job: &&Evidence| threads.iter().any(|thread| job.time(thread).is_some());
+    let did = |job: &&JobResults| threads.iter().any(|thread| job.time(thread).is_some());
     let sleepers = of_workload(jobs, "sleepers").filter(did);
     let Some(job) = sleepers.max_by_key(|job| job.number("units")) else {
         return vec![not_measured(&format!("sleepers by {}", threads.join(", ")))];
     };
-    let mut statements = each(models, TASKS_TO_THREADS, |one, other| {
+    let mut findings = each(models, TASKS_TO_THREADS, |one, other| {
         job.faster(one, other)
     });
-    statements.extend(each(models, TASKS_TO_THREADS, |one, other| {
+    findings.extend(each(models, TASKS_TO_THREADS, |one, other| {
         job.smaller(one, other)
     }));
-    statements
+    findings
 }

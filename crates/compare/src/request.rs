@@ -1,0 +1,96 @@
+//! What a comparison is asked for, and the cases that follow from it.
+
+use lab::case::Case;
+use lab::command_template::{self, CustomCommand};
+use lab::models::Model;
+use suite::{Invalid, Setting, Workload};
+
+use crate::mode::Mode;
+use crate::settings::refuse_unused;
+use crate::sweep::SweepSpec;
+use crate::{plan, self_check, sweep};
+
+/// What a comparison is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The workloads; all, if none is named and nothing swept.
+    pub workloads: Vec<Workload>,
+    /// The models of the workspace.
+    pub all_models: Vec<Model>,
+    /// Those that take part, in the order of the tables.
+    pub models: Vec<String>,
+    /// The user's own commands that take part.
+    pub custom_commands: Vec<CustomCommand>,
+    /// How much time there is, and what it is spent on.
+    pub mode: Mode,
+    /// Changes to the jobs of all presets.
+    pub settings: Vec<Setting>,
+    /// Jobs that are measured at several values of one key.
+    pub sweeps: Vec<SweepSpec>,
+    /// The numbers of cores that the contestants are kept to; `None` is all of them.
+    pub cores: Vec<Option<usize>>,
+    /// The directory under `results`; date and time, if there is none.
+    pub name: Option<String>,
+    /// Worker threads of each model.
+    pub threads: usize,
+    /// Blocking calls at once of each model.
+    pub blocking_threads: usize,
+    /// An earlier run to compare with: a directory under `results`.
+    pub baseline: Option<String>,
+    /// The ratio to the earlier run above which a slower cell is a failure.
+    pub fail_above: Option<f64>,
+    /// The least difference that matters, as a part.
+    pub least_difference: f64,
+    /// The part of the machine that others may use before rounds are retried.
+    pub load_limit: f64,
+    /// Whether every model is compared with itself.
+    pub self_check: bool,
+    /// The seed of the order within the rounds, and of the resamples.
+    pub seed: u64,
+}
+
+impl Request {
+    /// What is measured, in the order of the tables: the presets, then the sweeps.
+    ///
+    /// # Errors
+    ///
+    /// When a setting, a sweep or a custom command does not fit the workloads.
+    pub fn cases(&self) -> Result<Vec<Case>, Invalid> {
+        let compared: Vec<Workload> = if self.workloads.is_empty() && self.sweeps.is_empty() {
+            Workload::ALL.to_vec()
+        } else {
+            self.workloads.clone()
+        };
+        let added = if self.mode.choosing {
+            sweep::for_choosing(&compared, &self.settings, &self.sweeps)
+        } else {
+            Vec::new()
+        };
+        let sweeps: Vec<&SweepSpec> = self.sweeps.iter().chain(&added).collect();
+        sweep::refuse_twice(&sweeps)?;
+        let swept = sweeps.iter().map(|sweep| sweep.workload);
+        let all: Vec<_> = compared.iter().copied().chain(swept).collect();
+        refuse_unused(&self.settings, &all)?;
+
+        let mut cases = plan::cases(&compared, self.mode.presets, &self.settings)?;
+        if self.mode.choosing
+            && let Some(case) = plan::article_limits(&cases, &self.settings, &self.all_models)
+            && let Some(last) = cases.iter().rposition(|other| other.shares_table(&case))
+        {
+            cases.insert(last + 1, case);
+        }
+        if self.self_check {
+            self_check::keep_whole(&mut cases);
+        }
+        let mut cases = sweep::on_cores(cases, &self.cores);
+        for sweep in sweeps {
+            let points = sweep.cases(&self.settings)?;
+            // The points of a curve stay together: each number of cores is a curve.
+            for cores in &self.cores {
+                cases.extend(sweep::on_cores(points.clone(), &[*cores]));
+            }
+        }
+        command_template::check(&self.custom_commands, &cases, &self.all_models)?;
+        Ok(cases)
+    }
+}

@@ -1,0 +1,147 @@
+//! What is called a difference, and a comparison that checks itself.
+
+use analysis::baseline::Against;
+use compare::self_check_contestants;
+use lab::background_load::LoadMonitor;
+use results::{Judged, Status, Verdict};
+use suite::{Job, Workload};
+
+use crate::mock::{Call, Compared, MockExecutor, compare, compare_against, counter, json, request};
+
+/// How the one is to the other.
+#[track_caller]
+fn judged(compared: &Compared, model: &str, other: &str) -> Judged {
+    let [verdicts] = &compared.comparison.verdicts[..] else {
+        panic!("{:?}", compared.comparison.verdicts);
+    };
+    let mut pairs = verdicts.pairs.iter();
+    let pair = pairs.find(|pair| pair.model == model && pair.other == other);
+    pair.unwrap_or_else(|| panic!("no {model} {other}")).judged
+}
+
+#[test]
+fn differences_are_told_from_ties() {
+    let run = |least_difference| {
+        let contestants = [
+            MockExecutor::steady(1_000_000).named("serial"),
+            MockExecutor::steady(1_000_100).named("thread"),
+            // A fifth more in each round.
+            MockExecutor::new(|call, _, number| {
+                let rounds = if call == Call::Bench {
+                    number as u64 - 1
+                } else {
+                    0
+                };
+                Ok(1_000_000 + 200_000 * rounds)
+            })
+            .named("process"),
+            MockExecutor::steady(1_015_000).named("tokio"),
+            MockExecutor::steady(2_000_000).named("smol"),
+        ];
+        let mut request = counter();
+        request.least_difference = least_difference;
+        compare(&request, &contestants)
+    };
+    let compared = run(0.02);
+    let verdicts = &compared.comparison.verdicts[0];
+    assert_eq!(
+        (&*verdicts.workload, &*verdicts.label),
+        ("counter", "heavy")
+    );
+    assert_eq!((verdicts.rounds, verdicts.pairs.len()), (5, 10));
+    assert_eq!(verdicts.drifting, ["process"]);
+    let same = judged(&compared, "serial", "thread");
+    assert_eq!(same.verdict, Verdict::NoDifference);
+    // It is shown to be one, of less than 2 %.
+    let close = judged(&compared, "serial", "tokio");
+    assert_eq!(close.verdict, Verdict::NoDifference, "{close:?}");
+    assert!(close.high < 1.0, "{close:?}");
+    let twice = judged(&compared, "serial", "smol");
+    assert_eq!((twice.verdict, twice.ratio), (Verdict::Faster, 0.5));
+    assert!(0.49 < twice.low && twice.low <= 0.5, "{twice:?}");
+    assert!(0.5 <= twice.high && twice.high < 0.51, "{twice:?}");
+
+    // The same times and seed give the same verdicts, another least difference others.
+    assert_eq!(
+        json(&run(0.02).comparison.verdicts),
+        json(&compared.comparison.verdicts)
+    );
+    let finer = judged(&run(0.01), "serial", "tokio");
+    assert_eq!(finer.verdict, Verdict::Faster, "{finer:?}");
+}
+
+#[test]
+fn an_earlier_run_is_compared_cell_by_cell() {
+    let steady = |ns: [u64; 2]| {
+        [
+            MockExecutor::steady(ns[0]).named("tokio"),
+            MockExecutor::steady(ns[1]).named("smol"),
+        ]
+    };
+    let monitor = || {
+        let mut monitor = LoadMonitor::new(counter().mode.budget, 1.0);
+        monitor.seen.unknown = Some("this is a test".to_owned());
+        monitor
+    };
+    let mut earlier = compare(&counter(), &steady([1_000_000; 2])).comparison;
+    let smol = earlier.cells.iter_mut().find(|cell| cell.model == "smol");
+    smol.expect("it was measured").job["workers"] = 3.into();
+    let jobs = [("counter", "heavy".to_owned())];
+    let against = Against::open("then", earlier.clone(), &earlier, &jobs);
+    let against = against.expect("the same machine");
+    let now = compare_against(
+        &counter(),
+        &steady([1_080_000, 1]),
+        monitor(),
+        Some(&against),
+    );
+    let baseline = now.comparison.baseline.expect("there is an earlier run");
+    let [tokio] = &baseline.cells[..] else {
+        panic!("{baseline:?}");
+    };
+    assert_eq!((&*tokio.model, &*tokio.preset), ("tokio", "heavy"));
+    assert_eq!(tokio.judged.verdict, Verdict::Slower);
+    assert_eq!(tokio.judged.ratio, 1.08);
+    let [left_out] = &baseline.left_out[..] else {
+        panic!("{baseline:?}");
+    };
+    let says = "smol: counter heavy not compared: it was another job, workers = 3 and not ";
+    assert!(left_out.starts_with(says), "{left_out}");
+}
+
+#[test]
+fn a_self_check_finds_what_differs_and_nothing_else() {
+    // What a job of primes takes: a nanosecond a number.
+    let by_size = |_, case: &lab::case::Case, _| match case.job() {
+        Job::Primes(job) => Ok(job.end - job.start),
+        other => panic!("{other:?}"),
+    };
+    let mut checked = request(Workload::Primes, &[]);
+    checked.self_check = true;
+    let run = |first: MockExecutor| {
+        let originals = vec![
+            first.named("serial"),
+            MockExecutor::new(by_size).named("tokio"),
+        ];
+        compare(&checked, &self_check_contestants(originals)).comparison
+    };
+    let comparison = run(MockExecutor::new(by_size));
+    let check = comparison.self_check.expect("it checks itself");
+    assert_eq!((check.pairs, check.different, check.share), (2, 0, 0.0));
+    assert!(check.passed());
+    let slowed = check.slowed.expect("primes can be slowed");
+    assert_eq!(slowed.pair.judged.verdict, Verdict::Slower, "{slowed:?}");
+    assert_eq!((&*slowed.pair.model, slowed.by), ("serial#slowed", 1.05));
+    let names = ["serial", "serial#2", "serial#slowed", "tokio", "tokio#2"];
+    assert_eq!(comparison.run.models, names);
+    let cells = &comparison.cells;
+    let models: Vec<_> = cells.iter().map(|cell| &*cell.model).collect();
+    assert_eq!(models, names);
+    assert!(cells.iter().all(|cell| cell.status == Status::Ok));
+    let end = |at: usize| cells[at].job["end"].as_u64();
+    assert!(end(0) == end(1) && end(0) < end(2), "{cells:?}");
+
+    // The same time for more work: the check has found nothing.
+    let check = run(MockExecutor::steady(500_000)).self_check;
+    assert!(!check.expect("it checks itself").passed());
+}

@@ -1,0 +1,208 @@
+//! The figures of a cell: the one list that tables, charts and rankings take
+//! theirs from.
+
+use results::Cell;
+
+use crate::format::{count, memory, ratio, time};
+
+/// One figure of a cell.
+pub(crate) struct Metric {
+    /// What it is called, also in the page's address.
+    pub(crate) name: &'static str,
+    /// The same as a heading.
+    pub(crate) title: &'static str,
+    /// What it is, and how sure.
+    pub(crate) about: &'static str,
+    pub(crate) value: fn(&Cell) -> Option<f64>,
+    /// From where to where its 95 % interval goes, if it has one.
+    pub(crate) interval: fn(&Cell) -> Option<[f64; 2]>,
+    pub(crate) format: fn(f64) -> String,
+    /// In which unit an axis has round figures.
+    pub(crate) unit: f64,
+}
+
+/// The only one with samples, and so with intervals and verdicts.
+pub(crate) const TIME: Metric = Metric {
+    name: "time",
+    title: "Time",
+    about: "Median time of one job on a started model. Beneath each ratio is its interval, by the \
+            verdicts; ≈ marks models that cannot be told from the best.",
+    value: Cell::median_ns,
+    interval: |cell| cell.time.as_ref().map(|time| [time.low_ns, time.high_ns]),
+    format: time,
+    unit: 1.0,
+};
+
+pub(crate) const CPU: Metric = Metric {
+    name: "CPU",
+    title: "CPU",
+    about: "Time on processors, user and system, of a whole process tree from start to end. These \
+            are medians of a few runs: they have neither intervals nor verdicts, so small \
+            differences mean nothing.",
+    value: |cell| cell.cpu_ns().map(|ns| ns as f64),
+    interval: |_| None,
+    format: time,
+    unit: 1.0,
+};
+
+pub(crate) const MEMORY: Metric = Metric {
+    name: "memory",
+    title: "Peak memory",
+    about: "The most memory of a whole process tree, with shared pages once. It has neither \
+            intervals nor verdicts, so small differences mean nothing.",
+    value: |cell| cell.resources.peak_memory_bytes.map(|bytes| bytes as f64),
+    interval: |_| None,
+    format: |bytes| memory(bytes as u64),
+    unit: 1024.0 * 1024.0,
+};
+
+pub(crate) const SWITCHES: Metric = Metric {
+    name: "switches",
+    title: "Context switches",
+    about: "Context switches, voluntary and not, of a whole process tree from start to end. These \
+            are medians of a few runs: they have neither intervals nor verdicts, so small \
+            differences mean nothing.",
+    value: |cell| cell.switches().map(|switches| switches as f64),
+    interval: |_| None,
+    format: |switches| count(switches as u64),
+    unit: 1.0,
+};
+
+impl Metric {
+    /// The figure with its unit.
+    pub(crate) fn text(&self, cell: &Cell) -> Option<String> {
+        (self.value)(cell).map(self.format)
+    }
+
+    /// Whether it has verdicts.
+    pub(crate) fn is_time(&self) -> bool {
+        self.name == TIME.name
+    }
+}
+
+/// A column of a job's table.
+pub(crate) struct Column {
+    pub(crate) head: &'static str,
+    /// Nothing where there is no such figure.
+    pub(crate) text: fn(&Cell, &Context) -> Option<String>,
+    /// What the column is sorted by; a column of text has none: its text is it.
+    pub(crate) key: fn(&Cell) -> Option<f64>,
+}
+
+/// What a cell's figures are held against, and what else there is to say of it.
+pub(crate) struct Context {
+    /// The best time of the job.
+    pub(crate) best: Option<f64>,
+    /// The serial model's.
+    pub(crate) serial: Option<f64>,
+    /// Whether its time is no different from the best.
+    pub(crate) ties: bool,
+    pub(crate) notes: String,
+}
+
+fn times(cell: &Cell, other: Option<f64>) -> Option<String> {
+    Some(ratio(cell.median_ns()? / other?))
+}
+
+/// The columns of a job's table: the first is the model, the last is text.
+pub(crate) const COLUMNS: [Column; 12] = [
+    Column {
+        head: "model",
+        text: |cell, _| Some(cell.model.clone()),
+        key: |_| None,
+    },
+    Column {
+        head: "time",
+        text: |cell, _| {
+            let status = || crate::format::status(cell.status).to_owned();
+            Some(TIME.text(cell).unwrap_or_else(status))
+        },
+        key: Cell::median_ns,
+    },
+    Column {
+        head: "±",
+        text: |cell, _| {
+            let time = cell.time.as_ref()?;
+            Some(crate::format::percent(time.spread()))
+        },
+        key: |cell| cell.time.as_ref().map(results::Time::spread),
+    },
+    Column {
+        head: "cold",
+        text: |cell, _| cell.cold.as_ref().map(|cold| time(cold.median_ns)),
+        key: |cell| cell.cold.as_ref().map(|cold| cold.median_ns),
+    },
+    Column {
+        head: "to best",
+        text: |cell, context| {
+            let times = times(cell, context.best)?;
+            Some(if context.ties {
+                format!("≈ {times}")
+            } else {
+                times
+            })
+        },
+        // All of a job's ratios go by the same time.
+        key: Cell::median_ns,
+    },
+    Column {
+        head: "to serial",
+        text: |cell, context| times(cell, context.serial),
+        key: Cell::median_ns,
+    },
+    Column {
+        head: CPU.name,
+        text: |cell, _| CPU.text(cell),
+        key: CPU.value,
+    },
+    Column {
+        head: MEMORY.name,
+        text: |cell, _| MEMORY.text(cell),
+        key: MEMORY.value,
+    },
+    Column {
+        head: "switches (vol / inv)",
+        text: |cell, _| {
+            let figures = &cell.resources;
+            let (own, forced) = (figures.voluntary_switches?, figures.involuntary_switches?);
+            Some(format!("{} / {}", count(own), count(forced)))
+        },
+        key: |cell| cell.resources.voluntary_switches.map(|own| own as f64),
+    },
+    Column {
+        head: "threads",
+        text: |cell, _| cell.resources.threads.map(count),
+        key: |cell| cell.resources.threads.map(|threads| threads as f64),
+    },
+    Column {
+        head: "processes",
+        text: |cell, _| cell.resources.processes.map(count),
+        key: |cell| cell.resources.processes.map(|processes| processes as f64),
+    },
+    Column {
+        head: "notes",
+        text: |_, context| Some(context.notes.clone()),
+        key: |_| None,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use results::fixture::{cell, scattered, steady};
+
+    use super::*;
+
+    #[test]
+    fn every_column_of_figures_is_sorted_by_its_figure() {
+        let measured = Cell {
+            cold: Some(steady(2.0, 1)),
+            ..scattered("primes", "heavy", "tokio", 1e6, (5, 0.0))
+        };
+        let empty = cell("primes", "heavy", "tokio");
+        for Column { head, key, .. } in &COLUMNS {
+            let is_text = ["model", "notes"].contains(head);
+            assert_eq!(key(&measured).is_none(), is_text, "{head}");
+            assert_eq!(key(&empty), None, "{head}");
+        }
+    }
+}

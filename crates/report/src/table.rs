@@ -1,0 +1,82 @@
+//! A table before it is drawn: for the terminal, for Markdown and for the page.
+
+/// Rows in groups, each of which is about one thing: that is its first column.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) heads: Vec<Head>,
+    pub(crate) groups: Vec<Vec<Row>>,
+}
+
+/// The head of a column.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) text: String,
+    /// Whether words stand beneath it, to the left; or figures, to the right.
+    pub(crate) is_text: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) texts: Vec<Text>,
+    /// Whether it is one of the best of its group.
+    pub(crate) best: bool,
+}
+
+/// What stands in one place.
+#[derive(Debug, Default)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    /// What to sort by, if not by the text.
+    pub(crate) key: Option<f64>,
+    /// Whether it is the best of its column's figures.
+    pub(crate) best: bool,
+    /// What the page says in addition when it is pointed at.
+    pub(crate) title: String,
+    /// Whether it says that something went wrong.
+    pub(crate) bad: bool,
+}
+
+impl Table {
+    /// With these heads: the first `texts` ones are of words, and the last one is if
+    /// that is said.
+    pub(crate) fn new<'a>(
+        heads: impl IntoIterator<Item = &'a str>,
+        texts: usize,
+        last_is_text: bool,
+    ) -> Self {
+        let mut heads: Vec<Head> = heads
+            .into_iter()
+            .enumerate()
+            .map(|(at, text)| Head {
+                text: text.to_owned(),
+                is_text: at < texts,
+            })
+            .collect();
+        if let Some(last) = heads.last_mut() {
+            last.is_text |= last_is_text;
+        }
+        Self {
+            heads,
+            groups: Vec::new(),
+        }
+    }
+
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.groups.iter().flatten()
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}

@@ -1,0 +1,33 @@
+"use strict";
+(() => {
+  // Every answer is on the page; this shows the one that was asked for.
+  const form = document.getElementById("choose-form");
+  const all = document.getElementById("choose-all");
+  if (all === null || all.querySelector(".question") === null) return;
+  const [kind, scale, by] = ["kind", "scale", "by"].map((name) => document.getElementById(`choose-${name}`));
+  const result = document.getElementById("choose-result");
+
+  const ofKind = () => all.querySelector(`[data-kind="${CSS.escape(kind.value)}"]`);
+
+  const scales = () => {
+    const questions = ofKind().querySelectorAll(".question > summary");
+    scale.replaceChildren(...[...questions].map((question, at) => new Option(question.textContent, at)));
+  };
+
+  const show = () => {
+    const question = ofKind().querySelectorAll(".question")[scale.value];
+    const ranking = question.querySelector(`[data-by="${CSS.escape(by.value)}"]`);
+    const notes = [...question.children].filter((part) => part.matches("p"));
+    const parts = [ranking, ...notes, ...ofKind().querySelectorAll(".curve")];
+    result.replaceChildren(...parts.map((part) => part.cloneNode(true)));
+  };
+
+  kind.addEventListener("change", () => { scales(); show(); });
+  scale.addEventListener("change", show);
+  by.addEventListener("change", show);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  scales();
+  show();
+  form.hidden = false;
+  result.hidden = false;
+})();

@@ -1,0 +1,300 @@
+//! What the page, the Markdown and the terminal's tables say of a comparison with
+//! everything that can go wrong in it, without a browser.
+
+use std::fs;
+use std::path::Path;
+
+use crate::comparisons::{ENDLESS, HOSTILE, REASON, everything};
+use report::page::criterion_links::MADE_FROM;
+use report::{files, markdown, page, terminal};
+use results::fixture::{Builder, cell};
+use results::{Cell, Comparison, ResultsDir, Status};
+use serde_json::json;
+
+/// The text between two others, the first time that they are there.
+fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
+    let (_, rest) = page
+        .split_once(begin)
+        .unwrap_or_else(|| panic!("no {begin}"));
+    let (text, _) = rest.split_once(end).unwrap_or_else(|| panic!("no {end}"));
+    text
+}
+
+/// The row of a job in the panel of a figure, as its cells' texts.
+fn row(page: &str, figure: &str, job: &str) -> Vec<String> {
+    let panel = between(page, &format!("data-figure=\"{figure}\""), "</table>");
+    let row = between(panel, &format!("href=\"#{job}\""), "</tr>");
+    let cells = row.split("<td").skip(1);
+    cells
+        .map(|cell| between(cell, "<b>", "</b>").to_owned())
+        .collect()
+}
+
+#[test]
+fn text_from_outside_stays_text() {
+    let page = page::page(&everything()).expect("a page");
+    assert!(!page.contains("<script>hacked"), "a name");
+    assert!(!page.contains("<img"), "a reason");
+    assert!(!page.contains(HOSTILE) && !page.contains(REASON));
+    // The data and the page's own scripts are all that it has.
+    let scripts = page.matches("<script").count();
+    assert_eq!(scripts, page.matches("</script>").count());
+    assert!(page.contains(ENDLESS));
+}
+
+#[test]
+fn the_data_are_in_the_page_with_five_digits_of_each_sample() {
+    let comparison = everything();
+    let page = page::page(&comparison).expect("a page");
+    let data = between(
+        &page,
+        "<script type=\"application/json\" id=\"data\">",
+        "</script>",
+    );
+    let mut embedded: Comparison = serde_json::from_str(data).expect("it is of the schema");
+    for (cell, original) in embedded.cells.iter_mut().zip(&comparison.cells) {
+        let times = cell.time.as_mut().zip(original.time.as_ref());
+        let Some((time, original)) = times else {
+            continue;
+        };
+        let samples = time.samples_ns.iter().zip(&original.samples_ns);
+        for (sample, original) in samples {
+            assert!(
+                (sample / original - 1.0).abs() < 1e-4,
+                "{sample} of {original}"
+            );
+        }
+        time.samples_ns.clone_from(&original.samples_ns);
+    }
+    let [embedded, original] =
+        [embedded, comparison].map(|data| serde_json::to_value(data).expect("it is JSON"));
+    assert!(embedded == original);
+}
+
+#[test]
+fn ties_and_intervals_are_those_of_the_verdicts() {
+    let page = page::page(&everything()).expect("a page");
+    let times = row(&page, "time", "primes-heavy");
+    // In the order of the models: serial, thread, process, tokio, async-std, smol.
+    assert_eq!(times[1], "best");
+    assert!(times[3].starts_with("≈ 1.0"), "{times:?}");
+    assert_eq!(times[4], "1.04×");
+    assert!(times[0].starts_with("2.0"), "{times:?}");
+    assert!(times[5].starts_with("44."), "{times:?}");
+    // CPU has no verdicts, and says nothing of ties.
+    let cpu = row(&page, "CPU", "primes-heavy");
+    assert!(!cpu.iter().any(|text| text.contains('≈')), "{cpu:?}");
+    let panel = between(&page, "data-figure=\"CPU\"", "<table");
+    assert!(panel.contains("neither intervals nor verdicts"), "{panel}");
+
+    let missing = row(&page, "memory", "download-heavy");
+    assert_eq!(missing[2..4], ["failed", "wrong answer"]);
+}
+
+#[test]
+fn what_was_marked_is_said_before_any_figure() {
+    let page = page::page(&everything()).expect("a page");
+    let (head, _) = page.split_once("<nav").expect("a navigation");
+    for mark in [
+        "Interrupted",
+        "1 cell failed",
+        "1 cell wrong",
+        "4 cells unsupported",
+        "1 cell drifting",
+        "1 cell origin-bound",
+        "primes heavy, process",
+    ] {
+        assert!(head.contains(mark), "{mark}: {head}");
+    }
+}
+
+#[test]
+fn when_items_were_done_is_told_beneath_their_jobs() {
+    let page = page::page(&everything()).expect("a page");
+    let download = between(
+        &page,
+        "<section id=\"download\"",
+        "<section id=\"sleepers\"",
+    );
+    for part in ["completion time", "p99", "3.00 ms"] {
+        assert!(download.contains(part), "{part}: {download}");
+    }
+}
+
+#[test]
+fn a_sweep_has_its_crossover_in_the_chart_and_its_end_in_words() {
+    let page = page::page(&everything()).expect("a page");
+    let sweep = between(&page, "id=\"sweep-sleepers.units\"", "</section>");
+    assert!(sweep.contains("tokio overtakes thread between units = 100 and 1000"));
+    assert!(sweep.contains("process ends before units = 100, unsupported"));
+    assert!(sweep.contains("class=\"crossing\""), "{sweep}");
+    assert!(sweep.matches("role=\"img\"").count() == 3);
+}
+
+#[test]
+fn a_page_is_made_of_the_data_alone_and_the_same_each_time() {
+    let json = serde_json::to_string(&everything()).expect("it is JSON");
+    let again: Comparison = serde_json::from_str(&json).expect("it is of the schema");
+    let [one, other] = [everything(), again].map(|data| page::page(&data).expect("a page"));
+    assert!(one == other);
+}
+
+#[test]
+fn a_page_with_every_sample_is_small_enough() {
+    const MOST: usize = 2 << 20;
+    let page = page::page(&crate::comparisons::thorough()).expect("a page");
+    assert!(page.len() < MOST, "{} bytes", page.len());
+}
+
+#[test]
+fn older_results_still_make_a_page() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/reference");
+    let results = ResultsDir::open(path).and_then(|directory| directory.read());
+    let page = page::page(&results.expect("the reference results")).expect("a page");
+    assert_eq!(row(&page, "time", "primes-heavy").len(), 6);
+}
+
+#[test]
+fn criterions_pages_are_linked_where_they_are_of_this_run() {
+    const COMMAND: &str = "cargo xtask report run --criterion";
+    let place = tempfile::Builder::new().prefix("a place ").tempdir();
+    let place = place.expect("a directory");
+    let directory = ResultsDir::prepare(place.path().join("results/run")).expect("a directory");
+    let times = [("serial", 2.0), ("tokio", 1.0)];
+    let builder = Builder::new().job("primes", "heavy", json!({}), &times);
+    let mut comparison = builder
+        .of_run(|comparison| comparison.run.name = "run".to_owned())
+        .build();
+    let page_of = |comparison: &Comparison| {
+        files::write(&directory, comparison).expect("files");
+        fs::read_to_string(place.path().join("results/run/index.html")).expect("a page")
+    };
+    let without = page_of(&comparison);
+    assert!(without.contains(COMMAND), "there is no way to them");
+    assert!(
+        !without.contains("target/criterion/"),
+        "a link leads nowhere"
+    );
+
+    let home = place.path().join("target/criterion");
+    let pages = ["primes/report/index.html", "report/index.html"];
+    for page in pages {
+        let page = home.join(page);
+        fs::create_dir_all(page.parent().expect("it has one")).expect("a directory");
+        fs::write(page, "").expect("a page");
+    }
+    let run = serde_json::to_vec(&comparison.run).expect("it is JSON");
+    fs::write(home.join(MADE_FROM), run).expect("a file");
+    let with = page_of(&comparison);
+    assert!(!with.contains(COMMAND), "they are there");
+    for page in pages {
+        let link = format!("href=\"../../target/criterion/{page}\"");
+        assert!(with.contains(&link), "{link}");
+    }
+
+    // Those of another comparison are not this one's.
+    comparison.run.started = "2027-01-02 03:04:05 +00:00".to_owned();
+    assert!(page_of(&comparison).contains(COMMAND));
+}
+
+const MARKUP: &str = "<script>alert(1)</script> \"'&| **bold** `code`";
+
+/// Markup wherever a text may come from outside.
+fn of_markup() -> Comparison {
+    let markup = || MARKUP.to_owned();
+    let of = |model: &str, status: Status, ms: Option<f64>| {
+        let mut cell = Cell {
+            job: json!({"guard": MARKUP, "into": null}),
+            status,
+            reason: (status != Status::Ok).then(markup),
+            scaled: true,
+            divisor: 4,
+            time: ms.map(|ms| results::fixture::steady(ms * 1e6, 1)),
+            ..cell("counter", "heavy", model)
+        };
+        cell.resources.memory_method = Some("this system does not tell PSS".to_owned());
+        cell
+    };
+    let cells = [
+        of("serial", Status::Ok, Some(2.0)),
+        of(MARKUP, Status::Ok, Some(1.0)),
+        of("process", Status::Unsupported, None),
+        of("tokio", Status::WrongAnswer, None),
+        of("smol", Status::Failed, None),
+    ];
+    let of_run = |comparison: &mut Comparison| {
+        let Comparison { run, host, .. } = comparison;
+        run.interrupted = true;
+        run.notes = vec![markup()];
+        for text in [&mut run.name, &mut run.started, &mut run.mode] {
+            *text = markup();
+        }
+        for text in [&mut run.revision, &mut host.cpu, &mut host.kernel] {
+            *text = markup();
+        }
+        host.os = markup();
+        comparison.versions = [(markup(), markup())].into();
+    };
+    let models = ["serial", MARKUP];
+    Builder::new()
+        .models(&models)
+        .cells(cells)
+        .of_run(of_run)
+        .build()
+}
+
+#[test]
+fn the_page_escapes_what_it_shows() {
+    let page = page::page(&of_markup()).expect("a page");
+    // Its data and its own scripts are all that it has.
+    assert_eq!(page.matches("<script").count(), 4, "{page}");
+    assert!(!page.contains("alert(1)</script"), "{page}");
+    assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"));
+    for part in [
+        "Interrupted",
+        "unsupported",
+        "wrong answer",
+        "failed",
+        "no memory: this system",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn markdown_escapes_what_it_shows() {
+    for text in [
+        markdown::document(&of_markup()),
+        markdown::overview(&of_markup()),
+    ] {
+        // In a code span, everything is text already.
+        let spans = text.replace("\\`", "");
+        let outside: String = spans.split('`').step_by(2).collect();
+        assert!(!outside.contains("<script"), "{text}");
+        assert!(!outside.contains("**bold**"), "{text}");
+        // A bar in a name must not make another column.
+        let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+        let tables = text.lines().filter(|line| line.starts_with('|'));
+        let mut counts: Vec<_> = tables.map(bars).collect();
+        counts.dedup();
+        assert_eq!(counts.len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn the_terminals_table_is_best_first_and_names_what_is_missing() {
+    let table = terminal::tables(&of_markup());
+    let at = |text: &str| {
+        table
+            .find(text)
+            .unwrap_or_else(|| panic!("no {text} in {table}"))
+    };
+    assert!(at("1.00 ms") < at("2.00 ms"));
+    assert!(at("2.00 ms") < at("wrong answer"));
+    assert!(table.contains("scaled to 1/4"));
+    assert!(
+        table.contains("0.50×") && table.contains("2.00×"),
+        "{table}"
+    );
+    assert_eq!(table.matches("heavy").count(), 5, "{table}");
+}
