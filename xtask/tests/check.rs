@@ -90,7 +90,7 @@ fn a_harness_in_a_binary_is_found() {
     replace(&manifest, "[dev-dependencies]", "");
     let found = check(copy.path(), "isolation").expect_err("the harness is in a binary");
     assert!(
-        found.contains("model-serial links harness: no model may"),
+        found.contains("model-serial depends on harness: it may on"),
         "{found}"
     );
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use lab::criterion_files;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use results::fixture::MODELS;
 use serde_json::{Value, json};
-use suite::models::MODELS;
 
 use common::{Sandbox, text};
 

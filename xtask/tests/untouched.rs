@@ -25,8 +25,8 @@ use lab::build::{self, Built};
 use lab::interrupt::Interrupt;
 use lab::progress::Progress;
 use lab::workspace;
+use results::fixture::MODELS;
 use serde_json::Value;
-use suite::models::MODELS;
 
 /// What is traced: programs and threads, reads, and what is printed. A name that this
 /// processor's system does not have is passed over.
