@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Knows two crates, and begins to build one.
+/// Knows two crates, and begins to build one. The models are the real ones.
 const CARGO: &str = r#"#!/bin/sh
 case "$1" in
+  metadata) exec "$REAL_CARGO" "$@";;
   tree) printf 'one v1.0.0\ntwo v1.0.0 (proc-macro)\none v1.0.0\n';;
   build) echo $$ > "$PID"
     echo 'error: a diagnostic' >&2
@@ -31,6 +32,10 @@ fn a_build_is_never_silent_and_ctrl_c_ends_it() {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(["download", "--model", "serial", "list"])
         .env("CARGO", &cargo)
+        .env(
+            "REAL_CARGO",
+            std::env::var_os("CARGO").expect("cargo runs this"),
+        )
         .env("PID", &pid)
         .stderr(Stdio::piped())
         .spawn()

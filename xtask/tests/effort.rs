@@ -12,10 +12,11 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Knows three packages, and builds everything but smol. It notes what it is asked.
+/// Knows the models, and three packages, and builds everything but smol. It notes what it is asked.
 const CARGO: &str = r#"#!/bin/sh
 echo "$*" >> "$NOTES"
 case "$*" in
+  metadata*) exec "$REAL_CARGO" "$@";;
   tree*) printf 'model-x v0.1.0 (/x)\none v1.0.0\ntwo v1.0.0 (proc-macro)\none v1.0.0\nthree v1.0.0\n';;
   fetch*) ;;
   build*model-smol*) echo 'error: <b>no</b>' >&2; exit 101;;
@@ -62,6 +63,10 @@ impl Fixture {
             .arg("--output")
             .arg(self.output())
             .env("CARGO", self.0.path().join("cargo"))
+            .env(
+                "REAL_CARGO",
+                std::env::var_os("CARGO").expect("cargo runs this"),
+            )
             .env("NOTES", self.0.path().join("notes"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

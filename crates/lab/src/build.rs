@@ -305,7 +305,8 @@ impl std::fmt::Display for Count {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let done = self.done.len();
         match self.total {
-            Some(total) => write!(f, "{done} of {total} crates"),
+            // The total is cargo's answer to another question, and may be a little off.
+            Some(total) => write!(f, "{done} of {} crates", total.max(done)),
             None => write!(f, "{done} crates"),
         }
     }
