@@ -13,7 +13,7 @@ use lab::workspace;
 #[track_caller]
 fn faults(arguments: &[&str]) -> String {
     let done = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["faults", "--debug"])
+        .arg("faults")
         .args(arguments)
         .output()
         .expect("it starts");
@@ -45,7 +45,7 @@ fn a_program_that_does_nothing_fails_every_test() {
     let directory = tempfile::tempdir().expect("a directory");
     let (interrupt, progress) = (Interrupt::default(), Progress::new());
     let root = workspace::root().expect("a checkout");
-    let origin = build::program(&root, "origin", Profile::Debug, &interrupt, &progress);
+    let origin = build::program(&root, "origin", Profile::Release, &interrupt, &progress);
     let origin = origin.expect("cargo runs").expect("it builds");
     symlink(origin, directory.path().join("origin")).expect("a link");
     let idle = directory.path().join("model-serial");

@@ -114,7 +114,7 @@ impl Sandbox {
     pub fn with_origin(self) -> Self {
         let root = workspace::root().expect("a checkout");
         let (interrupt, progress) = (Interrupt::default(), Progress::new());
-        let origin = build::program(&root, "origin", Profile::Debug, &interrupt, &progress);
+        let origin = build::program(&root, "origin", Profile::Release, &interrupt, &progress);
         let origin = origin.expect("no signal came").expect("it builds");
         symlink(origin, self.path("origin")).expect("a link");
         self
