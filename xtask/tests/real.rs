@@ -111,7 +111,9 @@ fn two_models_and_two_workloads_are_compared() {
     let files = sources["files"].as_array().expect("a list");
     assert_eq!(files.len(), 2 * suite::Workload::ALL.len());
     for file in files {
-        let path = xtask::workspace::root().join(file["path"].as_str().expect("a path"));
+        let path = lab::workspace::root()
+            .expect("a checkout")
+            .join(file["path"].as_str().expect("a path"));
         let text = fs::read_to_string(&path).expect("a file of the tree");
         assert_eq!(file["text"], text, "{}", path.display());
     }
