@@ -493,9 +493,9 @@ fn rounds_with_background_load_are_measured_again_and_then_marked() {
     assert_shown(
         &sandbox,
         &printed,
-        &["neighbours in 5 of 5 rounds", "were kept although"],
+        &["background load in 5 of 5 rounds", "were kept although"],
     );
-    assert!(sandbox.result("index.html").contains("Neighbours"));
+    assert!(sandbox.result("index.html").contains("Background load"));
 }
 
 #[test]
