@@ -102,10 +102,11 @@ fn kills_at_any_step_leave_nothing_wrong() {
         child.wait().unwrap();
     }
     let last = run(at.path(), &list);
-    assert!(
-        last.seen.notes.lock().unwrap().is_empty(),
-        "a kill tears no line"
-    );
+    // A write of several pages may be cut between two of them. No more than that
+    // one line is lost.
+    let notes = last.seen.notes.lock().unwrap().clone();
+    let one_line = |note: &String| note.starts_with("the journal was damaged: 1 of its lines");
+    assert!(notes.len() <= 1 && notes.iter().all(one_line), "{notes:?}");
     let tally = last.finish_all(|name| killed_content(name, 0));
     assert_eq!((tally.complete, tally.failed), (KILLED, 0));
     let names = listing(at.path());

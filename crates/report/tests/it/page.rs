@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::comparisons::{ENDLESS, HOSTILE, REASON, everything};
+use crate::comparisons::{ENDLESS, HOSTILE, REASON, everything, swept};
 use report::page::criterion_links::MADE_FROM;
 use report::{files, markdown, page, terminal};
 use results::fixture::{Builder, cell};
@@ -236,11 +236,13 @@ fn of_markup() -> Comparison {
         comparison.versions = [(markup(), markup())].into();
     };
     let models = ["serial", MARKUP];
-    Builder::new()
+    let times: &[(&str, f64)] = &[("serial", 1.0), (MARKUP, 2.0)];
+    let builder = Builder::new()
         .models(&models)
         .cells(cells)
-        .of_run(of_run)
-        .build()
+        .sweep(MARKUP, MARKUP, &[(1, times), (2, times)])
+        .of_run(of_run);
+    swept(builder)
 }
 
 #[test]
@@ -274,16 +276,20 @@ fn markdown_escapes_what_it_shows() {
         assert!(!outside.contains("**bold**"), "{text}");
         // A bar in a name must not make another column.
         let bars = |line: &str| line.replace("\\|", "").matches('|').count();
-        let tables = text.lines().filter(|line| line.starts_with('|'));
-        let mut counts: Vec<_> = tables.map(bars).collect();
-        counts.dedup();
-        assert_eq!(counts.len(), 1, "{text}");
+        let lines: Vec<&str> = text.lines().collect();
+        let tables = lines.split(|line| !line.starts_with('|'));
+        for table in tables.filter(|table| !table.is_empty()) {
+            let same = table.iter().all(|row| bars(row) == bars(table[0]));
+            assert!(same, "{table:#?}");
+        }
     }
 }
 
 #[test]
 fn the_terminals_table_is_best_first_and_names_what_is_missing() {
-    let table = terminal::tables(&of_markup());
+    let mut comparison = of_markup();
+    comparison.sweeps.clear();
+    let table = terminal::tables(&comparison);
     let at = |text: &str| {
         table
             .find(text)
@@ -297,4 +303,45 @@ fn the_terminals_table_is_best_first_and_names_what_is_missing() {
         "{table}"
     );
     assert_eq!(table.matches("heavy").count(), 5, "{table}");
+}
+
+#[test]
+fn four_rounds_give_no_verdict() {
+    let times = [("serial", 1.0), ("tokio", 2.0)];
+    for (rounds, says) in [
+        (4, "no verdict: that takes 5 rounds"),
+        (5, "ranks: 1 serial, 2 tokio"),
+    ] {
+        let comparison = Builder::new()
+            .job_in_rounds("counter", "heavy", json!({}), &times, rounds)
+            .build();
+        let table = terminal::tables(&comparison);
+        let page = page::page(&comparison).expect("a page");
+        assert!(table.contains(says) && page.contains(says), "{table}");
+    }
+}
+
+#[test]
+fn what_each_model_has_of_its_own_is_said() {
+    let limits = |own: u64| {
+        let job = json!({"images": 100, "limit": 20});
+        let times = [("thread", 1.0), ("tokio", 2.0)];
+        let comparison = Builder::new()
+            .job("download", "article", job, &times)
+            .with("thread", |cell| cell.job["limit"] = own.into());
+        terminal::tables(&comparison.build())
+    };
+    let same = limits(20);
+    assert!(
+        same.contains("images=100 limit=20") && !same.contains("each its own"),
+        "{same}"
+    );
+    let different = limits(10);
+    let says = "article: images=100 limit=(each its own)";
+    assert!(different.contains(says), "{different}");
+    for (model, limit) in [("thread", "limit=10"), ("tokio", "limit=20")] {
+        let mut rows = different.lines().filter(|line| line.contains(model));
+        let row = rows.find(|line| line.contains("limit="));
+        assert!(row.expect("a row").contains(limit), "{different}");
+    }
 }
