@@ -12,14 +12,14 @@ use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
 use lab::models::{self, Model};
 use lab::progress::{Progress, whole_seconds};
-use lab::{affinity, background_load, build, build_times, process, sources, workspace};
+use lab::{affinity, background_load, build, build_times, crate_size, process, sources, workspace};
+use report::highlight::RustCode;
 use report::{files, terminal, words};
 use results::{
     Baseline, Cell, Comparison, Effort, ResultsDir, RunInfo, SelfCheck, Sidecars, Status, safe_name,
 };
 use suite::{Setting, Setup, Workload};
 
-use crate::effort::count;
 use crate::{Outcome, criterion_pages};
 
 /// Measures models side by side, and writes results/NAME.
@@ -218,7 +218,7 @@ fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
         text += &format!("{}:\n  {}\n\n", summary.title, summary.lines.join("\n  "));
     }
     if let Some(load) = &run.neighbours {
-        text += &format!("neighbours: {}\n", load.words());
+        text += &format!("background load: {}\n", load.words());
     }
     text + &format!(
         "{how} {took}; results are in {path}:\n  {path}/{}",
@@ -284,7 +284,7 @@ impl Options {
         let sources = sources::of_tree(root, revision, models)
             .map_err(|error| note("the code is not kept", error))
             .ok();
-        let mut effort = count::models(root, models)
+        let mut effort = crate_size::sizes(root, models, RustCode::count)
             .map_err(|error| note("the effort is not counted", error))
             .ok()
             .map(|models| Effort {

@@ -8,11 +8,10 @@ use faults::case::Case;
 use faults::matrix::{self, Model};
 use faults::run::Environment;
 use faults::servers::Servers;
-use faults::{cases, crash, name_spaces, scale, table};
-use lab::build::{self, Profile};
+use faults::{cases, crash, name_spaces, programs, scale, table};
+use lab::build::Profile;
 use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
-use lab::models::Kind;
 use lab::progress::Progress;
 use lab::{models, process, workspace};
 use origin::Origin;
@@ -83,7 +82,13 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
     let cases = options.cases()?;
-    let (models, origin) = options.build(&interrupt, &progress)?;
+    let root = workspace::root()?;
+    let models = options.models(&root)?;
+    let built = match &options.prebuilt {
+        Some(directory) => Ok(programs::in_directory(directory, &models)),
+        None => programs::build(&root, &models, options.profile(), &interrupt, &progress),
+    };
+    let (models, origin) = built?;
     let room = ROOM + options.million.unwrap_or_default() * ROOM_A_FILE;
     let (scratch, _) = scratch::directory(room)?;
     let parent = scratch.path();
@@ -93,7 +98,7 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
         let origin = Origin::spawn(&origin, &[])?;
         let reports = crash::run(&models, kills, seed, origin.url(), parent, &interrupt);
         for report in &reports {
-            progress.print(&summary(report));
+            progress.print(&report.to_string());
         }
         reports.iter().all(|report| report.wrong.is_empty())
     } else if let Some(urls) = options.million {
@@ -132,6 +137,13 @@ impl Options {
         Ok(models::select(&models::models(root)?, "--models", names)?)
     }
 
+    fn profile(&self) -> Profile {
+        match self.debug {
+            true => Profile::Debug,
+            false => Profile::Release,
+        }
+    }
+
     /// The cases that were asked for.
     fn cases(&self) -> anyhow::Result<Vec<Case>> {
         let is = |case: &Case, only: &str| case.name == only || case.fault.to_string() == only;
@@ -145,37 +157,6 @@ impl Options {
         let wanted = |case: &Case| self.only.iter().any(|only| is(case, only));
         cases.retain(|case| self.only.is_empty() || wanted(case));
         Ok(cases)
-    }
-
-    /// The models' programs, and the origin's.
-    fn build(
-        &self,
-        interrupt: &Interrupt,
-        progress: &Progress,
-    ) -> anyhow::Result<(Vec<Model>, PathBuf)> {
-        let root = workspace::root()?;
-        let models = self.models(&root)?;
-        let mut packages = vec!["origin".to_owned()];
-        packages.extend(models.iter().map(|model| workspace::package(model.name())));
-        let mut programs = if let Some(directory) = &self.prebuilt {
-            let program = |package| Some(directory.join(package));
-            packages.iter().map(program).collect()
-        } else {
-            let profile = if self.debug {
-                Profile::Debug
-            } else {
-                Profile::Release
-            };
-            let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-            build::programs(&root, &packages, profile, interrupt, progress)?
-        };
-        let origin = programs.remove(0).context("the origin does not build")?;
-        let models = models.iter().zip(programs).map(|(model, program)| Model {
-            name: model.name().to_owned(),
-            serial: model.info.kind == Kind::Serial,
-            program,
-        });
-        Ok((models.collect(), origin))
     }
 
     /// The matrix. Returns whether no case failed and all models were built.
@@ -206,32 +187,6 @@ impl Options {
         }
         Ok(failed == 0 && !unbuilt)
     }
-}
-
-/// A crash test in a line; and what is wrong.
-fn summary(report: &crash::Report) -> String {
-    let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
-    let mut text = format!(
-        "{:9} {}  {} kills ({} of a child alone), {} downloads of {:.1} MiB, {:.2} MiB more sent \
-         ({:.1} allowed), {:.0} s",
-        report.model,
-        if report.wrong.is_empty() {
-            "pass"
-        } else {
-            "FAIL"
-        },
-        report.kills,
-        report.children,
-        report.downloads,
-        mib(report.payload / report.downloads.max(1)),
-        mib(report.sent) - mib(report.payload),
-        mib(report.allowance),
-        report.took.as_secs_f64()
-    );
-    for wrong in &report.wrong {
-        text += &format!("\n    {wrong}");
-    }
-    text
 }
 
 /// A scale test in a line.

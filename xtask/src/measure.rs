@@ -1,22 +1,18 @@
 //! `cargo xtask measure`: the figures of one program, by the means of `compare`.
 
 use std::ffi::OsString;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use compare::resources;
-use lab::child::Finished;
-use lab::containment::{SAMPLE_EVERY, TreeSampler, contained};
 use lab::interrupt::Interrupt;
-use lab::process::{self, Limits, Observer};
+use lab::process::Limits;
 use lab::progress::print;
-use lab::run::{Peaks, Run};
-use report::format::{NONE, count, memory, time};
+use lab::{process, program};
+use report::terminal;
 use results::Resources;
 use serde::Serialize;
-use serde_json::Value;
 
 /// Measures one program: its time while it is not observed, its memory in another run.
 ///
@@ -60,110 +56,17 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     };
     let text = |word: &OsString| word.to_string_lossy().into_owned();
     let command: Vec<String> = options.command.iter().map(text).collect();
-    let (runs, peaks, left_behind) = options.run_all(&limits)?;
+    let runs = program::run(&options.command, options.runs, options.hold, &limits)?;
     let measured = Measured {
         command,
-        resources: resources(&runs, &[peaks]),
-        left_behind,
+        resources: resources(&runs.unobserved, &[runs.peaks]),
+        left_behind: runs.left_behind,
     };
     print(&if options.json {
         serde_json::to_string(&measured)?
     } else {
-        table(&measured)
+        let command = measured.command.join(" ");
+        terminal::resources(&command, &measured.resources, measured.left_behind)
     });
     Ok(())
-}
-
-impl Options {
-    fn run_all(&self, limits: &Limits) -> anyhow::Result<(Vec<Run>, Peaks, usize)> {
-        let (mut runs, mut peaks, mut left_behind) = (Vec::new(), Peaks::default(), 0);
-        for _ in 0..self.runs {
-            let done = contained(|| process::run(&mut self.command(), limits, None))?;
-            left_behind = left_behind.max(check(&done, &self.command[0])?);
-            runs.push(Run::whole(&done, Value::Null));
-        }
-        for _ in 0..self.runs {
-            let mut sampler = TreeSampler::new();
-            let observer = Observer {
-                every: SAMPLE_EVERY,
-                hold: self.hold,
-                observe: &mut |pid, moment| sampler.sample(pid, moment),
-            };
-            let done = contained(|| process::run(&mut self.command(), limits, Some(observer)))?;
-            left_behind = left_behind.max(check(&done, &self.command[0])?);
-            peaks.join(&sampler.peaks);
-        }
-        Ok((runs, peaks, left_behind))
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.command[0]);
-        command.args(&self.command[1..]);
-        command
-    }
-}
-
-/// How many processes it has left behind, if it did not fail.
-fn check(done: &Finished, program: &OsString) -> anyhow::Result<usize> {
-    if done.status.success() {
-        return Ok(done.left_behind);
-    }
-    let (program, status) = (program.display(), done.status);
-    match done.stderr.trim_end() {
-        "" => bail!("{program}: {status}, without a word"),
-        said => bail!("{program}: {status}\n{said}"),
-    }
-}
-
-fn table(measured: &Measured) -> String {
-    let figures = &measured.resources;
-    let or_none = |figure: Option<String>| figure.unwrap_or_else(|| NONE.to_owned());
-    let duration = |ns: Option<u64>| or_none(ns.map(|ns| time(ns as f64)));
-    let number = |figure: Option<u64>| or_none(figure.map(count));
-    let method = match (figures.peak_memory_bytes, &figures.memory_method) {
-        (None, Some(why)) => format!(": {why}"),
-        _ => " (sum of PSS)".to_owned(),
-    };
-    let runs = match figures.runs {
-        1 => "1 run".to_owned(),
-        runs => format!("{runs} runs"),
-    };
-    let mut lines = vec![
-        measured.command.join(" "),
-        format!("  wall       {}", duration(figures.wall_ns)),
-        format!(
-            "  CPU        {}: {} user, {} system",
-            duration(
-                figures
-                    .user_ns
-                    .zip(figures.system_ns)
-                    .map(|(user, system)| user + system)
-            ),
-            duration(figures.user_ns),
-            duration(figures.system_ns)
-        ),
-        format!(
-            "  switches   {} voluntary, {} involuntary",
-            number(figures.voluntary_switches),
-            number(figures.involuntary_switches)
-        ),
-        format!(
-            "  memory     {}{method}",
-            or_none(figures.peak_memory_bytes.map(memory))
-        ),
-        format!(
-            "  high water {}, resident in its first process (VmHWM at the last sample)",
-            or_none(figures.own_peak_memory_bytes.map(memory))
-        ),
-        format!("  threads    {}", number(figures.threads)),
-        format!("  processes  {}", number(figures.processes)),
-        format!("  from {runs} that are not observed, and as many that are"),
-    ];
-    if measured.left_behind > 0 {
-        lines.push(format!(
-            "  It left {} of its processes behind: they were ended, and are not in its CPU time.",
-            measured.left_behind
-        ));
-    }
-    lines.join("\n")
 }

@@ -1,10 +1,10 @@
 //! The crash test: downloads that are killed again and again, and lose nothing.
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, fs};
 
 use anyhow::Context;
 use lab::child::Process;
@@ -56,6 +56,35 @@ pub struct Report {
     pub took: Duration,
     /// What went wrong.
     pub wrong: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    /// In a line; and what is wrong.
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
+        write!(
+            formatter,
+            "{:9} {}  {} kills ({} of a child alone), {} downloads of {:.1} MiB, {:.2} MiB more sent \
+         ({:.1} allowed), {:.0} s",
+            self.model,
+            if self.wrong.is_empty() {
+                "pass"
+            } else {
+                "FAIL"
+            },
+            self.kills,
+            self.children,
+            self.downloads,
+            mib(self.payload / self.downloads.max(1)),
+            mib(self.sent) - mib(self.payload),
+            mib(self.allowance),
+            self.took.as_secs_f64()
+        )?;
+        for wrong in &self.wrong {
+            write!(formatter, "\n    {wrong}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Kills each model `kills` times, all models at once: each has a link of its own.

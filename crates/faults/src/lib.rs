@@ -15,6 +15,7 @@ pub mod cases;
 mod check;
 pub mod crash;
 pub mod matrix;
+pub mod programs;
 pub mod run;
 mod sandbox;
 pub mod scale;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 /// The root of the workspace that this runs in: looked for when it runs, as a
 /// checkout can be moved or copied with everything that was built in it.
@@ -49,4 +49,21 @@ pub fn cargo(root: &Path) -> Command {
         }
     }
     command
+}
+
+/// What `cargo tree` lists, a package a line. `cargo metadata` would know only the
+/// features of a build of the whole workspace.
+///
+/// # Errors
+///
+/// When cargo cannot be run, or fails: with what it says.
+pub fn cargo_tree(root: &Path, args: &[&str]) -> anyhow::Result<String> {
+    let mut command = cargo(root);
+    command
+        .args(["tree", "--quiet", "--prefix", "none"])
+        .args(args);
+    let output = command.output().context("cannot start cargo")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo tree: {}", said.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -89,6 +89,13 @@ impl<'a> RustCode<'a> {
         self.unsafes
     }
 
+    /// The lines of code of a text and how often `unsafe` is in it. `None` if it is not
+    /// Rust.
+    pub fn count(text: &str) -> Option<(usize, usize)> {
+        let code = RustCode::of(text)?;
+        Some((code.lines(), code.unsafes()))
+    }
+
     /// The lines, each as escaped HTML: spans with the names of [`Class::html`].
     pub(crate) fn html(&self) -> Vec<String> {
         let mut pieces = self.pieces.iter().peekable();

@@ -3,7 +3,7 @@
 
 mod anchors;
 mod chart;
-pub mod diff;
+mod diff;
 mod distinct;
 pub mod files;
 pub mod findings;
@@ -13,6 +13,7 @@ pub mod markdown;
 mod metrics;
 pub mod page;
 pub mod readme;
+pub mod side_by_side;
 mod table;
 mod tables;
 pub mod terminal;

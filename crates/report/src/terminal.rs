@@ -3,8 +3,9 @@
 use comfy_table::{
     Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table as Grid, TableStyle,
 };
-use results::Comparison;
+use results::{Comparison, Resources};
 
+use crate::format::{NONE, count, memory, time};
 use crate::table::{Row, Table};
 use crate::tables;
 use crate::tables::WorkloadTables;
@@ -91,4 +92,58 @@ fn grid(table: &Table) -> String {
         }
     }
     grid.trim_fmt()
+}
+
+/// The figures of one program, a line each; and how many processes it has left behind,
+/// if any.
+pub fn resources(command: &str, figures: &Resources, left_behind: usize) -> String {
+    let or_none = |figure: Option<String>| figure.unwrap_or_else(|| NONE.to_owned());
+    let duration = |ns: Option<u64>| or_none(ns.map(|ns| time(ns as f64)));
+    let number = |figure: Option<u64>| or_none(figure.map(count));
+    let method = match (figures.peak_memory_bytes, &figures.memory_method) {
+        (None, Some(why)) => format!(": {why}"),
+        _ => " (sum of PSS)".to_owned(),
+    };
+    let runs = match figures.runs {
+        1 => "1 run".to_owned(),
+        runs => format!("{runs} runs"),
+    };
+    let mut lines = vec![
+        command.to_owned(),
+        format!("  wall       {}", duration(figures.wall_ns)),
+        format!(
+            "  CPU        {}: {} user, {} system",
+            duration(
+                figures
+                    .user_ns
+                    .zip(figures.system_ns)
+                    .map(|(user, system)| user + system)
+            ),
+            duration(figures.user_ns),
+            duration(figures.system_ns)
+        ),
+        format!(
+            "  switches   {} voluntary, {} involuntary",
+            number(figures.voluntary_switches),
+            number(figures.involuntary_switches)
+        ),
+        format!(
+            "  memory     {}{method}",
+            or_none(figures.peak_memory_bytes.map(memory))
+        ),
+        format!(
+            "  high water {}, resident in its first process (VmHWM at the last sample)",
+            or_none(figures.own_peak_memory_bytes.map(memory))
+        ),
+        format!("  threads    {}", number(figures.threads)),
+        format!("  processes  {}", number(figures.processes)),
+        format!("  from {runs} that are not observed, and as many that are"),
+    ];
+    if left_behind > 0 {
+        lines.push(format!(
+            "  It left {} of its processes behind: they were ended, and are not in its CPU time.",
+            left_behind
+        ));
+    }
+    lines.join("\n")
 }

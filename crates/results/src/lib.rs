@@ -8,7 +8,6 @@ mod baseline;
 mod cell;
 mod comparison;
 mod effort;
-#[cfg(any(test, feature = "fixtures"))]
 pub mod fixture;
 mod models;
 mod self_check;

@@ -23,10 +23,6 @@ type Resolved = BTreeSet<(String, String)>;
 
 /// Every package of the workspace has, built alone, the features that it has in a
 /// build of the whole; and so has everything beneath it.
-///
-/// # Errors
-///
-/// With the packages that have other features, and where.
 pub fn check(root: &Path) -> Result<(), String> {
     let whole = resolve(root, &["--workspace", "--edges", "normal,build,dev"])?;
     let mut differ: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
@@ -39,10 +35,7 @@ pub fn check(root: &Path) -> Result<(), String> {
             }
         }
     }
-    if differ.is_empty() {
-        return Ok(());
-    }
-    let lines = differ
+    let lines: Vec<_> = differ
         .iter()
         .map(|((package, features), parts)| {
             let of_all: Vec<_> = whole
@@ -52,13 +45,13 @@ pub fn check(root: &Path) -> Result<(), String> {
                 .collect();
             format!(
                 "{package} has the features [{features}] in a build of {}, and [{}] in one of \
-                 everything: ask for the same in crates/features, or where it is depended on\n",
+                 everything: ask for the same in crates/features, or where it is depended on",
                 Vec::from_iter(parts.iter().map(String::as_str)).join(", "),
                 of_all.join("] or ["),
             )
         })
         .collect();
-    Err(lines)
+    super::outcome(&lines)
 }
 
 /// The packages of the workspace, but for the one that only asks for features, and
@@ -78,32 +71,12 @@ fn resolve(root: &Path, part: &[&str]) -> Result<Resolved, String> {
 }
 
 /// A line like `tokio v1.54.0|rt,sync (*)`, where the mark is for what was there before.
-/// Those of the workspace, which have a path, are passed over: their only feature is for
-/// tests.
+/// Those of the workspace, which have a path, are passed over: they have none.
 fn parse(line: &str) -> Option<(String, String)> {
     let (package, features) = line.trim_end_matches(" (*)").split_once('|')?;
     (!package.contains("(/")).then(|| (package.to_owned(), features.to_owned()))
 }
 
 fn tree(root: &Path, args: &[&str]) -> Result<String, String> {
-    let output = workspace::cargo(root)
-        .args(["tree", "--quiet", "--prefix", "none"])
-        .args(args)
-        .output()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_workspace_agrees() {
-        assert_eq!(check(&workspace::root().expect("a checkout")), Ok(()));
-    }
+    workspace::cargo_tree(root, args).map_err(|error| format!("{error:#}"))
 }

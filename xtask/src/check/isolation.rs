@@ -45,10 +45,6 @@ const OWN: &[(&str, &[&str])] = &[
 const NEVER: [&str; 1] = ["criterion"];
 
 /// Every model links only its own runtime, and every crate depends only on what it may.
-///
-/// # Errors
-///
-/// With who links whose.
 pub fn check(root: &Path) -> Result<(), String> {
     let cannot = |error| format!("cargo does not tell what there is: {error}");
     let mut command = MetadataCommand::new();
@@ -58,11 +54,7 @@ pub fn check(root: &Path) -> Result<(), String> {
     for model in &models {
         found.extend(foreign(&models, model, &packages(root, model.name())?));
     }
-    if found.is_empty() {
-        Ok(())
-    } else {
-        Err(found.join("\n"))
-    }
+    super::outcome(&found)
 }
 
 /// The dependencies among this project's own crates that [`OWN`] does not allow.
@@ -142,19 +134,11 @@ type Packages = BTreeMap<String, Vec<String>>;
 
 /// All that the model's binary links.
 fn packages(root: &Path, model: &str) -> Result<Packages, String> {
-    // `cargo metadata` knows only the features of a build of the whole workspace;
-    // `cargo tree -p` those of a build with -p.
     let package = workspace::package(model);
-    let output = workspace::cargo(root)
-        .args(["tree", "--quiet", "--edges", "normal"])
-        .args(["--package", &package])
-        .args(["--prefix", "none", "--no-dedupe", "--format", "{p}|{f}"])
-        .output()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    Ok(parse(&String::from_utf8_lossy(&output.stdout)))
+    let part = ["--package", &package, "--edges", "normal"];
+    let args = [&part[..], &["--no-dedupe", "--format", "{p}|{f}"]].concat();
+    let tree = workspace::cargo_tree(root, &args);
+    Ok(parse(&tree.map_err(|error| format!("{error:#}"))?))
 }
 
 /// Lines like `tokio v1.54.0 (/path)|rt,sync`.
@@ -181,11 +165,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-
-    #[test]
-    fn this_workspace_is_isolated() {
-        assert_eq!(check(&workspace::root().expect("a checkout")), Ok(()));
-    }
 
     /// This workspace's metadata after a change to a package.
     fn changed(package: &str, change: impl FnOnce(&mut Value)) -> Vec<String> {

@@ -6,6 +6,7 @@ pub mod symbols;
 pub mod symmetry;
 
 use std::path::Path;
+use std::process::Stdio;
 
 use lab::progress::print;
 use lab::workspace;
@@ -46,33 +47,36 @@ pub fn check(names: &[String]) -> anyhow::Result<bool> {
     Ok(well)
 }
 
-/// All code is formatted.
-///
-/// # Errors
-///
-/// With what is not.
-pub fn fmt(root: &Path) -> Result<(), String> {
+/// What a step comes to that has `found` this.
+fn outcome(found: &[String]) -> Result<(), String> {
+    match found {
+        [] => Ok(()),
+        found => Err(found.join("\n")),
+    }
+}
+
+fn fmt(root: &Path) -> Result<(), String> {
     cargo(root, &["fmt", "--all", "--check"], &[])
 }
 
 fn clippy(root: &Path) -> Result<(), String> {
-    let args = ["clippy", "--quiet", "--workspace", "--all-targets"];
+    let args = ["clippy", "--workspace", "--all-targets"];
     cargo(root, &[&args[..], &["--", "-D", "warnings"]].concat(), &[])
 }
 
 fn docs(root: &Path) -> Result<(), String> {
-    let args = ["doc", "--quiet", "--workspace", "--no-deps"];
+    let args = ["doc", "--workspace", "--no-deps"];
     cargo(root, &args, &[("RUSTDOCFLAGS", "-D warnings")])
 }
 
+/// Cargo's own lines show how far it is, and what is wrong with the code.
 fn cargo(root: &Path, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
     let mut command = workspace::cargo(root);
-    let output = command.args(args).envs(env.iter().copied()).output();
+    command.args(args).envs(env.iter().copied());
+    let output = command.stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| format!("cannot start cargo: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    Err([output.stdout, output.stderr]
-        .map(|text| String::from_utf8_lossy(&text).into_owned())
-        .concat())
+    Err(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -45,10 +45,6 @@ const COMMON: &[&str] = &[
 const OPENING: &str = "//! Unit: ";
 
 /// The tree has the files it should have, and no others.
-///
-/// # Errors
-///
-/// With what is missing, and what is too much.
 pub fn check(root: &Path) -> Result<(), String> {
     let mut found = Vec::new();
     for name in names(root)? {
@@ -60,10 +56,7 @@ pub fn check(root: &Path) -> Result<(), String> {
         let crate_root = root.join("crates").join(workspace::package(model.name()));
         model_crate(root, model, &crate_root, &mut found)?;
     }
-    match found.is_empty() {
-        true => Ok(()),
-        false => Err(found.join("\n")),
-    }
+    super::outcome(&found)
 }
 
 fn model_crate(
@@ -142,14 +135,4 @@ fn names(directory: &Path) -> Result<Vec<String>, String> {
         .collect::<Result<Vec<_>, String>>()?;
     names.sort();
     Ok(names)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_workspace_is_symmetric() {
-        assert_eq!(check(&workspace::root().expect("a checkout")), Ok(()));
-    }
 }

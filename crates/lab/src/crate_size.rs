@@ -4,25 +4,34 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
-use lab::workspace;
-use report::highlight::RustCode;
+use anyhow::Context;
 use results::{OfModel, Size};
 use suite::Workload;
 
+use crate::workspace;
+
+/// Counts the lines of code of a text of Rust, and how often `unsafe` is in it. `None`
+/// if it is not Rust.
+pub type Count = fn(&str) -> Option<(usize, usize)>;
+
 /// The sizes of `models`, as they are at `root`; nothing of how they build.
-pub(crate) fn models(root: &Path, models: &[String]) -> anyhow::Result<Vec<OfModel>> {
+///
+/// # Errors
+///
+/// When a file cannot be read or is not Rust, or cargo does not tell what a model
+/// depends on.
+pub fn sizes(root: &Path, models: &[String], count: Count) -> anyhow::Result<Vec<OfModel>> {
     let of = |model: &String| {
         Ok(OfModel {
             model: model.clone(),
-            size: size(root, model)?,
+            size: size(root, model, count)?,
             build: None,
         })
     };
     models.iter().map(of).collect()
 }
 
-fn size(root: &Path, model: &str) -> anyhow::Result<Size> {
+fn size(root: &Path, model: &str, count: Count) -> anyhow::Result<Size> {
     let (mut lines, mut unsafes) = (0, 0);
     let mut directories = vec![
         root.join("crates")
@@ -34,7 +43,7 @@ fn size(root: &Path, model: &str) -> anyhow::Result<Size> {
             if path.is_dir() {
                 directories.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let (of_file, unsafes_of_file) = file(&path)?;
+                let (of_file, unsafes_of_file) = file(&path, count)?;
                 lines += of_file;
                 unsafes += unsafes_of_file;
             }
@@ -42,7 +51,7 @@ fn size(root: &Path, model: &str) -> anyhow::Result<Size> {
     }
     let of_workload = |workload: &Workload| {
         let path = workspace::source(root, model, workload.name());
-        Ok((workload.name().to_owned(), file(&path)?.0))
+        Ok((workload.name().to_owned(), file(&path, count)?.0))
     };
     Ok(Size {
         workload_lines: Workload::ALL
@@ -65,31 +74,20 @@ fn entries(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Lines of code of a file, and how often `unsafe` is in it.
-fn file(path: &Path) -> anyhow::Result<(usize, usize)> {
+fn file(path: &Path, count: Count) -> anyhow::Result<(usize, usize)> {
     let text = fs::read_to_string(path);
     let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    let code = RustCode::of(&text).with_context(|| format!("{} is not Rust", path.display()))?;
-    Ok((code.lines(), code.unsafes()))
+    count(&text).with_context(|| format!("{} is not Rust", path.display()))
 }
 
 /// How many packages from elsewhere a model is built with, on this platform and
 /// with the features of its own build. Packages of the same name and of two
 /// versions are two.
 fn dependencies(root: &Path, model: &str) -> anyhow::Result<usize> {
-    // `cargo metadata` knows only the features of a build of the whole workspace.
     let package = workspace::package(model);
-    let output = workspace::cargo(root)
-        .args(["tree", "--quiet", "--package", &package])
-        .args(["--edges", "normal,build", "--prefix", "none", "--no-dedupe"])
-        .args(["--format", "{p}"])
-        .output()
-        .context("cannot start cargo")?;
-    ensure!(
-        output.status.success(),
-        "cargo does not tell what {package} depends on: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(packages(&String::from_utf8_lossy(&output.stdout)))
+    let part = ["--package", &package, "--edges", "normal,build"];
+    let args = [&part[..], &["--no-dedupe", "--format", "{p}"]].concat();
+    Ok(packages(&workspace::cargo_tree(root, &args)?))
 }
 
 /// A package of the workspace stands there with its path.
@@ -113,22 +111,21 @@ mod tests {
     }
 
     #[test]
-    fn the_models_of_this_workspace_have_a_size() {
+    fn each_file_and_package_counts() {
         let root = workspace::root().expect("a checkout");
-        let names = ["serial", "process", "tokio"].map(str::to_owned);
-        let models = models(&root, &names).expect("they can be read");
-        let [serial, process, tokio] = &models[..] else {
-            panic!("{models:?}");
+        let names = ["serial", "tokio"].map(str::to_owned);
+        let all = sizes(&root, &names, |text| Some((text.lines().count(), 1)));
+        let all = all.expect("they can be read");
+        let [serial, tokio] = &all[..] else {
+            panic!("{all:?}");
         };
-        for of in &models {
-            let size = &of.size;
+        for OfModel { size, .. } in &all {
             let of_workloads: usize = size.workload_lines.iter().map(|(_, lines)| lines).sum();
             assert_eq!(size.workload_lines.len(), Workload::ALL.len());
-            assert!(of_workloads > 0 && of_workloads < size.lines, "{of:?}");
+            assert!(of_workloads > 0 && of_workloads < size.lines, "{size:?}");
+            assert!(size.unsafes > Workload::ALL.len(), "one a file: {size:?}");
         }
-        // The lint that denies it elsewhere is at work.
-        assert_eq!((serial.size.unsafes, tokio.size.unsafes), (0, 0));
-        assert!(process.size.unsafes > 0);
         assert!(serial.size.dependencies < tokio.size.dependencies);
+        assert!(sizes(&root, &names, |_| None).is_err());
     }
 }

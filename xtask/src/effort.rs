@@ -1,7 +1,7 @@
 //! `cargo xtask effort`: what it takes to write and to build each model, as
 //! measured.
 //!
-//! Sizes are counted from the tree ([`count`]); how long a model takes to build is
+//! Sizes are counted from the tree ([`crate_size`]); how long a model takes to build is
 //! measured by building it ([`build_times`]). Both are a comparison's sidecar file,
 //! `effort.json`.
 
@@ -12,12 +12,11 @@ use clap::Args;
 use lab::interrupt::Interrupt;
 use lab::lock::Lock;
 use lab::progress::Progress;
-use lab::{build_times, host, models, process, workspace};
+use lab::{build_times, crate_size, host, models, process, workspace};
+use report::highlight::RustCode;
 use results::{Effort, OfModel, ResultsDir, Sidecars, safe_name};
 
 use crate::Outcome;
-
-pub(crate) mod count;
 
 /// Measures what it takes to build each model, for the page of a comparison.
 #[derive(Debug, Args)]
@@ -51,7 +50,7 @@ pub(crate) fn effort(options: &Options) -> anyhow::Result<Outcome> {
 
     let mut effort = Effort {
         revision: host::revision(&root),
-        models: count::models(&root, &models::names(&models))?,
+        models: crate_size::sizes(&root, &models::names(&models), RustCode::count)?,
     };
     build_times::measure(&root, &target, &mut effort, &interrupt, &progress)?;
     let failed = |of: &OfModel| {
