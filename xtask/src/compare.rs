@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use analysis::LEAST_DIFFERENCE;
 use anyhow::Context;
 use clap::Args;
 use compare::{Mode, Preparation, Request, SweepSpec, setting};
@@ -16,7 +15,8 @@ use lab::{affinity, background_load, build, build_times, crate_size, process, so
 use report::highlight::RustCode;
 use report::{files, terminal, words};
 use results::{
-    Baseline, Cell, Comparison, Effort, ResultsDir, RunInfo, SelfCheck, Sidecars, Status, safe_name,
+    Baseline, Cell, Comparison, EQUIVALENCE, Effort, ResultsDir, RunInfo, SelfCheck, Sidecars,
+    Status, safe_name,
 };
 use suite::{Setting, Setup, Workload};
 
@@ -80,14 +80,14 @@ pub struct Options {
     /// Exit code 1 if a job takes more than RATIO times as long as in that run
     #[arg(long, value_name = "RATIO", requires = "baseline", value_parser = limit)]
     fail_above: Option<f64>,
-    /// Differences below this are not called one
+    /// Times that are shown to be closer than this have no difference that matters
     #[arg(
         long,
         value_name = "PERCENT",
-        default_value_t = LEAST_DIFFERENCE * 100.0,
+        default_value_t = EQUIVALENCE * 100.0,
         value_parser = percentage
     )]
-    least_difference: f64,
+    equivalence: f64,
     /// How much of the machine other programs may use before rounds are measured again,
     /// or marked; 100 turns that off
     #[arg(
@@ -253,7 +253,7 @@ impl Options {
             blocking_threads: self.blocking_threads.into(),
             baseline: self.baseline.clone(),
             fail_above: self.fail_above,
-            least_difference: self.least_difference / 100.0,
+            equivalence: self.equivalence / 100.0,
             load_limit: self.load_limit / 100.0,
             self_check: self.self_check,
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),

@@ -102,7 +102,7 @@ impl Against {
                 }
             }
         }
-        let judged = holm::judge(&estimates, rules.least);
+        let judged = holm::judge(&estimates, rules.equivalence);
         let compared = compared.into_iter().zip(judged);
         baseline
             .cells

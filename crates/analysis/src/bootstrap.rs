@@ -69,6 +69,18 @@ pub(crate) fn paired(cells: &[Rounds], pairs: &[(usize, usize)], seed: u64) -> V
     pairs.iter().map(estimate).collect()
 }
 
+/// A cell's own median, for how far it may be off: the ratio is 1.
+pub(crate) fn single(cell: &Rounds, seed: u64) -> Estimate {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut drawn = resample(std::slice::from_ref(cell), &mut random);
+    let rounds = cell.len() as f64;
+    Estimate {
+        ratio: 0.0,
+        error: standard_error(drawn.swap_remove(0), rounds),
+        freedom: rounds - 1.0,
+    }
+}
+
 /// The ratio of two cells that were measured in rounds of their own,
 /// [`results::MIN_ROUNDS`] each at least. The degrees of freedom are those of B. L. Welch,
 /// *The Generalization of Student's Problem*, 1947.

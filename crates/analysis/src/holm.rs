@@ -5,9 +5,6 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::bootstrap::Estimate;
 
-/// A difference of less than this part does not matter, unless another is set.
-pub const LEAST_DIFFERENCE: f64 = 0.02;
-
 /// The probability that of all comparisons judged together even one is called a
 /// difference and is none: the family-wise error rate.
 const ERROR: f64 = 0.05;
@@ -21,18 +18,17 @@ const FARTHEST: f64 = 20.0;
 pub struct Rules {
     /// What the resamples are drawn from.
     pub seed: u64,
-    /// The least difference that matters, as a part.
-    pub least: f64,
+    /// Up to which part above 1 a ratio is equivalent.
+    pub equivalence: f64,
 }
 
-/// Tests all of `estimates` together. A difference of less than the part `least` is
-/// called none.
+/// Tests all of `estimates` together.
 ///
 /// By S. Holm, *A Simple Sequentially Rejective Multiple Test Procedure*, 1979:
 /// the smallest p-value of n is tested at 5 % / n, the next at 5 % / (n - 1), and from
 /// the first that is not significant on, none is. Each interval has the level that its
-/// ratio was tested at, so the interval and the verdict agree.
-pub(crate) fn judge(estimates: &[Estimate], least: f64) -> Vec<Judged> {
+/// ratio was tested at, and decides the verdict: see [`Verdict::of`].
+pub(crate) fn judge(estimates: &[Estimate], equivalence: f64) -> Vec<Judged> {
     let mut order: Vec<(f64, usize)> = estimates
         .iter()
         .enumerate()
@@ -47,10 +43,18 @@ pub(crate) fn judge(estimates: &[Estimate], least: f64) -> Vec<Judged> {
             level = ERROR / (estimates.len() - place) as f64;
             rejected = p_value <= level;
         }
-        judged.push((at, estimates[at].judged(level, rejected, least)));
+        judged.push((at, estimates[at].judged(level, equivalence)));
     }
     judged.sort_by_key(|&(at, _)| at);
     judged.into_iter().map(|(_, judged)| judged).collect()
+}
+
+/// How far the widest interval of `estimates` goes to each side, as a logarithm, each at
+/// the level that Holm's procedure begins with.
+pub(crate) fn widest(estimates: &[Estimate]) -> Option<f64> {
+    let level = ERROR / estimates.len() as f64;
+    let off = estimates.iter().map(|estimate| estimate.off(level));
+    off.max_by(f64::total_cmp)
 }
 
 impl Estimate {
@@ -66,20 +70,20 @@ impl Estimate {
         }
     }
 
-    fn judged(self, level: f64, rejected: bool, least: f64) -> Judged {
+    /// How far its interval goes to each side.
+    fn off(self, level: f64) -> f64 {
         let off = self.error * self.student().inverse_cdf(1.0 - level / 2.0);
-        let off = off.min(FARTHEST);
+        off.min(FARTHEST)
+    }
+
+    fn judged(self, level: f64, equivalence: f64) -> Judged {
+        let off = self.off(level);
+        let [low, high] = [self.ratio - off, self.ratio + off].map(f64::exp);
         Judged {
             ratio: five_digits(self.ratio.exp()),
-            low: five_digits((self.ratio - off).exp()),
-            high: five_digits((self.ratio + off).exp()),
-            verdict: if !rejected || self.ratio.abs() < least.ln_1p() {
-                Verdict::NoDifference
-            } else if self.ratio < 0.0 {
-                Verdict::Faster
-            } else {
-                Verdict::Slower
-            },
+            low: five_digits(low),
+            high: five_digits(high),
+            verdict: Verdict::of(low, high, equivalence),
         }
     }
 
@@ -133,10 +137,8 @@ mod tests {
         let finds_one = |seed: &u64| {
             let cells = made_up(&mut random, medians, rounds);
             let estimates = paired(&borrowed(&cells), &pairs, *seed);
-            let judged = judge(&estimates, 0.0);
-            judged
-                .iter()
-                .any(|judged| judged.verdict != Verdict::NoDifference)
+            let judged = judge(&estimates, 0.1);
+            judged.iter().any(|judged| judged.verdict.is_difference())
         };
         (0..trials).filter(finds_one).count() as u64
     }
@@ -168,13 +170,13 @@ mod tests {
         };
         let cells = [cell(1.05e6), cell(1e6)];
         let cells = borrowed(&cells);
-        let paired = judge(&paired(&cells, &[(0, 1)], 1), 0.02)[0];
+        let paired = judge(&paired(&cells, &[(0, 1)], 1), 0.1)[0];
         assert_eq!(paired.verdict, Verdict::Slower, "{paired:?}");
         assert!((paired.ratio - 1.05).abs() < 1e-9, "{paired:?}");
         assert!(1.04 < paired.low && paired.high < 1.06, "{paired:?}");
         // From one run to another it does not.
-        let apart = judge(&[unpaired(&cells[0], &cells[1], 1)], 0.02)[0];
-        assert_eq!(apart.verdict, Verdict::NoDifference, "{apart:?}");
+        let apart = judge(&[unpaired(&cells[0], &cells[1], 1)], 0.1)[0];
+        assert_eq!(apart.verdict, Verdict::CannotTell, "{apart:?}");
     }
 
     #[test]
@@ -190,7 +192,7 @@ mod tests {
         // the other four are told apart, it is the last one again.
         let verdicts = |ratios: &[f64]| -> Vec<Verdict> {
             let estimates: Vec<_> = ratios.iter().map(|&ratio| estimate(ratio)).collect();
-            let judged = judge(&estimates, 0.0);
+            let judged = judge(&estimates, 1.0);
             judged.into_iter().map(|judged| judged.verdict).collect()
         };
         use Verdict::{Faster, NoDifference, Slower};
@@ -200,14 +202,10 @@ mod tests {
             verdicts(&[-0.9, 0.04, 0.9, 0.9, 0.9]),
             [Faster, Slower, Slower, Slower, Slower]
         );
-        let alone = judge(&[estimate(0.0)], 0.0)[0];
+        let alone = judge(&[estimate(0.0)], 0.1)[0];
         assert!((alone.high.ln() - 0.02776).abs() < 1e-4, "{alone:?}");
-        let of_five = judge(&[estimate(0.0); 5], 0.0)[0];
+        let of_five = judge(&[estimate(0.0); 5], 0.1)[0];
         assert!((of_five.high.ln() - 0.04604).abs() < 1e-4, "{of_five:?}");
-        // However sure, what is too small to matter is no difference.
-        let small = judge(&[estimate(0.04)], 0.05)[0];
-        assert_eq!(small.verdict, NoDifference);
-        assert!(small.low > 1.0);
     }
 
     #[test]

@@ -10,4 +10,4 @@ pub mod server_bound;
 pub mod statistics;
 pub mod verdicts;
 
-pub use holm::{LEAST_DIFFERENCE, Rules};
+pub use holm::Rules;

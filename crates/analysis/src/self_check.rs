@@ -6,7 +6,7 @@
 //! has [`SLOWED_BY`] times the work in the one job that only computes, and this has to
 //! be found.
 
-use results::{Cell, JobVerdicts, Pair, SelfCheck, Slowed, Verdict};
+use results::{Cell, JobVerdicts, Pair, SelfCheck, Slowed};
 
 use crate::{Rules, verdicts};
 
@@ -33,7 +33,7 @@ fn copies(cells: &[Cell], suffix: &str) -> Vec<(usize, usize)> {
 /// The slowed copy is tested apart.
 pub fn add(check: &mut SelfCheck, cells: &[Cell], rules: Rules) -> Option<JobVerdicts> {
     let own = verdicts::job_verdicts(cells, &copies(cells, TWIN), rules)?;
-    let different = |pair: &&Pair| pair.judged.verdict != Verdict::NoDifference;
+    let different = |pair: &&Pair| pair.judged.verdict.is_difference();
     check.pairs += own.pairs.len();
     check.different += own.pairs.iter().filter(different).count();
     check.share = check.different as f64 / check.pairs.max(1) as f64;

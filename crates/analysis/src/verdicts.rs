@@ -1,4 +1,4 @@
-//! Which model is faster than which at a job, and which cannot be told apart.
+//! Which model is faster than which at a job.
 
 use results::{Cell, JobVerdicts, Judged, MIN_ROUNDS, Pair};
 
@@ -47,7 +47,7 @@ pub(crate) fn judged_pairs(cells: &[Cell], pairs: &[(usize, usize)], rules: Rule
         .collect();
     let rounds: Vec<_> = timed.iter().map(|(_, rounds)| rounds.clone()).collect();
     let estimates = bootstrap::paired(&rounds, &pairs, rules.seed);
-    let judged = holm::judge(&estimates, rules.least);
+    let judged = holm::judge(&estimates, rules.equivalence);
     let model = |place: usize| cells[timed[place].0].model.clone();
     let pair = |(judged, &(one, other)): (Judged, &(usize, usize))| Pair {
         model: model(one),
@@ -55,6 +55,32 @@ pub(crate) fn judged_pairs(cells: &[Cell], pairs: &[(usize, usize)], rules: Rule
         judged,
     };
     judged.into_iter().zip(&pairs).map(pair).collect()
+}
+
+/// How far the widest interval of all pairs of models goes to each side, as a factor
+/// less 1: at the level that the first of them is judged at, whatever the others come
+/// to. Of a model alone, that of its own time. `None` with too few rounds.
+///
+/// It says how much is known, and nothing of what: more rounds can be asked for by it
+/// without bending the verdicts.
+pub fn widest_interval(cells: &[Cell], seed: u64) -> Option<f64> {
+    let timed = timed(cells);
+    let enough = |(_, rounds): &(usize, Rounds)| rounds.len() >= MIN_ROUNDS;
+    let models: Vec<_> = timed
+        .into_iter()
+        .filter(|&(at, _)| cells[at].is_model())
+        .filter(enough)
+        .map(|(_, rounds)| rounds)
+        .collect();
+    let last = models.len().checked_sub(1)?;
+    let estimates = if last == 0 {
+        vec![bootstrap::single(&models[0], seed)]
+    } else {
+        let pairs = (0..last).flat_map(|one| (one + 1..=last).map(move |other| (one, other)));
+        bootstrap::paired(&models, &pairs.collect::<Vec<_>>(), seed)
+    };
+    let off = holm::widest(&estimates);
+    off.map(f64::exp_m1)
 }
 
 /// The rounds of the cells that have a time, as many as all of them have: an

@@ -151,13 +151,26 @@ pub(crate) fn divisors(cases: &[MeasuredCosts], time: Duration, mode: &Mode) -> 
 /// Smaller parts of a job would be nothing but its fixed cost.
 const MAX_DIVISOR: u64 = 1024;
 
-/// The rounds of a case: how many are done, and what one more costs.
+/// Numbers of rounds at which it is looked whether a case needs more. They are fixed
+/// beforehand, and what is looked at is the width of its intervals alone. Rounds that
+/// were added until a verdict falls would make false ones.
+const LOOKS: [u32; 5] = [MIN_ROUNDS as u32, 10, 20, 40, 80];
+
+/// An interval that goes no farther than this to each side, as a part of the margin of
+/// equivalence, is narrow enough: it can show that there is no difference even if the
+/// medians are as much apart.
+const NARROW: f64 = 0.5;
+
+/// The rounds of a case: how many are done, what one more costs, and how much is known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RoundEstimate {
     /// Rounds that are done.
     pub(crate) done: u32,
     /// What one more takes.
     pub(crate) round: Duration,
+    /// The widest of its intervals at the last look, as a part of the margin of
+    /// equivalence.
+    pub(crate) width: Option<f64>,
 }
 
 impl RoundEstimate {
@@ -165,6 +178,24 @@ impl RoundEstimate {
     pub(crate) fn record_round(&mut self, took: Duration) {
         self.round = (self.round * self.done + took) / (self.done + 1);
         self.done += 1;
+    }
+
+    /// Whether it is to be looked at how wide its intervals are.
+    pub(crate) fn is_look(&self) -> bool {
+        LOOKS.contains(&self.done)
+    }
+
+    /// How many rounds it needs, as far as is known.
+    fn goal(&self, most: u32) -> u32 {
+        let is_narrow = self.width.is_none_or(|width| width <= NARROW);
+        let next = LOOKS.into_iter().find(|look| {
+            let passed = if is_narrow { self.done } else { self.done + 1 };
+            *look >= passed
+        });
+        match next {
+            Some(look) if self.done >= LOOKS[0] => look.min(most).max(self.done),
+            _ => self.done,
+        }
     }
 
     /// The cost of the rounds that are missing to this number.
@@ -175,7 +206,7 @@ impl RoundEstimate {
 
 /// How many rounds each case will have done when the `time` that is left is over. All
 /// get the fewest; then as many cases as possible get what a verdict needs; and the
-/// rest is shared by those that can use it.
+/// rest goes to those whose intervals are too wide, the widest first.
 pub(crate) fn rounds(cases: &[RoundEstimate], time: Duration, mode: &Mode) -> Vec<u32> {
     let fewest = |case: &RoundEstimate| mode.least_rounds.max(case.done);
     let mut numbers: Vec<u32> = cases.iter().map(fewest).collect();
@@ -197,18 +228,20 @@ pub(crate) fn rounds(cases: &[RoundEstimate], time: Duration, mode: &Mode) -> Ve
         }
     }
 
-    let room = |number: u32| mode.most_rounds.saturating_sub(number);
-    let extra: Vec<_> = cases
-        .iter()
-        .zip(&numbers)
-        .map(|(case, &number)| case.round * room(number))
-        .collect();
-    let more = |((case, number), share): ((&RoundEstimate, u32), Duration)| {
-        let fit = share.as_nanos() / case.round.as_nanos().max(1);
-        number + u32::try_from(fit).unwrap_or(u32::MAX).min(room(number))
-    };
-    let shares = shares(&extra, spare);
-    cases.iter().zip(numbers).zip(shares).map(more).collect()
+    let width = |case: usize| cases[case].width.unwrap_or(0.0);
+    let mut widest: Vec<usize> = (0..cases.len()).collect();
+    widest.sort_by(|&one, &other| width(other).total_cmp(&width(one)));
+    for case in widest {
+        let estimate = &cases[case];
+        let wanted = estimate
+            .goal(mode.most_rounds)
+            .saturating_sub(numbers[case]);
+        let fit = spare.as_nanos() / estimate.round.as_nanos().max(1);
+        let more = wanted.min(u32::try_from(fit).unwrap_or(u32::MAX));
+        numbers[case] += more;
+        spare -= estimate.round * more;
+    }
+    numbers
 }
 
 /// Divides `time` by max-min fairness: no share is above its need, and none below its
@@ -256,6 +289,7 @@ mod tests {
         let estimate = |costs: &Vec<RunCost>| RoundEstimate {
             done: 0,
             round: round_cost(costs, mode),
+            width: None,
         };
         let estimates: Vec<_> = cases.iter().map(estimate).collect();
         let plan = rounds(&estimates, time, mode);
@@ -338,6 +372,7 @@ mod tests {
         let estimate = |done, round_s| RoundEstimate {
             done,
             round: seconds(round_s),
+            width: None,
         };
         let mode = Mode::DEFAULT;
         let cases = [estimate(0, 20), estimate(0, 1), estimate(0, 90)];
@@ -345,11 +380,32 @@ mod tests {
         // The same, seen half way, when one takes longer than was thought.
         let cases = [estimate(3, 30), estimate(3, 1), estimate(1, 90)];
         assert_eq!(rounds(&cases, seconds(62), &mode), [5, 5, 1]);
-        assert_eq!(rounds(&cases, seconds(59), &mode), [3, 10, 1]);
-        // With time for everything, no case gets more than the most.
-        assert_eq!(rounds(&cases, seconds(10_000), &mode), [10, 10, 10]);
+        assert_eq!(rounds(&cases, seconds(59), &mode), [3, 5, 1]);
+        // More is for those of which it is known that they need it.
+        assert_eq!(rounds(&cases, seconds(10_000), &mode), [5, 5, 5]);
         // What has been done has been done.
         assert_eq!(rounds(&cases, Duration::ZERO, &mode), [3, 3, 1]);
+    }
+
+    #[test]
+    fn more_rounds_go_where_intervals_are_widest() {
+        let estimate = |done, width| RoundEstimate {
+            done,
+            round: seconds(1),
+            width: Some(width),
+        };
+        let mode = Mode {
+            most_rounds: 30,
+            ..Mode::DEFAULT
+        };
+        let cases = [estimate(5, 0.4), estimate(5, 2.0), estimate(10, 9.0)];
+        // Each to its next look, and the widest first, whatever it costs.
+        assert_eq!(rounds(&cases, seconds(100), &mode), [5, 10, 20]);
+        assert_eq!(rounds(&cases, seconds(12), &mode), [5, 7, 20]);
+        assert_eq!(rounds(&cases, seconds(4), &mode), [5, 5, 14]);
+        // Half way to the next look, it goes on.
+        let cases = [estimate(7, 0.6), estimate(20, 9.0), estimate(30, 9.0)];
+        assert_eq!(rounds(&cases, seconds(100), &mode), [10, 30, 30]);
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl<'a> Experiment<'a> {
                 0
             },
             round: budget::round_cost(&costs, mode),
+            width: None,
         }
     }
 

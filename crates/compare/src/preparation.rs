@@ -132,7 +132,7 @@ impl Preparation {
             progress,
             rules: Rules {
                 seed: request.seed,
-                least: request.least_difference,
+                equivalence: request.equivalence,
             },
             against: self.against.as_ref(),
             comparison,
@@ -191,7 +191,7 @@ fn empty_comparison(request: &Request, root: &Path) -> anyhow::Result<Comparison
             mode: request.mode.name.to_owned(),
             revision: host::revision(root),
             seed: request.seed,
-            least_difference: Some(request.least_difference),
+            equivalence: request.equivalence,
             threads: request.threads,
             blocking_threads: request.blocking_threads,
             scratch: String::new(),

@@ -39,8 +39,8 @@ pub struct Request {
     pub baseline: Option<String>,
     /// The ratio to the earlier run above which a slower cell is a failure.
     pub fail_above: Option<f64>,
-    /// The least difference that matters, as a part.
-    pub least_difference: f64,
+    /// Up to which part above 1 a ratio of times is equivalent.
+    pub equivalence: f64,
     /// The part of the machine that others may use before rounds are retried.
     pub load_limit: f64,
     /// Whether every model is compared with itself.

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use analysis::{Rules, verdicts};
 use fastrand::Rng;
 use lab::background_load::LoadMonitor;
 use lab::error::Interrupted;
@@ -32,7 +33,8 @@ pub(crate) struct Rounds<'a> {
     pub(crate) monitor: &'a mut LoadMonitor,
     pub(crate) progress: &'a Progress,
     /// What the order within the rounds is drawn from.
-    pub(crate) random: Rng,
+    random: Rng,
+    rules: Rules,
     /// When the budget began.
     pub(crate) began: Instant,
     /// No round begins that would end after this.
@@ -47,7 +49,7 @@ impl<'a> Rounds<'a> {
         mode: &'a Mode,
         monitor: &'a mut LoadMonitor,
         progress: &'a Progress,
-        random: Rng,
+        rules: Rules,
         began: Instant,
     ) -> Self {
         let deadline = began + mode.budget.mul_f64(MEASURED);
@@ -56,7 +58,8 @@ impl<'a> Rounds<'a> {
             mode,
             monitor,
             progress,
-            random,
+            random: Rng::with_seed(rules.seed),
+            rules,
             began,
             deadline,
             end: deadline,
@@ -121,6 +124,10 @@ impl<'a> Rounds<'a> {
                 window.add(index, experiment, estimate.done);
                 self.round(experiment, estimate.done)?;
                 estimate.record_round(started.elapsed());
+                if estimate.is_look() {
+                    let width = verdicts::widest_interval(&experiment.cells(), self.rules.seed);
+                    estimate.width = width.map(|width| width / self.rules.equivalence);
+                }
                 measured_any = true;
                 if window.is_full() {
                     self.close(window, experiments)?;

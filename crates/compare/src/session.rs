@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use analysis::baseline::Against;
 use analysis::{Rules, crossovers, self_check, verdicts};
-use fastrand::Rng;
 use lab::background_load::LoadMonitor;
 use lab::case::Case;
 use lab::error::Interrupted;
@@ -106,7 +105,7 @@ impl Session<'_> {
             &self.mode,
             &mut self.monitor,
             self.progress,
-            Rng::with_seed(comparison.run.seed),
+            self.rules,
             *began,
         );
         let notes = rounds.measure(experiments, |experiments, monitor| {

@@ -1,7 +1,7 @@
 //! The figures of a cell: the one list that tables, charts and rankings take
 //! theirs from.
 
-use results::Cell;
+use results::{Cell, Verdict};
 
 use crate::format::{count, memory, ratio, time};
 
@@ -26,7 +26,7 @@ pub(crate) const TIME: Metric = Metric {
     name: "time",
     title: "Time",
     about: "Median time of one job on a started model. Beneath each ratio is its interval, by the \
-            verdicts; ≈ marks models that cannot be told from the best.",
+            verdicts; ≈ marks those with no difference to the best, ? those of which it cannot be told.",
     value: Cell::median_ns,
     interval: |cell| cell.time.as_ref().map(|time| [time.low_ns, time.high_ns]),
     format: time,
@@ -95,9 +95,18 @@ pub(crate) struct Context {
     pub(crate) best: Option<f64>,
     /// The serial model's.
     pub(crate) serial: Option<f64>,
-    /// Whether its time is no different from the best.
-    pub(crate) ties: bool,
+    /// How its time is to the best.
+    pub(crate) to_best: Option<Verdict>,
     pub(crate) notes: String,
+}
+
+/// What stands before a ratio to the best, where no difference is shown.
+pub(crate) fn verdict_mark(to_best: Option<Verdict>) -> &'static str {
+    match to_best {
+        Some(Verdict::NoDifference) => "≈ ",
+        Some(Verdict::CannotTell) => "? ",
+        _ => "",
+    }
 }
 
 fn times(cell: &Cell, other: Option<f64>) -> Option<String> {
@@ -136,11 +145,7 @@ pub(crate) const COLUMNS: [Column; 12] = [
         head: "to best",
         text: |cell, context| {
             let times = times(cell, context.best)?;
-            Some(if context.ties {
-                format!("≈ {times}")
-            } else {
-                times
-            })
+            Some(format!("{}{times}", verdict_mark(context.to_best)))
         },
         // All of a job's ratios go by the same time.
         key: Cell::median_ns,

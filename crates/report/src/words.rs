@@ -47,6 +47,10 @@ pub(crate) fn judged(judged: &Judged) -> String {
             let ratio = three_digits(ratio);
             format!("no difference, {ratio} {}", range(low, high))
         }
+        Verdict::CannotTell => {
+            let ratio = three_digits(ratio);
+            format!("cannot tell, {ratio} {}", range(low, high))
+        }
     }
 }
 
@@ -75,14 +79,22 @@ pub(crate) fn compared(cell: &Compared) -> String {
 pub(crate) fn baseline(baseline: &Baseline) -> Vec<String> {
     let mut lines: Vec<_> = baseline.versions.iter().map(change).collect();
     lines.extend(baseline.warnings.iter().cloned());
-    let different = |cell: &&Compared| cell.judged.verdict != Verdict::NoDifference;
-    let different: Vec<_> = baseline.cells.iter().filter(different).collect();
-    lines.extend(different.iter().map(|cell| compared(cell)));
-    let same = baseline.cells.len() - different.len();
+    let different = |cell: &&Compared| cell.judged.verdict.is_difference();
+    let different = baseline.cells.iter().filter(different);
+    lines.extend(different.map(compared));
+    let number = |verdict| {
+        let of = |cell: &&Compared| cell.judged.verdict == verdict;
+        baseline.cells.iter().filter(of).count()
+    };
+    let all = baseline.cells.len();
     lines.push(format!(
-        "{same} of {} cells: no difference",
-        baseline.cells.len()
+        "{} of {all} cells: no difference",
+        number(Verdict::NoDifference)
     ));
+    let unknown = number(Verdict::CannotTell);
+    if unknown > 0 {
+        lines.push(format!("{unknown} of {all} cells: cannot tell"));
+    }
     lines.extend(baseline.left_out.iter().cloned());
     match baseline.fail_above {
         Some(_) if baseline.cells.is_empty() => {

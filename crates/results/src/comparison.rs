@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::models::OF_SCHEMA_1;
-use crate::{BackgroundLoad, Baseline, Cell, JobVerdicts, ModelInfo, Models, SelfCheck, Sweep};
+use crate::{
+    BackgroundLoad, Baseline, Cell, EQUIVALENCE, JobVerdicts, Judged, ModelInfo, Models, SelfCheck,
+    Sweep, Verdict,
+};
 
-/// The shape that is written. Schema 1 is read as well: it does not list its models.
-pub const SCHEMA: u32 = 2;
+/// The shape that is written. Older ones are read as well: schema 1 does not list its
+/// models, and schema 2 has three verdicts where there are four.
+pub const SCHEMA: u32 = 3;
 
 /// `comparison.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,6 +66,22 @@ impl Comparison {
         jobs
     }
 
+    /// Gives every verdict anew, by its interval: older results knew no fourth verdict.
+    pub(crate) fn judge_again(&mut self) {
+        let pairs = self.verdicts.iter_mut().flat_map(|of| &mut of.pairs);
+        let compared = self.baseline.iter_mut().flat_map(|of| &mut of.cells);
+        let slowed = self
+            .self_check
+            .iter_mut()
+            .filter_map(|of| of.slowed.as_mut());
+        let judged = pairs.map(|pair| &mut pair.judged);
+        let judged = judged.chain(compared.map(|cell| &mut cell.judged));
+        for judged in judged.chain(slowed.map(|slowed| &mut slowed.pair.judged)) {
+            let Judged { low, high, .. } = *judged;
+            judged.verdict = Verdict::of(low, high, self.run.equivalence);
+        }
+    }
+
     /// The verdicts on a job, if it has any.
     pub fn verdicts_of(&self, workload: &str, label: &str) -> Option<&JobVerdicts> {
         let mut verdicts = self.verdicts.iter();
@@ -82,9 +102,10 @@ pub struct RunInfo {
     pub revision: String,
     /// What the order within the rounds was drawn from, and the verdicts' resamples.
     pub seed: u64,
-    /// The least difference that the verdicts take for one, as a part.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub least_difference: Option<f64>,
+    /// Up to which part above 1 a ratio counts as equivalent: [`EQUIVALENCE`], if older
+    /// results do not say.
+    #[serde(default = "equivalence")]
+    pub equivalence: f64,
     /// Worker threads of each model.
     pub threads: usize,
     /// Blocking calls at once of each model.
@@ -109,6 +130,10 @@ pub struct RunInfo {
     /// What did not go as planned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+fn equivalence() -> f64 {
+    EQUIVALENCE
 }
 
 /// The machine.

@@ -4,15 +4,12 @@ use serde_json::{Value, json};
 
 use crate::models::OF_SCHEMA_1;
 use crate::{
-    Cell, Comparison, Host, JobVerdicts, Judged, MIN_ROUNDS, Pair, Point, Resources, RunInfo,
-    SCHEMA, Status, Time, Verdict,
+    Cell, Comparison, EQUIVALENCE, Host, JobVerdicts, Judged, MIN_ROUNDS, Pair, Point, Resources,
+    RunInfo, SCHEMA, Status, Time, Verdict,
 };
 
 /// The models of a made-up comparison, of which any can take part.
 pub const MODELS: [&str; 6] = ["serial", "thread", "process", "tokio", "async-std", "smol"];
-
-/// Ratios of medians up to this far from 1 are no difference.
-const LEAST_DIFFERENCE: f64 = 0.02;
 
 /// Samples of each round of [`scattered`].
 const SAMPLES: usize = 10;
@@ -105,7 +102,7 @@ pub fn scattered(
 }
 
 /// A comparison in the making.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Builder(Comparison);
 
 impl Default for Builder {
@@ -125,7 +122,7 @@ impl Builder {
                 mode: "default".to_owned(),
                 revision: "0123456789abcdef-dirty".to_owned(),
                 seed: 1,
-                least_difference: Some(LEAST_DIFFERENCE),
+                equivalence: EQUIVALENCE,
                 threads: 2,
                 blocking_threads: 64,
                 scratch: "memory, /dev/shm".to_owned(),
@@ -295,12 +292,6 @@ pub fn judged(ratio: f64) -> Judged {
         ratio,
         low: ratio * 0.99,
         high: ratio * 1.01,
-        verdict: if (ratio - 1.0).abs() <= LEAST_DIFFERENCE {
-            Verdict::NoDifference
-        } else if ratio < 1.0 {
-            Verdict::Faster
-        } else {
-            Verdict::Slower
-        },
+        verdict: Verdict::of(ratio * 0.99, ratio * 1.01, EQUIVALENCE),
     }
 }

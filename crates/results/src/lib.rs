@@ -28,4 +28,4 @@ pub use sidecars::Sidecars;
 pub use sources::{Source, Sources};
 pub use store::{ResultsDir, safe_name, write_whole};
 pub use sweep::{Crossover, Sweep};
-pub use verdicts::{JobVerdicts, Judged, MIN_ROUNDS, Pair, Verdict};
+pub use verdicts::{EQUIVALENCE, JobVerdicts, Judged, MIN_ROUNDS, Pair, Verdict};

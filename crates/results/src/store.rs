@@ -127,12 +127,15 @@ impl ResultsDir {
             schema.map_or("none".to_owned(), |schema| schema.to_string())
         );
         let malformed = || format!("{} is malformed", path.display());
-        let comparison: Comparison = serde_json::from_value(data).with_context(malformed)?;
+        let mut comparison: Comparison = serde_json::from_value(data).with_context(malformed)?;
         ensure!(
             comparison.models().baseline().is_some(),
             "{}: none of its models is the baseline",
             malformed()
         );
+        if comparison.schema < 3 {
+            comparison.judge_again();
+        }
         Ok(comparison)
     }
 

@@ -1,4 +1,5 @@
-//! Which model is faster than which at a job, and which cannot be told apart.
+//! Which model is faster than which at a job, which take the same time, and of which
+//! that cannot be told.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,17 +9,50 @@ use crate::Cell;
 /// enough to tell a difference from it.
 pub const MIN_ROUNDS: usize = 5;
 
+/// Times are equivalent if their ratio is less than this part above 1, or below 1 by as
+/// much the other way round, unless another margin is set.
+pub const EQUIVALENCE: f64 = 0.1;
+
 /// How one time is to another.
+///
+/// What is shown is decided by the interval of their ratio alone: see [`Verdict::of`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Shorter.
+    /// Shown to be shorter.
     Faster,
-    /// Longer.
+    /// Shown to be longer.
     Slower,
-    /// Not shown to be different, or not by enough to matter.
+    /// Not shown to be different, and shown to be equivalent.
     #[serde(rename = "no difference")]
     NoDifference,
+    /// Neither is shown: the interval is too wide.
+    #[serde(rename = "cannot tell")]
+    CannotTell,
+}
+
+impl Verdict {
+    /// By the interval of the ratio. A difference that is shown is one, however small.
+    /// Otherwise, an interval within [1 / (1 + `equivalence`), 1 + `equivalence`] shows
+    /// that there is no difference that matters (D. Schuirmann, *A Comparison of the Two
+    /// One-Sided Tests Procedure and the Power Approach*, 1987).
+    pub fn of(low: f64, high: f64, equivalence: f64) -> Self {
+        let margin = 1.0 + equivalence;
+        if high < 1.0 {
+            Self::Faster
+        } else if low > 1.0 {
+            Self::Slower
+        } else if 1.0 / margin <= low && high <= margin {
+            Self::NoDifference
+        } else {
+            Self::CannotTell
+        }
+    }
+
+    /// Whether the times are shown to be different.
+    pub fn is_difference(self) -> bool {
+        matches!(self, Self::Faster | Self::Slower)
+    }
 }
 
 /// What came of a comparison of two times.
@@ -45,7 +79,7 @@ impl Judged {
             verdict: match self.verdict {
                 Verdict::Faster => Verdict::Slower,
                 Verdict::Slower => Verdict::Faster,
-                Verdict::NoDifference => Verdict::NoDifference,
+                same => same,
             },
         }
     }
@@ -84,25 +118,38 @@ pub struct Pair {
 
 impl JobVerdicts {
     /// The ranks of `models`, which are in the order of their medians; of those
-    /// that were judged.
+    /// that were judged. Models of one rank stay in that order.
     ///
-    /// Each shares the rank of the one before it, unless it is not the equal of
-    /// the first with that rank: then its rank is its place. So noise lifts no
-    /// model above one with a better median.
+    /// A model's rank is one more than the number of models that are shown to be faster.
+    /// So it does not depend on any order of comparing. A model that little is known of
+    /// has a good rank: whether it deserves it is for [`JobVerdicts::best`] to say.
     pub fn ranks<'a>(&self, models: impl IntoIterator<Item = &'a str>) -> Vec<(usize, &'a str)> {
         let judged = |model: &&str| {
             let mut pairs = self.pairs.iter();
             pairs.any(|pair| pair.model == *model || pair.other == *model)
         };
-        let mut ranks: Vec<(usize, &str)> = Vec::new();
-        let mut first = (0, "");
-        for (place, model) in models.into_iter().filter(judged).enumerate() {
-            if !self.ties(first.1, model) {
-                first = (place + 1, model);
-            }
-            ranks.push((first.0, model));
-        }
+        let models: Vec<&str> = models.into_iter().filter(judged).collect();
+        let rank = |model: &str| {
+            let faster = |other: &&&str| self.is_faster(other, model) == Some(true);
+            1 + models.iter().filter(faster).count()
+        };
+        let mut ranks: Vec<_> = models.iter().map(|&model| (rank(model), model)).collect();
+        ranks.sort_by_key(|&(rank, _)| rank);
         ranks
+    }
+
+    /// The best of `ranks`: those of rank 1 of whom it is known how they are to every
+    /// other one of rank 1. None, where that cannot be told.
+    pub fn best<'a>(&self, ranks: &[(usize, &'a str)]) -> Vec<&'a str> {
+        let first = || ranks.iter().filter(|(rank, _)| *rank == 1);
+        let unknown = |one: &str, other: &str| {
+            one != other
+                && self
+                    .verdict(one, other)
+                    .is_none_or(|verdict| verdict == Verdict::CannotTell)
+        };
+        let best = first().filter(|(_, one)| !first().any(|(_, other)| unknown(one, other)));
+        best.map(|&(_, model)| model).collect()
     }
 
     /// What was judged of these two, as the ratio of the one's time to the other's.
@@ -118,20 +165,18 @@ impl JobVerdicts {
         })
     }
 
-    /// Whether these two were judged and could not be told apart.
-    pub fn ties(&self, one: &str, other: &str) -> bool {
-        let judged = self.between(one, other);
-        judged.is_some_and(|judged| judged.verdict == Verdict::NoDifference)
+    /// How the one's time is to the other's, if they were judged.
+    pub fn verdict(&self, one: &str, other: &str) -> Option<Verdict> {
+        Some(self.between(one, other)?.verdict)
     }
 
-    /// Whether the one is faster than the other; open where they were not judged,
-    /// or could not be told apart.
+    /// Whether the one is faster than the other; open where they were not judged, or no
+    /// difference was shown.
     pub fn is_faster(&self, one: &str, other: &str) -> Option<bool> {
-        match self.between(one, other)?.verdict {
-            Verdict::Faster => Some(true),
-            Verdict::Slower => Some(false),
-            Verdict::NoDifference => None,
-        }
+        let verdict = self.verdict(one, other)?;
+        verdict
+            .is_difference()
+            .then_some(verdict == Verdict::Faster)
     }
 
     /// Whether it is of the job that this cell is of.
@@ -151,13 +196,38 @@ mod tests {
     use crate::fixture::judged;
 
     #[test]
-    fn ties_share_a_rank() {
+    fn an_interval_shows_a_difference_or_none_or_nothing() {
+        use Verdict::{CannotTell, Faster, NoDifference, Slower};
+        for (low, high, verdict) in [
+            (0.5, 0.999, Faster),
+            (1.001, 1.002, Slower),
+            (0.95, 1.0, NoDifference),
+            (0.92, 1.08, NoDifference),
+            (0.9, 1.05, CannotTell),
+            (0.95, 1.11, CannotTell),
+            (0.2, 5.0, CannotTell),
+        ] {
+            let of = |low, high| Verdict::of(low, high, EQUIVALENCE);
+            assert_eq!(of(low, high), verdict, "{low} {high}");
+            let judged = Judged {
+                ratio: 1.0,
+                low,
+                high,
+                verdict,
+            };
+            let reversed = judged.reversed();
+            assert_eq!(of(reversed.low, reversed.high), reversed.verdict);
+        }
+    }
+
+    #[test]
+    fn a_rank_is_the_number_of_models_shown_to_be_faster_and_one() {
         let pair = |model: &str, other: &str, ratio| Pair {
             model: model.to_owned(),
             other: other.to_owned(),
             judged: judged(ratio),
         };
-        let section = JobVerdicts {
+        let mut section = JobVerdicts {
             workload: String::new(),
             preset: String::new(),
             label: String::new(),
@@ -174,14 +244,18 @@ mod tests {
         };
         // smol is the equal of thread, and not of the first.
         let models = ["tokio", "thread", "process", "smol", "serial"];
-        let ranks = [(1, "tokio"), (1, "thread"), (3, "smol"), (4, "serial")];
+        let ranks = [(1, "tokio"), (1, "thread"), (2, "smol"), (4, "serial")];
         assert_eq!(section.ranks(models), ranks);
-        // It is the equal of thread still, and no better than serial.
-        let models = ["thread", "serial", "smol"];
-        let ranks = [(1, "thread"), (2, "serial"), (3, "smol")];
+        assert_eq!(section.best(&ranks), ["tokio", "thread"]);
+        // In whatever order they come.
+        let mut backwards = section.ranks(models.into_iter().rev());
+        backwards.sort_by_key(|(_, model)| models.iter().position(|known| known == model));
+        assert_eq!(backwards, ranks);
+        // Of two that nobody is shown to beat, and that cannot be told apart, neither is
+        // the best.
+        section.pairs[2].judged.verdict = Verdict::CannotTell;
         assert_eq!(section.ranks(models), ranks);
-        assert!(section.ties("thread", "tokio") && section.ties("tokio", "thread"));
-        assert!(!section.ties("smol", "tokio") && !section.ties("tokio", "process"));
+        assert_eq!(section.best(&ranks), [""; 0]);
         assert!(section.drifts("smol") && !section.drifts("tokio"));
     }
 }

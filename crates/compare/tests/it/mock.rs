@@ -185,7 +185,7 @@ pub fn request(workload: Workload, settings: &[&str]) -> Request {
         blocking_threads: 8,
         baseline: None,
         fail_above: None,
-        least_difference: 0.02,
+        equivalence: 0.1,
         load_limit: 0.03,
         self_check: false,
         seed: 7,
@@ -264,7 +264,7 @@ pub fn compare_against(
         progress: &Progress::new(),
         rules: Rules {
             seed: request.seed,
-            least: request.least_difference,
+            equivalence: request.equivalence,
         },
         against,
         comparison: &mut comparison,

@@ -122,9 +122,15 @@ impl<'a> JobResults<'a> {
         judged.map_or(Vec::new(), |verdicts| verdicts.ranks(self.models()))
     }
 
+    /// The best of those `ranks`.
+    pub(crate) fn best(&self, ranks: &[(usize, &'a str)]) -> Vec<&'a str> {
+        self.verdicts
+            .map_or(Vec::new(), |verdicts| verdicts.best(ranks))
+    }
+
     /// How the one's time is to the other's, by their verdict.
     pub(crate) fn verdict(&self, one: &str, other: &str) -> Option<Verdict> {
-        Some(self.verdicts?.between(one, other)?.verdict)
+        self.verdicts?.verdict(one, other)
     }
 
     /// Whether the one is faster than the other, by their verdict.
@@ -140,11 +146,11 @@ impl<'a> JobResults<'a> {
                     Verdict::Faster => format!("{} as fast", ratio(others / own)),
                     Verdict::Slower => format!("{} the time", ratio(own / others)),
                     Verdict::NoDifference => "no difference".to_owned(),
+                    Verdict::CannotTell => "cannot tell".to_owned(),
                 };
-                Finding::new(
-                    Some(verdict == Verdict::Faster),
-                    format!("{times}: {words}"),
-                )
+                let is_known = verdict != Verdict::CannotTell;
+                let holds = is_known.then_some(verdict == Verdict::Faster);
+                Finding::new(holds, format!("{times}: {words}"))
             }
         }
     }

@@ -1,12 +1,12 @@
 //! All jobs and all models in one table, as ratios to the best: one panel for each
 //! figure.
 
-use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS};
+use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Verdict};
 
 use crate::anchors::anchor;
 use crate::distinct::distinct;
 use crate::format::{NONE, count, ratio, three_digits};
-use crate::metrics::{CPU, MEMORY, Metric, SWITCHES, TIME};
+use crate::metrics::{CPU, MEMORY, Metric, SWITCHES, TIME, verdict_mark};
 
 /// One figure of every model at every job.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ fn place(
     };
     let times = figure / least;
     let is_best = std::ptr::eq(cell, best) || times == 1.0;
-    let ties = judged.is_some_and(|judged| judged.ties(&cell.model, &best.model));
+    let verdict = judged.and_then(|judged| judged.verdict(&cell.model, &best.model));
     let interval = judged.and_then(|judged| judged.between(&cell.model, &best.model));
     let interval = interval.filter(|_| !is_best).map(|judged| {
         let [low, high] = [judged.low, judged.high].map(three_digits);
@@ -158,15 +158,16 @@ fn place(
     Place {
         text: if is_best {
             "best".to_owned()
-        } else if ties {
-            format!("≈ {}", many_times(times))
         } else {
-            many_times(times)
+            format!("{}{}", verdict_mark(verdict), many_times(times))
         },
         beneath: interval.unwrap_or(text),
         mark,
         key: Some(times),
-        step: Some(if ties && !is_best { 0 } else { step(times) }),
+        step: Some(match verdict {
+            Some(Verdict::NoDifference) => 0,
+            _ => step(times),
+        }),
         bar: of_bar.min(100.0),
     }
 }

@@ -155,6 +155,7 @@ fn job_data(job: &JobResults, files: &[&Source]) -> JobData {
                 Some(Verdict::Faster) => format!("{left} is faster"),
                 Some(Verdict::Slower) => format!("{right} is faster"),
                 Some(Verdict::NoDifference) => "no difference".to_owned(),
+                Some(Verdict::CannotTell) => "cannot tell".to_owned(),
                 None => "no verdict".to_owned(),
             };
             verdicts.insert(pair(left, right), words);

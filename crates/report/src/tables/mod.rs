@@ -192,6 +192,7 @@ fn section<'a>(
     let own = own_parameters(&cells);
     let models = cells.iter().filter(|_| is_ranked).map(|cell| &*cell.model);
     let ranks = judged.map_or(Vec::new(), |judged| judged.ranks(models));
+    let ranked_best = judged.map_or(Vec::new(), |judged| judged.best(&ranks));
     let row = |cell: &&'a Cell| {
         let mut notes = remarks::notes(cell, !custom_commands.is_empty(), &own);
         if judged.is_some_and(|judged| judged.drifts(&cell.model)) {
@@ -201,7 +202,7 @@ fn section<'a>(
         let context = Context {
             best,
             serial,
-            ties: of_best.is_some_and(|((_, best), judged)| judged.ties(&cell.model, best)),
+            to_best: of_best.and_then(|((_, best), judged)| judged.verdict(&cell.model, best)),
             notes: notes.join(", "),
         };
         let texts = COLUMNS.iter().map(|column| (column.text)(cell, &context));
@@ -210,7 +211,7 @@ fn section<'a>(
             best: if ranks.is_empty() {
                 best.is_some() && cell.median_ns() == best
             } else {
-                ranks.contains(&(1, &cell.model))
+                ranked_best.contains(&&*cell.model)
             },
             texts: texts
                 .map(|text| text.unwrap_or_else(|| NONE.to_owned()))
@@ -232,7 +233,7 @@ fn section<'a>(
     }
 }
 
-/// `ranks: 1 smol = tokio, 3 serial`: models that tie share one.
+/// `ranks: 1 smol, tokio; 3 serial`, and whether the first can be told apart.
 fn rank_remark(judged: &JobVerdicts, ranks: &[(usize, &str)]) -> Option<String> {
     if ranks.is_empty() {
         let few = judged.rounds < MIN_ROUNDS;
@@ -241,9 +242,14 @@ fn rank_remark(judged: &JobVerdicts, ranks: &[(usize, &str)]) -> Option<String> 
     let same = ranks.chunk_by(|one, other| one.0 == other.0);
     let same = same.map(|same| {
         let models: Vec<_> = same.iter().map(|(_, model)| *model).collect();
-        format!("{} {}", same[0].0, models.join(" = "))
+        format!("{} {}", same[0].0, models.join(", "))
     });
-    Some(format!("ranks: {}", same.collect::<Vec<_>>().join(", ")))
+    let ranks_text = same.collect::<Vec<_>>().join("; ");
+    let best = match judged.best(ranks).is_empty() {
+        true => ", and which of the first is best cannot be told",
+        false => "",
+    };
+    Some(format!("ranks: {ranks_text}{best}"))
 }
 
 /// The parameters that are not the same for all models.

@@ -6,6 +6,8 @@ use results::Status;
 use results::fixture::Builder;
 use serde_json::json;
 
+use crate::comparisons::unknown;
+
 use Answer::{CannotBeTold, DoesNotHold, Holds};
 
 fn answer(builder: Builder, id: &str) -> (Answer, String) {
@@ -339,6 +341,19 @@ fn the_memory_of_one_more_is_a_slope() {
     // With one number of processes, all of their program may be in it.
     let one = sleepers(said).without("process", Status::Unsupported, "too many");
     expect(one, "memory", CannotBeTold, "with all of its programs");
+}
+
+#[test]
+fn a_wide_interval_denies_nothing() {
+    let echo = json!({"connections": 1000});
+    let times = [("thread", 2.0), ("tokio", 1.0), ("smol", 1.0)];
+    let mut comparison = Builder::new().job("echo", "heavy", echo, &times).build();
+    unknown(&mut comparison, "thread", "smol");
+    let mut claims = claims::claims(&comparison).into_iter();
+    let claim = claims.find(|claim| claim.id == "rule-asyncio");
+    let claim = claim.expect("the claim");
+    assert_eq!(claim.answer, CannotBeTold, "{claim:?}");
+    assert!(claim.measured.join("").contains("cannot tell"), "{claim:?}");
 }
 
 #[test]

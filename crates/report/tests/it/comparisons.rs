@@ -2,7 +2,7 @@
 
 use results::fixture::MODELS;
 use results::fixture::{Builder, cell, scattered};
-use results::{Cell, Comparison, Completion, Point, ServerBound, Status};
+use results::{Cell, Comparison, Completion, Point, ServerBound, Status, Verdict};
 use serde_json::json;
 use suite::Workload;
 
@@ -18,6 +18,17 @@ pub const ENDLESS: &str = "an-endless-name-an-endless-name-an-endless-name-an-en
 
 /// A reason from outside.
 pub const REASON: &str = "</p><img src=x onerror=hacked=1> it crashed";
+
+/// Makes the interval of these two so wide that it tells nothing.
+pub fn unknown(comparison: &mut Comparison, one: &str, other: &str) {
+    let pairs = comparison.verdicts.iter_mut().flat_map(|of| &mut of.pairs);
+    for pair in pairs {
+        if [&*pair.model, &*pair.other] == [one, other] {
+            (pair.judged.low, pair.judged.high) = (0.2, 5.0);
+            pair.judged.verdict = Verdict::CannotTell;
+        }
+    }
+}
 
 /// The comparison with its sweeps.
 pub fn swept(builder: Builder) -> Comparison {

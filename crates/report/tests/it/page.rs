@@ -310,7 +310,7 @@ fn four_rounds_give_no_verdict() {
     let times = [("serial", 1.0), ("tokio", 2.0)];
     for (rounds, says) in [
         (4, "no verdict: that takes 5 rounds"),
-        (5, "ranks: 1 serial, 2 tokio"),
+        (5, "ranks: 1 serial; 2 tokio"),
     ] {
         let comparison = Builder::new()
             .job_in_rounds("counter", "heavy", json!({}), &times, rounds)

@@ -1,7 +1,7 @@
 //! Which model for which work: rankings follow the data, and say where these do not
 //! answer.
 
-use crate::comparisons::swept;
+use crate::comparisons::{swept, unknown};
 use report::findings::recommendations::{Ranking, Recommendations, recommendations};
 use report::page;
 use results::Status;
@@ -46,6 +46,31 @@ fn verdicts_rank_by_time_and_ties_share() {
         (Some(4), "serial"),
     ];
     assert_eq!(ranks(by_time), expected);
+}
+
+#[test]
+fn what_an_interval_leaves_open_cannot_be_told() {
+    let times = [("thread", 2.0), ("tokio", 2.1), ("smol", 3.0)];
+    let builder = Builder::new().job("echo", "heavy", json!({}), &times);
+    let answer = |one: &str, other: &str| {
+        let mut comparison = builder.clone().build();
+        unknown(&mut comparison, one, other);
+        let choose = recommendations(&comparison);
+        let by_time = ranking(&choose, "connections", "echo heavy", "time");
+        (by_time.answer.clone(), choose.pairs[0].summary.clone())
+    };
+    let (first, pair) = answer("thread", "tokio");
+    assert_eq!(
+        first,
+        "Cannot be told: thread or tokio. None is shown to be faster than these. Next is smol, \
+         with 1.50× of that."
+    );
+    assert!(
+        pair.ends_with("0 show no difference, and 1 cannot be told"),
+        "{pair}"
+    );
+    let (first, _) = answer("tokio", "smol");
+    assert_eq!(first, "thread: fastest. Next is tokio, with 1.05× of that.");
 }
 
 #[test]
@@ -193,10 +218,9 @@ fn two_models_are_held_against_each_other_and_said_what_they_share() {
     let [pair] = &choose.pairs[..] else {
         panic!("{:?}", choose.pairs);
     };
-    assert!(
-        pair.summary
-            .contains("of 3 jobs, async-std is faster in 1, smol in 1, and 1 show")
-    );
+    assert!(pair.summary.contains(
+        "of 3 jobs, async-std is faster in 1, smol in 1; 1 show no difference, and 0 cannot"
+    ));
     assert!(pair.made_of.contains("They share one engine"));
     assert_eq!(
         pair.differences,

@@ -200,7 +200,7 @@ fn by_time(job: &JobResults) -> Ranking {
     let answer = if ranks.is_empty() {
         cannot_tell(&places, &job.no_verdict())
     } else {
-        answer(&places, "fastest")
+        answer(&places, &job.best(&ranks), "fastest")
     };
     Ranking {
         by: TIME.name,
@@ -238,7 +238,9 @@ fn by_figure(job: &JobResults, metric: &Metric) -> Ranking {
     let answer = if places.is_empty() {
         format!("Cannot be told: {by} was not measured.")
     } else {
-        answer(&places, "least")
+        let first = places.iter().filter(|place| place.rank == Some(1));
+        let first: Vec<_> = first.map(|place| &*place.model).collect();
+        answer(&places, &first, "least")
     };
     Ranking { by, answer, places }
 }
@@ -258,27 +260,42 @@ fn places(
     figures.iter().map(place).collect()
 }
 
-/// `tokio: fastest. Next is smol, with 1.52×.` Or which cannot be told apart.
-fn answer(places: &[Place], best: &str) -> String {
-    let is_first = |place: &&Place| place.rank == Some(1);
-    let first: Vec<_> = places
-        .iter()
-        .filter(is_first)
-        .map(|place| &*place.model)
-        .collect();
-    let next = places
-        .iter()
-        .find(|place| place.rank.is_some_and(|rank| rank > 1));
-    let next = next.map_or(String::new(), |next| {
+/// `tokio: fastest. Next is smol, with 1.52× of that.` Or among which models it cannot
+/// be told. Of those of the first rank, `best` are known to be no worse than any.
+fn answer(places: &[Place], best: &[&str], word: &str) -> String {
+    let of_first = |first: bool| {
+        let is = move |place: &&Place| place.rank.is_some_and(|rank| (rank == 1) == first);
+        places.iter().filter(is)
+    };
+    let next = of_first(false).next().map_or(String::new(), |next| {
         format!(" Next is {}, with {} of that.", next.model, next.to_first)
     });
-    match &first[..] {
-        [] => "Cannot be told: no model was judged.".to_owned(),
-        [one] => format!("{one}: {best}.{next}"),
-        [others @ .., last] => format!(
-            "{} or {last}: {best}, and no difference between them.{next}",
-            others.join(", ")
+    let others = of_first(true).map(|place| &*place.model);
+    let others: Vec<_> = others.filter(|model| !best.contains(model)).collect();
+    match (best, &others[..]) {
+        ([], []) => "Cannot be told: no model was judged.".to_owned(),
+        ([one], []) => format!("{one}: {word}.{next}"),
+        (best, []) => format!(
+            "{}: {word}, and no difference between them.{next}",
+            either(best)
         ),
+        ([], others) => format!(
+            "Cannot be told: {}. None is shown to be faster than these.{next}",
+            either(others)
+        ),
+        (best, others) => format!(
+            "{}: {word}, and no difference to {}.{next}",
+            either(best),
+            either(others)
+        ),
+    }
+}
+
+/// `a, b or c`.
+fn either(models: &[&str]) -> String {
+    match models {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => models.concat(),
     }
 }
 

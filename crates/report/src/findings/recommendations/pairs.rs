@@ -44,12 +44,12 @@ fn pair(jobs: &[JobResults], first: &ModelInfo, second: &ModelInfo) -> ModelPair
             .count()
     };
     let (faster, slower) = (number(Verdict::Faster), number(Verdict::Slower));
-    let same = number(Verdict::NoDifference);
+    let (same, unknown) = (number(Verdict::NoDifference), number(Verdict::CannotTell));
     let summary = match judged.len() {
         0 => "cannot be told: no job of both has a verdict".to_owned(),
         all => format!(
-            "of {all} jobs, {one} is faster in {faster}, {other} in {slower}, and {same} show \
-             no difference"
+            "of {all} jobs, {one} is faster in {faster}, {other} in {slower}; {same} show no \
+             difference, and {unknown} cannot be told"
         ),
     };
     let difference = |(job, verdict): &(&JobResults, Verdict)| {
@@ -57,7 +57,7 @@ fn pair(jobs: &[JobResults], first: &ModelInfo, second: &ModelInfo) -> ModelPair
         let (faster, times) = match verdict {
             Verdict::Faster => (one, others / own),
             Verdict::Slower => (other, own / others),
-            Verdict::NoDifference => return None,
+            Verdict::NoDifference | Verdict::CannotTell => return None,
         };
         let label = format!("{} {}", job.workload(), job.label());
         let words = format!(
