@@ -14,6 +14,13 @@
 //! Percentiles of the resampled ratios would be narrower than they should be
 //! with few rounds, and could never lie outside of what five rounds happened to
 //! show (T. Hesterberg, *What Teachers Should Know about the Bootstrap*, 2015).
+//!
+//! A median jumps where rounds are in one of two modes: with half of them in each, it
+//! is in the one or the other by chance, and no resample shows it. So everything is
+//! asked twice: of the medians of all samples, and of the mean of the rounds' medians
+//! (their logarithms). Only what both show is shown, and the interval has both in it.
+//! That is an intersection-union test, which is at the level of each of its parts
+//! (R. Berger, *Multiparameter Hypothesis Testing and Acceptance Sampling*, 1982).
 
 use results::Time;
 
@@ -40,7 +47,7 @@ pub(crate) fn rounds(time: &Time) -> Option<Rounds<'_>> {
     (whole && time.samples_ns.iter().all(sane)).then_some(rounds)
 }
 
-/// A ratio of medians and how far it may be off, in natural logarithms.
+/// A ratio and how far it may be off, in natural logarithms.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Estimate {
     /// The logarithm of the ratio.
@@ -51,57 +58,109 @@ pub(crate) struct Estimate {
     pub(crate) freedom: f64,
 }
 
+/// The ratio of two cells' times, by both ways.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Estimates {
+    /// Of the medians of all samples.
+    pub(crate) medians: Estimate,
+    /// Of the means of the rounds' medians.
+    pub(crate) rounds: Estimate,
+}
+
 /// The ratios of `pairs` of cells that were measured in the same rounds, as many
 /// of each and [`results::MIN_ROUNDS`] at least.
-pub(crate) fn paired(cells: &[Rounds], pairs: &[(usize, usize)], seed: u64) -> Vec<Estimate> {
+pub(crate) fn paired(cells: &[Rounds], pairs: &[(usize, usize)], seed: u64) -> Vec<Estimates> {
     let mut random = fastrand::Rng::with_seed(seed);
     let drawn = resample(cells, &mut random);
     let medians: Vec<f64> = cells.iter().map(|cell| log_median(cell)).collect();
+    let of_rounds: Vec<_> = cells.iter().map(of_rounds).collect();
     let estimate = |&(one, other): &(usize, usize)| {
         let rounds = cells[one].len() as f64;
         let ratios = drawn[one].iter().zip(&drawn[other]).map(|(a, b)| a - b);
-        Estimate {
-            ratio: medians[one] - medians[other],
-            error: standard_error(ratios.collect(), rounds),
-            freedom: rounds - 1.0,
+        let by_round = of_rounds[one].iter().zip(&of_rounds[other]);
+        let by_round: Vec<f64> = by_round.map(|(a, b)| a - b).collect();
+        Estimates {
+            medians: Estimate {
+                ratio: medians[one] - medians[other],
+                error: standard_error(ratios.collect(), rounds),
+                freedom: rounds - 1.0,
+            },
+            rounds: of_mean(&by_round),
         }
     };
     pairs.iter().map(estimate).collect()
 }
 
-/// A cell's own median, for how far it may be off: the ratio is 1.
-pub(crate) fn single(cell: &Rounds, seed: u64) -> Estimate {
+/// A cell's own time, for how far it may be off: the ratios are 1.
+pub(crate) fn single(cell: &Rounds, seed: u64) -> Estimates {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut drawn = resample(std::slice::from_ref(cell), &mut random);
     let rounds = cell.len() as f64;
-    Estimate {
+    let medians = Estimate {
         ratio: 0.0,
         error: standard_error(drawn.swap_remove(0), rounds),
         freedom: rounds - 1.0,
+    };
+    Estimates {
+        medians,
+        rounds: Estimate {
+            ratio: 0.0,
+            ..of_mean(&of_rounds(cell))
+        },
     }
 }
 
 /// The ratio of two cells that were measured in rounds of their own,
-/// [`results::MIN_ROUNDS`] each at least. The degrees of freedom are those of B. L. Welch,
-/// *The Generalization of Student's Problem*, 1947.
-pub(crate) fn unpaired(one: &Rounds, other: &Rounds, seed: u64) -> Estimate {
+/// [`results::MIN_ROUNDS`] each at least.
+pub(crate) fn unpaired(one: &Rounds, other: &Rounds, seed: u64) -> Estimates {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut error = |cell: &Rounds| {
+    let mut median = |cell: &Rounds| {
         let mut drawn = resample(std::slice::from_ref(cell), &mut random);
-        standard_error(drawn.swap_remove(0), cell.len() as f64)
+        let rounds = cell.len() as f64;
+        Estimate {
+            ratio: log_median(cell),
+            error: standard_error(drawn.swap_remove(0), rounds),
+            freedom: rounds - 1.0,
+        }
     };
-    let (a, b) = (error(one).powi(2), error(other).powi(2));
-    let part = |square: f64, rounds: usize| square.powi(2) / (rounds as f64 - 1.0);
-    let parts = part(a, one.len()) + part(b, other.len());
+    Estimates {
+        medians: difference(median(one), median(other)),
+        rounds: difference(of_mean(&of_rounds(one)), of_mean(&of_rounds(other))),
+    }
+}
+
+/// The difference of two that are independent. The degrees of freedom are those of B. L.
+/// Welch, *The Generalization of Student's Problem*, 1947.
+fn difference(one: Estimate, other: Estimate) -> Estimate {
+    let (a, b) = (one.error.powi(2), other.error.powi(2));
+    let parts = a.powi(2) / one.freedom + b.powi(2) / other.freedom;
     Estimate {
-        ratio: log_median(one) - log_median(other),
+        ratio: one.ratio - other.ratio,
         error: (a + b).sqrt(),
         freedom: if parts > 0.0 {
             (a + b).powi(2) / parts
         } else {
             // Nothing varies, so any number does.
-            (one.len() + other.len()) as f64 - 2.0
+            one.freedom + other.freedom
         },
+    }
+}
+
+/// The logarithms of a cell's rounds' medians.
+fn of_rounds(cell: &Rounds) -> Vec<f64> {
+    let median = |round: &&[f64]| median(round).unwrap_or(f64::NAN).ln();
+    cell.iter().map(median).collect()
+}
+
+/// Their mean, with its standard error.
+fn of_mean(values: &[f64]) -> Estimate {
+    let number = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / number;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Estimate {
+        ratio: mean,
+        error: (squares / (number - 1.0) / number).sqrt(),
+        freedom: number - 1.0,
     }
 }
 

@@ -3,7 +3,7 @@
 use results::{Judged, Verdict};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::bootstrap::Estimate;
+use crate::bootstrap::{Estimate, Estimates};
 
 /// The probability that of all comparisons judged together even one is called a
 /// difference and is none: the family-wise error rate.
@@ -28,7 +28,7 @@ pub struct Rules {
 /// the smallest p-value of n is tested at 5 % / n, the next at 5 % / (n - 1), and from
 /// the first that is not significant on, none is. Each interval has the level that its
 /// ratio was tested at, and decides the verdict: see [`Verdict::of`].
-pub(crate) fn judge(estimates: &[Estimate], equivalence: f64) -> Vec<Judged> {
+pub(crate) fn judge(estimates: &[Estimates], equivalence: f64) -> Vec<Judged> {
     let mut order: Vec<(f64, usize)> = estimates
         .iter()
         .enumerate()
@@ -51,10 +51,32 @@ pub(crate) fn judge(estimates: &[Estimate], equivalence: f64) -> Vec<Judged> {
 
 /// How far the widest interval of `estimates` goes to each side, as a logarithm, each at
 /// the level that Holm's procedure begins with.
-pub(crate) fn widest(estimates: &[Estimate]) -> Option<f64> {
+pub(crate) fn widest(estimates: &[Estimates]) -> Option<f64> {
     let level = ERROR / estimates.len() as f64;
-    let off = estimates.iter().map(|estimate| estimate.off(level));
+    let both = estimates.iter().flat_map(|of| [of.medians, of.rounds]);
+    let off = both.map(|estimate| estimate.off(level));
     off.max_by(f64::total_cmp)
+}
+
+impl Estimates {
+    /// Only what both show is shown.
+    fn p_value(self) -> f64 {
+        self.medians.p_value().max(self.rounds.p_value())
+    }
+
+    /// With an interval that has both in it.
+    fn judged(self, level: f64, equivalence: f64) -> Judged {
+        let both = [self.medians, self.rounds];
+        let low = both.map(|of| of.ratio - of.off(level));
+        let high = both.map(|of| of.ratio + of.off(level));
+        let (low, high) = (low[0].min(low[1]).exp(), high[0].max(high[1]).exp());
+        Judged {
+            ratio: five_digits(self.medians.ratio.exp()),
+            low: five_digits(low),
+            high: five_digits(high),
+            verdict: Verdict::of(low, high, equivalence),
+        }
+    }
 }
 
 impl Estimate {
@@ -74,17 +96,6 @@ impl Estimate {
     fn off(self, level: f64) -> f64 {
         let off = self.error * self.student().inverse_cdf(1.0 - level / 2.0);
         off.min(FARTHEST)
-    }
-
-    fn judged(self, level: f64, equivalence: f64) -> Judged {
-        let off = self.off(level);
-        let [low, high] = [self.ratio - off, self.ratio + off].map(f64::exp);
-        Judged {
-            ratio: five_digits(self.ratio.exp()),
-            low: five_digits(low),
-            high: five_digits(high),
-            verdict: Verdict::of(low, high, equivalence),
-        }
     }
 
     fn student(self) -> StudentsT {
@@ -182,10 +193,16 @@ mod tests {
     #[test]
     fn the_levels_are_holms() {
         // With four degrees of freedom, of a standard error of 1 %.
-        let estimate = |ratio: f64| Estimate {
-            ratio,
-            error: 0.01,
-            freedom: 4.0,
+        let estimate = |ratio: f64| {
+            let medians = Estimate {
+                ratio,
+                error: 0.01,
+                freedom: 4.0,
+            };
+            Estimates {
+                medians,
+                rounds: medians,
+            }
         };
         // Student's quantiles from tables: 4.604 at 1 % and 2.776 at 5 %, on both
         // sides. So a ratio of 4 % stands alone, and not as one of five; but once

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use results::MIN_ROUNDS;
+use analysis::{Rules, verdicts};
+use results::{Cell, MIN_ROUNDS};
 
 use crate::mode::Mode;
 
@@ -180,9 +181,12 @@ impl RoundEstimate {
         self.done += 1;
     }
 
-    /// Whether it is to be looked at how wide its intervals are.
-    pub(crate) fn is_look(&self) -> bool {
-        LOOKS.contains(&self.done)
+    /// If it is time for that, looks how wide the intervals of its `cells` are.
+    pub(crate) fn look(&mut self, cells: &[Cell], rules: Rules) {
+        if LOOKS.contains(&self.done) {
+            let width = verdicts::widest_interval(cells, rules.seed);
+            self.width = width.map(|width| width / rules.equivalence);
+        }
     }
 
     /// How many rounds it needs, as far as is known.

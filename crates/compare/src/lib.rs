@@ -18,6 +18,8 @@ mod self_check;
 mod series;
 mod session;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod sweep;
 mod windows;
 

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use analysis::{Rules, verdicts};
+use analysis::Rules;
 use fastrand::Rng;
 use lab::background_load::LoadMonitor;
 use lab::error::Interrupted;
@@ -124,10 +124,7 @@ impl<'a> Rounds<'a> {
                 window.add(index, experiment, estimate.done);
                 self.round(experiment, estimate.done)?;
                 estimate.record_round(started.elapsed());
-                if estimate.is_look() {
-                    let width = verdicts::widest_interval(&experiment.cells(), self.rules.seed);
-                    estimate.width = width.map(|width| width / self.rules.equivalence);
-                }
+                estimate.look(&experiment.cells(), self.rules);
                 measured_any = true;
                 if window.is_full() {
                     self.close(window, experiments)?;
