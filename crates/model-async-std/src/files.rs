@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_lock::Semaphore;
 use async_std::task;
 use suite::Result;
 use suite::files::{Job, Outcome, examine};
@@ -12,19 +11,17 @@ use suite::files::{Job, Outcome, examine};
 /// Each call takes file after file: to hand over every single one takes as long as
 /// the second core saves. async-std's own files hand over every read, and leave the
 /// hashing to the workers.
-pub async fn run(job: Job, pool: Arc<Semaphore>, units: usize) -> Result<Outcome> {
+pub async fn run(job: Job, units: usize) -> Result<Outcome> {
     let files = Arc::new(Mutex::new(0..job.paths.len()));
     let next = move || files.lock().unwrap_or_else(PoisonError::into_inner).next();
     let mut workers = Vec::with_capacity(units);
     for _ in 0..units {
         let (paths, next) = (job.paths.clone(), next.clone());
-        let permit = pool.acquire_arc().await;
         workers.push(task::spawn_blocking(move || {
             let mut summaries = Vec::new();
             while let Some(file) = next() {
                 summaries.push((file, File::open(&paths[file]).and_then(examine)));
             }
-            drop(permit);
             summaries
         }));
     }

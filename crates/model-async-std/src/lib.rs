@@ -23,6 +23,7 @@ mod sleepers;
 mod thumbnails;
 
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::ensure;
@@ -31,7 +32,7 @@ use async_lock::Semaphore;
 use async_std::task;
 use futures_lite::future;
 use http_hyper::Idle;
-use suite::{Model, Result, Setup};
+use suite::{Meeting, Model, Result, Setup};
 use transfer::Session;
 
 use crate::http::Client;
@@ -43,8 +44,7 @@ static THREADS: OnceLock<usize> = OnceLock::new();
 pub struct AsyncStd {
     /// The connections that outlast a job.
     idle: Arc<Idle>,
-    /// The blocking calls that may still begin: `blocking`, under async-std, takes
-    /// its own cap from the environment only, once a process.
+    /// The blocking calls that may still begin.
     pool: Arc<Semaphore>,
     /// How many units the job was said to need.
     units: usize,
@@ -87,6 +87,9 @@ impl Model for AsyncStd {
             "async-std has at most {} blocking threads",
             Setup::MOST_BLOCKING_THREADS
         );
+        let most = NonZeroUsize::new(setup.blocking_threads).unwrap_or(NonZeroUsize::MIN);
+        blocking::set_max_blocking_threads(most);
+        future::block_on(warm_up(setup.blocking_calls()));
         Ok(Self {
             idle: Arc::new(Idle::new(setup.units)),
             pool: Arc::new(Semaphore::new(setup.blocking_threads)),
@@ -120,7 +123,7 @@ impl Model for AsyncStd {
     }
 
     fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
-        self.run(offload::run(job.clone(), self.pool.clone()))
+        self.run(offload::run(job.clone()))
     }
 
     fn download_session(&self, session: &Arc<Session>) -> Result<()> {
@@ -152,11 +155,11 @@ impl Model for AsyncStd {
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
-        self.run(files::run(job.clone(), self.pool.clone(), self.units))
+        self.run(files::run(job.clone(), self.units))
     }
 
     fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
-        self.run(thumbnails::run(job.clone(), self.pool.clone(), self.units))
+        self.run(thumbnails::run(job.clone(), self.units))
     }
 }
 
@@ -167,6 +170,17 @@ async fn unblock<T: Send + 'static>(
 ) -> T {
     let _permit = pool.acquire().await;
     task::spawn_blocking(call).await
+}
+
+/// Has the pool start a thread for each of so many blocking calls.
+async fn warm_up(calls: usize) {
+    let meeting = Arc::new(Meeting::of(calls));
+    let mut waiting = Vec::with_capacity(calls);
+    for _ in 0..calls {
+        let meeting = meeting.clone();
+        waiting.push(task::spawn_blocking(move || meeting.wait()));
+    }
+    join_all(waiting).await;
 }
 
 /// What all tasks return, once the last has ended.

@@ -5,24 +5,21 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_lock::Semaphore;
 use async_std::task;
 use suite::Result;
 use suite::thumbnails::{Job, Outcome, Summary, thumbnail};
 
-pub async fn run(job: Job, pool: Arc<Semaphore>, units: usize) -> Result<Outcome> {
+pub async fn run(job: Job, units: usize) -> Result<Outcome> {
     let files = Arc::new(Mutex::new(0..job.paths.len()));
     let next = move || files.lock().unwrap_or_else(PoisonError::into_inner).next();
     let mut workers = Vec::with_capacity(units);
     for _ in 0..units {
         let (job, next) = (job.clone(), next.clone());
-        let permit = pool.acquire_arc().await;
         workers.push(task::spawn_blocking(move || {
             let mut summaries = Vec::new();
             while let Some(file) = next() {
                 summaries.push((file, shrink(&job, &job.paths[file])));
             }
-            drop(permit);
             summaries
         }));
     }

@@ -4,26 +4,23 @@
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use smol::lock::Semaphore;
 use smol::unblock;
 use suite::Result;
 use suite::files::{Job, Outcome, examine};
 
 /// Each call takes file after file: with a call a file, handing them over took
 /// as much time as a second core saves.
-pub async fn run(job: Job, pool: Arc<Semaphore>, units: usize) -> Result<Outcome> {
+pub async fn run(job: Job, units: usize) -> Result<Outcome> {
     let files = Arc::new(Mutex::new(0..job.paths.len()));
     let next = move || files.lock().unwrap_or_else(PoisonError::into_inner).next();
     let mut workers = Vec::with_capacity(units);
     for _ in 0..units {
         let (paths, next) = (job.paths.clone(), next.clone());
-        let permit = pool.acquire_arc().await;
         workers.push(unblock(move || {
             let mut summaries = Vec::new();
             while let Some(file) = next() {
                 summaries.push((file, File::open(&paths[file]).and_then(examine)));
             }
-            drop(permit);
             summaries
         }));
     }

@@ -20,6 +20,7 @@ mod thumbnails;
 
 use std::convert::Infallible;
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -28,7 +29,7 @@ use http_hyper::Idle;
 use smol::channel::{Sender, bounded};
 use smol::lock::Semaphore;
 use smol::{Executor, future};
-use suite::{Model, Result, Setup};
+use suite::{Meeting, Model, Result, Setup};
 use transfer::Session;
 
 use crate::http::Client;
@@ -37,8 +38,7 @@ use crate::http::Client;
 pub struct Smol {
     executor: Arc<Executor<'static>>,
     client: Client,
-    /// The blocking calls that may still begin: `blocking`, under smol, takes its
-    /// own cap from the environment only, once a process.
+    /// The blocking calls that may still begin.
     pool: Arc<Semaphore>,
     /// The blocking calls that share a job's files out among them.
     units: usize,
@@ -67,6 +67,8 @@ impl Model for Smol {
             "smol has at most {} blocking threads",
             Setup::MOST_BLOCKING_THREADS
         );
+        let most = NonZeroUsize::new(setup.blocking_threads).unwrap_or(NonZeroUsize::MIN);
+        blocking::set_max_blocking_threads(most);
         let (running, stopped) = bounded(1);
         let executor = Arc::new(Executor::new());
         let mut smol = Self {
@@ -91,6 +93,7 @@ impl Model for Smol {
                 .context("starting a thread")?;
             smol.threads.push(thread);
         }
+        future::block_on(warm_up(setup.blocking_calls()));
         Ok(smol)
     }
 
@@ -123,11 +126,7 @@ impl Model for Smol {
     }
 
     fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
-        self.run(offload::run(
-            job.clone(),
-            self.executor.clone(),
-            self.pool.clone(),
-        ))
+        self.run(offload::run(job.clone(), self.executor.clone()))
     }
 
     fn download_session(&self, session: &Arc<Session>) -> Result<()> {
@@ -172,11 +171,11 @@ impl Model for Smol {
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
-        self.run(files::run(job.clone(), self.pool.clone(), self.units))
+        self.run(files::run(job.clone(), self.units))
     }
 
     fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
-        self.run(thumbnails::run(job.clone(), self.pool.clone(), self.units))
+        self.run(thumbnails::run(job.clone(), self.units))
     }
 }
 
@@ -197,6 +196,17 @@ async fn unblock<T: Send + 'static>(
 ) -> T {
     let _permit = pool.acquire().await;
     smol::unblock(call).await
+}
+
+/// Has the pool start a thread for each of so many blocking calls.
+async fn warm_up(calls: usize) {
+    let meeting = Arc::new(Meeting::of(calls));
+    let mut waiting = Vec::with_capacity(calls);
+    for _ in 0..calls {
+        let meeting = meeting.clone();
+        waiting.push(smol::unblock(move || meeting.wait()));
+    }
+    join_all(waiting).await;
 }
 
 /// What all tasks return, once the last has ended.

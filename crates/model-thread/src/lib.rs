@@ -61,6 +61,10 @@ impl Model for Thread {
             ),
             _ => None,
         };
+        if let Some(pool) = &pool {
+            // Every thread of it has begun.
+            pool.broadcast(|_| ());
+        }
         let client = Arc::new(http::client(setup));
         Ok(Self { pool, client })
     }

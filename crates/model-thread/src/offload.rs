@@ -34,11 +34,13 @@ fn handed_over(job: &Job, pool: &ThreadPool) -> Outcome {
         loop {
             match calls.recv_deadline(next) {
                 Ok(time) => done.push(time),
-                Err(RecvTimeoutError::Timeout) => {
-                    heartbeat.tick();
-                    next = Instant::now() + job.heartbeat();
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break heartbeat.outcome(done),
+            }
+            // Also while one answer follows the other.
+            if Instant::now() >= next {
+                heartbeat.tick();
+                next = Instant::now() + job.heartbeat();
             }
         }
     })

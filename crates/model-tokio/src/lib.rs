@@ -20,8 +20,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use http_hyper::Idle;
-use suite::{Model, Result, Setup};
+use suite::{Meeting, Model, Result, Setup};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 use transfer::Session;
 
 use crate::http::Client;
@@ -65,6 +66,7 @@ impl Model for Tokio {
             .enable_all()
             .build()
             .with_context(|| format!("a runtime of {} threads", setup.threads))?;
+        runtime.block_on(warm_up(setup.blocking_calls()));
         Ok(Self {
             runtime: Some(runtime),
             idle: Arc::new(Idle::new(setup.units)),
@@ -142,6 +144,17 @@ impl Model for Tokio {
     fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
         self.run(thumbnails::run(job.clone(), self.units))
     }
+}
+
+/// Has the pool start a thread for each of so many blocking calls.
+async fn warm_up(calls: usize) {
+    let meeting = Arc::new(Meeting::of(calls));
+    let mut waiting = JoinSet::new();
+    for _ in 0..calls {
+        let meeting = meeting.clone();
+        waiting.spawn_blocking(move || meeting.wait());
+    }
+    waiting.join_all().await;
 }
 
 impl Drop for Tokio {

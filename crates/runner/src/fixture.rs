@@ -84,6 +84,7 @@ impl Fixture {
     pub fn prepare(&mut self, job: &Job) -> Result<Prepared> {
         let mut prepared = Prepared {
             job: job.clone(),
+            blocking_threads: self.blocking_threads,
             run: None,
             files: Vec::new(),
             fresh: None,
@@ -178,6 +179,8 @@ impl Fixture {
 #[derive(Debug)]
 pub struct Prepared {
     job: Job,
+    /// How many calls the model's pool may make at once.
+    blocking_threads: usize,
     /// The job's own counters at the origin. Dropped before the origin is.
     run: Option<origin::Run>,
     /// What the origin's images should be.
@@ -233,6 +236,9 @@ impl Prepared {
         let stats = self.look_at(outcome)?;
         let job = self.answered.get_or_init(|| inputs::answered(&self.job));
         job.check(outcome)?;
+        if let (Job::Offload(job), Outcome::Offload(outcome)) = (job, &*outcome) {
+            job.check_turns(outcome, self.blocking_threads)?;
+        }
         if let Some(elapsed) = self.elapsed {
             completion::check_within(outcome.completion_ns(), elapsed)?;
         }

@@ -290,11 +290,14 @@ impl Workload {
                 name: "racy",
                 set: ("guard", "racy"),
             }],
+            Workload::Offload => &[Variant {
+                name: "inline",
+                set: ("place", "inline"),
+            }],
             Workload::Pipeline
             | Workload::Primes
             | Workload::Exchange
             | Workload::Fetch
-            | Workload::Offload
             | Workload::Download
             | Workload::PingPong
             | Workload::Sleepers

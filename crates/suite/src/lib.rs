@@ -42,7 +42,7 @@ mod setup;
 pub use error::{Invalid, Result, Unsupported, WrongAnswer};
 pub use job::{Job, Outcome, Preset, Variant, Workload, setting_text};
 pub use setting::Setting;
-pub use setup::Setup;
+pub use setup::{Meeting, Setup};
 
 /// A concurrency model: one way to do several things at once.
 ///

@@ -158,6 +158,14 @@ impl Job {
         completion::check(&outcome.completion_ns, self.calls, least)
     }
 
+    /// No call ended before its turn: a pool of `threads` makes so many at once, so the
+    /// shortest of the others have waited for one of these, and so on.
+    pub fn check_turns(&self, outcome: &Outcome, threads: usize) -> Result<(), WrongAnswer> {
+        let threads = threads.max(1);
+        let turns = (0..self.calls).map(|call| self.call_ms * (1 + (call / threads) as u64));
+        completion::check(&outcome.completion_ns, self.calls, turns)
+    }
+
     pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
         format!(
             "{} calls of {:?} done; {} ticks, one due every {:?}, longest gap {:.3?}",

@@ -1,4 +1,6 @@
 use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::{Job, Workload};
 
@@ -32,10 +34,18 @@ impl Setup {
     /// stand in for the threads.
     pub const BLOCKING_THREADS: usize = 64;
 
-    /// The most that [`Setup::blocking_threads`] can be: the cap that the
-    /// `blocking` crate, under smol and async-std, has unless its environment
-    /// says otherwise.
+    /// The most that [`Setup::blocking_threads`] can be.
     pub const MOST_BLOCKING_THREADS: usize = 500;
+
+    /// How many blocking calls the job has under way at once, if its time is about
+    /// these. Threads for them are started before the job, by every model: those of one
+    /// that starts them when they are first needed would cost it a part of its first job.
+    pub fn blocking_calls(&self) -> usize {
+        match self.workload {
+            Workload::Offload | Workload::Files | Workload::Thumbnails => self.units,
+            _ => 0,
+        }
+    }
 
     /// What `job` needs, with pools of the sizes given.
     pub fn sized(
@@ -66,5 +76,35 @@ impl Setup {
             units,
             program: program.into(),
         }
+    }
+}
+
+/// Where blocking calls wait for each other, so that each has a thread of its own: a pool
+/// that is warmed up by them has all its threads.
+#[derive(Debug)]
+pub struct Meeting {
+    missing: Mutex<usize>,
+    complete: Condvar,
+}
+
+impl Meeting {
+    /// Of so many calls.
+    pub fn of(calls: usize) -> Self {
+        Self {
+            missing: Mutex::new(calls),
+            complete: Condvar::new(),
+        }
+    }
+
+    /// Waits for the others; a second at most, as the system may refuse a thread.
+    pub fn wait(&self) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        *missing = missing.saturating_sub(1);
+        self.complete.notify_all();
+        let limit = Duration::from_secs(1);
+        let met = self
+            .complete
+            .wait_timeout_while(missing, limit, |missing| *missing > 0);
+        drop(met);
     }
 }
