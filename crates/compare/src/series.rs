@@ -95,7 +95,7 @@ impl<'a> Series<'a> {
         let Some(run) = run else {
             return Ok(());
         };
-        let job = Duration::from_nanos(run.elapsed_ns);
+        let job = Duration::from_nanos(run.elapsed_ns) + case.job().wait();
         self.cost = Some(RunCost {
             job,
             around: run.wall.saturating_sub(job),

@@ -130,10 +130,10 @@ impl Session<'_> {
             .monitor
             .try_out(self.mode.budget, &self.context.interrupt)?;
         match remark {
-            Some(remark) => self.note(format!("neighbours: {remark}")),
+            Some(remark) => self.note(format!("background load: {remark}")),
             None => {
                 let error = self.monitor.seen.error_words();
-                self.progress.line(&format!("neighbours: {error}"));
+                self.progress.line(&format!("background load: {error}"));
             }
         }
         Ok(())

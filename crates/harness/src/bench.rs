@@ -122,8 +122,11 @@ impl<M: Model> Trial<M> {
 
     /// The time that some runs take, without what is around them.
     fn sample(&mut self, iterations: u64) -> Result<Duration> {
+        // Criterion knows nothing of the wait, and would ask for too many.
+        let waits = !self.prepared.job().wait().is_zero();
+        let runs = if waits { 1 } else { iterations };
         let mut sum = Duration::ZERO;
-        for _ in 0..iterations {
+        for _ in 0..runs {
             let (elapsed, outcome) = self.prepared.run(&self.model)?;
             self.last = outcome;
             sum += elapsed;
@@ -132,7 +135,7 @@ impl<M: Model> Trial<M> {
         if !matches!(self.prepared.job(), Job::Download(_)) {
             self.prepared.verify(&mut self.last)?;
         }
-        Ok(sum)
+        Ok(sum.mul_f64(iterations as f64 / runs as f64))
     }
 
     /// Checks the last answer too: haste may have spoiled it.

@@ -140,7 +140,7 @@ impl Model for Faulty {
         let tally = sleepers::Tally::default();
         for units in [job.units - 1, 1] {
             let due = Instant::now() + job.wait();
-            (0..units).for_each(|_| tally.began());
+            (0..units).for_each(|_| _ = tally.began(job.units));
             thread::sleep(job.wait());
             (0..units).for_each(|_| tally.woke(due));
         }

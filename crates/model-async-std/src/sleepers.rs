@@ -1,32 +1,48 @@
-//! Unit: task. Shares: an `Arc` of the job, and one of the counts. Ends: the channel
-//! closes when the last task drops its sender.
+//! Unit: task. Shares: an `Arc` of the job, the counts and the latch. Ends: every task
+//! is awaited.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_std::channel::bounded;
 use async_std::task;
+use event_listener::Event;
 use suite::Result;
 use suite::sleepers::{Job, Outcome, Tally};
 
+/// What a sleeper does not have to have for itself: a million of them would each be
+/// larger by it.
+struct Shared {
+    job: Job,
+    started: Instant,
+    tally: Tally,
+    latch: Event,
+}
+
 pub async fn run(job: Job) -> Result<Outcome> {
-    let (job, tally) = (Arc::new(job), Arc::new(Tally::default()));
-    // Nothing is ever sent here: it closes when the last task has ended. A sender
-    // is a third of the handle that would have to be kept to await a task.
-    let (sleeping, all_woken) = bounded::<Infallible>(1);
-    for _ in 0..job.units {
-        let (job, tally, sleeping) = (job.clone(), tally.clone(), sleeping.clone());
+    let units = job.units;
+    let shared = Arc::new(Shared {
+        job,
+        started: Instant::now(),
+        tally: Tally::default(),
+        latch: Event::new(),
+    });
+    let mut workers = Vec::with_capacity(units);
+    for _ in 0..units {
+        let shared = shared.clone();
         // An `async fn` would have room for its arguments twice.
-        task::spawn(async move {
-            let due = Instant::now() + job.wait();
-            tally.began();
-            task::sleep(job.wait()).await;
-            tally.woke(due);
-            drop(sleeping);
-        });
+        workers.push(task::spawn(async move {
+            // From now on it hears of it.
+            let open = shared.latch.listen();
+            if shared.tally.began(shared.job.units) {
+                shared.tally.stand(shared.started.elapsed());
+                shared.latch.notify(usize::MAX);
+            }
+            open.await;
+            let due = Instant::now() + shared.job.wait();
+            task::sleep(shared.job.wait()).await;
+            shared.tally.woke(due);
+        }));
     }
-    drop(sleeping);
-    let Err(_closed) = all_woken.recv().await;
-    Ok(tally.outcome())
+    crate::join_all(workers).await;
+    Ok(shared.tally.outcome())
 }

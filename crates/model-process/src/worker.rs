@@ -91,7 +91,7 @@ impl Worker {
             Task::Offload(job) => offload::perform(&job),
             Task::Download(task) => self.downloader.perform(task, context)?,
             Task::PingPong(task) => ping_pong::perform(task),
-            Task::Sleepers(job) => sleepers::perform(&job, context),
+            Task::Sleepers(job, started_ns) => sleepers::perform(&job, started_ns, context),
             Task::Echo(task) => echo::perform(task, context)?,
             Task::Files(task) => files::perform(&task),
             Task::Thumbnails(task) => thumbnails::perform(&task),

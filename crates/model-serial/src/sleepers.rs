@@ -13,8 +13,10 @@ pub fn run(job: &Job) -> Result<Outcome> {
         return Err(Unsupported(text.to_owned()).into());
     }
     let tally = Tally::default();
+    let started = Instant::now();
+    tally.began(1);
+    tally.stand(started.elapsed());
     let due = Instant::now() + job.wait();
-    tally.began();
     thread::sleep(job.wait());
     tally.woke(due);
     Ok(tally.outcome())

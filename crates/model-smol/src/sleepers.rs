@@ -1,36 +1,47 @@
-//! Unit: task. Shares: an `Arc` of the wait and the counts. Ends: every task is
-//! awaited.
+//! Unit: task. Shares: an `Arc` of the job, the counts and the latch. Ends: every task
+//! is awaited.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
+use event_listener::Event;
 use smol::{Executor, Timer};
 use suite::Result;
 use suite::sleepers::{Job, Outcome, Tally};
 
-/// What a sleeper does not have to have for itself: a million of them would each
-/// be larger by it.
+/// What a sleeper does not have to have for itself: a million of them would each be
+/// larger by it.
 struct Shared {
-    wait: Duration,
+    job: Job,
+    started: Instant,
     tally: Tally,
+    latch: Event,
 }
 
 pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
+    let units = job.units;
     let shared = Arc::new(Shared {
-        wait: job.wait(),
+        job,
+        started: Instant::now(),
         tally: Tally::default(),
+        latch: Event::new(),
     });
-    let workers: Vec<_> = (0..job.units)
-        .map(|_| {
-            let shared = shared.clone();
-            executor.spawn(async move {
-                shared.tally.began();
-                // The timer says when it was due, so that nobody has to keep it.
-                let due = Timer::after(shared.wait).await;
-                shared.tally.woke(due);
-            })
-        })
-        .collect();
+    let mut workers = Vec::with_capacity(units);
+    for _ in 0..units {
+        let shared = shared.clone();
+        workers.push(executor.spawn(async move {
+            // From now on it hears of it.
+            let open = shared.latch.listen();
+            if shared.tally.began(shared.job.units) {
+                shared.tally.stand(shared.started.elapsed());
+                shared.latch.notify(usize::MAX);
+            }
+            open.await;
+            // The timer knows when it was due.
+            let due = Timer::after(shared.job.wait()).await;
+            shared.tally.woke(due);
+        }));
+    }
     crate::join_all(workers).await;
     Ok(shared.tally.outcome())
 }

@@ -22,7 +22,7 @@ use anyhow::Context;
 use http_hyper::Idle;
 use suite::{Meeting, Model, Result, Setup};
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use transfer::Session;
 
 use crate::http::Client;
@@ -155,6 +155,15 @@ async fn warm_up(calls: usize) {
         waiting.spawn_blocking(move || meeting.wait());
     }
     waiting.join_all().await;
+}
+
+/// What all tasks return, once the last has ended.
+async fn join_all<T>(workers: Vec<JoinHandle<T>>) -> Result<Vec<T>> {
+    let mut ended = Vec::with_capacity(workers.len());
+    for worker in workers {
+        ended.push(worker.await.context("a task has ended early")?);
+    }
+    Ok(ended)
 }
 
 impl Drop for Tokio {

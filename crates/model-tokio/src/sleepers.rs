@@ -1,36 +1,52 @@
-//! Unit: task. Shares: an `Arc` of the job and the counts. Ends: the `JoinSet`
-//! drains.
+//! Unit: task. Shares: an `Arc` of the job, the counts and the latch. Ends: every task
+//! is awaited.
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use suite::Result;
 use suite::sleepers::{Job, Outcome, Tally};
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
-/// A task's memory is a multiple of 128 bytes, and here 256 do: with a copy of
-/// the wait in each task it would be 384.
+/// What a sleeper does not have to have for itself: a million of them would each be
+/// larger by it.
 struct Shared {
     job: Job,
+    started: Instant,
     tally: Tally,
+    latch: Notify,
 }
 
 pub async fn run(job: Job) -> Result<Outcome> {
     let units = job.units;
-    let tally = Tally::default();
-    let shared = Arc::new(Shared { job, tally });
-    let mut workers = JoinSet::new();
+    let shared = Arc::new(Shared {
+        job,
+        started: Instant::now(),
+        tally: Tally::default(),
+        latch: Notify::new(),
+    });
+    let mut workers = Vec::with_capacity(units);
     for _ in 0..units {
         let shared = shared.clone();
-        workers.spawn(async move {
+        workers.push(tokio::spawn(async move {
+            {
+                let mut open = pin!(shared.latch.notified());
+                // From now on it hears of it.
+                open.as_mut().enable();
+                if shared.tally.began(shared.job.units) {
+                    shared.tally.stand(shared.started.elapsed());
+                    shared.latch.notify_waiters();
+                }
+                open.await;
+            }
             let mut sleep = pin!(sleep(shared.job.wait()));
-            shared.tally.began();
             sleep.as_mut().await;
             // The timer knows when it was due.
             shared.tally.woke(sleep.deadline().into_std());
-        });
+        }));
     }
-    workers.join_all().await;
+    crate::join_all(workers).await?;
     Ok(shared.tally.outcome())
 }

@@ -209,7 +209,8 @@ impl Prepared {
         self.run.as_ref().map(origin::Run::stats)
     }
 
-    /// Has `model` do the job, and times exactly that.
+    /// Has `model` do the job, and times exactly that, less what it [waits for on
+    /// purpose](Job::wait).
     ///
     /// Each run of a download that was given no directory gets an empty one;
     /// that of the run before is removed first.
@@ -223,7 +224,7 @@ impl Prepared {
         }
         let started = Instant::now();
         let outcome = self.job.run(model);
-        let elapsed = started.elapsed();
+        let elapsed = started.elapsed().saturating_sub(self.job.wait());
         self.elapsed = Some(elapsed);
         Ok((elapsed, outcome?))
     }

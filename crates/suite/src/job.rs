@@ -325,6 +325,26 @@ impl Workload {
     }
 }
 
+impl Job {
+    /// What the job waits for on purpose, whoever does it: no part of its time.
+    pub fn wait(&self) -> Duration {
+        match self {
+            Job::Sleepers(job) => job.wait(),
+            Job::Counter(_)
+            | Job::Pipeline(_)
+            | Job::Primes(_)
+            | Job::Exchange(_)
+            | Job::Fetch(_)
+            | Job::Offload(_)
+            | Job::Download(_)
+            | Job::PingPong(_)
+            | Job::Echo(_)
+            | Job::Files(_)
+            | Job::Thumbnails(_) => Duration::ZERO,
+        }
+    }
+}
+
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

@@ -80,8 +80,8 @@ pub(crate) enum Task {
     Offload(offload::Job),
     Download(DownloadTask),
     PingPong(PingPongTask),
-    /// Sleep as long as this job says.
-    Sleepers(sleepers::Job),
+    /// Sleep as long as this job says, which began at this time.
+    Sleepers(sleepers::Job, u64),
     Echo(EchoTask),
     Files(FilesTask),
     Thumbnails(ThumbnailTask),

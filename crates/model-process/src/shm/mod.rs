@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     /// The end of the last slot that a download's rate limit has given out.
     pub(crate) rate: Padded<AtomicU64>,
     pub(crate) sleepers: Padded<Tally>,
+    /// 1 once all sleepers have begun; a futex word.
+    pub(crate) standing: Padded<AtomicU32>,
     pub(crate) open: Padded<Open>,
     /// Clients of an echo that have been connected; a futex word.
     pub(crate) connected: Padded<AtomicU32>,

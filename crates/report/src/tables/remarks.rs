@@ -32,6 +32,12 @@ pub(crate) fn of_job(cell: &Cell) -> Vec<String> {
     }
     let workload = cell.workload.parse::<Workload>().ok();
     let job = workload.and_then(|known| known.job_from_json(cell.job.clone()).ok());
+    if let Some(wait) = job.as_ref().map(Job::wait)
+        && !wait.is_zero()
+    {
+        let wait = time(wait.as_nanos() as f64);
+        remarks.push(format!("times are without the wait of {wait} that is the job"));
+    }
     if let Some(Job::Fetch(fetch)) = job
         && fetch.urls.is_empty()
     {
@@ -98,6 +104,9 @@ pub(crate) fn notes(cell: &Cell, has_custom_commands: bool, own_keys: &[String])
     }
     if let Some(peak) = number("peak_in_flight") {
         notes.push(format!("{} in flight", count(peak)));
+    }
+    if let Some(standing) = number("standing_ns").filter(|&standing| standing > 0) {
+        notes.push(format!("all stand after {}", time(standing as f64)));
     }
     if let Some(late) = number("latest_ns") {
         notes.push(format!("latest {} late", time(late as f64)));
