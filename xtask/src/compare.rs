@@ -217,7 +217,7 @@ fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
     for summary in words::summaries(comparison) {
         text += &format!("{}:\n  {}\n\n", summary.title, summary.lines.join("\n  "));
     }
-    if let Some(load) = &run.neighbours {
+    if let Some(load) = &run.background_load {
         text += &format!("background load: {}\n", load.words());
     }
     text + &format!(

@@ -200,7 +200,7 @@ fn empty_comparison(request: &Request, root: &Path) -> anyhow::Result<Comparison
             took_s: 0.0,
             interrupted: false,
             criterion: None,
-            neighbours: None,
+            background_load: None,
             notes: Vec::new(),
         },
         host: host::host(),

@@ -113,7 +113,7 @@ impl Session<'_> {
                 sidecars.write(results)?;
             }
             comparison.cells = experiments.iter().flat_map(Experiment::cells).collect();
-            comparison.run.neighbours = Some(monitor.seen.clone());
+            comparison.run.background_load = Some(monitor.seen.clone());
             comparison.run.took_s = began.elapsed().as_secs_f64();
             results.write(comparison)
         })?;
@@ -242,7 +242,7 @@ impl Session<'_> {
             cells, verdicts, ..
         } = &*self.comparison;
         self.comparison.sweeps = crossovers::sweeps(cells, verdicts);
-        self.comparison.run.neighbours = Some(self.monitor.seen.clone());
+        self.comparison.run.background_load = Some(self.monitor.seen.clone());
     }
 
     /// Tests the differences between `cells`, all of one case.

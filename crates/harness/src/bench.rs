@@ -112,6 +112,7 @@ impl<M: Model> Trial<M> {
         let model = M::start(&setup).context("the model does not start")?;
         let (_, mut last) = prepared.run(&model)?;
         prepared.verify(&mut last)?;
+        prepared.time_only();
         Ok(Self {
             model,
             prepared,

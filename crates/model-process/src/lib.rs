@@ -40,6 +40,7 @@ use suite::{Model, Result, Setup, Workload};
 use transfer::Session;
 
 use crate::pool::Children;
+use crate::shm::MAX_CHILDREN;
 
 /// Runs as a child: `PROGRAM worker NAME` comes here.
 pub use crate::worker::main as worker;
@@ -87,6 +88,11 @@ impl Model for Process {
 
     fn name(&self) -> &'static str {
         "process"
+    }
+
+    fn most_units(workload: Workload) -> Option<usize> {
+        let all_at_once = [Workload::PingPong, Workload::Sleepers, Workload::Echo];
+        all_at_once.contains(&workload).then_some(MAX_CHILDREN)
     }
 
     fn counter(&self, job: &suite::counter::Job) -> Result<suite::counter::Outcome> {

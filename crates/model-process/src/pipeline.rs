@@ -40,7 +40,7 @@ fn attempt(
 ) -> Result<Outcome> {
     let shared = &children.memory;
     shared.room.reset(job.capacity as u32);
-    shared.level.reset();
+    shared.level.begin(job);
     shared.processed.store(0, Relaxed);
 
     let mut queues = Vec::new();

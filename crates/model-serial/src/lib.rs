@@ -22,7 +22,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use http_ureq::Client;
-use suite::{Model, Result, Setup};
+use suite::{Model, Result, Setup, Workload};
 use transfer::Session;
 
 /// One thing after the other.
@@ -40,6 +40,15 @@ impl Model for Serial {
 
     fn name(&self) -> &'static str {
         "serial"
+    }
+
+    fn most_units(workload: Workload) -> Option<usize> {
+        match workload {
+            Workload::Sleepers => Some(1),
+            // All connections are open before the first is served.
+            Workload::Echo => Some(suite::echo::BACKLOG),
+            _ => None,
+        }
     }
 
     fn counter(&self, job: &suite::counter::Job) -> Result<suite::counter::Outcome> {

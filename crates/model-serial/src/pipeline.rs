@@ -9,7 +9,7 @@ use suite::pipeline::{Item, Job, Level, Outcome, Tally};
 
 pub fn run(job: &Job) -> Result<Outcome> {
     let mut queue = VecDeque::with_capacity(job.capacity);
-    let level = Level::default();
+    let level = Level::new(job);
     let mut tally = Tally::new(job);
     for producer in 0..job.producers {
         produce(job, producer, &mut queue, &level, &mut tally);

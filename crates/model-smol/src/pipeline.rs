@@ -17,7 +17,7 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.
     let (processing, all_processed) = bounded(1);
-    let level = Arc::new(Level::default());
+    let level = Arc::new(Level::new(&job));
     let processed = Arc::new(AtomicU64::new(0));
 
     let consumers: Vec<_> = (0..job.consumers)

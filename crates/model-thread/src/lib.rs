@@ -73,6 +73,10 @@ impl Model for Thread {
         "thread"
     }
 
+    fn most_units(workload: Workload) -> Option<usize> {
+        matches!(workload, Workload::PingPong | Workload::Sleepers).then_some(MOST_UNITS)
+    }
+
     fn counter(&self, job: &suite::counter::Job) -> Result<suite::counter::Outcome> {
         counter::run(job)
     }

@@ -16,7 +16,7 @@ pub fn run(job: &Job) -> Result<Outcome> {
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.
     let (processing, all_processed) = bounded(0);
-    let level = Level::default();
+    let level = Level::new(job);
     let processed = AtomicU64::new(0);
 
     let (tally, released) = thread::scope(|scope| {

@@ -23,7 +23,7 @@ pub async fn run(job: Job) -> Result<Outcome> {
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.
     let (processing, all_processed) = bounded(0);
-    let level = Arc::new(Level::default());
+    let level = Arc::new(Level::new(&job));
     let processed = Arc::new(AtomicU64::new(0));
 
     let mut consumers = JoinSet::new();

@@ -228,7 +228,7 @@ fn pad(mut jpeg: Vec<u8>, bytes: usize) -> Vec<u8> {
 /// How far noise spreads a color, in steps of 255.
 const NOISE: u64 = 64;
 
-/// A landscape: sky, sun and hills in colours of the seed, under noise.
+/// A landscape: sky, sun and hills in colors of the seed, under noise.
 struct Picture {
     seed: u64,
     width: u32,

@@ -21,9 +21,9 @@ pub(crate) fn slug(name: &str) -> String {
     name.replace(|c| !fits(c), "-")
 }
 
-/// Which of the page's colours a model has. A custom command, or a model's copy, has
+/// Which of the page's colors a model has. A custom command, or a model's copy, has
 /// the last one.
-pub(crate) fn colour(models: Models, model: &str) -> usize {
+pub(crate) fn color(models: Models, model: &str) -> usize {
     let place = models.iter().position(|known| known.name == model);
     place.unwrap_or(models.iter().count())
 }

@@ -31,8 +31,8 @@ pub fn document(comparison: &Comparison) -> String {
         escape(&run.scratch)
     ));
     text.line(format_args!("{}\n", escape(&machine(comparison))));
-    if let Some(neighbours) = &run.neighbours {
-        let words = escape(&neighbours.words());
+    if let Some(load) = &run.background_load {
+        let words = escape(&load.words());
         text.line(format_args!("Background load: {words}.\n"));
     }
     for note in &run.notes {

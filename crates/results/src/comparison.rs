@@ -125,8 +125,8 @@ pub struct RunInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub criterion: Option<String>,
     /// What is known of others' use of the machine meanwhile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub neighbours: Option<BackgroundLoad>,
+    #[serde(default, alias = "neighbours", skip_serializing_if = "Option::is_none")]
+    pub background_load: Option<BackgroundLoad>,
     /// What did not go as planned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

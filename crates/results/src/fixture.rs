@@ -131,7 +131,7 @@ impl Builder {
                 took_s: 800.0,
                 interrupted: false,
                 criterion: None,
-                neighbours: None,
+                background_load: None,
                 notes: Vec::new(),
             },
             models: OF_SCHEMA_1.clone(),

@@ -209,6 +209,11 @@ impl Prepared {
         self.run.as_ref().map(origin::Run::stats)
     }
 
+    /// From now on, without what only the [check](Self::verify) of an answer needs.
+    pub fn time_only(&mut self) {
+        self.job = self.job.clone().timed();
+    }
+
     /// Has `model` do the job, and times exactly that, less what it [waits for on
     /// purpose](Job::wait).
     ///

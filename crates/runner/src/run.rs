@@ -28,6 +28,9 @@ pub(crate) fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<(
     let model = M::start(&setup).context("the model does not start")?;
     let start = starting.elapsed();
 
+    if args.unchecked {
+        prepared.time_only();
+    }
     let (elapsed, mut outcome) = prepared.run(&model)?;
     // Before anything else needs memory, and while all children stand.
     let footprint = Footprint::now(fixture.origin_pid());

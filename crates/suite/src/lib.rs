@@ -65,6 +65,15 @@ pub trait Model {
     /// The name on the command line and in every table.
     fn name(&self) -> &'static str;
 
+    /// The most units of this workload that can be asked of the model: more than threads
+    /// or children can honestly be are [`Unsupported`].
+    fn most_units(_workload: Workload) -> Option<usize>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Workers add to one shared counter behind a guard.
     fn counter(&self, job: &counter::Job) -> Result<counter::Outcome>;
 

@@ -39,7 +39,7 @@ fn noisy_rounds_are_measured_again_and_then_marked() {
     let load = compared
         .comparison
         .run
-        .neighbours
+        .background_load
         .as_ref()
         .expect("it was read");
     assert!(load.retaken > 0, "{load:?}");
@@ -59,7 +59,7 @@ fn without_a_limit_every_round_is_measured_once() {
     let load = compared
         .comparison
         .run
-        .neighbours
+        .background_load
         .as_ref()
         .expect("it was read");
     assert!(

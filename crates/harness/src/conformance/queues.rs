@@ -35,6 +35,7 @@ pub fn pipeline_any_shape<M: Model>(program: &'static str) -> Result<()> {
                 items,
                 capacity,
                 produce_us: 0,
+                unwatched: false,
             })
         },
     );

@@ -1,13 +1,10 @@
 //! How a model is started for a job, and what is right.
 
-use std::ffi::OsStr;
-use std::path::Path;
-
 use anyhow::{Context, bail, ensure};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use runner::fixture::{Fixture, Prepared};
-use suite::{Job, Model, Preset, Result, Setup, Unsupported, Workload, echo};
+use suite::{Job, Model, Preset, Result, Setup, Unsupported, Workload};
 
 use crate::reference;
 
@@ -39,25 +36,14 @@ pub(super) fn start<M: Model>(program: &str, job: &Job) -> Result<M> {
     M::start(&Setup::sized(job, program, THREADS, BLOCKING_THREADS)).context("starting the model")
 }
 
-/// Whether a job is beyond what the contract asks of the model: units that are
-/// more than threads or children can honestly be, or any two at once of the
-/// model that has none.
-pub(super) fn beyond(program: &str, job: &Job) -> bool {
-    let file = Path::new(program).file_stem().and_then(OsStr::to_str);
-    let model = file.and_then(|file| file.strip_prefix("model-"));
-    let units = job.units();
-    match (model, job) {
-        (Some("serial"), Job::Sleepers(_)) => units > 1,
-        (Some("serial"), Job::Echo(_)) => units > echo::BACKLOG,
-        (Some("thread"), Job::PingPong(_) | Job::Sleepers(_)) => units > 10_000,
-        (Some("process"), Job::PingPong(_) | Job::Sleepers(_) | Job::Echo(_)) => units > 256,
-        _ => false,
-    }
+/// Whether a job has more units than can be asked of the model.
+pub(super) fn beyond<M: Model>(job: &Job) -> bool {
+    M::most_units(job.workload()).is_some_and(|most| job.units() > most)
 }
 
 /// Whether the model may refuse a job of this shape. The first seven workloads
 /// leave it to the model what is too much.
-pub(super) fn may_refuse(program: &str, job: &Job) -> bool {
+pub(super) fn may_refuse<M: Model>(job: &Job) -> bool {
     match job.workload() {
         Workload::Counter
         | Workload::Pipeline
@@ -66,7 +52,7 @@ pub(super) fn may_refuse(program: &str, job: &Job) -> bool {
         | Workload::Fetch
         | Workload::Offload
         | Workload::Download => true,
-        _ => beyond(program, job),
+        _ => beyond::<M>(job),
     }
 }
 
@@ -77,7 +63,7 @@ pub(super) fn shapes<M: Model>(program: &str, workload: Workload, shapes: &[&str
         let named = || format!("{workload} {shape}");
         let job = job(workload, shape)?;
         match right::<M>(&mut fixture, program, &job) {
-            Err(error) if error.is::<Unsupported>() && may_refuse(program, &job) => {
+            Err(error) if error.is::<Unsupported>() && may_refuse::<M>(&job) => {
                 println!("{}: unsupported: {error:#}", named());
             }
             done => done.with_context(named)?,

@@ -90,7 +90,7 @@ mod tests {
         };
         Series {
             name: name.to_owned(),
-            colour: 0,
+            color: 0,
             dashes: "none".to_owned(),
             dots: values.map(dot).into(),
         }

@@ -45,7 +45,7 @@ pub(crate) struct Line {
     /// Its name, at its last dot.
     pub(crate) name: String,
     /// Which of the page's colors it has.
-    pub(crate) colour: usize,
+    pub(crate) color: usize,
     /// Which strokes it is drawn with, for readers who see no colors.
     pub(crate) dashes: String,
     /// Dots in a row with nothing missing between them, as `points` of a polyline.
@@ -77,7 +77,7 @@ pub(crate) struct Series {
     /// Its name.
     pub(crate) name: String,
     /// Which of the page's colors it has.
-    pub(crate) colour: usize,
+    pub(crate) color: usize,
     /// Which strokes it is drawn with.
     pub(crate) dashes: String,
     /// One for each value; nothing where there is a gap.
@@ -156,7 +156,7 @@ impl Chart {
             let last = placed.last()?;
             Some(Line {
                 name: series.name.clone(),
-                colour: series.colour,
+                color: series.color,
                 dashes: series.dashes.clone(),
                 pieces,
                 name_at: (last.x + 8.0, last.y),
@@ -262,7 +262,7 @@ mod tests {
         };
         Series {
             name: name.to_owned(),
-            colour: 0,
+            color: 0,
             dashes: "none".to_owned(),
             dots: values.iter().map(dot).collect(),
         }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use askama::Template;
 use results::{Cell, Models, Time};
 
-use crate::anchors::colour;
+use crate::anchors::color;
 use crate::chart::{Tick, round_figures, tenth};
 use crate::format::time;
 
@@ -37,7 +37,7 @@ pub(crate) struct Strip {
     /// The model, short enough for its place.
     pub(crate) name: String,
     /// Which of the page's colors it has.
-    pub(crate) colour: usize,
+    pub(crate) color: usize,
     /// Its middle, from the top.
     pub(crate) y: f64,
     /// Its strokes, if it has samples.
@@ -82,7 +82,7 @@ impl Distribution {
         let scale = Scale::new(times().flat_map(|time| &time.samples_ns))?;
         let strip = |(at, cell): (usize, &&Cell)| Strip {
             name: short(&cell.model),
-            colour: colour(models, &cell.model),
+            color: color(models, &cell.model),
             y: TOP + (at as f64 + 0.5) * ROW,
             strokes: cell.time.as_ref().and_then(|time| scale.strokes(time)),
             status: crate::format::status(cell.status),

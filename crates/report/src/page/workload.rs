@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use results::{Cell, Comparison, Models, Pair};
 
-use crate::anchors::{anchor, colour, slug};
+use crate::anchors::{anchor, color, slug};
 use crate::distinct::distinct;
 use crate::format::{NONE, ratio};
 use crate::metrics::{CPU, MEMORY, Metric};
@@ -61,8 +61,8 @@ pub(crate) struct Bars {
 pub(crate) struct Bar {
     /// The model, short enough for its place.
     pub(crate) name: String,
-    /// Which of the page's colours it has.
-    pub(crate) colour: usize,
+    /// Which of the page's colors it has.
+    pub(crate) color: usize,
     /// With its unit.
     pub(crate) text: String,
     /// As a part of the most, in percent.
@@ -122,7 +122,7 @@ fn bars(metric: &Metric, cells: &[&Cell], models: Models) -> Option<Bars> {
     let most = known.reduce(f64::max)?;
     let bar = |cell: &&Cell| Bar {
         name: short(&cell.model),
-        colour: colour(models, &cell.model),
+        color: color(models, &cell.model),
         text: metric.text(cell).unwrap_or_else(|| NONE.to_owned()),
         part: match (metric.value)(cell) {
             Some(figure) if most > 0.0 => figure / most * 100.0,

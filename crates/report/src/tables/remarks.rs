@@ -36,7 +36,9 @@ pub(crate) fn of_job(cell: &Cell) -> Vec<String> {
         && !wait.is_zero()
     {
         let wait = time(wait.as_nanos() as f64);
-        remarks.push(format!("times are without the wait of {wait} that is the job"));
+        remarks.push(format!(
+            "times are without the wait of {wait} that is the job"
+        ));
     }
     if let Some(Job::Fetch(fetch)) = job
         && fetch.urls.is_empty()

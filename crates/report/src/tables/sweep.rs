@@ -181,7 +181,7 @@ fn chart(
         };
         Series {
             name: line.model.to_owned(),
-            colour: anchors::colour(models, line.model),
+            color: anchors::color(models, line.model),
             dashes: anchors::dashes(models, line.model),
             dots: sweep.values.iter().zip(&line.cells).map(dot).collect(),
         }
