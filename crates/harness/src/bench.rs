@@ -134,7 +134,9 @@ impl<M: Model> Trial<M> {
         }
         // Not where it would read all files again: there, the last one's is checked.
         if !matches!(self.prepared.job(), Job::Download(_)) {
-            self.prepared.verify(&mut self.last)?;
+            self.prepared
+                .verify(&mut self.last)
+                .context("while sampling")?;
         }
         Ok(sum.mul_f64(iterations as f64 / runs as f64))
     }

@@ -18,6 +18,7 @@ mod http;
 mod offload;
 mod ping_pong;
 mod pipeline;
+mod pipeline_common;
 mod primes;
 mod sleepers;
 mod thumbnails;

@@ -10,9 +10,19 @@ use anyhow::Context;
 use async_std::channel::{Receiver, Sender, bounded};
 use async_std::task;
 use suite::Result;
-use suite::pipeline::{Item, Job, Level, Outcome, Tally};
+use suite::pipeline::{Channel, Item, Job, Level, Outcome, Tally};
+
+use crate::pipeline_common;
 
 pub async fn run(job: Job) -> Result<Outcome> {
+    match job.channel {
+        Channel::Own => own(job).await,
+        Channel::Common => pipeline_common::run(job).await,
+    }
+}
+
+/// With async-channel 1, which is async-std's.
+async fn own(job: Job) -> Result<Outcome> {
     let (queue, items) = bounded(job.capacity);
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.

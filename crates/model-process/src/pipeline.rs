@@ -25,6 +25,7 @@ const MAX_ITEMS: usize = 256;
 const MAX_CHANNELS: usize = 60;
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
+    job.needs_own_channel()?;
     let producers = 0..job.producers;
     let consumers = job.producers..job.producers + job.consumers;
     children.run_all_or_retry(consumers.end, |children| {

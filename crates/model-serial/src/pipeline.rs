@@ -8,6 +8,7 @@ use suite::Result;
 use suite::pipeline::{Item, Job, Level, Outcome, Tally};
 
 pub fn run(job: &Job) -> Result<Outcome> {
+    job.needs_own_channel()?;
     let mut queue = VecDeque::with_capacity(job.capacity);
     let level = Level::new(job);
     let mut tally = Tally::new(job);

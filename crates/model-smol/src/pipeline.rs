@@ -1,5 +1,7 @@
 //! Unit: task. Shares: a bounded channel. Ends: the channel closes when the
 //! last producer drops its sender.
+//!
+//! It is async-channel 2, which the other models of tasks have as the common one.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use suite::Result;
 use suite::pipeline::{Item, Job, Level, Outcome, Tally};
 
 pub fn run(job: &Job) -> Result<Outcome> {
+    job.needs_own_channel()?;
     let (queue, items) = bounded(job.capacity);
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.

@@ -10,6 +10,7 @@ mod http;
 mod offload;
 mod ping_pong;
 mod pipeline;
+mod pipeline_common;
 mod primes;
 mod sleepers;
 mod thumbnails;

@@ -61,6 +61,8 @@ pub struct Variant {
     pub name: &'static str,
     /// What to set, on top of a preset.
     pub set: (&'static str, &'static str),
+    /// Whether only models of tasks do it.
+    pub is_for_tasks: bool,
 }
 
 /// Writes the enums over all workloads, and the matches over them, once.
@@ -289,13 +291,19 @@ impl Workload {
             Workload::Counter => &[Variant {
                 name: "racy",
                 set: ("guard", "racy"),
+                is_for_tasks: false,
             }],
             Workload::Offload => &[Variant {
                 name: "inline",
                 set: ("place", "inline"),
+                is_for_tasks: false,
             }],
-            Workload::Pipeline
-            | Workload::Primes
+            Workload::Pipeline => &[Variant {
+                name: "common",
+                set: ("channel", "common"),
+                is_for_tasks: true,
+            }],
+            Workload::Primes
             | Workload::Exchange
             | Workload::Fetch
             | Workload::Download

@@ -8,7 +8,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Preset, WrongAnswer, splitmix64};
+use crate::{Invalid, Preset, Unsupported, WrongAnswer, splitmix64};
+
+/// Which channel the queue is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// The one that the model's users would take.
+    #[default]
+    Own,
+    /// async-channel 2, in every model of tasks: so that executors can be compared
+    /// without their channels. The other models have none in common.
+    Common,
+}
 
 /// Who produces and consumes how much.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +36,9 @@ pub struct Job {
     pub capacity: usize,
     /// How long a producer waits before each item, in microseconds.
     pub produce_us: u64,
+    /// Which channel the queue is.
+    #[serde(default)]
+    pub channel: Channel,
     /// Whether the [`Level`] of the queue is not counted: not where the job is timed. All
     /// units would share the cache line of that count, and some queues have no other that
     /// all share: it took half of one model's speed and a tenth of another's.
@@ -198,6 +213,7 @@ impl Job {
                 items: 3,
                 capacity: 10,
                 produce_us: 100_000,
+                channel: Channel::Own,
                 unwatched: false,
             },
             Preset::Heavy => Self {
@@ -206,6 +222,7 @@ impl Job {
                 items: 2_000_000,
                 capacity: 256,
                 produce_us: 0,
+                channel: Channel::Own,
                 unwatched: false,
             },
         }
@@ -216,6 +233,16 @@ impl Job {
     pub fn share(&self, producer: usize) -> u64 {
         let producers = self.producers as u64;
         self.items / producers + u64::from((producer as u64) < self.items % producers)
+    }
+
+    /// Refuses a channel that only models of tasks have.
+    pub fn needs_own_channel(&self) -> Result<(), Unsupported> {
+        match self.channel {
+            Channel::Own => Ok(()),
+            Channel::Common => Err(Unsupported(
+                "only models of tasks have a channel in common".to_owned(),
+            )),
+        }
     }
 
     pub(crate) fn units(&self) -> usize {

@@ -20,6 +20,7 @@ pub fn pipeline_shapes<M: Model>(program: &'static str) -> Result<()> {
             "producers=8 consumers=8 items=3 capacity=2 produce_us=0",
             "producers=2 consumers=2 items=1 capacity=1000 produce_us=0",
             "producers=3 consumers=2 items=0 capacity=1 produce_us=0",
+            "producers=4 consumers=4 items=20000 capacity=16 produce_us=0 channel=common",
         ],
     )
 }
@@ -35,6 +36,7 @@ pub fn pipeline_any_shape<M: Model>(program: &'static str) -> Result<()> {
                 items,
                 capacity,
                 produce_us: 0,
+                channel: pipeline::Channel::Own,
                 unwatched: false,
             })
         },

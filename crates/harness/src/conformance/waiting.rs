@@ -41,9 +41,8 @@ pub fn sleepers_shapes<M: Model>(program: &'static str) -> Result<()> {
             "units=1 wait_ms=30",
             "units=10 wait_ms=0",
             "units=100 wait_ms=0",
-            // Time for all to begin, while other tests keep the cores busy.
-            "units=10 wait_ms=500",
-            "units=100 wait_ms=500",
+            "units=10 wait_ms=30",
+            "units=100 wait_ms=30",
         ],
     )
 }
