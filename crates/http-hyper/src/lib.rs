@@ -10,10 +10,12 @@
 
 mod bounded;
 mod connection;
+mod deadline;
 mod errors;
 mod idle;
 
 pub use connection::{Connection, Response, handshake};
+pub use deadline::Deadline;
 pub use hyper::body::Bytes;
 pub use idle::Idle;
 

@@ -10,7 +10,6 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use async_std::future::timeout;
 use async_std::net::TcpStream;
@@ -20,7 +19,7 @@ use futures_lite::{AsyncBufRead, AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use http::HeaderName;
-use http_hyper::{Bytes, Connection, Idle, handshake, host_and_port};
+use http_hyper::{Bytes, Connection, Deadline, Idle, handshake, host_and_port};
 use smol_hyper::rt::FuturesIo;
 use surf::http::{Body, Method, Request, Response, StatusCode, ensure_eq};
 use surf::{HttpClient, Url};
@@ -44,20 +43,21 @@ impl fmt::Debug for BackEnd {
 #[async_trait]
 impl HttpClient for BackEnd {
     /// The answer's head is in its extensions, as a [`transfer::Head`]: surf
-    /// knows no status that is not on its list, and no value beyond ASCII.
+    /// knows no status that is not on its list, and no value beyond ASCII. A
+    /// [`Deadline`] in the request's is that of the head; connecting has its own.
     async fn send(&self, request: Request) -> surf::Result<Response> {
         ensure_eq!(request.method(), Method::Get, "only GET is sent");
+        let deadline = request.ext().get::<Arc<Deadline>>().cloned();
         let request = translate(&request);
         let mut connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
         };
-        let sent = connection.send(&request);
-        let mut answer = match self.session.as_deref() {
-            Some(session) => within(session.options.idle_timeout, sent).await?,
-            None => sent.await?,
-        };
+        if let Some(deadline) = deadline {
+            deadline.begin();
+        }
+        let mut answer = connection.send(&request).await?;
         let status = StatusCode::try_from(answer.head.status);
         let mut response = Response::new(status.unwrap_or(StatusCode::InternalServerError));
         response.ext_mut().insert(transfer::Head {
@@ -104,16 +104,6 @@ impl BackEnd {
         let late = |_| AttemptError::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.map_err(late)?
     }
-}
-
-/// What comes of I/O, unless nothing comes of it for so long.
-pub async fn within<T>(
-    wait: Duration,
-    io: impl Future<Output = Result<T, AttemptError>>,
-) -> Result<T, AttemptError> {
-    timeout(wait, io)
-        .await
-        .unwrap_or(Err(AttemptError::Idle(wait)))
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {

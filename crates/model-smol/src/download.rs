@@ -3,24 +3,28 @@
 //! permits of the blocking pool. Ends: the queue has nothing left, or the run is
 //! stopped; every task is awaited.
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use event_listener::Event;
-use http_hyper::{Connection, Response};
+use http_hyper::{Connection, Deadline, Response};
 use smol::lock::Semaphore;
 use smol::{Executor, Timer, future};
 use suite::Result;
-use transfer::{Accepted, Action, Transfer};
+use transfer::{Accepted, Action, AttemptError, Transfer};
 use transfer::{
     Answer, Body, DiskError, FileProgress, Finish, Next, Options, Partial, Queue, Session,
 };
 
-use crate::http::{Client, timeout, within};
+use crate::http::{Client, overdue, timeout};
 use crate::unblock;
 
 /// So much of a body that is of no use is read, to keep its connection.
 const DRAIN_BYTES: usize = 16 * 1024;
+
+/// What ends a file's I/O early: none if the run is stopped, else why.
+type End<'a> = Pin<&'a mut (dyn Future<Output = Option<AttemptError>> + Send + 'a)>;
 
 pub async fn run(
     session: Arc<Session>,
@@ -197,7 +201,10 @@ impl Unit {
             return self.finish(transfer, partial).await;
         }
         let request = transfer.request(options);
-        let sent = self.unless_stopped(self.client.send(&request)).await?;
+        let deadline = Deadline::new(options.idle_timeout);
+        let mut end = pin!(self.end(&deadline));
+        let sent = self.client.send(&request, &deadline);
+        let sent = self.unless_ended(sent, end.as_mut()).await?;
         let (connection, response) = match sent {
             Ok(answer) => answer,
             Err(error) => return Some(transfer.failed(error, options)),
@@ -206,11 +213,13 @@ impl Unit {
         match transfer.answered(&response.head, options, now, date) {
             Answer::Body(body) => {
                 let answer = (connection, response);
-                self.receive(transfer, progress, answer, body).await
+                let watch = (&deadline, end as End<'_>);
+                self.receive(transfer, progress, answer, body, watch).await
             }
             Answer::Next(next) => {
-                let drained = within(options.idle_timeout, response.drain(DRAIN_BYTES));
-                let _ = self.unless_stopped(drained).await?;
+                deadline.begin();
+                let drained = response.drain(DRAIN_BYTES);
+                let _ = self.unless_ended(drained, end).await?;
                 self.client.idle.keep(connection);
                 if next != Next::Complete {
                     return Some(next);
@@ -228,12 +237,14 @@ impl Unit {
         progress: &FileProgress,
         (connection, mut response): (Connection, Response),
         mut body: Body,
+        (deadline, mut end): (&Deadline, End<'_>),
     ) -> Option<Next> {
         let Self { session, .. } = self;
         let options = &session.options;
         let mut partial = session.parts().begin(transfer, body.offset);
         let ended = loop {
-            let piece = self.unless_stopped(within(options.idle_timeout, response.piece()));
+            deadline.begin();
+            let piece = self.unless_ended(response.piece(), end.as_mut());
             let piece = match piece.await {
                 Some(Ok(Some(piece))) => piece,
                 Some(Ok(None)) => {
@@ -334,7 +345,37 @@ impl Unit {
         None
     }
 
-    /// What comes of I/O or a timer, unless the run is stopped before.
+    /// Ends when the run is stopped, or a deadline is over: one listener and one
+    /// timer for all that is waited for of a file.
+    async fn end(&self, deadline: &Deadline) -> Option<AttemptError> {
+        let stopped = self.files.stopped.listen();
+        if self.session.is_stopped() {
+            return None;
+        }
+        let stopped = async {
+            stopped.await;
+            None
+        };
+        let overdue = async { Some(overdue(deadline).await) };
+        future::or(stopped, overdue).await
+    }
+
+    /// What comes of I/O, unless its end comes first.
+    async fn unless_ended<T>(
+        &self,
+        io: impl Future<Output = std::result::Result<T, AttemptError>>,
+        end: End<'_>,
+    ) -> Option<std::result::Result<T, AttemptError>> {
+        // What always has something ready would never look at its end.
+        if self.session.is_stopped() {
+            return None;
+        }
+        let done = async { Some(io.await) };
+        let end = async { end.await.map(Err) };
+        future::or(done, end).await
+    }
+
+    /// What comes of a blocking call or a timer, unless the run is stopped before.
     async fn unless_stopped<T>(&self, io: impl Future<Output = T>) -> Option<T> {
         let stopped = self.files.stopped.listen();
         if self.session.is_stopped() {

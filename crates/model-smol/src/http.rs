@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
-use http_hyper::{Connection, Idle, Response, handshake, host_and_port};
+use http_hyper::{Connection, Deadline, Idle, Response, handshake, host_and_port};
 use smol::io::{AsyncRead, AsyncWrite};
 use smol::net::TcpStream;
 use smol::{Executor, Timer, future};
@@ -28,18 +28,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// The answer to a request: its head has come, its body is to be read.
-    pub async fn send(&self, request: &Request) -> Result<(Connection, Response), AttemptError> {
+    /// The answer to a request: its head has come, its body is to be read. The
+    /// deadline is that of the head; connecting has its own.
+    pub async fn send(
+        &self,
+        request: &Request,
+        deadline: &Deadline,
+    ) -> Result<(Connection, Response), AttemptError> {
         let mut connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
         };
-        let sent = connection.send(request);
-        let response = match &self.session {
-            Some(session) => within(session.options.idle_timeout, sent).await?,
-            None => sent.await?,
-        };
+        deadline.begin();
+        let response = connection.send(request).await?;
         Ok((connection, response))
     }
 
@@ -49,7 +51,8 @@ impl Client {
             url: url.parse().context("not a URL")?,
             headers: Default::default(),
         };
-        let (connection, response) = self.send(&request).await?;
+        let nobody_watches = Deadline::new(Duration::MAX);
+        let (connection, response) = self.send(&request, &nobody_watches).await?;
         let status = response.head.status;
         ensure!(status == 200, "the server answered {status}");
         Ok((connection, response))
@@ -102,14 +105,12 @@ pub async fn timeout<T>(wait: Duration, io: impl Future<Output = T>) -> Option<T
     future::or(done, late).await
 }
 
-/// What comes of I/O, unless nothing comes of it for so long.
-pub async fn within<T>(
-    wait: Duration,
-    io: impl Future<Output = Result<T, AttemptError>>,
-) -> Result<T, AttemptError> {
-    timeout(wait, io)
-        .await
-        .unwrap_or(Err(AttemptError::Idle(wait)))
+/// Ends when what the deadline is for has taken too long.
+pub async fn overdue(deadline: &Deadline) -> AttemptError {
+    while let Some(left) = deadline.left() {
+        Timer::after(left).await;
+    }
+    AttemptError::Idle(deadline.most())
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use http_hyper::{Connection, Idle, Response, handshake, host_and_port};
+use http_hyper::{Connection, Deadline, Idle, Response, handshake, host_and_port};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use transfer::{AttemptError, Request, Session};
@@ -30,18 +30,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// The answer to a request: its head has come, its body is to be read.
-    pub async fn send(&self, request: &Request) -> Result<(Connection, Response), AttemptError> {
+    /// The answer to a request: its head has come, its body is to be read. The
+    /// deadline is that of the head; connecting has its own.
+    pub async fn send(
+        &self,
+        request: &Request,
+        deadline: &Deadline,
+    ) -> Result<(Connection, Response), AttemptError> {
         let mut connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
         };
-        let sent = connection.send(request);
-        let response = match &self.session {
-            Some(session) => within(session.options.idle_timeout, sent).await?,
-            None => sent.await?,
-        };
+        deadline.begin();
+        let response = connection.send(request).await?;
         Ok((connection, response))
     }
 
@@ -51,7 +53,8 @@ impl Client {
             url: url.parse().context("not a URL")?,
             headers: Default::default(),
         };
-        let (connection, response) = self.send(&request).await?;
+        let nobody_watches = Deadline::new(Duration::MAX);
+        let (connection, response) = self.send(&request, &nobody_watches).await?;
         let status = response.head.status;
         ensure!(status == 200, "the server answered {status}");
         Ok((connection, response))
@@ -84,14 +87,12 @@ impl Client {
     }
 }
 
-/// What comes of I/O, unless nothing comes of it for so long.
-pub async fn within<T>(
-    wait: Duration,
-    io: impl Future<Output = Result<T, AttemptError>>,
-) -> Result<T, AttemptError> {
-    timeout(wait, io)
-        .await
-        .unwrap_or(Err(AttemptError::Idle(wait)))
+/// Ends when what the deadline is for has taken too long.
+pub async fn overdue(deadline: &Deadline) -> AttemptError {
+    while let Some(left) = deadline.left() {
+        sleep(left).await;
+    }
+    AttemptError::Idle(deadline.most())
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
