@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use event_listener::Event;
-use http_hyper::{Connection, Deadline, Response};
+use http_hyper::{Deadline, Response};
 use smol::lock::Semaphore;
 use smol::{Executor, Timer, future};
 use suite::Result;
@@ -205,22 +205,22 @@ impl Unit {
         let mut end = pin!(self.end(&deadline));
         let sent = self.client.send(&request, &deadline);
         let sent = self.unless_ended(sent, end.as_mut()).await?;
-        let (connection, response) = match sent {
-            Ok(answer) => answer,
+        let mut response = match sent {
+            Ok(response) => response,
             Err(error) => return Some(transfer.failed(error, options)),
         };
         let (now, date) = (Instant::now(), SystemTime::now());
         match transfer.answered(&response.head, options, now, date) {
             Answer::Body(body) => {
-                let answer = (connection, response);
                 let watch = (&deadline, end as End<'_>);
-                self.receive(transfer, progress, answer, body, watch).await
+                self.receive(transfer, progress, response, body, watch)
+                    .await
             }
             Answer::Next(next) => {
                 deadline.begin();
                 let drained = response.drain(DRAIN_BYTES);
                 let _ = self.unless_ended(drained, end).await?;
-                self.client.idle.keep(connection);
+                self.client.idle.keep(response);
                 if next != Next::Complete {
                     return Some(next);
                 }
@@ -235,7 +235,7 @@ impl Unit {
         &self,
         transfer: &mut Transfer,
         progress: &FileProgress,
-        (connection, mut response): (Connection, Response),
+        mut response: Response,
         mut body: Body,
         (deadline, mut end): (&Deadline, End<'_>),
     ) -> Option<Next> {
@@ -248,7 +248,7 @@ impl Unit {
             let piece = match piece.await {
                 Some(Ok(Some(piece))) => piece,
                 Some(Ok(None)) => {
-                    self.client.idle.keep(connection);
+                    self.client.idle.keep(response);
                     break Some(Ok(()));
                 }
                 Some(Err(error)) => break Some(Err(error)),

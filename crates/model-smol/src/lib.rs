@@ -68,14 +68,12 @@ impl Model for Smol {
             Setup::MOST_BLOCKING_THREADS
         );
         let (running, stopped) = bounded(1);
-        let executor = Arc::new(Executor::new());
         let mut smol = Self {
             client: Client {
-                executor: executor.clone(),
                 idle: Arc::new(Idle::new(setup.units)),
                 session: None,
             },
-            executor,
+            executor: Arc::new(Executor::new()),
             pool: Arc::new(Semaphore::new(setup.blocking_threads)),
             units: setup.units,
             running,

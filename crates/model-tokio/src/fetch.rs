@@ -29,11 +29,11 @@ pub async fn run(job: Job, client: Client) -> Result<Outcome> {
 
 /// Reads a body to its end; returns its length in bytes.
 async fn fetch(client: &Client, url: &str) -> Result<u64> {
-    let (connection, mut response) = client.get(url).await?;
+    let mut response = client.get(url).await?;
     let mut bytes = 0;
     while let Some(piece) = response.piece().await? {
         bytes += piece.len() as u64;
     }
-    client.idle.keep(connection);
+    client.idle.keep(response);
     Ok(bytes)
 }

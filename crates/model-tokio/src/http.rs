@@ -12,7 +12,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use http_hyper::{Connection, Deadline, Idle, Response, handshake, host_and_port};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
@@ -36,35 +35,34 @@ impl Client {
         &self,
         request: &Request,
         deadline: &Deadline,
-    ) -> Result<(Connection, Response), AttemptError> {
-        let mut connection = match self.idle.take(&request.url).await {
+    ) -> Result<Response, AttemptError> {
+        let connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
         };
         deadline.begin();
-        let response = connection.send(request).await?;
-        Ok((connection, response))
+        connection.send(request).await
     }
 
     /// The same for a URL, if the status is 200.
-    pub async fn get(&self, url: &str) -> Result<(Connection, Response)> {
+    pub async fn get(&self, url: &str) -> Result<Response> {
         let request = Request {
             url: url.parse().context("not a URL")?,
             headers: Default::default(),
         };
         let nobody_watches = Deadline::new(Duration::MAX);
-        let (connection, response) = self.send(&request, &nobody_watches).await?;
+        let response = self.send(&request, &nobody_watches).await?;
         let status = response.head.status;
         ensure!(status == 200, "the server answered {status}");
-        Ok((connection, response))
+        Ok(response)
     }
 
     /// A fresh connection.
     async fn connect(&self, url: &Url) -> Result<Connection, AttemptError> {
         let Some(session) = &self.session else {
             return match url.scheme() {
-                "http" => open(tcp(url).await?, url).await,
+                "http" => handshake(TokioIo::new(tcp(url).await?), url).await,
                 scheme => Err(AttemptError::Connect(format!(
                     "no {scheme} outside a download"
                 ))),
@@ -74,13 +72,13 @@ impl Client {
         let standing = async {
             let stream = tcp(url).await?;
             if url.scheme() != "https" {
-                return open(stream, url).await;
+                return handshake(TokioIo::new(stream), url).await;
             }
             let (host, _) = host_and_port(url);
             let name = ServerName::try_from(host.to_owned()).map_err(|why| cannot(&why))?;
             let tls = TlsConnector::from(session.tls());
             let stream = tls.connect(name, stream).await;
-            open(stream.map_err(|why| cannot(&why))?, url).await
+            handshake(TokioIo::new(stream.map_err(|why| cannot(&why))?), url).await
         };
         let late = |_| AttemptError::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.map_err(late)?
@@ -100,16 +98,6 @@ async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
     Ok(stream)
-}
-
-/// HTTP over a stream that stands.
-async fn open<S>(stream: S, url: &Url) -> Result<Connection, AttemptError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (connection, driver) = handshake(TokioIo::new(stream), url).await?;
-    tokio::spawn(driver); // ends with the connection
-    Ok(connection)
 }
 
 fn cannot(why: &(dyn Error + 'static)) -> AttemptError {
