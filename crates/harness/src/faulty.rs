@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use suite::counter::Guard;
 use suite::echo::{Closing, Open, Talk};
-use suite::exchange::{Transcript, message};
+use suite::exchange::Transcript;
 use suite::offload::Place;
 use suite::ping_pong::Station;
 use suite::pipeline::{Item, Level, Tally};
@@ -78,10 +78,10 @@ impl Model for Faulty {
     fn exchange(&self, job: &exchange::Job) -> Result<exchange::Outcome> {
         let mut transcript = Transcript::default();
         if self.jobs.fetch_add(1, Relaxed) > 0 {
-            transcript.collect(&message(0));
+            transcript.collect(&job.message(0));
         }
         for sequence in 0..job.messages {
-            transcript.collect(&message(sequence));
+            transcript.collect(&job.message(sequence));
         }
         Ok(transcript.outcome(job.value))
     }
@@ -89,8 +89,9 @@ impl Model for Faulty {
     /// Never asks, and says what one would like to hear.
     fn fetch(&self, job: &fetch::Job) -> Result<fetch::Outcome> {
         let mut outcome = fetch::Outcome::default();
-        for _ in &job.targets {
-            outcome.add(origin::DELAY_BODY_BYTES, Duration::MAX);
+        for &ms in &job.delays_ms {
+            let body = fetch::Body::from(&*origin::delay_body(ms));
+            outcome.add(body, Duration::MAX);
         }
         Ok(outcome)
     }

@@ -7,7 +7,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use suite::counter::Guard;
-use suite::exchange::{Transcript, message};
+use suite::exchange::Transcript;
 use suite::pipeline::{Item, Tally};
 use suite::{Job, Outcome, Result, thumbnails};
 
@@ -48,7 +48,7 @@ fn answer(job: &Job) -> Value {
         Job::Exchange(job) => {
             let mut transcript = Transcript::default();
             for sequence in 0..job.messages {
-                transcript.collect(&message(sequence));
+                transcript.collect(&job.message(sequence));
             }
             json!(transcript.outcome(job.value))
         }

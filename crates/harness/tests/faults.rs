@@ -173,7 +173,13 @@ fn a_bench_checks_before_and_after_it_times() {
         ("counter", wrong, 1, false, "wrong answer: total is 8"),
         ("counter", refused, 4, false, "it has no atomics"),
         ("counter", fails_late, 1, false, "the third job"),
-        ("exchange", spoiled, 1, false, "while sampling: wrong answer"),
+        (
+            "exchange",
+            spoiled,
+            1,
+            false,
+            "while sampling: wrong answer",
+        ),
     ] {
         let (ended, said, written) = bench(workload, job);
         assert_eq!((ended, written), (Some(code), figures), "{said}");

@@ -1,13 +1,11 @@
 //! A connection, and what comes over it.
 
-use std::convert::Infallible;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
-use futures_channel::oneshot;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
@@ -18,24 +16,35 @@ use url::{Position, Url};
 
 use crate::bounded::{Bounded, Reads};
 use crate::errors;
+use crate::turn::Turn;
 
-/// The most bytes that are read at once, and that a head may have (as in Node).
-/// Large files over the loopback device would be a fifth faster with four times
-/// as many, and 20 of them would take 4 MiB more.
-const BUFFER_BYTES: usize = 16 * 1024;
+/// The most bytes that are read at once, and that the head of an answer may have: as
+/// in `http-ureq`. hyper's own buffer grows to 408 KiB.
+const BUFFER_BYTES: usize = 64 * 1024;
 /// The most headers that an answer may have.
 const MOST_HEADERS: usize = 100;
 
 /// A connection that one request at a time can be sent over.
+///
+/// hyper splits it in two: a half that takes requests, and a driver that moves the
+/// bytes. Its examples give the driver a task of its own. Here whoever waits for
+/// an answer polls the driver as well: nothing is handed from one task to another,
+/// and nothing is left running when a connection is dropped.
 pub struct Connection {
+    // In this order: the driver, when it is dropped, sees that this has gone.
     requests: SendRequest<Empty<Bytes>>,
+    driver: Driver,
     origin: Origin,
-    /// Whether the last answer has been read to its end, and the connection
-    /// outlasts it.
-    reusable: Arc<AtomicBool>,
     reads: Reads,
-    /// Nothing is ever sent here: its end is the driver's.
-    _alive: oneshot::Sender<Infallible>,
+}
+
+/// What moves the bytes.
+struct Driver {
+    /// None when it has ended.
+    future: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+    turn: Arc<Turn>,
+    /// The turn's.
+    waker: Waker,
 }
 
 /// What connections are told apart by.
@@ -45,14 +54,10 @@ struct Origin {
     port: u16,
 }
 
-/// HTTP/1.1 over a stream that stands. The future moves the bytes: it is to be
-/// spawned, and ends soon after the connection is dropped.
-pub async fn handshake<I>(
-    io: I,
-    url: &Url,
-) -> Result<(Connection, impl Future<Output = ()> + Send + 'static), AttemptError>
+/// HTTP/1.1 over a stream that stands.
+pub async fn handshake<I>(io: I, url: &Url) -> Result<Connection, AttemptError>
 where
-    I: Read + Write + Send + Unpin + 'static,
+    I: Read + Write + Send + Sync + Unpin + 'static,
 {
     let reads = Reads::new();
     let io = Bounded {
@@ -65,35 +70,57 @@ where
         .handshake(io)
         .await
         .map_err(|error| AttemptError::from_error(&error, AttemptError::Connect))?;
-    let (alive, ended) = oneshot::channel::<Infallible>();
-    // hyper sees that a body is not wanted any more when it has more of it: with
-    // a server that sends nothing it would sit there for ever. So it is given
-    // one more turn, in which it can say farewell, and dropped.
-    let driver = async move {
-        let (mut connection, mut ended) = (pin!(connection), ended);
-        std::future::poll_fn(|context| {
-            let dropped = std::pin::Pin::new(&mut ended).poll(context).is_ready();
-            // An error here is one of the request's, too.
-            match connection.as_mut().poll(context) {
-                Poll::Pending if !dropped => Poll::Pending,
-                _ => Poll::Ready(()),
-            }
-        })
-        .await;
-    };
-    let connection = Connection {
+    // An error here is one of the request's, too.
+    let driver = async move { drop(connection.await) };
+    Ok(Connection {
         requests,
+        driver: Driver::new(driver),
         origin: Origin::from_url(url),
-        reusable: Arc::default(),
         reads,
-        _alive: alive,
-    };
-    Ok((connection, driver))
+    })
+}
+
+impl Driver {
+    fn new(future: impl Future<Output = ()> + Send + Sync + 'static) -> Self {
+        let turn = Turn::new();
+        Self {
+            future: Some(Box::pin(future)),
+            waker: turn.clone().into(),
+            turn,
+        }
+    }
+
+    /// Waits for what another half of hyper has, and moves bytes until it has it.
+    async fn bring<T>(&mut self, mut waits: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+        let Self {
+            future,
+            turn,
+            waker,
+        } = self;
+        poll_fn(|context| {
+            turn.poll(waker, context.waker(), &mut waits, |context| {
+                future.take_if(|driver| driver.as_mut().poll(context).is_ready());
+            })
+        })
+        .await
+    }
+}
+
+impl Drop for Driver {
+    /// One more turn, in which hyper can say farewell. It would see that a body is
+    /// not wanted any more when it has more of it: with a server that sends nothing
+    /// it would sit there for ever.
+    fn drop(&mut self) {
+        if let Some(driver) = &mut self.future {
+            let _ = driver
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+        }
+    }
 }
 
 impl Connection {
-    /// Sends a request, and waits for the head of its answer. Before another
-    /// one, its body has to have been read to the end.
+    /// Sends a request, and waits for the head of its answer.
     ///
     /// Dropping the future before it is done closes the connection.
     ///
@@ -101,41 +128,37 @@ impl Connection {
     ///
     /// [`AttemptError::NoAnswer`] if the connection was closed, which a server may do
     /// at any time with one that waits; else what was wrong with the answer.
-    pub async fn send(&mut self, request: &transfer::Request) -> Result<Response, AttemptError> {
-        self.reusable = Arc::default();
+    pub async fn send(mut self, request: &transfer::Request) -> Result<Response, AttemptError> {
         let request = hyper_request(request)?;
         self.reads.bound();
-        let response = self.requests.send_request(request).await;
+        let mut answer = pin!(self.requests.send_request(request));
+        let answer = self.driver.bring(|context| answer.as_mut().poll(context));
+        let (head, body) = answer.await.map_err(errors::before_head)?.into_parts();
         self.reads.unbound();
-        let (head, body) = response.map_err(errors::before_head)?.into_parts();
-        let response = Response {
-            reusable: outlasts(head.version, &head.headers).then(|| self.reusable.clone()),
+        Ok(Response {
+            outlasts: outlasts(head.version, &head.headers),
             head: Head {
                 status: head.status.as_u16(),
                 headers: head.headers,
             },
+            ended: body.is_end_stream(),
             body,
-        };
-        if response.body.is_end_stream() {
-            response.ended();
-        }
-        Ok(response)
+            connection: self,
+        })
     }
 
-    /// Waits until hyper is done with the last answer and has looked whether the
-    /// server has sent more than that, or closed; false if it has.
-    pub async fn ready(&mut self) -> bool {
-        self.requests.ready().await.is_ok()
-    }
-
-    /// Whether the connection still stands, as far as is known.
-    pub fn is_open(&self) -> bool {
-        !self.requests.is_closed()
-    }
-
-    /// Whether it may be used for another request.
-    pub(crate) fn is_reusable(&self) -> bool {
-        self.reusable.load(Ordering::Relaxed) && self.is_open()
+    /// Whether it can take another request: hyper is done with the last answer, and
+    /// the server, as far as can be seen now, has neither closed the connection nor
+    /// sent more than that.
+    pub(crate) async fn ready(&mut self) -> bool {
+        let mut looked = false;
+        let ready = self.driver.bring(|context| {
+            if std::mem::replace(&mut looked, true) {
+                return self.requests.poll_ready(context);
+            }
+            Poll::Pending
+        });
+        ready.await.is_ok()
     }
 
     pub(crate) fn goes_to(&self, url: &Url) -> bool {
@@ -160,13 +183,17 @@ impl Origin {
     }
 }
 
-/// An answer: its head, and its body, to be read piece by piece.
+/// An answer: its head, and its body, to be read piece by piece. Dropping it closes
+/// the connection; [`Idle::keep`](crate::Idle::keep) keeps it for another request.
 pub struct Response {
     /// The head.
     pub head: Head,
     body: Incoming,
-    /// To be set at the end of the body, if the connection outlasts it.
-    reusable: Option<Arc<AtomicBool>>,
+    /// The body has been read to its end.
+    ended: bool,
+    /// The connection outlasts it.
+    outlasts: bool,
+    connection: Connection,
 }
 
 impl Response {
@@ -177,20 +204,26 @@ impl Response {
     /// [`AttemptError::Broken`] if the connection is closed in the middle, and
     /// [`AttemptError::Protocol`] if the server's chunks are none.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, AttemptError> {
-        while let Some(frame) = self.body.frame().await {
+        loop {
+            let mut body = Pin::new(&mut self.body);
+            let frame = self
+                .connection
+                .driver
+                .bring(|context| body.as_mut().poll_frame(context));
+            let Some(frame) = frame.await else {
+                self.ended = true;
+                return Ok(None);
+            };
             // What is no data is a trailer.
             if let Ok(data) = frame.map_err(errors::in_body)?.into_data() {
                 return Ok(Some(data));
             }
         }
-        self.ended();
-        Ok(None)
     }
 
     /// Reads a body that is not wanted to its end, so that the connection can be
-    /// kept; gives up, and the connection with it, if that takes more than so
-    /// many bytes.
-    pub async fn drain(mut self, most: usize) -> Result<(), AttemptError> {
+    /// kept; gives up if that takes more than so many bytes.
+    pub async fn drain(&mut self, most: usize) -> Result<(), AttemptError> {
         let mut read = 0;
         while read <= most
             && let Some(piece) = self.piece().await?
@@ -200,10 +233,11 @@ impl Response {
         Ok(())
     }
 
-    fn ended(&self) {
-        if let Some(reusable) = &self.reusable {
-            reusable.store(true, Ordering::Relaxed);
-        }
+    /// The connection, if it is fit for another request: this answer was read to
+    /// the end, and neither side has said that it closes.
+    pub(crate) fn into_connection(self) -> Option<Connection> {
+        let reusable = self.ended && self.outlasts && !self.connection.requests.is_closed();
+        reusable.then_some(self.connection)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use url::Url;
 
-use crate::Connection;
+use crate::{Connection, Response};
 
 /// Connections that wait for their next request, the longest-waiting first, by
 /// scheme, host and port.
@@ -38,12 +38,12 @@ impl Idle {
         }
     }
 
-    /// Keeps a connection for another request, if it is fit for one: its last
+    /// Keeps an answer's connection for another request, if it is fit for one: the
     /// answer was read to the end, and neither side has said that it closes.
-    pub fn keep(&self, connection: Connection) {
-        if !connection.is_reusable() {
+    pub fn keep(&self, response: Response) {
+        let Some(connection) = response.into_connection() else {
             return;
-        }
+        };
         let mut connections = self.lock();
         connections.push(connection);
         if connections.len() > self.most {

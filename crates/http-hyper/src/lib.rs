@@ -1,19 +1,23 @@
 //! hyper, as the downloads of the asynchronous models speak it: HTTP/1.1, one
 //! request at a time, in the terms of the crate `transfer`.
 //!
-//! **No runtime is linked here.** A model connects, makes hyper's I/O traits of
-//! its stream, and spawns the future that drives the connection; timers are its
-//! own, too.
+//! **No runtime is linked here.** A model connects, and makes hyper's I/O traits of
+//! its stream; timers are its own, too. No task is spawned: whoever waits for an
+//! answer moves the bytes of its connection meanwhile.
 //!
-//! A connection is closed by dropping its [`Connection`]. It is to be kept for
-//! another request by [`Idle::keep`], which drops those that are not fit for one.
+//! A connection is closed by dropping its [`Connection`] or [`Response`]. It is to be
+//! kept for another request by [`Idle::keep`], which drops those that are not fit
+//! for one.
 
 mod bounded;
 mod connection;
+mod deadline;
 mod errors;
 mod idle;
+mod turn;
 
 pub use connection::{Connection, Response, handshake};
+pub use deadline::Deadline;
 pub use hyper::body::Bytes;
 pub use idle::Idle;
 

@@ -1,4 +1,4 @@
-//! What surf sends with: hyper, over async-std's sockets, timers and tasks.
+//! What surf sends with: hyper, over async-std's sockets and timers.
 //!
 //! surf is an API whose back ends can be exchanged, and its own are years old.
 //! async-h1 takes a connection that closes for the end of a body, reads neither a
@@ -10,17 +10,15 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use async_std::future::timeout;
 use async_std::net::TcpStream;
-use async_std::task;
 use async_trait::async_trait;
-use futures_lite::{AsyncBufRead, AsyncRead, AsyncWrite};
+use futures_lite::{AsyncBufRead, AsyncRead};
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use http::HeaderName;
-use http_hyper::{Bytes, Connection, Idle, handshake, host_and_port};
+use http_hyper::{Bytes, Connection, Deadline, Idle, handshake, host_and_port};
 use smol_hyper::rt::FuturesIo;
 use surf::http::{Body, Method, Request, Response, StatusCode, ensure_eq};
 use surf::{HttpClient, Url};
@@ -44,20 +42,21 @@ impl fmt::Debug for BackEnd {
 #[async_trait]
 impl HttpClient for BackEnd {
     /// The answer's head is in its extensions, as a [`transfer::Head`]: surf
-    /// knows no status that is not on its list, and no value beyond ASCII.
+    /// knows no status that is not on its list, and no value beyond ASCII. A
+    /// [`Deadline`] in the request's is that of the head; connecting has its own.
     async fn send(&self, request: Request) -> surf::Result<Response> {
         ensure_eq!(request.method(), Method::Get, "only GET is sent");
+        let deadline = request.ext().get::<Arc<Deadline>>().cloned();
         let request = translate(&request);
-        let mut connection = match self.idle.take(&request.url).await {
+        let connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
         };
-        let sent = connection.send(&request);
-        let mut answer = match self.session.as_deref() {
-            Some(session) => within(session.options.idle_timeout, sent).await?,
-            None => sent.await?,
-        };
+        if let Some(deadline) = deadline {
+            deadline.begin();
+        }
+        let mut answer = connection.send(&request).await?;
         let status = StatusCode::try_from(answer.head.status);
         let mut response = Response::new(status.unwrap_or(StatusCode::InternalServerError));
         response.ext_mut().insert(transfer::Head {
@@ -65,8 +64,7 @@ impl HttpClient for BackEnd {
             headers: std::mem::take(&mut answer.head.headers),
         });
         let reader = Reader {
-            answer,
-            connection: Some(connection),
+            answer: Some(answer),
             idle: self.idle.clone(),
             piece: Bytes::new(),
         };
@@ -80,7 +78,7 @@ impl BackEnd {
     async fn connect(&self, url: &Url) -> Result<Connection, AttemptError> {
         let Some(session) = &self.session else {
             return match url.scheme() {
-                "http" => open(tcp(url).await?, url).await,
+                "http" => handshake(FuturesIo::new(tcp(url).await?), url).await,
                 scheme => Err(AttemptError::Connect(format!(
                     "no {scheme} outside a download"
                 ))),
@@ -90,7 +88,7 @@ impl BackEnd {
         let standing = async {
             let stream = tcp(url).await?;
             if url.scheme() != "https" {
-                return open(stream, url).await;
+                return handshake(FuturesIo::new(stream), url).await;
             }
             let (host, _) = host_and_port(url);
             let name = ServerName::try_from(host.to_owned()).map_err(|why| cannot(&why))?;
@@ -99,21 +97,11 @@ impl BackEnd {
                 .connect(name, stream)
                 .await
                 .map_err(|why| cannot(&why))?;
-            open(stream, url).await
+            handshake(FuturesIo::new(stream), url).await
         };
         let late = |_| AttemptError::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.map_err(late)?
     }
-}
-
-/// What comes of I/O, unless nothing comes of it for so long.
-pub async fn within<T>(
-    wait: Duration,
-    io: impl Future<Output = Result<T, AttemptError>>,
-) -> Result<T, AttemptError> {
-    timeout(wait, io)
-        .await
-        .unwrap_or(Err(AttemptError::Idle(wait)))
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
@@ -121,16 +109,6 @@ async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
     Ok(stream)
-}
-
-/// HTTP over a stream that stands.
-async fn open<S>(stream: S, url: &Url) -> Result<Connection, AttemptError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (connection, driver) = handshake(FuturesIo::new(stream), url).await?;
-    task::spawn(driver); // ends with the connection
-    Ok(connection)
 }
 
 fn cannot(why: &(dyn std::error::Error + 'static)) -> AttemptError {
@@ -152,10 +130,8 @@ fn translate(request: &Request) -> transfer::Request {
 
 /// A body, for surf to read.
 struct Reader {
-    answer: http_hyper::Response,
-    /// Until the end of the body: to be kept then, and closed if that never
-    /// comes.
-    connection: Option<Connection>,
+    /// Until its end: its connection is kept then, and closed if that never comes.
+    answer: Option<http_hyper::Response>,
     idle: Arc<Idle>,
     /// What has come and has not been read.
     piece: Bytes,
@@ -164,14 +140,16 @@ struct Reader {
 impl AsyncBufRead for Reader {
     fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        while this.piece.is_empty() && this.connection.is_some() {
+        while this.piece.is_empty()
+            && let Some(answer) = &mut this.answer
+        {
             // What waits for a piece is nothing but a reference: it can be made
             // anew for each look.
-            let piece = ready!(pin!(this.answer.piece()).poll(context));
+            let piece = ready!(pin!(answer.piece()).poll(context));
             match piece.map_err(io::Error::other)? {
                 Some(piece) => this.piece = piece,
                 None => this
-                    .connection
+                    .answer
                     .take()
                     .into_iter()
                     .for_each(|whole| this.idle.keep(whole)),

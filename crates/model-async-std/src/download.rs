@@ -1,30 +1,32 @@
 //! Unit: task, as many as the limit, and one that reads the list. Shares: the
-//! queue behind a lock, what wakes those who wait for it, the client, and the
-//! permits of the blocking pool. Ends: the queue has nothing left, or the run is
-//! stopped; every task is awaited.
+//! queue behind a lock, what wakes those who wait for it, and the client. Ends: the
+//! queue has nothing left, or the run is stopped; every task is awaited.
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use async_lock::Semaphore;
 use async_std::future::timeout;
 use async_std::task::{self, sleep};
 use event_listener::Event;
 use futures_lite::{AsyncBufReadExt, future};
+use http_hyper::Deadline;
 use suite::Result;
 use surf::Response;
-use transfer::{Accepted, Action, Transfer};
+use transfer::{Accepted, Action, AttemptError, Transfer};
 use transfer::{
     Answer, Body, DiskError, FileProgress, Finish, Next, Options, Partial, Queue, Session,
 };
 
-use crate::http::{self, Client, within};
-use crate::unblock;
+use crate::http::{self, Client, overdue};
 
 /// So much of a body that is of no use is read, to keep its connection.
 const DRAIN_BYTES: usize = 16 * 1024;
 
-pub async fn run(session: Arc<Session>, client: Client, pool: Arc<Semaphore>) -> Result<()> {
+/// What ends a file's I/O early: none if the run is stopped, else why.
+type End<'a> = Pin<&'a mut (dyn Future<Output = Option<AttemptError>> + Send + 'a)>;
+
+pub async fn run(session: Arc<Session>, client: Client) -> Result<()> {
     let files = Arc::new(Files::new(&session.options));
     let stop = files.clone();
     session.on_stop(move || stop.stop());
@@ -32,7 +34,6 @@ pub async fn run(session: Arc<Session>, client: Client, pool: Arc<Semaphore>) ->
     let unit = Arc::new(Unit {
         session,
         client,
-        pool,
         files,
     });
     let reader = unit.clone();
@@ -138,7 +139,6 @@ impl Files {
 struct Unit {
     session: Arc<Session>,
     client: Client,
-    pool: Arc<Semaphore>,
     files: Arc<Files>,
 }
 
@@ -148,7 +148,7 @@ impl Unit {
         loop {
             let room = self.files.room().await;
             let session = self.session.clone();
-            let read = unblock(&self.pool, move || session.read_list(room));
+            let read = task::spawn_blocking(move || session.read_list(room));
             match self.unless_stopped(read).await {
                 Some(Ok(Some(transfers))) => self.files.change(|queue| queue.add(transfers)),
                 Some(Ok(None)) => return self.files.change(Queue::close),
@@ -181,7 +181,7 @@ impl Unit {
         }
         if let Some(Next::Failed(why)) = &next {
             let (session, transfer, why) = (session.clone(), transfer.clone(), why.clone());
-            unblock(&self.pool, move || session.fail(&transfer, why)).await;
+            task::spawn_blocking(move || session.fail(&transfer, why)).await;
         }
         files.rest(&host, transfer, next.as_ref());
     }
@@ -194,17 +194,25 @@ impl Unit {
             return self.finish(transfer, partial).await;
         }
         let request = transfer.request(options);
-        let sent = self.unless_stopped(self.client.send(&request)).await?;
+        let deadline = Arc::new(Deadline::new(options.idle_timeout));
+        let mut end = pin!(self.end(&deadline));
+        let sent = self.client.send(&request, &deadline);
+        let sent = self.unless_ended(sent, end.as_mut()).await?;
         let response = match sent {
             Ok(response) => response,
             Err(error) => return Some(transfer.failed(error, options)),
         };
         let (now, date) = (Instant::now(), SystemTime::now());
         match transfer.answered(http::head(&response), options, now, date) {
-            Answer::Body(body) => self.receive(transfer, progress, response, body).await,
+            Answer::Body(body) => {
+                let watch = (&*deadline, end as End<'_>);
+                self.receive(transfer, progress, response, body, watch)
+                    .await
+            }
             Answer::Next(next) => {
-                let drained = within(options.idle_timeout, http::drain(response, DRAIN_BYTES));
-                let _ = self.unless_stopped(drained).await?;
+                deadline.begin();
+                let drained = http::drain(response, DRAIN_BYTES);
+                let _ = self.unless_ended(drained, end).await?;
                 if next != Next::Complete {
                     return Some(next);
                 }
@@ -221,13 +229,15 @@ impl Unit {
         progress: &FileProgress,
         mut response: Response,
         mut body: Body,
+        (deadline, mut end): (&Deadline, End<'_>),
     ) -> Option<Next> {
         let Self { session, .. } = self;
         let options = &session.options;
         let mut partial = session.parts().begin(transfer, body.offset);
         let ended = loop {
-            let piece = within(options.idle_timeout, http::piece(&mut response));
-            let piece = match self.unless_stopped(piece).await {
+            deadline.begin();
+            let piece = self.unless_ended(http::piece(&mut response), end.as_mut());
+            let piece = match piece.await {
                 Some(Ok([])) => break Some(Ok(())),
                 Some(Ok(piece)) => piece,
                 Some(Err(error)) => break Some(Err(error)),
@@ -281,7 +291,7 @@ impl Unit {
         mut partial: Partial,
     ) -> std::result::Result<Partial, Option<Next>> {
         let session = self.session.clone();
-        let flushed = unblock(&self.pool, move || {
+        let flushed = task::spawn_blocking(move || {
             let due = |()| match session.is_due() {
                 true => session.commit(),
                 false => Ok(()),
@@ -300,7 +310,7 @@ impl Unit {
     /// small one takes.
     async fn finish(&self, transfer: &mut Transfer, partial: Partial) -> Option<Next> {
         let (session, written) = (self.session.clone(), partial.bytes());
-        let finished = unblock(&self.pool, move || match partial.finish()? {
+        let finished = task::spawn_blocking(move || match partial.finish()? {
             Finish::Whole(file) => {
                 if session.finished(file) {
                     session.commit()?;
@@ -325,7 +335,37 @@ impl Unit {
         None
     }
 
-    /// What comes of I/O or a timer, unless the run is stopped before.
+    /// Ends when the run is stopped, or a deadline is over: one listener and one
+    /// timer for all that is waited for of a file.
+    async fn end(&self, deadline: &Deadline) -> Option<AttemptError> {
+        let stopped = self.files.stopped.listen();
+        if self.session.is_stopped() {
+            return None;
+        }
+        let stopped = async {
+            stopped.await;
+            None
+        };
+        let overdue = async { Some(overdue(deadline).await) };
+        future::or(stopped, overdue).await
+    }
+
+    /// What comes of I/O, unless its end comes first.
+    async fn unless_ended<T>(
+        &self,
+        io: impl Future<Output = std::result::Result<T, AttemptError>>,
+        end: End<'_>,
+    ) -> Option<std::result::Result<T, AttemptError>> {
+        // What always has something ready would never look at its end.
+        if self.session.is_stopped() {
+            return None;
+        }
+        let done = async { Some(io.await) };
+        let end = async { end.await.map(Err) };
+        future::or(done, end).await
+    }
+
+    /// What comes of a blocking call or a timer, unless the run is stopped before.
     async fn unless_stopped<T>(&self, io: impl Future<Output = T>) -> Option<T> {
         let stopped = self.files.stopped.listen();
         if self.session.is_stopped() {

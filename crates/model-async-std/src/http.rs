@@ -3,16 +3,17 @@
 //! `back_end.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use async_std::task::sleep;
 use futures_lite::AsyncBufReadExt;
-use http_hyper::Idle;
+use http_hyper::{Deadline, Idle};
 use surf::http::Method;
 use surf::{Response, Url};
 use transfer::{AttemptError, Head, Request, Session};
 
 use crate::back_end::BackEnd;
-pub use crate::back_end::within;
 
 /// Sends requests over connections that outlast it.
 #[derive(Clone)]
@@ -32,9 +33,15 @@ impl Client {
         }
     }
 
-    /// The answer to a request: its head has come, its body is to be read.
-    pub async fn send(&self, request: &Request) -> Result<Response, AttemptError> {
-        let mut sent = surf::Request::new(Method::Get, request.url.clone());
+    /// The answer to a request: its head has come, its body is to be read. The
+    /// deadline is that of the head; connecting has its own.
+    pub async fn send(
+        &self,
+        request: &Request,
+        deadline: &Arc<Deadline>,
+    ) -> Result<Response, AttemptError> {
+        let mut sent = surf::http::Request::new(Method::Get, request.url.clone());
+        sent.ext_mut().insert(deadline.clone());
         for (name, value) in &request.headers {
             // All that a transfer sends is readable.
             sent.append_header(name.as_str(), value.to_str().unwrap_or_default());
@@ -53,11 +60,20 @@ impl Client {
             url: Url::parse(url).context("not a URL")?,
             headers: Default::default(),
         };
-        let response = self.send(&request).await?;
+        let nobody_watches = Arc::new(Deadline::new(Duration::MAX));
+        let response = self.send(&request, &nobody_watches).await?;
         let status = head(&response).status;
         ensure!(status == 200, "the server answered {status}");
         Ok(response)
     }
+}
+
+/// Ends when what the deadline is for has taken too long.
+pub async fn overdue(deadline: &Deadline) -> AttemptError {
+    while let Some(left) = deadline.left() {
+        sleep(left).await;
+    }
+    AttemptError::Idle(deadline.most())
 }
 
 /// The head of an answer, as it came.

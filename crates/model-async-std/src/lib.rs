@@ -29,7 +29,6 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::ensure;
 use async_global_executor::GlobalExecutorConfig;
-use async_lock::Semaphore;
 use async_std::task;
 use futures_lite::future;
 use http_hyper::Idle;
@@ -45,8 +44,6 @@ static THREADS: OnceLock<usize> = OnceLock::new();
 pub struct AsyncStd {
     /// The connections that outlast a job.
     idle: Arc<Idle>,
-    /// The blocking calls that may still begin.
-    pool: Arc<Semaphore>,
     /// How many units the job was said to need.
     units: usize,
 }
@@ -93,7 +90,6 @@ impl Model for AsyncStd {
         future::block_on(warm_up(setup.blocking_calls()));
         Ok(Self {
             idle: Arc::new(Idle::new(setup.units)),
-            pool: Arc::new(Semaphore::new(setup.blocking_threads)),
             units: setup.units,
         })
     }
@@ -129,7 +125,7 @@ impl Model for AsyncStd {
 
     fn download_session(&self, session: &Arc<Session>) -> Result<()> {
         let client = Client::new(self.idle.clone(), Some(session.clone()));
-        let done = self.run(download::run(session.clone(), client, self.pool.clone()));
+        let done = self.run(download::run(session.clone(), client));
         self.idle.clear_secure();
         done
     }
@@ -162,15 +158,6 @@ impl Model for AsyncStd {
     fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
         self.run(thumbnails::run(job.clone(), self.units))
     }
-}
-
-/// Hands a blocking call over, as soon as the pool may have one more.
-async fn unblock<T: Send + 'static>(
-    pool: &Semaphore,
-    call: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    let _permit = pool.acquire().await;
-    task::spawn_blocking(call).await
 }
 
 /// Has the pool start a thread for each of so many blocking calls.

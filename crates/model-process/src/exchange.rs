@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use anyhow::Context;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use suite::Result;
-use suite::exchange::{Job, Outcome, Transcript, message};
+use suite::exchange::{Job, Message, Outcome, Transcript};
 
 use crate::pool::protocol::ExchangeTask;
 use crate::pool::{Answer, Children, Task, WorkerContext};
@@ -16,8 +16,7 @@ const READER: usize = 1;
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     children.run_all_or_retry(2, |children| {
-        // Not the right value, not even by chance.
-        children.memory.exchange.store(!job.value, Relaxed);
+        children.memory.exchange.store(job.before(), Relaxed);
         let (queue, messages) = ipc::channel()?;
         let writer = ExchangeTask::Write(job.clone(), queue);
         children.send(READER, Task::Exchange(ExchangeTask::Read(messages)))?;
@@ -41,9 +40,9 @@ pub(crate) fn perform(task: ExchangeTask, context: &WorkerContext) -> Answer {
     }
 }
 
-fn write(job: &Job, queue: &IpcSender<Option<String>>, context: &WorkerContext) -> Answer {
+fn write(job: &Job, queue: &IpcSender<Option<Message>>, context: &WorkerContext) -> Answer {
     for sequence in 0..job.messages {
-        if queue.send(Some(message(sequence))).is_err() {
+        if queue.send(Some(job.message(sequence))).is_err() {
             return Answer::PeerGone;
         }
     }
@@ -56,7 +55,7 @@ fn write(job: &Job, queue: &IpcSender<Option<String>>, context: &WorkerContext) 
     }
 }
 
-fn read(messages: &IpcReceiver<Option<String>>, context: &WorkerContext) -> Answer {
+fn read(messages: &IpcReceiver<Option<Message>>, context: &WorkerContext) -> Answer {
     let mut transcript = Transcript::default();
     loop {
         match messages.recv() {

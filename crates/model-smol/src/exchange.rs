@@ -7,22 +7,23 @@ use anyhow::Context;
 use smol::Executor;
 use smol::channel::{Receiver, Sender, unbounded};
 use suite::Result;
-use suite::exchange::{Job, Outcome, Transcript, message};
+use suite::exchange::{Job, Message, Outcome, Transcript};
 
 pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
     let (queue, messages) = unbounded();
-    let shared = Arc::new(AtomicU64::new(0));
+    let shared = Arc::new(AtomicU64::new(job.before()));
     let writer = executor.spawn(write(job, queue, shared.clone()));
     let reader = executor.spawn(read(messages, shared));
-    writer.await?;
-    reader.await
+    let (written, read) = (writer.await, reader.await);
+    written?;
+    read
 }
 
 /// `None` is the end marker.
-async fn write(job: Job, queue: Sender<Option<String>>, shared: Arc<AtomicU64>) -> Result<()> {
+async fn write(job: Job, queue: Sender<Option<Message>>, shared: Arc<AtomicU64>) -> Result<()> {
     for sequence in 0..job.messages {
         queue
-            .send(Some(message(sequence)))
+            .send(Some(job.message(sequence)))
             .await
             .context("the reader has gone")?;
     }
@@ -31,7 +32,7 @@ async fn write(job: Job, queue: Sender<Option<String>>, shared: Arc<AtomicU64>) 
     queue.send(None).await.context("the reader has gone")
 }
 
-async fn read(messages: Receiver<Option<String>>, shared: Arc<AtomicU64>) -> Result<Outcome> {
+async fn read(messages: Receiver<Option<Message>>, shared: Arc<AtomicU64>) -> Result<Outcome> {
     let mut transcript = Transcript::default();
     while let Some(message) = messages.recv().await.context("the writer has gone")? {
         transcript.collect(&message);

@@ -27,7 +27,6 @@ use std::thread::{Builder, JoinHandle};
 use anyhow::{Context, ensure};
 use http_hyper::Idle;
 use smol::channel::{Sender, bounded};
-use smol::lock::Semaphore;
 use smol::{Executor, future};
 use suite::{Meeting, Model, Result, Setup};
 use transfer::Session;
@@ -38,8 +37,6 @@ use crate::http::Client;
 pub struct Smol {
     executor: Arc<Executor<'static>>,
     client: Client,
-    /// The blocking calls that may still begin.
-    pool: Arc<Semaphore>,
     /// The blocking calls that share a job's files out among them.
     units: usize,
     /// Nothing is ever sent here: the threads end when it closes.
@@ -70,15 +67,12 @@ impl Model for Smol {
         let most = NonZeroUsize::new(setup.blocking_threads).unwrap_or(NonZeroUsize::MIN);
         blocking::set_max_blocking_threads(most);
         let (running, stopped) = bounded(1);
-        let executor = Arc::new(Executor::new());
         let mut smol = Self {
             client: Client {
-                executor: executor.clone(),
                 idle: Arc::new(Idle::new(setup.units)),
                 session: None,
             },
-            executor,
-            pool: Arc::new(Semaphore::new(setup.blocking_threads)),
+            executor: Arc::new(Executor::new()),
             units: setup.units,
             running,
             threads: Vec::with_capacity(setup.threads),
@@ -138,7 +132,6 @@ impl Model for Smol {
             session.clone(),
             self.executor.clone(),
             client,
-            self.pool.clone(),
         ));
         self.client.idle.clear_secure();
         done
@@ -187,15 +180,6 @@ impl Drop for Smol {
             let _ = thread.join();
         }
     }
-}
-
-/// Hands a blocking call over, as soon as the pool may have one more.
-async fn unblock<T: Send + 'static>(
-    pool: &Semaphore,
-    call: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    let _permit = pool.acquire().await;
-    smol::unblock(call).await
 }
 
 /// Has the pool start a thread for each of so many blocking calls.

@@ -1,5 +1,4 @@
-//! Unit: thread. Shares: a `Mutex` or `AtomicU64`, borrowed. Ends: the scope
-//! joins.
+//! Unit: thread. Shares: a `Mutex` or `AtomicU64`, borrowed. Ends: all are joined.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -38,13 +37,16 @@ pub fn run(job: &Job) -> Result<Outcome> {
 
 fn count(job: &Job, add: impl Fn() + Sync) -> Result<()> {
     thread::scope(|workers| {
+        let mut started = Vec::with_capacity(job.workers);
         for _ in 0..job.workers {
-            crate::spawn(workers, || {
+            started.push(crate::spawn(workers, || {
                 for _ in 0..job.increments {
                     add();
                 }
-            })?;
+            })?);
         }
+        // The scope would not wait for those that are still on their way out.
+        started.into_iter().for_each(crate::join);
         Ok(())
     })
 }

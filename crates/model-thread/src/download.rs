@@ -15,8 +15,8 @@ use transfer::{
 
 use crate::http;
 
-/// Bodies are read in pieces of this size.
-const PIECE_BYTES: usize = 16 * 1024;
+/// Bodies are taken in pieces of this size: all that a connection reads at once.
+const PIECE_BYTES: usize = 64 * 1024;
 /// So much of a body that is of no use is read, to keep its connection.
 const DRAIN_BYTES: usize = 16 * 1024;
 
@@ -34,15 +34,19 @@ pub fn run(session: &Arc<Session>, client: &Arc<Client>) -> Result<()> {
         files: &files,
     };
     thread::scope(|scope| {
-        let start = || -> Result<()> {
-            crate::spawn(scope, || unit.read())?;
+        let mut started = Vec::with_capacity(1 + session.options.limit);
+        let mut start = || -> Result<()> {
+            started.push(crate::spawn(scope, || unit.read())?);
             for _ in 0..session.options.limit {
-                crate::spawn(scope, || unit.work())?;
+                started.push(crate::spawn(scope, || unit.work())?);
             }
             Ok(())
         };
         // Those that have started end with the run.
-        start().inspect_err(|_| session.stop())
+        let begun = start().inspect_err(|_| session.stop());
+        // The scope would not wait for those that are still on their way out.
+        started.into_iter().for_each(crate::join);
+        begun
     })
 }
 

@@ -6,11 +6,11 @@ use std::thread;
 
 use anyhow::Context;
 use suite::Result;
-use suite::exchange::{Job, Outcome, Transcript, message};
+use suite::exchange::{Job, Message, Outcome, Transcript};
 
 pub fn run(job: &Job) -> Result<Outcome> {
     let (queue, messages) = channel();
-    let shared = AtomicU64::new(0);
+    let shared = AtomicU64::new(job.before());
     thread::scope(|scope| {
         let shared = &shared;
         let writer = crate::spawn(scope, move || write(job, queue, shared))?;
@@ -21,10 +21,10 @@ pub fn run(job: &Job) -> Result<Outcome> {
 }
 
 /// `None` is the end marker.
-fn write(job: &Job, queue: Sender<Option<String>>, shared: &AtomicU64) -> Result<()> {
+fn write(job: &Job, queue: Sender<Option<Message>>, shared: &AtomicU64) -> Result<()> {
     for sequence in 0..job.messages {
         queue
-            .send(Some(message(sequence)))
+            .send(Some(job.message(sequence)))
             .context("the reader has gone")?;
     }
     // Relaxed: the channel orders this store before the read after the marker.
@@ -32,7 +32,7 @@ fn write(job: &Job, queue: Sender<Option<String>>, shared: &AtomicU64) -> Result
     queue.send(None).context("the reader has gone")
 }
 
-fn read(messages: Receiver<Option<String>>, shared: &AtomicU64) -> Result<Outcome> {
+fn read(messages: Receiver<Option<Message>>, shared: &AtomicU64) -> Result<Outcome> {
     let mut transcript = Transcript::default();
     while let Some(message) = messages.recv().context("the writer has gone")? {
         transcript.collect(&message);

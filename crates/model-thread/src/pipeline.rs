@@ -13,6 +13,7 @@ use suite::pipeline::{Item, Job, Level, Outcome, Tally};
 
 pub fn run(job: &Job) -> Result<Outcome> {
     job.needs_own_channel()?;
+    crate::check_units(job.producers + job.consumers)?;
     let (queue, items) = bounded(job.capacity);
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.

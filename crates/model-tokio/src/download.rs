@@ -2,23 +2,27 @@
 //! queue behind a lock, what wakes those who wait for it, and the client. Ends:
 //! the queue has nothing left, or the run is stopped; the `JoinSet` drains.
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use http_hyper::{Connection, Response};
+use http_hyper::{Deadline, Response};
 use suite::Result;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout_at};
-use transfer::{Accepted, Action, Transfer};
+use transfer::{Accepted, Action, AttemptError, Transfer};
 use transfer::{
     Answer, Body, DiskError, FileProgress, Finish, Next, Options, Partial, Queue, Session,
 };
 
-use crate::http::{Client, within};
+use crate::http::{Client, overdue};
 
 /// So much of a body that is of no use is read, to keep its connection.
 const DRAIN_BYTES: usize = 16 * 1024;
+
+/// What ends a file's I/O early: none if the run is stopped, else why.
+type End<'a> = Pin<&'a mut (dyn Future<Output = Option<AttemptError>> + Send + 'a)>;
 
 pub async fn run(session: Arc<Session>, client: Client) -> Result<()> {
     let files = Arc::new(Files::new(&session.options));
@@ -187,21 +191,26 @@ impl Unit {
             return self.finish(transfer, partial).await;
         }
         let request = transfer.request(options);
-        let sent = self.unless_stopped(self.client.send(&request)).await?;
-        let (connection, response) = match sent {
-            Ok(answer) => answer,
+        let deadline = Deadline::new(options.idle_timeout);
+        let mut end = pin!(self.end(&deadline));
+        let sent = self.client.send(&request, &deadline);
+        let sent = self.unless_ended(sent, end.as_mut()).await?;
+        let mut response = match sent {
+            Ok(response) => response,
             Err(error) => return Some(transfer.failed(error, options)),
         };
         let (now, date) = (Instant::now(), SystemTime::now());
         match transfer.answered(&response.head, options, now, date) {
             Answer::Body(body) => {
-                let answer = (connection, response);
-                self.receive(transfer, progress, answer, body).await
+                let watch = (&deadline, end as End<'_>);
+                self.receive(transfer, progress, response, body, watch)
+                    .await
             }
             Answer::Next(next) => {
-                let drained = within(options.idle_timeout, response.drain(DRAIN_BYTES));
-                let _ = self.unless_stopped(drained).await?;
-                self.client.idle.keep(connection);
+                deadline.begin();
+                let drained = response.drain(DRAIN_BYTES);
+                let _ = self.unless_ended(drained, end).await?;
+                self.client.idle.keep(response);
                 if next != Next::Complete {
                     return Some(next);
                 }
@@ -216,18 +225,20 @@ impl Unit {
         &self,
         transfer: &mut Transfer,
         progress: &FileProgress,
-        (connection, mut response): (Connection, Response),
+        mut response: Response,
         mut body: Body,
+        (deadline, mut end): (&Deadline, End<'_>),
     ) -> Option<Next> {
         let Self { session, .. } = self;
         let options = &session.options;
         let mut partial = session.parts().begin(transfer, body.offset);
         let ended = loop {
-            let piece = self.unless_stopped(within(options.idle_timeout, response.piece()));
+            deadline.begin();
+            let piece = self.unless_ended(response.piece(), end.as_mut());
             let piece = match piece.await {
                 Some(Ok(Some(piece))) => piece,
                 Some(Ok(None)) => {
-                    self.client.idle.keep(connection);
+                    self.client.idle.keep(response);
                     break Some(Ok(()));
                 }
                 Some(Err(error)) => break Some(Err(error)),
@@ -324,7 +335,38 @@ impl Unit {
         None
     }
 
-    /// What comes of I/O or a timer, unless the run is stopped before.
+    /// Ends when the run is stopped, or a deadline is over: one listener and one
+    /// timer for all that is waited for of a file.
+    async fn end(&self, deadline: &Deadline) -> Option<AttemptError> {
+        let stopped = self.files.stopped.notified();
+        if self.session.is_stopped() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = stopped => None,
+            error = overdue(deadline) => Some(error),
+        }
+    }
+
+    /// What comes of I/O, unless its end comes first.
+    async fn unless_ended<T>(
+        &self,
+        io: impl Future<Output = std::result::Result<T, AttemptError>>,
+        end: End<'_>,
+    ) -> Option<std::result::Result<T, AttemptError>> {
+        // What always has something ready would never look at its end.
+        if self.session.is_stopped() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            done = io => Some(done),
+            error = end => error.map(Err),
+        }
+    }
+
+    /// What comes of a blocking call or a timer, unless the run is stopped before.
     async fn unless_stopped<T>(&self, io: impl Future<Output = T>) -> Option<T> {
         let stopped = self.files.stopped.notified();
         if self.session.is_stopped() {

@@ -6,27 +6,28 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::Context;
 use suite::Result;
-use suite::exchange::{Job, Outcome, Transcript, message};
+use suite::exchange::{Job, Message, Outcome, Transcript};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub async fn run(job: Job) -> Result<Outcome> {
     let (queue, messages) = unbounded_channel();
-    let shared = Arc::new(AtomicU64::new(0));
+    let shared = Arc::new(AtomicU64::new(job.before()));
     let writer = tokio::spawn(write(job, queue, shared.clone()));
     let reader = tokio::spawn(read(messages, shared));
-    writer.await??;
-    reader.await?
+    let (written, read) = (writer.await, reader.await);
+    written??;
+    read?
 }
 
 /// `None` is the end marker.
 async fn write(
     job: Job,
-    queue: UnboundedSender<Option<String>>,
+    queue: UnboundedSender<Option<Message>>,
     shared: Arc<AtomicU64>,
 ) -> Result<()> {
     for sequence in 0..job.messages {
         queue
-            .send(Some(message(sequence)))
+            .send(Some(job.message(sequence)))
             .context("the reader has gone")?;
     }
     // Relaxed: the channel orders this store before the read after the marker.
@@ -35,7 +36,7 @@ async fn write(
 }
 
 async fn read(
-    mut messages: UnboundedReceiver<Option<String>>,
+    mut messages: UnboundedReceiver<Option<Message>>,
     shared: Arc<AtomicU64>,
 ) -> Result<Outcome> {
     let mut transcript = Transcript::default();

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use http_hyper::{Connection, Idle, Response, handshake, host_and_port};
+use http_hyper::{Connection, Deadline, Idle, Response, handshake, host_and_port};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use transfer::{AttemptError, Request, Session};
@@ -30,38 +29,40 @@ pub struct Client {
 }
 
 impl Client {
-    /// The answer to a request: its head has come, its body is to be read.
-    pub async fn send(&self, request: &Request) -> Result<(Connection, Response), AttemptError> {
-        let mut connection = match self.idle.take(&request.url).await {
+    /// The answer to a request: its head has come, its body is to be read. The
+    /// deadline is that of the head; connecting has its own.
+    pub async fn send(
+        &self,
+        request: &Request,
+        deadline: &Deadline,
+    ) -> Result<Response, AttemptError> {
+        let connection = match self.idle.take(&request.url).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
         };
-        let sent = connection.send(request);
-        let response = match &self.session {
-            Some(session) => within(session.options.idle_timeout, sent).await?,
-            None => sent.await?,
-        };
-        Ok((connection, response))
+        deadline.begin();
+        connection.send(request).await
     }
 
     /// The same for a URL, if the status is 200.
-    pub async fn get(&self, url: &str) -> Result<(Connection, Response)> {
+    pub async fn get(&self, url: &str) -> Result<Response> {
         let request = Request {
             url: url.parse().context("not a URL")?,
             headers: Default::default(),
         };
-        let (connection, response) = self.send(&request).await?;
+        let nobody_watches = Deadline::new(Duration::MAX);
+        let response = self.send(&request, &nobody_watches).await?;
         let status = response.head.status;
         ensure!(status == 200, "the server answered {status}");
-        Ok((connection, response))
+        Ok(response)
     }
 
     /// A fresh connection.
     async fn connect(&self, url: &Url) -> Result<Connection, AttemptError> {
         let Some(session) = &self.session else {
             return match url.scheme() {
-                "http" => open(tcp(url).await?, url).await,
+                "http" => handshake(TokioIo::new(tcp(url).await?), url).await,
                 scheme => Err(AttemptError::Connect(format!(
                     "no {scheme} outside a download"
                 ))),
@@ -71,27 +72,25 @@ impl Client {
         let standing = async {
             let stream = tcp(url).await?;
             if url.scheme() != "https" {
-                return open(stream, url).await;
+                return handshake(TokioIo::new(stream), url).await;
             }
             let (host, _) = host_and_port(url);
             let name = ServerName::try_from(host.to_owned()).map_err(|why| cannot(&why))?;
             let tls = TlsConnector::from(session.tls());
             let stream = tls.connect(name, stream).await;
-            open(stream.map_err(|why| cannot(&why))?, url).await
+            handshake(TokioIo::new(stream.map_err(|why| cannot(&why))?), url).await
         };
         let late = |_| AttemptError::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.map_err(late)?
     }
 }
 
-/// What comes of I/O, unless nothing comes of it for so long.
-pub async fn within<T>(
-    wait: Duration,
-    io: impl Future<Output = Result<T, AttemptError>>,
-) -> Result<T, AttemptError> {
-    timeout(wait, io)
-        .await
-        .unwrap_or(Err(AttemptError::Idle(wait)))
+/// Ends when what the deadline is for has taken too long.
+pub async fn overdue(deadline: &Deadline) -> AttemptError {
+    while let Some(left) = deadline.left() {
+        sleep(left).await;
+    }
+    AttemptError::Idle(deadline.most())
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
@@ -99,16 +98,6 @@ async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
     Ok(stream)
-}
-
-/// HTTP over a stream that stands.
-async fn open<S>(stream: S, url: &Url) -> Result<Connection, AttemptError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (connection, driver) = handshake(TokioIo::new(stream), url).await?;
-    tokio::spawn(driver); // ends with the connection
-    Ok(connection)
 }
 
 fn cannot(why: &(dyn Error + 'static)) -> AttemptError {

@@ -11,6 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, Preset, WrongAnswer};
 
+/// What a message is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Payload {
+    /// A number: what is measured is the exchange.
+    #[default]
+    Number,
+    /// A text, as in the article: one unit allocates it and another one frees it, which
+    /// costs more than to send it.
+    Text,
+}
+
 /// How much is sent, and what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +31,18 @@ pub struct Job {
     pub messages: u64,
     /// What it stores in the shared integer before the end marker.
     pub value: u64,
+    /// What a message is.
+    #[serde(default)]
+    pub payload: Payload,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// Its place, from 0.
+    Number(u64),
+    /// The same in words.
+    Text(String),
 }
 
 /// What the reader saw.
@@ -30,11 +54,6 @@ pub struct Outcome {
     pub digest: u64,
     /// What the shared integer held after the end marker.
     pub value: u64,
-}
-
-/// The writer's `sequence`th message, from 0.
-pub fn message(sequence: u64) -> String {
-    format!("message {sequence}")
 }
 
 /// The messages that a reader has collected, reduced to their number and a
@@ -56,12 +75,17 @@ impl Default for Transcript {
 
 impl Transcript {
     /// Collects one message.
-    pub fn collect(&mut self, message: &str) {
+    pub fn collect(&mut self, message: &Message) {
         self.received += 1;
         // FNV-1a (64 bit), over the message and an end that no text contains.
-        for byte in message.bytes().chain([0xff]) {
-            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let mut add = |part: u64| {
+            self.digest = (self.digest ^ part).wrapping_mul(0x0100_0000_01b3);
+        };
+        match message {
+            Message::Number(number) => add(*number),
+            Message::Text(text) => text.bytes().for_each(|byte| add(byte.into())),
         }
+        add(0xff);
     }
 
     /// The outcome, when the reader has read `value` from the integer.
@@ -83,7 +107,21 @@ impl Job {
         Self {
             messages,
             value: 100,
+            payload: Payload::Number,
         }
+    }
+
+    /// The writer's `sequence`th message, from 0.
+    pub fn message(&self, sequence: u64) -> Message {
+        match self.payload {
+            Payload::Number => Message::Number(sequence),
+            Payload::Text => Message::Text(format!("message {sequence}")),
+        }
+    }
+
+    /// What the integer holds before: not the right value, not even by chance.
+    pub fn before(&self) -> u64 {
+        !self.value
     }
 
     pub(crate) fn units(&self) -> usize {
@@ -111,7 +149,7 @@ impl Job {
         )?;
         let mut transcript = Transcript::default();
         for sequence in 0..self.messages {
-            transcript.collect(&message(sequence));
+            transcript.collect(&self.message(sequence));
         }
         WrongAnswer::unless(
             outcome.digest == transcript.digest,

@@ -303,8 +303,12 @@ impl Workload {
                 set: ("channel", "common"),
                 is_for_tasks: true,
             }],
+            Workload::Exchange => &[Variant {
+                name: "text",
+                set: ("payload", "text"),
+                is_for_tasks: false,
+            }],
             Workload::Primes
-            | Workload::Exchange
             | Workload::Fetch
             | Workload::Download
             | Workload::PingPong
@@ -341,6 +345,17 @@ impl Job {
             job.unwatched = true;
         }
         self
+    }
+
+    /// Why no model may be ranked by this job, if so.
+    pub fn unranked(&self) -> Option<&'static str> {
+        match self {
+            Job::Counter(counter::Job {
+                guard: counter::Guard::Racy,
+                ..
+            }) => Some("whether workers overlap, and so what they lose and pay, is chance"),
+            _ => None,
+        }
     }
 
     /// What the job waits for on purpose, whoever does it: no part of its time.

@@ -55,6 +55,7 @@ pub fn exchange_shapes<M: Model>(program: &'static str) -> Result<()> {
             "messages=0 value=100",
             "messages=1 value=0",
             "messages=5000 value=18446744073709551615",
+            "messages=5000 value=7 payload=text",
         ],
     )
 }

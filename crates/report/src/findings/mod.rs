@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 
 use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Status, Verdict};
 use serde_json::Value;
+use suite::Workload;
 
 use crate::format::{memory, ratio, time};
 
@@ -118,6 +119,9 @@ impl<'a> JobResults<'a> {
 
     /// The ranks of the models that were judged, fastest first.
     pub(crate) fn ranks(&self) -> Vec<(usize, &'a str)> {
+        if unranked(self.cells[0]).is_some() {
+            return Vec::new();
+        }
         let judged = self.verdicts.filter(|verdicts| !verdicts.pairs.is_empty());
         judged.map_or(Vec::new(), |verdicts| verdicts.ranks(self.models()))
     }
@@ -165,8 +169,11 @@ impl<'a> JobResults<'a> {
         smaller((one, own as f64), (other, others as f64), text)
     }
 
-    /// Why there are no verdicts.
+    /// Why there are no verdicts, or no ranks.
     pub(crate) fn no_verdict(&self) -> String {
+        if let Some(why) = unranked(self.cells[0]) {
+            return format!("not ranked: {why}");
+        }
         match self.cells.iter().filter_map(|cell| cell.rounds()).min() {
             Some(rounds) if rounds < MIN_ROUNDS => {
                 format!("no verdict, as that takes {MIN_ROUNDS} rounds and this had {rounds}")
@@ -188,6 +195,12 @@ impl<'a> JobResults<'a> {
         });
         why.unwrap_or_else(|| format!("{label} has no such figure"))
     }
+}
+
+/// Why no model may be ranked by a cell's job, if so.
+pub(crate) fn unranked(cell: &Cell) -> Option<&'static str> {
+    let workload: Workload = cell.workload.parse().ok()?;
+    workload.job_from_json(cell.job.clone()).ok()?.unranked()
 }
 
 /// Whether the one figure is smaller than the other, by more than

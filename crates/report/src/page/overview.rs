@@ -5,6 +5,7 @@ use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Verdict};
 
 use crate::anchors::anchor;
 use crate::distinct::distinct;
+use crate::findings::unranked;
 use crate::format::{NONE, count, ratio, three_digits};
 use crate::metrics::{CPU, MEMORY, Metric, SWITCHES, TIME, verdict_mark};
 
@@ -101,6 +102,7 @@ fn row(cells: &[&Cell], models: &[&str], metric: &Metric, comparison: &Compariso
     let figures = cells.iter().filter(held);
     let figures = figures.filter_map(|cell| Some((*cell, (metric.value)(cell)?)));
     let best = figures.min_by(|(_, one), (_, other)| one.total_cmp(other));
+    let best = best.filter(|_| !metric.is_time() || unranked(first).is_none());
     let place = |model: &&str| {
         let cell = cells.iter().find(|cell| cell.model == **model);
         cell.map_or_else(Place::default, |cell| place(cell, best, metric, judged))

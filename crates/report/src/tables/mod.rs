@@ -10,6 +10,7 @@ use serde_json::Value;
 use suite::Workload;
 
 use crate::distinct::distinct;
+use crate::findings::unranked;
 use crate::format::{NONE, parameters, status, time};
 use crate::metrics::{COLUMNS, Context};
 use crate::table::{Row, Table, Text};
@@ -190,6 +191,8 @@ fn section<'a>(
     let first = model.or(cells.first());
     let custom_commands = remarks::custom_commands(&cells);
     let own = own_parameters(&cells);
+    let unranked = first.and_then(|cell| unranked(cell));
+    let is_ranked = is_ranked && unranked.is_none();
     let models = cells.iter().filter(|_| is_ranked).map(|cell| &*cell.model);
     let ranks = judged.map_or(Vec::new(), |judged| judged.ranks(models));
     let ranked_best = judged.map_or(Vec::new(), |judged| judged.best(&ranks));
@@ -209,7 +212,7 @@ fn section<'a>(
         ModelRow {
             cell,
             best: if ranks.is_empty() {
-                best.is_some() && cell.median_ns() == best
+                unranked.is_none() && best.is_some() && cell.median_ns() == best
             } else {
                 ranked_best.contains(&&*cell.model)
             },
@@ -221,7 +224,10 @@ fn section<'a>(
     let models = cells.iter().map(row).collect();
     let mut remarks = first.map_or(Vec::new(), |cell| remarks::of_job(cell));
     remarks.extend(remarks::cpu_remark(&cells));
-    remarks.extend(judged.and_then(|judged| rank_remark(judged, &ranks)));
+    remarks.extend(match unranked {
+        Some(why) => Some(format!("not ranked: {why}")),
+        None => judged.and_then(|judged| rank_remark(judged, &ranks)),
+    });
     remarks.extend(custom_commands);
     Section {
         label,
