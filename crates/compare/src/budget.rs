@@ -113,44 +113,38 @@ pub(crate) struct MeasuredCosts {
     pub(crate) costs: Vec<RunCost>,
     /// What the job was divided by.
     pub(crate) divisor: u64,
-    /// Whether it must not be divided.
-    pub(crate) whole: bool,
+    /// What it may be divided by at most: 1 if it must not be.
+    pub(crate) most: u64,
 }
 
 impl MeasuredCosts {
-    /// The cost of the fewest rounds with the job divided by `divisor`.
+    /// The cost of a verdict's rounds with the job divided by `divisor`.
     fn min_cost(&self, divisor: u64, mode: &Mode) -> Duration {
         let factor = self.divisor as f64 / divisor as f64;
         let costs: Vec<_> = self.costs.iter().map(|cost| cost.times(factor)).collect();
-        round_cost(&costs, mode) * mode.least_rounds
+        round_cost(&costs, mode) * MIN_ROUNDS as u32
     }
 }
 
-/// The divisor at which the fewest rounds of each case fit its share of `time`. Cases
-/// that must not be divided are served first.
+/// The divisor at which a verdict's rounds of each case fit its share of `time`. Each case
+/// first gets what it takes at its smallest, where it is still the job that it is: if that
+/// does not fit, there are fewer rounds.
 pub(crate) fn divisors(cases: &[MeasuredCosts], time: Duration, mode: &Mode) -> Vec<u64> {
     let full = |case: &MeasuredCosts| case.min_cost(1, mode);
-    let whole = cases.iter().filter(|case| case.whole).map(full).sum();
-    let need = |case: &MeasuredCosts| {
-        if case.whole {
-            Duration::ZERO
-        } else {
-            full(case)
-        }
-    };
-    let needs: Vec<_> = cases.iter().map(need).collect();
-    let shares = shares(&needs, time.saturating_sub(whole));
-    let fit = |(case, share): (&MeasuredCosts, Duration)| {
+    // What they cost at their smallest, and what each would have on top.
+    let least = |case: &MeasuredCosts| case.min_cost(case.most, mode);
+    let leasts: Vec<_> = cases.iter().map(least).collect();
+    let need = |(case, least): (&MeasuredCosts, &Duration)| full(case).saturating_sub(*least);
+    let needs: Vec<_> = cases.iter().zip(&leasts).map(need).collect();
+    let shares = shares(&needs, time.saturating_sub(leasts.iter().sum()));
+    let fit = |((case, least), share): ((&MeasuredCosts, &Duration), Duration)| {
         std::iter::successors(Some(1), |divisor| Some(divisor * 2))
-            .take_while(|&divisor| divisor < MAX_DIVISOR)
-            .find(|&divisor| case.whole || case.min_cost(divisor, mode) <= share)
-            .unwrap_or(MAX_DIVISOR)
+            .take_while(|&divisor| divisor < case.most)
+            .find(|&divisor| case.min_cost(divisor, mode) <= *least + share)
+            .unwrap_or(case.most)
     };
-    cases.iter().zip(shares).map(fit).collect()
+    cases.iter().zip(&leasts).zip(shares).map(fit).collect()
 }
-
-/// Smaller parts of a job would be nothing but its fixed cost.
-const MAX_DIVISOR: u64 = 1024;
 
 /// Numbers of rounds at which it is looked whether a case needs more. They are fixed
 /// beforehand, and what is looked at is the width of its intervals alone. Rounds that
@@ -320,7 +314,7 @@ mod tests {
             let measured = cases.iter().map(|costs| MeasuredCosts {
                 costs: costs.clone(),
                 divisor: 1,
-                whole: false,
+                most: 1024,
             });
             let measured: Vec<_> = measured.collect();
             let divisors = divisors(&measured, time, &quick);
@@ -345,28 +339,25 @@ mod tests {
             let time = plannable(normal.budget);
             let (plan, total) = planned(&both, time, &normal);
             assert!(total <= time, "{workloads}: {total:?}");
-            let judged = plan.iter().filter(|&&rounds| rounds >= 5).count();
             assert!(
-                judged * 2 > plan.len(),
-                "{workloads}: {judged} of {}",
-                plan.len()
+                plan.iter().all(|&rounds| rounds == 5),
+                "{workloads}: {plan:?}"
             );
-            assert!(plan.iter().all(|&rounds| rounds >= 1));
         }
     }
 
     #[test]
     fn a_job_that_stays_whole_has_its_time_before_the_others_share() {
-        let case = |whole| MeasuredCosts {
+        let case = |most| MeasuredCosts {
             costs: vec![cost(40_000); 6],
             divisor: 1,
-            whole,
+            most,
         };
         let mode = Mode::QUICK;
-        let time = case(true).min_cost(1, &mode) * 3;
-        let alone = divisors(&[case(false), case(false), case(false)], time, &mode);
+        let time = case(1).min_cost(1, &mode) * 3;
+        let alone = divisors(&[case(1024), case(1024), case(1024)], time, &mode);
         assert_eq!(alone, [1, 1, 1]);
-        let tight = divisors(&[case(true), case(false)], time / 2, &mode);
+        let tight = divisors(&[case(1), case(1024)], time / 2, &mode);
         assert_eq!(tight[0], 1);
         assert!(tight[1] > 1, "{tight:?}");
     }

@@ -17,6 +17,8 @@ pub struct Mode {
     /// Whether the sweeps that matter for choosing a model are added, and the
     /// article's download with each model's own limit.
     pub choosing: bool,
+    /// Whether all workloads have their variants; otherwise, those that are named.
+    pub variants: bool,
     /// Whether jobs are made smaller until they fit.
     pub scale: bool,
     /// Rounds that every case gets.
@@ -33,39 +35,43 @@ pub struct Mode {
 }
 
 impl Mode {
-    /// One preset, five rounds, in two minutes.
+    /// One preset, five rounds, in less than three minutes.
     pub const QUICK: Mode = Mode {
         name: "quick",
-        budget: Duration::from_secs(120),
+        budget: Duration::from_secs(165),
         presets: &[Preset::Heavy],
         choosing: false,
+        variants: false,
         scale: true,
-        least_rounds: 5,
+        least_rounds: 1,
         most_rounds: 5,
         sampling: Duration::from_millis(50),
         warm_up: Duration::from_millis(5),
         memory_runs: 1,
     };
 
-    /// Everything, unscaled, in a quarter of an hour.
+    /// Everything, unscaled, with the five rounds of a verdict and more for what is not
+    /// known well enough, in less than half an hour.
     pub const DEFAULT: Mode = Mode {
         name: "default",
-        budget: Duration::from_secs(15 * 60),
+        budget: Duration::from_secs(28 * 60),
         presets: &Preset::ALL,
         choosing: false,
+        variants: true,
         scale: false,
         least_rounds: 1,
-        most_rounds: 10,
+        most_rounds: 20,
         sampling: Duration::from_millis(100),
         warm_up: Duration::from_millis(20),
         memory_runs: 3,
     };
 
-    /// The same with more rounds: in an hour, with the timing of builds before it.
+    /// The same with more rounds and sweeps: in an hour and a half, with the timing of
+    /// builds before it.
     pub const THOROUGH: Mode = Mode {
         name: "thorough",
-        budget: Duration::from_secs(50 * 60),
-        most_rounds: 30,
+        budget: Duration::from_secs(80 * 60),
+        most_rounds: 80,
         memory_runs: 5,
         choosing: true,
         ..Mode::DEFAULT

@@ -64,6 +64,7 @@ pub(crate) fn cases(
     workloads: &[Workload],
     presets: &[Preset],
     settings: &[Setting],
+    variants: bool,
 ) -> Result<Vec<Case>, Invalid> {
     let mut cases = Vec::new();
     for &workload in Workload::ALL {
@@ -85,7 +86,7 @@ pub(crate) fn cases(
                 divisor: 1,
             };
             cases.push(case(None, full.clone()));
-            for variant in workload.variants() {
+            for variant in workload.variants().iter().filter(|_| variants) {
                 let (key, value) = variant.set;
                 // A setting of the variant's own key replaces the variant.
                 if !settings.contains_key(key) {
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_workload_has_its_cases() {
-        let all = cases(Workload::ALL, &Preset::ALL, &[]).expect("presets make sense");
+        let all = cases(Workload::ALL, &Preset::ALL, &[], true).expect("presets make sense");
         for &workload in Workload::ALL {
             let labels: Vec<_> = all
                 .iter()
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn settings_reach_the_job_and_the_runner() {
         let set = settings(&["fetch.delays_ms=1,2", "counter.guard=atomic"]);
-        let all = cases(Workload::ALL, &[Preset::Heavy], &set).expect("they make sense");
+        let all = cases(Workload::ALL, &[Preset::Heavy], &set, true).expect("they make sense");
         let of = |workload| all.iter().filter(move |case| case.workload == workload);
         let fetch = of(Workload::Fetch).next().expect("fetch");
         assert_eq!(fetch.settings(), ["delays_ms=1,2"]);
@@ -187,7 +188,8 @@ mod tests {
     #[test]
     fn a_scaled_job_is_what_the_runner_is_told() {
         let set = settings(&["counter.increments=100"]);
-        let all = cases(&[Workload::Counter], &[Preset::Heavy], &set).expect("they make sense");
+        let all =
+            cases(&[Workload::Counter], &[Preset::Heavy], &set, true).expect("they make sense");
         let racy = Case {
             divisor: 4,
             ..all[1].clone()
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn each_model_has_the_articles_limit() {
-        let all = cases(&[Workload::Download], &Preset::ALL, &[]).expect("they make sense");
+        let all = cases(&[Workload::Download], &Preset::ALL, &[], true).expect("they make sense");
         let models = models::models(&workspace::root().expect("a checkout")).expect("models");
         let own = article_limits(&all, &[], &models).expect("it is compared");
         assert_eq!(own.label(), "article-own-limits");
@@ -214,12 +216,17 @@ mod tests {
 
     #[test]
     fn files_are_made_once_for_the_largest_job() {
-        let all = cases(Workload::ALL, &Preset::ALL, &[]).expect("presets make sense");
+        let all = cases(Workload::ALL, &Preset::ALL, &[], true).expect("presets make sense");
         let titles = inputs_needed(&all).into_iter().map(Case::title);
         let titles: Vec<_> = titles.collect();
         assert_eq!(titles, ["files heavy", "thumbnails heavy"]);
         let own = settings(&["files.dir=/", "thumbnails.dir=/"]);
-        let all = cases(&[Workload::Files, Workload::Thumbnails], &Preset::ALL, &own);
+        let all = cases(
+            &[Workload::Files, Workload::Thumbnails],
+            &Preset::ALL,
+            &own,
+            true,
+        );
         let all = all.expect("there is such a directory");
         assert!(inputs_needed(&all).is_empty() && room_needed(&all) == 0);
     }
@@ -239,10 +246,11 @@ mod tests {
             assert!(refused.contains(says), "{refused}");
         }
         let set = settings(&["counter.workers=0"]);
-        let refused = cases(Workload::ALL, &[Preset::Heavy], &set).expect_err("0 workers");
+        let refused = cases(Workload::ALL, &[Preset::Heavy], &set, true).expect_err("0 workers");
         assert!(refused.to_string().contains("from 1"), "{refused}");
         let nowhere = settings(&["files.dir=/no/such"]);
-        let refused = cases(Workload::ALL, &[Preset::Heavy], &nowhere).expect_err("no directory");
+        let refused =
+            cases(Workload::ALL, &[Preset::Heavy], &nowhere, true).expect_err("no directory");
         assert!(refused.to_string().contains("/no/such: has"), "{refused}");
         let refused = refuse_unused(&set, &[Workload::Primes]).expect_err("no counter");
         assert!(refused.to_string().contains("only primes"), "{refused}");

@@ -72,7 +72,9 @@ impl Request {
         let all: Vec<_> = compared.iter().copied().chain(swept).collect();
         refuse_unused(&self.settings, &all)?;
 
-        let mut cases = plan::cases(&compared, self.mode.presets, &self.settings)?;
+        let variants = self.mode.variants || !self.workloads.is_empty();
+        let presets = self.mode.presets;
+        let mut cases = plan::cases(&compared, presets, &self.settings, variants)?;
         if self.mode.choosing
             && let Some(case) = plan::article_limits(&cases, &self.settings, &self.all_models)
             && let Some(last) = cases.iter().rposition(|other| other.shares_table(&case))

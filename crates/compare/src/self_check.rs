@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_slowed_copy_has_five_percent_more_to_do() {
-        let cases = plan::cases(&[Workload::Primes], &Preset::ALL, &[]);
+        let cases = plan::cases(&[Workload::Primes], &Preset::ALL, &[], true);
         let [article, heavy] = &cases.expect("presets make sense")[..] else {
             panic!("two presets");
         };

@@ -69,7 +69,7 @@ impl Session<'_> {
             .into_iter()
             .map(|mut case| {
                 case.divisor = if scale && !case.whole {
-                    FIRST_DIVISOR
+                    FIRST_DIVISOR.min(case.full.most_divisor())
                 } else {
                     1
                 };
@@ -186,7 +186,10 @@ impl Session<'_> {
             .map(|experiment| MeasuredCosts {
                 costs: experiment.run_costs(),
                 divisor: experiment.case.divisor,
-                whole: experiment.case.whole,
+                most: match experiment.case.whole {
+                    true => 1,
+                    false => experiment.case.full.most_divisor(),
+                },
             })
             .collect();
         let left = self.mode.budget.saturating_sub(self.began.elapsed());

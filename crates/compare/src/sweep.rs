@@ -220,7 +220,9 @@ mod tests {
         let mut cases = on_cores(points, &[Some(1), None, Some(1)]);
         assert_eq!(cases.len(), 4);
         assert_eq!(cases[0].label(), "heavy workers=1 cores=1");
-        cases.extend(plan::cases(&[Workload::Primes], &[Preset::Heavy], &[]).expect("a preset"));
+        cases.extend(
+            plan::cases(&[Workload::Primes], &[Preset::Heavy], &[], true).expect("a preset"),
+        );
         let cases: Vec<_> = cases.iter().collect();
         let mut divisors = [1, 2, 4, 1, 64];
         even_out(&cases, &mut divisors);

@@ -347,6 +347,21 @@ impl Job {
         self
     }
 
+    /// By what the preset's job can be [divided](Self::scaled) at most without becoming
+    /// another one, on which models rank differently: with three thumbnails for two cores,
+    /// say, or fewer calls than a pool has threads.
+    pub fn most_divisor(&self) -> u64 {
+        match self {
+            Job::Fetch(_) => 1,
+            Job::Offload(_) => 2,
+            Job::Thumbnails(_) => 4,
+            Job::Primes(_) | Job::Download(_) | Job::Sleepers(_) | Job::Echo(_) | Job::Files(_) => {
+                8
+            }
+            Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => 16,
+        }
+    }
+
     /// Why no model may be ranked by this job, if so.
     pub fn unranked(&self) -> Option<&'static str> {
         match self {
