@@ -25,8 +25,9 @@ use ureq::{Agent, BodyReader};
 use crate::connect::{Connects, Unresolved};
 use crate::wire::Wire;
 
-/// The most bytes that the head of an answer may have.
-const HEAD_BYTES: usize = 64 * 1024;
+/// The most bytes that are read at once, and that the head of an answer may have: as
+/// in `http-hyper`. ureq's own buffers have 128 KiB each.
+const INPUT_BYTES: usize = 64 * 1024;
 /// More than a line of a request has on top of a URL, or a header's name and value.
 const LINE_BYTES: usize = 64;
 
@@ -124,7 +125,7 @@ fn agent(units: usize, wire: &Arc<Wire>) -> Agent {
         .proxy(None)
         .max_redirects(0)
         .http_status_as_error(false)
-        .max_response_header_size(HEAD_BYTES)
+        .max_response_header_size(INPUT_BYTES)
         .max_idle_connections(units)
         .max_idle_connections_per_host(units)
         .build();

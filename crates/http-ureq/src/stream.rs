@@ -12,13 +12,10 @@ use transfer::AttemptError;
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
-use crate::HEAD_BYTES;
+use crate::INPUT_BYTES;
 use crate::errors::carried;
 use crate::wire::{Wire, interrupted};
 
-/// Bytes that are read at once. ureq's own buffers have 128 KiB each: measured
-/// with 20 threads, these take 5 MiB less and no longer.
-const INPUT_BYTES: usize = 32 * 1024;
 const OUTPUT_BYTES: usize = 4 * 1024;
 
 /// One connection, for one request after the other.
@@ -157,7 +154,7 @@ impl Connection {
                 return Ok(());
             }
             self.informational += end;
-            if self.informational > HEAD_BYTES {
+            if self.informational > INPUT_BYTES {
                 let why = "informational answers without end";
                 return Err(AttemptError::Protocol(why.to_owned()));
             }
@@ -166,24 +163,12 @@ impl Connection {
         Ok(())
     }
 
-    /// The input is full, and ureq can make nothing of it.
-    fn widen(&mut self) -> Result<(), AttemptError> {
-        let input = self.buffers.input();
-        if self.phase == Phase::Body {
-            return Err(AttemptError::Protocol(
-                "a chunk's size without end".to_owned(),
-            ));
-        }
-        if input.len() >= HEAD_BYTES {
-            return Err(AttemptError::Protocol(format!(
-                "a head of more than {HEAD_BYTES} bytes"
-            )));
-        }
-        let mut wider = LazyBuffers::new(HEAD_BYTES, self.output_bytes);
-        wider.input_append_buf()[..input.len()].copy_from_slice(input);
-        wider.input_appended(input.len());
-        self.buffers = wider;
-        Ok(())
+    /// What it means that the input is full, and ureq can make nothing of it.
+    fn too_long(&self) -> AttemptError {
+        AttemptError::Protocol(match self.phase {
+            Phase::Body => "a chunk's size without end".to_owned(),
+            _ => format!("a head of more than {INPUT_BYTES} bytes"),
+        })
     }
 
     /// Whether nothing has come that was not asked for, as far as was read.
@@ -238,7 +223,7 @@ impl Transport for Connection {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         if self.buffers.input_append_buf().is_empty() {
-            self.widen().map_err(carried)?;
+            return Err(carried(self.too_long()));
         }
         let timeout = timeout.for_read().not_zero().map(|timeout| *timeout);
         let told = if timeout == self.read_timeout {

@@ -18,9 +18,8 @@ use crate::pool::{Answer, WorkerContext};
 
 /// So much of a body that is of no use is read, to keep its connection.
 const DRAIN_BYTES: usize = 16 * 1024;
-/// So much of a body is taken at once from what the connection has read: a larger
-/// buffer would enlarge every child's stack.
-const PIECE_BYTES: usize = 8 * 1024;
+/// Bodies are taken in pieces of this size: all that a connection reads at once.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// What a child keeps from file to file.
 #[derive(Default)]
@@ -29,6 +28,8 @@ pub(crate) struct Downloader {
     attempts: Option<Attempts>,
     /// The last file has not been finished.
     failed: bool,
+    /// Empty before the first file.
+    buffer: Vec<u8>,
 }
 
 impl Downloader {
@@ -79,10 +80,11 @@ impl Downloader {
                 context.client = Client::new(1);
             }
             self.attempts = Some(Attempts::new(directory.as_ref(), options)?);
+            self.buffer.resize(PIECE_BYTES, 0);
         }
         let attempts = self.attempts.as_ref().context("a child has no setup")?;
         loop {
-            match attempts.attempt(transfer, context)? {
+            match attempts.attempt(transfer, context, &mut self.buffer)? {
                 Outcome::Unfinished(Next::Now) => {}
                 outcome => return Ok(outcome),
             }
@@ -131,6 +133,7 @@ impl Attempts {
         &self,
         transfer: &mut Transfer,
         context: &WorkerContext,
+        buffer: &mut [u8],
     ) -> Result<Outcome, DiskError> {
         let Self { options, parts, .. } = self;
         if transfer.is_whole() {
@@ -143,7 +146,7 @@ impl Attempts {
         };
         let (now, date) = (Instant::now(), SystemTime::now());
         match transfer.answered(&response.head, options, now, date) {
-            transfer::Answer::Body(body) => self.receive(transfer, context, response, body),
+            transfer::Answer::Body(body) => self.receive(transfer, context, response, body, buffer),
             transfer::Answer::Next(next) => {
                 response.drain(DRAIN_BYTES);
                 if next != Next::Complete {
@@ -170,13 +173,13 @@ impl Attempts {
         context: &WorkerContext,
         mut response: Response,
         mut body: Body,
+        buffer: &mut [u8],
     ) -> Result<Outcome, DiskError> {
         let options = &self.options;
         let shared = &*context.memory;
         let mut partial = self.parts.begin(transfer, body.offset);
-        let mut buffer = [0; PIECE_BYTES];
         let ended = loop {
-            let piece = match response.piece(&mut buffer) {
+            let piece = match response.piece(buffer) {
                 Ok(0) => break Ok(()),
                 Ok(read) => &buffer[..read],
                 Err(error) => break Err(error),

@@ -13,8 +13,8 @@ use transfer::{Action, Transfer};
 
 use crate::http;
 
-/// Bodies are read in pieces of this size.
-const PIECE_BYTES: usize = 16 * 1024;
+/// Bodies are taken in pieces of this size: all that a connection reads at once.
+const PIECE_BYTES: usize = 64 * 1024;
 /// So much of a body that is of no use is read, to keep its connection.
 const DRAIN_BYTES: usize = 16 * 1024;
 
