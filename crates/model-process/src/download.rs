@@ -21,20 +21,21 @@ use crate::pool::{Answer, Children, Event, MAX_DEATHS, Task, Waker};
 /// How long finished files wait for others to be committed with.
 const COMMIT_DELAY: Duration = Duration::from_secs(1);
 
-/// While files have to wait for a child, the number of active children doubles: as
-/// soon as a file is not quick, and else this often. More than keep the cores busy
-/// only take turns, and each costs more than a millisecond of a core to start, in
-/// which a dozen quick files would have come.
+/// While files have to wait for a child, and the limit is higher than the number of
+/// active children, that doubles: as soon as a file is not quick, and else this
+/// often. Each costs more than a millisecond of a core to start, in which a dozen
+/// quick files would have come.
 const GROWTH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Begins with `few` active children.
-pub fn run(session: &Arc<Session>, children: &mut Children, few: usize) -> Result<()> {
+pub fn run(session: &Arc<Session>, children: &mut Children) -> Result<()> {
     let setup = Box::new(DownloadSetup::from_session(session)?);
     children.drain_events();
     let limit = children.reserve_at_most(session.options.limit)?;
     if limit < session.options.limit {
         session.note(&format!("too many files are open: {limit} at once"));
     }
+    let started = (0..limit).take_while(|&unit| children.is_started(unit));
+    let started = started.count();
     children.memory.rate.store(0, Relaxed);
     let progress = Arc::new(Progress::new(children.memory.clone(), limit));
     let reported = Arc::clone(&progress);
@@ -56,7 +57,7 @@ pub fn run(session: &Arc<Session>, children: &mut Children, few: usize) -> Resul
             deaths: HashMap::new(),
             commits,
             commit_at: None,
-            active: few.clamp(1, limit),
+            active: started.max(1),
             grown: Instant::now(),
             children,
         };

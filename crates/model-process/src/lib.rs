@@ -1,8 +1,9 @@
 //! The process model: a unit is a child process.
 //!
 //! The children are this very binary, started as `PROGRAM worker`. They are started
-//! before the job begins (a download starts most of them as it goes), are kept
-//! from job to job, and share only channels and one small piece of mapped memory.
+//! before the job begins (of a download with a very high limit, the rest as it goes),
+//! are kept from job to job, and share only channels and one small piece of mapped
+//! memory.
 //! Any of them can die at any moment; the job then still ends, and with the right
 //! answer. (Only a client of `echo` cannot make up for the server's child that it
 //! talks to: its job fails.)
@@ -60,21 +61,23 @@ impl Process {
     }
 }
 
-/// How many children a download begins with: two for a core, as one waits while
-/// the other works.
-fn initial_children(cores: usize) -> usize {
-    2 * cores
-}
+/// The most children that a download begins with: one for each file that may be
+/// under way, as in the other models. A few for each core would get quick files
+/// as soon, but then `limit` would not be what is measured.
+const MOST_INITIAL_CHILDREN: usize = 128;
 
 impl Model for Process {
     fn start(setup: &Setup) -> Result<Self> {
         let mut children = Children::new(&setup.program)?;
         match setup.workload {
             Workload::Download => {
-                // More are started when there is work for them.
-                let units = setup.units.min(initial_children(setup.threads));
+                let units = setup.units.min(MOST_INITIAL_CHILDREN);
                 let units = children.reserve_at_most(units)?;
-                children.start_missing(0..units)?;
+                match children.start_missing(0..units) {
+                    // It goes on with fewer, and says so.
+                    Err(_) if children.is_started(0) => {}
+                    started => started?,
+                }
             }
             _ => children.ensure_started(setup.units)?,
         }
@@ -114,11 +117,7 @@ impl Model for Process {
     }
 
     fn download_session(&self, session: &Arc<Session>) -> Result<()> {
-        download::run(
-            session,
-            &mut self.children(),
-            initial_children(self.busy_children),
-        )
+        download::run(session, &mut self.children())
     }
 
     fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
