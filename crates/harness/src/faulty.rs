@@ -89,8 +89,9 @@ impl Model for Faulty {
     /// Never asks, and says what one would like to hear.
     fn fetch(&self, job: &fetch::Job) -> Result<fetch::Outcome> {
         let mut outcome = fetch::Outcome::default();
-        for _ in &job.targets {
-            outcome.add(origin::DELAY_BODY_BYTES, Duration::MAX);
+        for &ms in &job.delays_ms {
+            let body = fetch::Body::from(&*origin::delay_body(ms));
+            outcome.add(body, Duration::MAX);
         }
         Ok(outcome)
     }

@@ -199,14 +199,14 @@ impl CommandRun {
                 })
             }
             Job::Fetch(job) => {
-                let (Some(stats), Some(body)) = (prepared.origin_stats(), job.body_bytes) else {
+                let (Some(stats), Some(all)) = (prepared.origin_stats(), job.expected) else {
                     return Ok((None, None));
                 };
                 // A URL that is asked for twice is sent twice.
                 let (stats, bodies) = (stats?, job.targets.len());
                 Outcome::Fetch(fetch::Outcome {
                     bodies,
-                    bytes: stats.bytes_sent.min(body * bodies as u64),
+                    bytes: stats.bytes_sent.min(all.bytes),
                     ..fetch::Outcome::default()
                 })
             }

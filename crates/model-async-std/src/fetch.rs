@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use async_std::{io, task};
+use async_std::task;
+use futures_lite::AsyncBufReadExt;
 use suite::Result;
-use suite::fetch::{Job, Outcome};
+use suite::fetch::{Body, Job, Outcome};
 
-use crate::http::Client;
+use crate::http::{self, Client};
 
 pub async fn run(job: Job, client: Client) -> Result<Outcome> {
     let started = Instant::now();
@@ -17,21 +18,30 @@ pub async fn run(job: Job, client: Client) -> Result<Outcome> {
         .map(|url| {
             let client = client.clone();
             task::spawn(async move {
-                let bytes = fetch(&client, &url).await.context(url)?;
-                anyhow::Ok((bytes, started.elapsed()))
+                let body = fetch(&client, &url).await.context(url)?;
+                anyhow::Ok((body, started.elapsed()))
             })
         })
         .collect();
     let mut outcome = Outcome::default();
-    for body in crate::join_all(workers).await {
-        let (bytes, time) = body?;
-        outcome.add(bytes, time);
+    for fetched in crate::join_all(workers).await {
+        let (body, time) = fetched?;
+        outcome.add(body, time);
     }
     Ok(outcome)
 }
 
-/// Reads a body to its end; returns its length in bytes.
-async fn fetch(client: &Client, url: &str) -> Result<u64> {
+/// Reads a body to its end, and keeps its length and its checksum.
+async fn fetch(client: &Client, url: &str) -> Result<Body> {
     let mut response = client.get(url).await?;
-    Ok(io::copy(&mut response, &mut io::sink()).await?)
+    let mut body = Body::default();
+    loop {
+        let piece = http::piece(&mut response).await?;
+        if piece.is_empty() {
+            return Ok(body);
+        }
+        body.push(piece);
+        let length = piece.len();
+        response.consume(length);
+    }
 }

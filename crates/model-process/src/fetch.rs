@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context;
 use http_ureq::Client;
 use suite::Result;
-use suite::fetch::{Job, Outcome};
+use suite::fetch::{Body, Job, Outcome};
 
 use crate::http;
 use crate::pool::{Answer, Children, Chunks, Task, WorkerContext};
@@ -20,18 +20,19 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     let mut workers = Chunks::dispatch(children, urls.len(), urls, Task::Fetch, String::clone)?;
     let mut outcome = Outcome::default();
     while let Some(answer) = workers.answer(None)? {
-        outcome.add(answer.number()?, started.elapsed());
+        outcome.add(answer.body()?, started.elapsed());
     }
     Ok(outcome)
 }
 
 pub(crate) fn perform(url: &str, context: &WorkerContext) -> Result<Answer> {
-    let bytes = fetch(&context.client, url).with_context(|| url.to_owned())?;
-    Ok(Answer::Number(bytes))
+    let body = fetch(&context.client, url).with_context(|| url.to_owned())?;
+    Ok(Answer::Body(body))
 }
 
-/// Reads a body to its end; returns its length in bytes.
-fn fetch(client: &Client, url: &str) -> Result<u64> {
-    let mut body = http::get(client, url)?;
-    Ok(io::copy(&mut body, &mut io::sink())?)
+/// Reads a body to its end, and keeps its length and its checksum.
+fn fetch(client: &Client, url: &str) -> Result<Body> {
+    let mut body = Body::default();
+    io::copy(&mut http::get(client, url)?, &mut body)?;
+    Ok(body)
 }

@@ -1,22 +1,17 @@
 //! HTTP/1.1 for this model: ureq, as the downloads speak it. `fetch` takes a 200
 //! for an answer, and nothing else.
 
-use std::io::BufReader;
-
 use anyhow::{Result, ensure};
 use http_ureq::{Client, Response};
 
 use crate::pool::protocol::MAX_TEXT_BYTES;
 
-/// Bodies are read in pieces of this size.
-const PIECE_BYTES: usize = 32 * 1024;
-
 /// The body of a response whose status is 200.
-pub fn get(client: &Client, url: &str) -> Result<BufReader<Response>> {
+pub fn get(client: &Client, url: &str) -> Result<Response> {
     let response = client.get(url)?;
     let status = response.head.status;
     ensure!(status == 200, "the server answered {status}");
-    Ok(BufReader::with_capacity(PIECE_BYTES, response))
+    Ok(response)
 }
 
 /// Refuses a URL that does not fit into a task.

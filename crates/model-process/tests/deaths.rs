@@ -316,7 +316,11 @@ fn fetch() -> Result<()> {
         let mut job = job(Workload::Fetch, "delays_ms=300,300,300,300")?;
         if let Job::Fetch(job) = &mut job {
             job.targets = job.delays_ms.iter().map(|&ms| run.delay_url(ms)).collect();
-            job.body_bytes = Some(origin::DELAY_BODY_BYTES);
+            let mut expected = suite::fetch::Body::default();
+            for &ms in &job.delays_ms {
+                expected.add((&*origin::delay_body(ms)).into());
+            }
+            job.expected = Some(expected);
         }
         let model = start(&job, program)?;
         let requests = || Ok(run.stats()?.requests);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context;
 use http_ureq::Client;
 use suite::Result;
-use suite::fetch::{Job, Outcome};
+use suite::fetch::{Body, Job, Outcome};
 
 use crate::http;
 
@@ -14,14 +14,15 @@ pub fn run(job: &Job, client: &Client) -> Result<Outcome> {
     let started = Instant::now();
     let mut outcome = Outcome::default();
     for url in &job.targets {
-        let bytes = fetch(client, url).with_context(|| url.clone())?;
-        outcome.add(bytes, started.elapsed());
+        let body = fetch(client, url).with_context(|| url.clone())?;
+        outcome.add(body, started.elapsed());
     }
     Ok(outcome)
 }
 
-/// Reads a body to its end; returns its length in bytes.
-fn fetch(client: &Client, url: &str) -> Result<u64> {
-    let mut body = http::get(client, url)?;
-    Ok(io::copy(&mut body, &mut io::sink())?)
+/// Reads a body to its end, and keeps its length and its checksum.
+fn fetch(client: &Client, url: &str) -> Result<Body> {
+    let mut body = Body::default();
+    io::copy(&mut http::get(client, url)?, &mut body)?;
+    Ok(body)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context;
 use smol::Executor;
 use suite::Result;
-use suite::fetch::{Job, Outcome};
+use suite::fetch::{Body, Job, Outcome};
 
 use crate::http::Client;
 
@@ -18,26 +18,26 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>, client: Client) -> 
         .map(|url| {
             let client = client.clone();
             executor.spawn(async move {
-                let bytes = fetch(&client, &url).await.context(url)?;
-                anyhow::Ok((bytes, started.elapsed()))
+                let body = fetch(&client, &url).await.context(url)?;
+                anyhow::Ok((body, started.elapsed()))
             })
         })
         .collect();
     let mut outcome = Outcome::default();
-    for body in crate::join_all(workers).await {
-        let (bytes, time) = body?;
-        outcome.add(bytes, time);
+    for fetched in crate::join_all(workers).await {
+        let (body, time) = fetched?;
+        outcome.add(body, time);
     }
     Ok(outcome)
 }
 
-/// Reads a body to its end; returns its length in bytes.
-async fn fetch(client: &Client, url: &str) -> Result<u64> {
+/// Reads a body to its end, and keeps its length and its checksum.
+async fn fetch(client: &Client, url: &str) -> Result<Body> {
     let mut response = client.get(url).await?;
-    let mut bytes = 0;
+    let mut body = Body::default();
     while let Some(piece) = response.piece().await? {
-        bytes += piece.len() as u64;
+        body.push(&piece);
     }
     client.idle.keep(response);
-    Ok(bytes)
+    Ok(body)
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context;
 use http_ureq::Client;
 use suite::Result;
-use suite::fetch::{Job, Outcome};
+use suite::fetch::{Body, Job, Outcome};
 
 use crate::http;
 
@@ -19,22 +19,23 @@ pub fn run(job: &Job, client: &Client) -> Result<Outcome> {
             .iter()
             .map(|url| {
                 crate::spawn(scope, move || {
-                    let bytes = fetch(client, url).with_context(|| url.clone())?;
-                    anyhow::Ok((bytes, started.elapsed()))
+                    let body = fetch(client, url).with_context(|| url.clone())?;
+                    anyhow::Ok((body, started.elapsed()))
                 })
             })
             .collect::<Result<Vec<_>>>()?;
         let mut outcome = Outcome::default();
         for worker in workers {
-            let (bytes, time) = crate::join(worker)?;
-            outcome.add(bytes, time);
+            let (body, time) = crate::join(worker)?;
+            outcome.add(body, time);
         }
         Ok(outcome)
     })
 }
 
-/// Reads a body to its end; returns its length in bytes.
-fn fetch(client: &Client, url: &str) -> Result<u64> {
-    let mut body = http::get(client, url)?;
-    Ok(io::copy(&mut body, &mut io::sink())?)
+/// Reads a body to its end, and keeps its length and its checksum.
+fn fetch(client: &Client, url: &str) -> Result<Body> {
+    let mut body = Body::default();
+    io::copy(&mut http::get(client, url)?, &mut body)?;
+    Ok(body)
 }

@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::images::{IMAGE_BYTES, MIXED_SET_BYTES};
+use crate::images::{IMAGE_BYTES, MIXED_SET_BYTES, splitmix64};
 
 /// Bytes in the body that a delay URL answers with.
 pub const DELAY_BODY_BYTES: u64 = 4096;
+
+/// That body: another one for each delay.
+pub fn delay_body(ms: u64) -> Vec<u8> {
+    let words = (0..DELAY_BODY_BYTES / 8).map(|word| splitmix64(ms << 32 | word));
+    words.flat_map(u64::to_le_bytes).collect()
+}
 
 /// The most images that a run can have.
 pub const MAX_IMAGES: u64 = 1_000_000;

@@ -47,6 +47,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use api::{
     DELAY_BODY_BYTES, FaultRequest, File, MAX_DELAY_MS, MAX_IMAGES, MAX_MBIT_PER_S, Shape, Stats,
+    delay_body,
 };
 pub use ceiling::ceiling;
 pub use faults::{FAULTS, Fault, fault_body, fault_log};

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{
-    api::{DELAY_BODY_BYTES, MAX_DELAY_MS, Opened},
+    api::{DELAY_BODY_BYTES, MAX_DELAY_MS, Opened, delay_body},
     faults::{After, Answer, FAULTS, Log},
     refusal::Refusal,
     request::{
@@ -89,7 +89,6 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         runs: Runs::default(),
         faults: Log::new(),
         tiny: Arc::new(TINY.to_vec()),
-        delay_body: Arc::new(vec![b'.'; DELAY_BODY_BYTES as usize]),
     });
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{url}")
@@ -129,7 +128,6 @@ struct Server {
     runs: Runs,
     faults: Log,
     tiny: Arc<Vec<u8>>,
-    delay_body: Arc<Vec<u8>>,
 }
 
 fn accept(listener: &TcpListener, server: &Arc<Server>) -> ! {
@@ -272,7 +270,8 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
         (["runs", id, "delay", ms], Get | Head) => {
             let run = runs.get(id)?;
             let delay = delay(ms)?;
-            let response = Response::new(200, Arc::clone(&server.delay_body));
+            let body = delay_body(delay.as_millis() as u64);
+            let response = Response::new(200, Arc::new(body));
             Ok(response.for_run(run.enter(connection), delay))
         }
         (["runs", _, "delay", _], _) => Err(Refusal::method("GET, HEAD")),

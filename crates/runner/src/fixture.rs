@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use origin::{Origin, Shape};
 use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
-use suite::{completion, files, thumbnails};
+use suite::{completion, fetch, files, thumbnails};
 use transfer::list::Lines;
 
 use crate::echo::{self, Server};
@@ -96,7 +96,11 @@ impl Fixture {
             Job::Fetch(job) if job.urls.is_empty() => {
                 let run = self.open(&Shape::default())?;
                 job.targets = job.delays_ms.iter().map(|&ms| run.delay_url(ms)).collect();
-                job.body_bytes = Some(origin::DELAY_BODY_BYTES);
+                let mut expected = fetch::Body::default();
+                for &ms in &job.delays_ms {
+                    expected.add(fetch::Body::from(&*origin::delay_body(ms)));
+                }
+                job.expected = Some(expected);
                 prepared.run = Some(run);
             }
             Job::Fetch(job) => job.targets.clone_from(&job.urls),

@@ -8,6 +8,7 @@
 //! other, and the wait is part of it. The process model's clock stops when the
 //! parent hears of it.
 
+use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,9 +27,55 @@ pub struct Job {
     /// when the job is prepared, as the origin's address is not known before.
     #[serde(skip)]
     pub targets: Vec<String>,
-    /// How long each body is, where that is known beforehand.
+    /// What all bodies come to, where that is known beforehand.
     #[serde(skip)]
-    pub body_bytes: Option<u64>,
+    pub expected: Option<Body>,
+}
+
+/// A body, as far as it has come: or several, added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// Its length.
+    pub bytes: u64,
+    /// Its CRC-32; of several, the sum. It is part of what is timed: anything
+    /// stronger would take longer than the body takes to arrive.
+    pub checksum: u64,
+}
+
+impl Body {
+    /// One more piece has come.
+    pub fn push(&mut self, piece: &[u8]) {
+        let mut checksum = crc32fast::Hasher::new_with_initial(self.checksum as u32);
+        checksum.update(piece);
+        self.checksum = checksum.finalize().into();
+        self.bytes += piece.len() as u64;
+    }
+
+    /// One more whole body.
+    pub fn add(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.checksum = self.checksum.wrapping_add(other.checksum);
+    }
+}
+
+impl From<&[u8]> for Body {
+    fn from(whole: &[u8]) -> Self {
+        let mut body = Self::default();
+        body.push(whole);
+        body
+    }
+}
+
+/// So that a body can be copied here, and is not kept.
+impl io::Write for Body {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.push(piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What was fetched.
@@ -38,6 +85,9 @@ pub struct Outcome {
     pub bodies: usize,
     /// Bytes of all bodies.
     pub bytes: u64,
+    /// The sum of their CRC-32s.
+    #[serde(default)]
+    pub checksum: u64,
     /// The completion time of each, in nanoseconds, in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub completion_ns: Vec<u64>,
@@ -45,9 +95,10 @@ pub struct Outcome {
 
 impl Outcome {
     /// One more body has arrived, so long after the job's start.
-    pub fn add(&mut self, bytes: u64, time: Duration) {
+    pub fn add(&mut self, body: Body, time: Duration) {
         self.bodies += 1;
-        self.bytes += bytes;
+        self.bytes += body.bytes;
+        self.checksum = self.checksum.wrapping_add(body.checksum);
         self.completion_ns.push(completion::nanoseconds(time));
     }
 }
@@ -62,7 +113,7 @@ impl Job {
             delays_ms,
             urls: Vec::new(),
             targets: Vec::new(),
-            body_bytes: None,
+            expected: None,
         }
     }
 
@@ -112,15 +163,24 @@ impl Job {
         job
     }
 
-    /// Every body, whole, and none before it can have been.
+    /// Every body as it was sent, and none before it can have been.
     pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
         self.check_bodies(outcome)?;
+        if let Some(Body { checksum, .. }) = self.expected {
+            WrongAnswer::unless(
+                outcome.checksum == checksum,
+                "checksum",
+                outcome.checksum,
+                checksum,
+            )?;
+        }
         // How long other servers take is not known.
         let delays = self.delays_ms.iter().filter(|_| self.urls.is_empty());
         completion::check(&outcome.completion_ns, self.units(), delays.copied())
     }
 
-    /// The part of [`Job::check`] that can be seen from outside: every body, whole.
+    /// The part of [`Job::check`] that can be seen from outside: how many bodies,
+    /// and how long they are.
     pub fn check_bodies(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
         WrongAnswer::unless(
             outcome.bodies == self.units(),
@@ -128,10 +188,9 @@ impl Job {
             outcome.bodies,
             self.units(),
         )?;
-        let Some(body_bytes) = self.body_bytes else {
+        let Some(Body { bytes, .. }) = self.expected else {
             return Ok(());
         };
-        let bytes = body_bytes * self.units() as u64;
         WrongAnswer::unless(outcome.bytes == bytes, "bytes", outcome.bytes, bytes)
     }
 

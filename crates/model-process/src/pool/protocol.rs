@@ -9,7 +9,9 @@ use anyhow::{anyhow, bail};
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 use suite::pipeline::{Item, Tally};
-use suite::{Result, Unsupported, counter, echo, exchange, files, offload, ping_pong, pipeline};
+use suite::{
+    Result, Unsupported, counter, echo, exchange, fetch, files, offload, ping_pong, pipeline,
+};
 use suite::{sleepers, thumbnails};
 use transfer::{DiskError, Finish, Next, Options, Session, Transfer};
 
@@ -74,7 +76,7 @@ pub(crate) enum Task {
     /// How many of these are prime?
     Primes(Range<u64>),
     Exchange(ExchangeTask),
-    /// Read this URL's body to its end: how many bytes has it?
+    /// Read this URL's body to its end.
     Fetch(String),
     /// Make one of this job's calls.
     Offload(offload::Job),
@@ -190,6 +192,8 @@ pub(crate) enum Answer {
     Done,
     /// A count: primes, bytes, items.
     Number(u64),
+    /// What there was to read under a URL.
+    Body(fetch::Body),
     /// What a pipeline's consumer has processed.
     Pipeline(Tally),
     /// What a reader has read.
@@ -213,6 +217,13 @@ impl Answer {
     pub(crate) fn number(self) -> Result<u64> {
         match self {
             Answer::Number(number) => Ok(number),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    pub(crate) fn body(self) -> Result<fetch::Body> {
+        match self {
+            Answer::Body(body) => Ok(body),
             other => Err(other.unexpected()),
         }
     }
