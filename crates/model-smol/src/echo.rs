@@ -57,21 +57,22 @@ pub async fn serve(
 ) -> Result<()> {
     let listener = TcpListener::try_from(listener).context("listening without blocking")?;
     let mut workers: Vec<Task<_>> = Vec::with_capacity(2 * job.connections);
-    loop {
-        // If this fails, the tasks are dropped, and with that cancelled.
-        let (stream, _) = listener.accept().await.context("accepting a connection")?;
-        if closing.has_begun() {
-            break;
-        }
+    let accepted = loop {
+        let stream = match listener.accept().await {
+            Ok(_) if closing.has_begun() => break Ok(()),
+            Ok((stream, _)) => stream,
+            Err(error) => break Err(error),
+        };
         // There are many jobs: those that have ended make room.
         if workers.len() == workers.capacity() {
             workers.retain(|worker| !worker.is_finished());
         }
         workers.push(executor.spawn(echo(stream, job.bytes_each())));
-    }
+    };
+    drop(listener); // or who has not been accepted would wait for ever
     // What breaks is the client's to tell.
     let _ = crate::join_all(workers).await;
-    Ok(())
+    accepted.context("accepting a connection")
 }
 
 async fn echo(mut stream: TcpStream, bytes: u64) -> io::Result<u64> {

@@ -14,8 +14,9 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
     let shared = Arc::new(AtomicU64::new(0));
     let writer = executor.spawn(write(job, queue, shared.clone()));
     let reader = executor.spawn(read(messages, shared));
-    writer.await?;
-    reader.await
+    let (written, read) = (writer.await, reader.await);
+    written?;
+    read
 }
 
 /// `None` is the end marker.

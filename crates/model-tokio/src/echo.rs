@@ -50,18 +50,20 @@ pub async fn serve(listener: std::net::TcpListener, job: Job, closing: Closing) 
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let mut workers = JoinSet::new();
-    loop {
-        let (stream, _) = listener.accept().await.context("accepting a connection")?;
-        if closing.has_begun() {
-            break;
-        }
+    let accepted = loop {
+        let stream = match listener.accept().await {
+            Ok(_) if closing.has_begun() => break Ok(()),
+            Ok((stream, _)) => stream,
+            Err(error) => break Err(error),
+        };
         // What breaks is the client's to tell.
         workers.spawn(echo(job.bytes_each(), stream));
         // Or what is left of those that have ended would pile up.
         while workers.try_join_next().is_some() {}
-    }
+    };
+    drop(listener); // or who has not been accepted would wait for ever
     workers.join_all().await;
-    Ok(())
+    accepted.context("accepting a connection")
 }
 
 /// Sends so many bytes back, or as many as come.

@@ -14,8 +14,9 @@ pub async fn run(job: Job) -> Result<Outcome> {
     let shared = Arc::new(AtomicU64::new(0));
     let writer = tokio::spawn(write(job, queue, shared.clone()));
     let reader = tokio::spawn(read(messages, shared));
-    writer.await??;
-    reader.await?
+    let (written, read) = (writer.await, reader.await);
+    written??;
+    read?
 }
 
 /// `None` is the end marker.

@@ -252,6 +252,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_body_that_is_another_one_is_wrong() {
+        let bodies = [&b"one"[..], b"two"].map(Body::from);
+        let mut job = Job {
+            delays_ms: vec![1, 2],
+            ..Job::preset(Preset::Article)
+        };
+        let mut expected = Body::default();
+        bodies.iter().for_each(|&body| expected.add(body));
+        job.expected = Some(expected);
+        let outcome = |bodies: [Body; 2]| {
+            let mut outcome = Outcome::default();
+            let time = Duration::from_secs(1);
+            bodies.iter().for_each(|&body| outcome.add(body, time));
+            outcome
+        };
+        assert!(job.check(&outcome(bodies)).is_ok());
+        let wrong = [bodies[0], Body::from(&b"twO"[..])];
+        assert!(job.check(&outcome(wrong)).is_err());
+        assert!(job.check(&outcome([bodies[0]; 2])).is_err());
+        let mut pieces = Body::default();
+        pieces.push(b"t");
+        pieces.push(b"wo");
+        assert_eq!(pieces, bodies[1]);
+    }
+
+    #[test]
     fn only_urls_that_name_a_server_pass() {
         for good in [
             "http://h",
