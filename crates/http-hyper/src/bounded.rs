@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use transfer::AttemptError;
 
-/// The most reads that the head of an answer may take. hyper bounds a head, and
-/// not how many interim ones (1xx) come before it: it would read them for ever,
-/// and on a fast line never look up.
-const MOST_READS: usize = 256;
+/// The most reads that the head of an answer may take: more than it may have
+/// headers, if each came by itself. hyper bounds a head, and not how many interim
+/// ones (1xx) come before it: it would read them for ever, and on a fast line never
+/// look up.
+const MOST_READS: usize = 128;
 
 /// How many reads a connection still has: all that it likes, but while a head
 /// is awaited.

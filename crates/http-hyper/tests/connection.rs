@@ -325,9 +325,10 @@ fn heads_without_end_are_an_error() {
             let connection = connect(&url).await;
             connection.send(&request(&url)).await
         });
+        let error = sent.err();
         assert!(
-            matches!(sent.err(), Some(AttemptError::Protocol(_))),
-            "{more}"
+            matches!(error, Some(AttemptError::Protocol(_))),
+            "{more}: {error:?}"
         );
         let sent = server.join().expect("the server");
         assert!(sent < 32 * 1024 * 1024, "{sent} bytes of {more} were taken");

@@ -88,7 +88,8 @@ pub struct Partial {
     file: Option<File>,
     /// What goes to the disk with the next write. Every call into a blocking
     /// pool costs a hop to another thread and back: a few large ones are the
-    /// idiom, and a small file takes one.
+    /// idiom, and a small file takes one. That one is all that tokio trails threads
+    /// by with 16 KiB files: seven futex calls, two switches and 14 us of CPU each.
     piece: Vec<u8>,
     /// Bytes on the disk.
     bytes: u64,
