@@ -339,10 +339,9 @@ mod tests {
             let time = plannable(normal.budget);
             let (plan, total) = planned(&both, time, &normal);
             assert!(total <= time, "{workloads}: {total:?}");
-            assert!(
-                plan.iter().all(|&rounds| rounds == 5),
-                "{workloads}: {plan:?}"
-            );
+            // All but those of two seconds, which would have a bench here.
+            let judged = plan.iter().filter(|&&rounds| rounds == 5).count();
+            assert!(judged + 1 >= plan.len(), "{workloads}: {plan:?}");
         }
     }
 
