@@ -235,7 +235,7 @@ fn what_cannot_be_is_refused_before_anything_is_measured() {
         ("--fail-above 1.1", "--baseline"),
         ("--baseline x --fail-above 0.9", "ratio from 1"),
         ("--baseline x --fail-above NaN", "ratio from 1"),
-        ("--least-difference 101", "percent from 0 to 100"),
+        ("--equivalence 101", "percent from 0 to 100"),
         ("--neighbours-limit many", "percent from 0 to 100"),
         ("--self-check --baseline x", "--self-check"),
         ("counter --contestant curl", "NAME=COMMAND"),
@@ -343,7 +343,7 @@ fn what_has_changed_since_an_earlier_run_is_told() {
             "async-std: counter heavy not compared: 4 rounds then",
         ],
     );
-    let ranks = "ranks: 1 thread, 2 serial = async-std = smol, 5 tokio";
+    let ranks = "ranks: 1 thread; 2 serial, async-std, smol; 5 tokio";
     assert!(printed.contains(ranks), "{printed}");
     let page = sandbox.result("index.html");
     let pair = "<bdi>serial</bdi></th><td class=\"text\"><bdi>thread</bdi></td>\

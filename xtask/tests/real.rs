@@ -36,7 +36,7 @@ fn two_models_and_two_workloads_are_compared() {
     let results = output.path().join("results/small");
     let data = fs::read(results.join("comparison.json")).expect("data");
     let data: Value = serde_json::from_slice(&data).expect("JSON");
-    assert_eq!(data["schema"], 2);
+    assert_eq!(data["schema"], 3);
     let rustc = data["versions"]["rustc"].as_str().expect("a version");
     assert!(rustc.starts_with("rustc 1."), "{rustc}");
     let cells = data["cells"].as_array().expect("a list");

@@ -13,6 +13,7 @@ use lab::background_load::LoadMonitor;
 use lab::error::Interrupted;
 use lab::executor::RunContext;
 use lab::progress::{Progress, whole_seconds};
+use results::MIN_ROUNDS;
 
 use crate::budget::{self, RoundEstimate};
 use crate::experiment::Experiment;
@@ -90,7 +91,10 @@ impl<'a> Rounds<'a> {
         self.passes(experiments, &mut estimates, &mut save)?;
         let mut notes = Vec::new();
         for ((experiment, estimate), planned) in experiments.iter().zip(&estimates).zip(&planned) {
-            if estimate.done < *planned {
+            // A verdict's, also where there was never time for these.
+            let verdict = (MIN_ROUNDS as u32).min(self.mode.most_rounds);
+            let planned = verdict.max(*planned);
+            if estimate.done < planned {
                 let (title, done) = (experiment.case.title(), estimate.done);
                 notes.push(format!(
                     "{title}: {done} of {planned} rounds, to keep to the time"

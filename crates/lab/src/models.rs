@@ -285,8 +285,8 @@ mod tests {
             ),
             (
                 "model-smol",
-                |of| of["paces"]["color"] = "red".into(),
-                &["model-smol/Cargo.toml", "`color`"],
+                |of| of["paces"]["colour"] = "red".into(),
+                &["model-smol/Cargo.toml", "`colour`"],
             ),
             (
                 "model-smol",

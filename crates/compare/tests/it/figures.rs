@@ -27,7 +27,10 @@ fn items_are_pooled_and_cold_is_told_from_warm() {
         MockExecutor::steady(MS).named("thread"),
         failing.named("tokio"),
     ];
-    let compared = compare(&request(Workload::Offload, &[]), &contestants);
+    let compared = compare(
+        &request(Workload::Offload, &["offload.place=pool"]),
+        &contestants,
+    );
 
     let cell = compared.cell("serial");
     let runs = cell.resources.runs;
