@@ -38,7 +38,7 @@ impl Mode {
     /// One preset, five rounds, in less than three minutes.
     pub const QUICK: Mode = Mode {
         name: "quick",
-        budget: Duration::from_secs(165),
+        budget: Duration::from_secs(178),
         presets: &[Preset::Heavy],
         choosing: false,
         variants: false,
@@ -54,7 +54,7 @@ impl Mode {
     /// known well enough, in less than half an hour.
     pub const DEFAULT: Mode = Mode {
         name: "default",
-        budget: Duration::from_secs(28 * 60),
+        budget: Duration::from_secs(25 * 60),
         presets: &Preset::ALL,
         choosing: false,
         variants: true,
