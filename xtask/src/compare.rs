@@ -31,10 +31,11 @@ pub struct Options {
     /// Which models, with commas; all, if none is named
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
-    /// The heavy preset only, with long jobs scaled down: two minutes
+    /// The heavy preset only, without variants unless their workload is named, and with long
+    /// jobs scaled down: three minutes
     #[arg(long, conflicts_with = "thorough")]
     quick: bool,
-    /// More rounds, and the sweeps that matter for choosing a model: an hour
+    /// More rounds, and the sweeps that matter for choosing a model: an hour and a half
     #[arg(long)]
     thorough: bool,
     /// Changes a job in all presets

@@ -51,10 +51,10 @@ impl Mode {
     };
 
     /// Everything, unscaled, with the five rounds of a verdict and more for what is not
-    /// known well enough, in less than half an hour.
+    /// known well enough, in forty minutes at most.
     pub const DEFAULT: Mode = Mode {
         name: "default",
-        budget: Duration::from_secs(25 * 60),
+        budget: Duration::from_secs(40 * 60),
         presets: &Preset::ALL,
         choosing: false,
         variants: true,

@@ -8,7 +8,7 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use results::ModelInfo;
 pub use results::{Color, Kind};
 use serde::Deserialize;
-use suite::Invalid;
+use suite::{Invalid, Workload};
 
 /// A model of the workspace.
 #[derive(Debug, Clone)]
@@ -63,6 +63,9 @@ struct Table {
     /// Each with its reason.
     #[serde(default)]
     may_link: std::collections::BTreeMap<String, String>,
+    /// By workload.
+    #[serde(default)]
+    notes: std::collections::BTreeMap<String, String>,
     /// Each with its reason.
     #[serde(default)]
     extra_files: std::collections::BTreeMap<String, String>,
@@ -136,6 +139,10 @@ fn model(name: &str, table: Table) -> anyhow::Result<Model> {
     ] {
         ensure!(!text.trim().is_empty(), "{key}: is empty");
     }
+    for workload in table.notes.keys() {
+        let known = workload.parse::<Workload>();
+        known.with_context(|| format!("notes: {workload} is no workload"))?;
+    }
     for (file, why) in &table.extra_files {
         ensure!(!why.trim().is_empty(), "extra-files: {file} has no reason");
     }
@@ -153,6 +160,7 @@ fn model(name: &str, table: Table) -> anyhow::Result<Model> {
                 .iter()
                 .map(|one| one.package.clone())
                 .collect(),
+            notes: table.notes,
         },
         article_limit: table.article_limit,
         runtime: table.runtime,
@@ -267,7 +275,7 @@ mod tests {
     #[test]
     fn a_manifest_that_says_something_else_is_named() {
         type Change = fn(&mut Value);
-        let cases: [(&str, Change, &[&str]); 9] = [
+        let cases: [(&str, Change, &[&str]); 10] = [
             (
                 "model-smol",
                 |of| *of = Value::Null,
@@ -307,6 +315,11 @@ mod tests {
                 "model-process",
                 |of| of["paces"]["extra-files"]["src/shm/"] = "".into(),
                 &["model-process/Cargo.toml", "src/shm/"],
+            ),
+            (
+                "model-process",
+                |of| of["paces"]["notes"] = json!({"knitting": "by hand"}),
+                &["model-process/Cargo.toml", "knitting is no workload"],
             ),
             (
                 "model-smol",

@@ -8,14 +8,14 @@ use suite::Result;
 use suite::ping_pong::{Job, Outcome, Station};
 
 pub async fn run(job: Job) -> Result<Outcome> {
-    // There is one token: no channel ever holds more.
-    let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..job.units).map(|_| bounded(1)).unzip();
-    senders.rotate_left(1); // unit n sends to unit n + 1
-    let workers: Vec<_> = senders
+    // There is but one token: no sender ever waits for room.
+    let (mut nexts, tokens): (Vec<_>, Vec<_>) = (0..job.units).map(|_| bounded(1)).unzip();
+    nexts.rotate_left(1);
+    let workers: Vec<_> = tokens
         .into_iter()
-        .zip(receivers)
+        .zip(nexts)
         .enumerate()
-        .map(|(unit, (next, tokens))| task::spawn(play(Station::new(&job, unit), next, tokens)))
+        .map(|(unit, (tokens, next))| task::spawn(play(Station::new(&job, unit), tokens, next)))
         .collect();
     let mut outcome = Outcome::default();
     for seen in crate::join_all(workers).await {
@@ -24,8 +24,7 @@ pub async fn run(job: Job) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// One unit. When it fails, its neighbours do too: both their channels close.
-async fn play(mut station: Station, next: Sender<u64>, tokens: Receiver<u64>) -> Result<Outcome> {
+async fn play(mut station: Station, tokens: Receiver<u64>, next: Sender<u64>) -> Result<Outcome> {
     if let Some(token) = station.first() {
         next.send(token).await.context("the next unit has gone")?;
     }

@@ -31,8 +31,7 @@ async fn play(mut station: Station, tokens: Receiver<u64>, next: Sender<u64>) ->
         next.send(token).await.context("the next unit has gone")?;
     }
     while station.waits() {
-        let token = tokens.recv().await;
-        let token = token.context("the unit before has gone")?;
+        let token = tokens.recv().await.context("the unit before has gone")?;
         if let Some(token) = station.pass(token) {
             next.send(token).await.context("the next unit has gone")?;
         }

@@ -1,5 +1,6 @@
 //! What a comparison keeps of the models that there were.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,9 @@ pub struct ModelInfo {
     pub http: String,
     /// The packages that are its runtime.
     pub runtime: Vec<String>,
+    /// By workload, what makes its cells unlike the other models'.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, String>,
 }
 
 /// The models of a comparison, in the order of its tables.
@@ -134,6 +138,7 @@ pub(crate) static OF_SCHEMA_1: LazyLock<Vec<ModelInfo>> = LazyLock::new(|| {
         made_of: String::new(),
         http: http.to_owned(),
         runtime: Vec::new(),
+        notes: BTreeMap::new(),
     };
     let of = |units: &str, made_of: &str, runtime: &[&str], model| ModelInfo {
         units: units.to_owned(),

@@ -5,7 +5,7 @@ pub(crate) mod completion;
 pub(crate) mod remarks;
 pub(crate) mod sweep;
 
-use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Pair, Status};
+use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Models, Pair, Status};
 use serde_json::Value;
 use suite::Workload;
 
@@ -152,14 +152,14 @@ pub(crate) fn tables(comparison: &Comparison) -> Vec<WorkloadTables<'_>> {
 pub(crate) fn table<'a>(comparison: &'a Comparison, workload: &'a str) -> WorkloadTables<'a> {
     let of_workload = |cell: &&Cell| cell.workload == workload && cell.point.is_none();
     let cells: Vec<&Cell> = comparison.cells.iter().filter(of_workload).collect();
-    let baseline = comparison.models().baseline();
+    let known = comparison.models();
     let section = |label| {
         let cells = cells.iter().copied().filter(|cell| cell.label == label);
         let mut verdicts = comparison.verdicts.iter();
         let judged = verdicts.find(|of| of.workload == workload && of.label == label);
         // Models that are compared with themselves get verdicts and no ranks.
         let is_ranked = comparison.self_check.is_none();
-        section(label, cells.collect(), judged, is_ranked, baseline)
+        section(label, cells.collect(), judged, is_ranked, known)
     };
     let labels = distinct(cells.iter().map(|cell| &*cell.label));
     let sections: Vec<_> = labels.into_iter().map(section).collect();
@@ -179,12 +179,14 @@ fn section<'a>(
     mut cells: Vec<&'a Cell>,
     judged: Option<&'a JobVerdicts>,
     is_ranked: bool,
-    baseline: Option<&str>,
+    known: Models<'a>,
 ) -> Section<'a> {
     let key = |cell: &Cell| cell.median_ns().unwrap_or(f64::INFINITY);
     cells.sort_by(|one, other| key(one).total_cmp(&key(other)));
     let best = cells.iter().find_map(|cell| cell.median_ns());
-    let serial = cells.iter().find(|cell| Some(&*cell.model) == baseline);
+    let serial = cells
+        .iter()
+        .find(|cell| Some(&*cell.model) == known.baseline());
     let serial = serial.and_then(|cell| cell.median_ns());
     // A custom command knows less about the job.
     let model = cells.iter().find(|cell| cell.is_model());
@@ -198,6 +200,10 @@ fn section<'a>(
     let ranked_best = judged.map_or(Vec::new(), |judged| judged.best(&ranks));
     let row = |cell: &&'a Cell| {
         let mut notes = remarks::notes(cell, !custom_commands.is_empty(), &own);
+        let own_note = known
+            .find(&cell.model)
+            .and_then(|model| model.notes.get(&cell.workload));
+        notes.extend(own_note.filter(|_| cell.status == Status::Ok).cloned());
         if judged.is_some_and(|judged| judged.drifts(&cell.model)) {
             notes.push("drifting".to_owned());
         }

@@ -345,3 +345,29 @@ fn what_each_model_has_of_its_own_is_said() {
         assert!(row.expect("a row").contains(limit), "{different}");
     }
 }
+
+#[test]
+fn what_makes_a_models_cells_unlike_the_others_stands_at_them() {
+    const NOTE: &str = "batches of up to 256 items";
+    let times = [("process", 1.0), ("tokio", 2.0)];
+    let note = |comparison: &mut Comparison| {
+        let process = comparison
+            .models
+            .iter_mut()
+            .find(|model| model.name == "process");
+        let notes = &mut process.expect("it is known").notes;
+        notes.insert("pipeline".to_owned(), NOTE.to_owned());
+    };
+    let comparison = Builder::new()
+        .job("pipeline", "heavy", json!({}), &times)
+        .job("primes", "heavy", json!({}), &times)
+        .of_run(note)
+        .build();
+    for text in [
+        terminal::tables(&comparison),
+        markdown::document(&comparison),
+    ] {
+        assert_eq!(text.matches(NOTE).count(), 1, "{text}");
+    }
+    assert!(page::page(&comparison).expect("a page").contains(NOTE));
+}
