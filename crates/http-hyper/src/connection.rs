@@ -27,7 +27,7 @@ const MOST_HEADERS: usize = 100;
 /// A connection that one request at a time can be sent over.
 ///
 /// hyper splits it in two: a half that takes requests, and a driver that moves the
-/// bytes. Its examples give the driver a task of its own. Here whoever waits for
+/// bytes. Its examples give the driver a task of its own. Here the task that awaits
 /// an answer polls the driver as well: nothing is handed from one task to another,
 /// and nothing is left running when a connection is dropped.
 pub struct Connection {
@@ -222,7 +222,7 @@ impl Response {
     }
 
     /// Reads a body that is not wanted to its end, so that the connection can be
-    /// kept; gives up if that takes more than so many bytes.
+    /// kept; gives up after `most` bytes.
     pub async fn drain(&mut self, most: usize) -> Result<(), AttemptError> {
         let mut read = 0;
         while read <= most

@@ -8,8 +8,8 @@ const PAUSED: u64 = u64::MAX;
 
 /// A deadline that moves with whatever comes, for one timer to watch a whole file:
 /// to arm a timer for every piece costs more than to read it, and it hardly ever
-/// fires. Whoever waits says when that begins; the timer, when it fires, looks how
-/// long it has to go on.
+/// fires. [`begin`](Self::begin) notes when a wait begins. When the timer fires, it is
+/// armed again for what is [`left`](Self::left) of the present wait.
 #[derive(Debug)]
 pub struct Deadline {
     most: Duration,

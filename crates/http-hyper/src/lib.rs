@@ -2,7 +2,7 @@
 //! request at a time, in the terms of the crate `transfer`.
 //!
 //! **No runtime is linked here.** A model connects, and makes hyper's I/O traits of
-//! its stream; timers are its own, too. No task is spawned: whoever waits for an
+//! its stream; timers are its own, too. No task is spawned: the task that awaits an
 //! answer moves the bytes of its connection meanwhile.
 //!
 //! A connection is closed by dropping its [`Connection`] or [`Response`]. It is to be

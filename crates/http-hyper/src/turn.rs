@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Nobody polls: who wakes, wakes the task.
+/// The connection is not polled: a wake-up goes to the task.
 const AWAY: u8 = 0;
 const POLLING: u8 = 1;
 /// It was woken since: there may be more to do.

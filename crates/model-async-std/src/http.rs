@@ -60,8 +60,8 @@ impl Client {
             url: Url::parse(url).context("not a URL")?,
             headers: Default::default(),
         };
-        let nobody_watches = Arc::new(Deadline::new(Duration::MAX));
-        let response = self.send(&request, &nobody_watches).await?;
+        let unlimited = Arc::new(Deadline::new(Duration::MAX));
+        let response = self.send(&request, &unlimited).await?;
         let status = head(&response).status;
         ensure!(status == 200, "the server answered {status}");
         Ok(response)

@@ -160,7 +160,8 @@ impl Model for AsyncStd {
     }
 }
 
-/// Has the pool start a thread for each of so many blocking calls.
+/// Makes so many blocking calls that wait for each other, so that the pool starts a
+/// thread for each.
 async fn warm_up(calls: usize) {
     let meeting = Arc::new(Meeting::of(calls));
     let mut waiting = Vec::with_capacity(calls);

@@ -47,8 +47,8 @@ impl Client {
             url: url.parse().context("not a URL")?,
             headers: Default::default(),
         };
-        let nobody_watches = Deadline::new(Duration::MAX);
-        let response = self.send(&request, &nobody_watches).await?;
+        let unlimited = Deadline::new(Duration::MAX);
+        let response = self.send(&request, &unlimited).await?;
         let status = response.head.status;
         ensure!(status == 200, "the server answered {status}");
         Ok(response)

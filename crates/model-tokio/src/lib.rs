@@ -147,7 +147,8 @@ impl Model for Tokio {
     }
 }
 
-/// Has the pool start a thread for each of so many blocking calls.
+/// Makes so many blocking calls that wait for each other, so that the pool starts a
+/// thread for each.
 async fn warm_up(calls: usize) {
     let meeting = Arc::new(Meeting::of(calls));
     let mut waiting = JoinSet::new();

@@ -35,6 +35,7 @@ async fn own(job: Job) -> Result<Outcome> {
 
     let mut consumers = JoinSet::new();
     let mut queues = Vec::new();
+    // A channel holds one item at least: a smaller queue has fewer consumers.
     let channels = job.consumers.min(job.capacity);
     for consumer in 0..channels {
         // Together, they hold what the queue may.

@@ -36,11 +36,13 @@ pub mod thumbnails;
 
 mod error;
 mod job;
+mod measured;
 mod setting;
 mod setup;
 
 pub use error::{Invalid, Result, Unsupported, WrongAnswer};
-pub use job::{Job, Outcome, Preset, Variant, Workload, setting_text};
+pub use job::{Job, Outcome, Preset, Workload, setting_text};
+pub use measured::Variant;
 pub use setting::Setting;
 pub use setup::{Meeting, Setup};
 

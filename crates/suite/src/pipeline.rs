@@ -39,9 +39,9 @@ pub struct Job {
     /// Which channel the queue is.
     #[serde(default)]
     pub channel: Channel,
-    /// Whether the [`Level`] of the queue is not counted: not where the job is timed. All
-    /// units would share the cache line of that count, and some queues have no other that
-    /// all share: it took half of one model's speed and a tenth of another's.
+    /// Switches off the count of what the queue holds (its [`Level`]) while the job is
+    /// timed. All units share the cache line of that count: it took a third of one model's
+    /// time and a tenth of another's.
     #[serde(skip)]
     pub unwatched: bool,
 }

@@ -138,9 +138,8 @@ impl Job {
         Self { units, wait_ms }
     }
 
-    /// How long each unit waits. It is what a wait at once costs whoever waits, and no
-    /// part of the job's time: a model that does the rest in half the time would seem to
-    /// take the same.
+    /// How long each unit waits. All wait at once, so every model needs that time once. It
+    /// is no part of the job's time, where it would hide what models differ in.
     pub fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
     }

@@ -1,0 +1,107 @@
+//! What a comparison has to know of a job beside the job itself.
+
+use std::time::Duration;
+
+use crate::{Job, Workload, counter};
+
+/// A second way to do a job that is worth a row of its own in a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variant {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// What to set, on top of a preset.
+    pub set: (&'static str, &'static str),
+    /// Whether only models of tasks do it.
+    pub is_for_tasks: bool,
+}
+
+impl Workload {
+    /// Second ways to do this job that a comparison measures as well.
+    pub fn variants(self) -> &'static [Variant] {
+        match self {
+            Workload::Counter => &[Variant {
+                name: "racy",
+                set: ("guard", "racy"),
+                is_for_tasks: false,
+            }],
+            Workload::Offload => &[Variant {
+                name: "inline",
+                set: ("place", "inline"),
+                is_for_tasks: false,
+            }],
+            Workload::Pipeline => &[Variant {
+                name: "common",
+                set: ("channel", "common"),
+                is_for_tasks: true,
+            }],
+            Workload::Exchange => &[Variant {
+                name: "text",
+                set: ("payload", "text"),
+                is_for_tasks: false,
+            }],
+            Workload::Primes
+            | Workload::Fetch
+            | Workload::Download
+            | Workload::PingPong
+            | Workload::Sleepers
+            | Workload::Echo
+            | Workload::Files
+            | Workload::Thumbnails => &[],
+        }
+    }
+}
+
+impl Job {
+    /// The same job as it is timed: without what only its check needs, and what would
+    /// be measured along.
+    pub fn timed(mut self) -> Self {
+        if let Job::Pipeline(job) = &mut self {
+            job.unwatched = true;
+        }
+        self
+    }
+
+    /// By what the preset's job can be [divided](Self::scaled) at most without becoming
+    /// another one, on which models rank differently: with three thumbnails for two cores,
+    /// say, or fewer calls than a pool has threads.
+    pub fn most_divisor(&self) -> u64 {
+        match self {
+            Job::Fetch(_) => 1,
+            Job::Offload(_) => 2,
+            Job::Thumbnails(_) => 4,
+            Job::Primes(_) | Job::Download(_) | Job::Sleepers(_) | Job::Echo(_) | Job::Files(_) => {
+                8
+            }
+            Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => 16,
+        }
+    }
+
+    /// Why no model may be ranked by this job, if so.
+    pub fn unranked(&self) -> Option<&'static str> {
+        match self {
+            Job::Counter(counter::Job {
+                guard: counter::Guard::Racy,
+                ..
+            }) => Some("whether workers overlap, and so what they lose and pay, is chance"),
+            _ => None,
+        }
+    }
+
+    /// What the job waits for on purpose, whoever does it: no part of its time.
+    pub fn wait(&self) -> Duration {
+        match self {
+            Job::Sleepers(job) => job.wait(),
+            Job::Counter(_)
+            | Job::Pipeline(_)
+            | Job::Primes(_)
+            | Job::Exchange(_)
+            | Job::Fetch(_)
+            | Job::Offload(_)
+            | Job::Download(_)
+            | Job::PingPong(_)
+            | Job::Echo(_)
+            | Job::Files(_)
+            | Job::Thumbnails(_) => Duration::ZERO,
+        }
+    }
+}
