@@ -75,7 +75,8 @@ impl Model for Process {
                 let units = setup.units.min(MOST_INITIAL_CHILDREN);
                 let units = children.reserve_at_most(units)?;
                 match children.start_missing(0..units) {
-                    // It goes on with fewer, and says so.
+                    // A download does with fewer. When it needs more, it tries again, and
+                    // notes a failure.
                     Err(_) if children.is_started(0) => {}
                     started => started?,
                 }
