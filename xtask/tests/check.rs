@@ -140,13 +140,44 @@ fn a_missing_or_strange_file_is_found() {
     assert_eq!(
         lines,
         [
-            "model-serial/src/primes.rs: does not begin with `//! Unit: `",
+            "model-serial/src/primes.rs: does not begin with `//! Unit: … Shares: … Ends: `",
             "model-smol/benches/suite.rs: missing",
             "model-tokio/src/counter.rs: missing",
             "model-tokio/src/shared.rs: no other model has it",
             "notes.txt does not belong at the top",
         ]
     );
+}
+
+#[test]
+fn files_that_are_no_translations_are_found() {
+    let copy = copy();
+    let root = copy.path();
+    let source = |model: &str, file: &str| root.join(format!("crates/model-{model}/src/{file}.rs"));
+    replace(
+        &source("smol", "exchange"),
+        "async fn write(",
+        "async fn send(",
+    );
+    let exchange = fs::read_to_string(source("thread", "exchange")).expect("a file");
+    let read = exchange.find("fn read(").expect("it reads");
+    let write = exchange.find("/// `None` is").expect("it writes");
+    let turned = [
+        &exchange[..write],
+        &exchange[read..],
+        &exchange[write..read],
+    ]
+    .concat();
+    fs::write(source("thread", "exchange"), turned).expect("a file");
+    replace(&source("serial", "exchange"), " Shares: ", " Has: ");
+    let found = check(root, "symmetry").expect_err("they are no translations");
+    for says in [
+        "exchange: thread has run, read, write in this order, tokio run, write, read",
+        "exchange: tokio has the functions run, write, read, smol run, send, read",
+        "model-serial/src/exchange.rs: does not begin with",
+    ] {
+        assert!(found.contains(says), "no {says} in {found}");
+    }
 }
 
 #[test]

@@ -87,12 +87,9 @@ pub(crate) fn cases(
             };
             cases.push(case(None, full.clone()));
             for variant in workload.variants().iter().filter(|_| variants) {
-                let (key, value) = variant.set;
                 // A setting of the variant's own key replaces the variant.
-                if !settings.contains_key(key) {
-                    let mut full = full.clone();
-                    full.set(key, value)?;
-                    cases.push(case(Some(variant), full));
+                if !settings.contains_key(variant.set.0) {
+                    cases.push(case(Some(variant), variant.of(&full)?));
                 }
             }
         }

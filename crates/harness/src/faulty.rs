@@ -38,13 +38,14 @@ impl Model for Faulty {
         "faulty"
     }
 
-    /// `lock`: one addition is lost, and not counted as lost. `atomic`: refused.
+    /// `lock` and `async`: one addition is lost, and not counted as lost. `atomic`: refused.
     /// `racy`: right, until the third job fails.
     fn counter(&self, job: &counter::Job) -> Result<counter::Outcome> {
         match job.guard {
-            Guard::Lock => Ok(counter::Outcome {
+            Guard::Lock | Guard::Async => Ok(counter::Outcome {
                 total: job.additions().saturating_sub(1),
                 lost: 0,
+                phases: suite::Phases::default(),
             }),
             Guard::Atomic => Err(Unsupported("it has no atomics".to_owned()).into()),
             Guard::Racy if self.jobs.fetch_add(1, Relaxed) < 2 => Ok(job.outcome(job.additions())),

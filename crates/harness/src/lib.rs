@@ -49,7 +49,7 @@ macro_rules! conformance {
         $crate::tests! {
             $Model:
             workloads {
-                Counter counter { counter_lock counter_atomic counter_racy }
+                Counter counter { counter_lock counter_atomic counter_racy counter_async }
                 Pipeline pipeline { pipeline_shapes pipeline_any_shape }
                 Primes primes { primes_shapes primes_any_range }
                 Exchange exchange { exchange_shapes }

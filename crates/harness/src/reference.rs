@@ -50,7 +50,12 @@ fn answer(job: &Job) -> Value {
             for sequence in 0..job.messages {
                 transcript.collect(&job.message(sequence));
             }
-            json!(transcript.outcome(job.value))
+            let outcome = transcript.outcome(job.value);
+            json!({
+                "received": outcome.received,
+                "digest": outcome.digest,
+                "value": outcome.value,
+            })
         }
         Job::Fetch(job) => json!({ "bodies": job.targets.len() }),
         Job::Offload(job) => json!({ "done": job.calls }),

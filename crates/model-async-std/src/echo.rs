@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use anyhow::Context;
-use async_std::channel::{Sender, bounded};
+use async_std::channel::bounded;
 use async_std::io::prelude::{ReadExt, WriteExt};
 use async_std::net::{TcpListener, TcpStream};
 use async_std::{io, task};
@@ -53,32 +53,23 @@ async fn talk(job: &Job, connection: usize, mut stream: &TcpStream) -> io::Resul
 pub async fn serve(listener: std::net::TcpListener, job: Job, closing: Closing) -> Result<()> {
     let listener = TcpListener::from(listener);
     // Nothing is ever sent here: it closes when the last connection has.
-    let (serving, all_served) = bounded(1);
-    let accepted = accept(&listener, &job, &closing, serving).await;
-    drop(listener); // or who has not been accepted would wait for ever
-    let Err(_closed) = all_served.recv().await;
-    accepted
-}
-
-/// Starts a task for every connection, until the end begins.
-async fn accept(
-    listener: &TcpListener,
-    job: &Job,
-    closing: &Closing,
-    serving: Sender<Infallible>,
-) -> Result<()> {
-    loop {
-        let (stream, _) = listener.accept().await.context("accepting a connection")?;
-        if closing.has_begun() {
-            return Ok(());
-        }
+    let (serving, all_served) = bounded::<Infallible>(1);
+    let accepted = loop {
+        let stream = match listener.accept().await {
+            Ok(_) if closing.has_begun() => break Ok(()),
+            Ok((stream, _)) => stream,
+            Err(error) => break Err(error),
+        };
         let (job, serving) = (job.clone(), serving.clone());
         task::spawn(async move {
             // What breaks is the client's to tell.
             let _ = echo(&job, &stream).await;
             drop(serving);
         });
-    }
+    };
+    drop((listener, serving)); // or who has not been accepted would wait for ever
+    let Err(_closed) = all_served.recv().await;
+    accepted.context("accepting a connection")
 }
 
 async fn echo(job: &Job, mut stream: &TcpStream) -> io::Result<u64> {

@@ -259,7 +259,7 @@ impl Dispatcher<'_> {
         // In a message, it may not be too long.
         if transfer.text_bytes() > 2 * MAX_TEXT_BYTES {
             let why = "its URL, or what its server says of it, is too long to be sent to a child";
-            self.rest(*transfer, &Next::Failed(why.to_owned()));
+            self.put_back(*transfer, &Next::Failed(why.to_owned()));
             return Ok(());
         }
         // It may never have been started, or have died while it was idle.
@@ -281,7 +281,7 @@ impl Dispatcher<'_> {
     fn withdraw(&mut self) -> bool {
         let withdrawn = self.units.withdraw();
         withdrawn
-            .map(|transfer| self.rest(*transfer, &Next::Now))
+            .map(|transfer| self.put_back(*transfer, &Next::Now))
             .is_some()
     }
 
@@ -322,19 +322,19 @@ impl Dispatcher<'_> {
             Next::HostAfter(_) => while self.withdraw() {},
             _ => {}
         }
-        self.rest_at(&host, *transfer, &next);
+        self.put_back_at(&host, *transfer, &next);
         Ok(())
     }
 
     /// A file has ended, or goes on as `next` says. No wake is needed: the caller
     /// dispatches what is next anyway.
-    fn rest(&self, transfer: Transfer, next: &Next) {
+    fn put_back(&self, transfer: Transfer, next: &Next) {
         let host = transfer.host().to_owned();
-        self.rest_at(&host, transfer, next);
+        self.put_back_at(&host, transfer, next);
     }
 
     /// The same, of a file that may have been redirected to another host since.
-    fn rest_at(&self, host: &str, transfer: Transfer, next: &Next) {
+    fn put_back_at(&self, host: &str, transfer: Transfer, next: &Next) {
         if let Next::Failed(why) = next {
             self.session.fail(&transfer, why.clone());
         }
@@ -352,7 +352,7 @@ impl Dispatcher<'_> {
     fn died(&mut self, unit: usize) -> Result<()> {
         self.units.all[unit].has_setup = false;
         if let Some(transfer) = self.units.take_queued(unit) {
-            self.rest(*transfer, &Next::Now);
+            self.put_back(*transfer, &Next::Now);
         }
         let Some(mut transfer) = self.units.end(unit) else {
             return Ok(());
@@ -368,7 +368,7 @@ impl Dispatcher<'_> {
             transfer.part = self.session.part_of(&transfer)?;
             Next::Now
         };
-        self.rest(*transfer, &next);
+        self.put_back(*transfer, &next);
         // The server may not notice at once, and go on with what the child had
         // requested: so there is one request less at once from now on.
         let left = self.units.in_use() - 1;

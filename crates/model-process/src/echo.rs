@@ -39,6 +39,30 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     })
 }
 
+fn talk(job: &Job, connection: usize, context: &WorkerContext) -> io::Result<Outcome> {
+    let shared = &*context.memory;
+    let mut stream = TcpStream::connect(job.address())?;
+    stream.set_nodelay(true)?;
+    shared.open.opened();
+    // The last to connect wakes all others. If it fails or dies, the parent kills
+    // them.
+    let all = job.connections as u32;
+    if shared.connected.fetch_add(1, Release) + 1 == all {
+        futex::wake(&shared.connected, futex::ALL);
+    }
+    futex::wait_until_at_least(&shared.connected, all);
+
+    let mut talk = Talk::new(job, connection);
+    while let Some(piece) = talk.say() {
+        stream.write_all(piece)?;
+        stream.read_exact(talk.room())?;
+        talk.hear();
+    }
+    talk.hear_end(stream.read(&mut [0])?);
+    shared.open.closed();
+    Ok(talk.outcome())
+}
+
 pub fn serve(
     listener: &TcpListener,
     job: &Job,
@@ -99,30 +123,6 @@ pub(crate) fn perform(task: EchoTask, context: &WorkerContext) -> Result<Answer>
             }
         }
     }
-}
-
-fn talk(job: &Job, connection: usize, context: &WorkerContext) -> io::Result<Outcome> {
-    let shared = &*context.memory;
-    let mut stream = TcpStream::connect(job.address())?;
-    stream.set_nodelay(true)?;
-    shared.open.opened();
-    // The last to connect wakes all others. If it fails or dies, the parent kills
-    // them.
-    let all = job.connections as u32;
-    if shared.connected.fetch_add(1, Release) + 1 == all {
-        futex::wake(&shared.connected, futex::ALL);
-    }
-    futex::wait_until_at_least(&shared.connected, all);
-
-    let mut talk = Talk::new(job, connection);
-    while let Some(piece) = talk.say() {
-        stream.write_all(piece)?;
-        stream.read_exact(talk.room())?;
-        talk.hear();
-    }
-    talk.hear_end(stream.read(&mut [0])?);
-    shared.open.closed();
-    Ok(talk.outcome())
 }
 
 fn echo(job: &Job, mut stream: &TcpStream) -> io::Result<u64> {

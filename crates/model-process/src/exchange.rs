@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use anyhow::Context;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
-use suite::Result;
 use suite::exchange::{Job, Message, Outcome, Transcript};
+use suite::{PhaseClock, Result};
 
 use crate::pool::protocol::ExchangeTask;
 use crate::pool::{Answer, Children, Task, WorkerContext};
@@ -17,10 +17,12 @@ const READER: usize = 1;
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     children.run_all_or_retry(2, |children| {
         children.memory.exchange.store(job.before(), Relaxed);
+        let clock = PhaseClock::begin();
         let (queue, messages) = ipc::channel()?;
         let writer = ExchangeTask::Write(job.clone(), queue);
         children.send(READER, Task::Exchange(ExchangeTask::Read(messages)))?;
         children.send(WRITER, Task::Exchange(writer))?;
+        clock.started();
         let mut outcome = None;
         for _ in [WRITER, READER] {
             match children.answer()? {
@@ -29,7 +31,12 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
                 other => return Err(other.unexpected()),
             }
         }
-        outcome.context("the reader has read nothing")
+        clock.worked();
+        let outcome = outcome.context("the reader has read nothing")?;
+        Ok(Outcome {
+            phases: clock.phases(),
+            ..outcome
+        })
     })
 }
 

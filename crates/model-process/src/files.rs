@@ -14,6 +14,7 @@ use crate::pool::{Answer, Children, Chunks, Task};
 const MAX_FILES: usize = 16;
 
 pub fn run(job: &Job, children: &mut Children, most: usize) -> Result<Outcome> {
+    job.needs_no_runtime()?;
     let describe = |task: &FilesTask| format!("{:?}", task.paths);
     let mut workers = Chunks::dispatch(children, most, chunks(job, most), Task::Files, describe)?;
     let mut tally = job.tally();

@@ -5,18 +5,21 @@ use std::mem;
 
 use anyhow::Context;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
-use suite::Result;
 use suite::ping_pong::{Job, Outcome, Station};
+use suite::{PhaseClock, Result};
 
 use crate::pool::protocol::PingPongTask;
 use crate::pool::{Answer, Children, Task};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     children.run_all_or_retry(job.units, |children| {
+        let clock = PhaseClock::begin();
         connect(job, children).context("connecting the ring")?;
+        clock.started();
         // When one dies, its neighbors find its channels closed, then their own
         // neighbors do: all that live answer. Only then may all start again.
         let answers: Vec<_> = (0..job.units).map(|_| children.answer()).collect();
+        clock.worked();
         let mut outcome = Outcome::default();
         for answer in answers {
             match answer? {
@@ -24,7 +27,10 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
                 other => return Err(other.unexpected()),
             }
         }
-        Ok(outcome)
+        Ok(Outcome {
+            phases: clock.phases(),
+            ..outcome
+        })
     })
 }
 

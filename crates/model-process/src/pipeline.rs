@@ -6,12 +6,11 @@ use std::mem;
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::thread;
-use std::time::Duration;
 
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
-use suite::Result;
-use suite::pipeline::{Item, Job, Outcome, Tally};
+use suite::pipeline::{Job, Message, Outcome, Tally};
+use suite::{PhaseClock, Result};
 
 use crate::pool::protocol::{Batch, PipelineTask};
 use crate::pool::{Answer, Children, Task, WorkerContext};
@@ -43,6 +42,7 @@ fn attempt(
     shared.room.reset(job.capacity as u32);
     shared.level.begin(job);
     shared.processed.store(0, Relaxed);
+    let clock = PhaseClock::begin();
 
     let mut queues = Vec::new();
     for consumer in consumers {
@@ -65,6 +65,8 @@ fn attempt(
         children.send(producer, Task::Pipeline(produce))?;
     }
 
+    clock.started();
+
     let mut tally = Tally::new(job);
     let mut released = u64::MAX;
     for _ in 0..job.producers + job.consumers {
@@ -74,8 +76,12 @@ fn attempt(
             other => return Err(other.unexpected()),
         }
     }
+    clock.worked();
     let high_water = children.memory.level.high_water();
-    Ok(tally.outcome(released, high_water))
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..tally.outcome(released, high_water)
+    })
 }
 
 pub(crate) fn perform(
@@ -111,24 +117,19 @@ fn produce(
     // An item that takes time is sent at once. Those that take none are sent
     // together, as many as the queue has room for: a message an item would be a
     // system call an item, at either end.
-    let max = match job.produce_us {
-        0 => job.capacity.min(MAX_ITEMS),
-        _ => 1,
+    let max = match (job.produce_us, job.batch) {
+        (0, 1) => job.capacity.min(MAX_ITEMS),
+        (_, batch) => batch,
     };
     let share = job.share(producer);
     let mut sequence = 0;
     while sequence < share {
-        if job.produce_us > 0 {
-            thread::sleep(Duration::from_micros(job.produce_us));
-        }
         let wanted = (share - sequence).min(max as u64) as u32;
+        if let Some(pause) = job.pause(wanted as usize) {
+            thread::sleep(pause);
+        }
         let items = shared.room.acquire_up_to(wanted);
-        let batch: Batch = (sequence..sequence + u64::from(items))
-            .map(|sequence| Item {
-                producer: producer as u32,
-                sequence,
-            })
-            .collect();
+        let batch = Batch::of(producer, sequence..sequence + u64::from(items));
         if turns.next().is_none_or(|queue| queue.send(batch).is_err()) {
             return Answer::PeerGone;
         }
@@ -154,9 +155,7 @@ fn consume(job: &Job, items: &IpcReceiver<Batch>, context: &WorkerContext) -> Re
         // In this order, so that the level never reads above the capacity.
         shared.level.take(batch.len());
         shared.room.release(size);
-        for item in batch {
-            tally.process(item);
-        }
+        tally.process_all(batch);
         let before = shared.processed.fetch_add(size, Release);
         if u64::from(before + size) == job.items {
             futex::wake(&shared.processed, futex::ALL);

@@ -361,7 +361,7 @@ fn echo() -> Result<()> {
 #[test]
 fn an_echo_names_the_connection_whose_server_was_killed() -> Result<()> {
     alone(|program| {
-        let job = job(Workload::Echo, "connections=3 messages=10000")?;
+        let job = job(Workload::Echo, "connections=3 messages=40000")?;
         let prepared = Fixture::new(program, None).prepare(&job)?;
         let model = start(&job, program)?;
         let server = server_of(std::process::id())?;

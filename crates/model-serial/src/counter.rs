@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use suite::Result;
 use suite::counter::{Guard, Job, Outcome};
@@ -31,6 +32,15 @@ pub fn run(job: &Job) -> Result<Outcome> {
             let counter = black_box(&counter);
             count(job, || counter.store(counter.load(Relaxed) + 1, Relaxed));
             counter.load(Relaxed)
+        }
+        Guard::Async => {
+            let counter = Mutex::new(0);
+            count(job, || {
+                let mut total = counter.lock().unwrap_or_else(PoisonError::into_inner);
+                thread::yield_now();
+                *total += 1;
+            });
+            counter.into_inner().unwrap_or_else(PoisonError::into_inner)
         }
     };
     Ok(job.outcome(total))

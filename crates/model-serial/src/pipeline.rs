@@ -2,18 +2,24 @@
 
 use std::collections::VecDeque;
 use std::thread;
-use std::time::Duration;
 
 use suite::Result;
-use suite::pipeline::{Item, Job, Level, Outcome, Tally};
+use suite::pipeline::{Item, Job, Level, Message, Outcome, Tally};
 
 pub fn run(job: &Job) -> Result<Outcome> {
     job.needs_own_channel()?;
-    let mut queue = VecDeque::with_capacity(job.capacity);
+    match job.batch {
+        1 => run_with::<Item>(job),
+        _ => run_with::<Vec<Item>>(job),
+    }
+}
+
+fn run_with<M: Message>(job: &Job) -> Result<Outcome> {
+    let mut queue = VecDeque::with_capacity(job.messages_held());
     let level = Level::new(job);
     let mut tally = Tally::new(job);
     for producer in 0..job.producers {
-        produce(job, producer, &mut queue, &level, &mut tally);
+        produce::<M>(job, producer, &mut queue, &level, &mut tally);
     }
     consume(&mut queue, &level, &mut tally);
     // Here a producer that waits until all is processed could go on.
@@ -21,32 +27,30 @@ pub fn run(job: &Job) -> Result<Outcome> {
     Ok(tally.outcome(released, level.high_water()))
 }
 
-fn produce(
+fn produce<M: Message>(
     job: &Job,
     producer: usize,
-    queue: &mut VecDeque<Item>,
+    queue: &mut VecDeque<M>,
     level: &Level,
     tally: &mut Tally,
 ) {
-    for sequence in 0..job.share(producer) {
-        if job.produce_us > 0 {
-            thread::sleep(Duration::from_micros(job.produce_us));
+    for message in job.messages::<M>(producer) {
+        let items = message.items();
+        if let Some(pause) = job.pause(items) {
+            thread::sleep(pause);
         }
-        if queue.len() == job.capacity {
+        if queue.len() == job.messages_held() {
             consume(queue, level, tally); // nobody else will make room
         }
-        let producer = producer as u32;
-        queue.push_back(Item { producer, sequence });
-        level.put(1);
+        queue.push_back(message);
+        level.put(items);
     }
 }
 
 /// Processes items until there are no more.
-fn consume(queue: &mut VecDeque<Item>, level: &Level, tally: &mut Tally) {
-    while !queue.is_empty() {
-        level.take(1);
-        if let Some(item) = queue.pop_front() {
-            tally.process(item);
-        }
+fn consume<M: Message>(queue: &mut VecDeque<M>, level: &Level, tally: &mut Tally) {
+    while let Some(message) = queue.pop_front() {
+        level.take(message.items());
+        tally.process_all(message);
     }
 }

@@ -4,17 +4,18 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use smol::Executor;
-use suite::Result;
+use smol::{Executor, future};
 use suite::counter::{Guard, Job, Outcome};
+use suite::{PhaseClock, Result};
 
 pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
+    let clock = Arc::new(PhaseClock::begin());
     let total = match job.guard {
         Guard::Lock => {
             // std's Mutex: the guard never crosses an await.
             let counter = Arc::new(Mutex::new(0));
             let shared = Arc::clone(&counter);
-            count(&job, &executor, move || {
+            count(&job, &clock, &executor, move || {
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             })
             .await;
@@ -23,7 +24,7 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
         Guard::Atomic => {
             let counter = Arc::new(AtomicU64::new(0));
             let shared = Arc::clone(&counter);
-            count(&job, &executor, move || {
+            count(&job, &clock, &executor, move || {
                 shared.fetch_add(1, Relaxed);
             })
             .await;
@@ -33,27 +34,59 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
             let counter = Arc::new(AtomicU64::new(0));
             let shared = Arc::clone(&counter);
             // What another worker stores between the two is overwritten.
-            count(&job, &executor, move || {
+            count(&job, &clock, &executor, move || {
                 shared.store(shared.load(Relaxed) + 1, Relaxed);
             })
             .await;
             counter.load(Relaxed)
         }
+        Guard::Async => count_across_await(&job, &clock, &executor).await,
     };
-    Ok(job.outcome(total))
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..job.outcome(total)
+    })
 }
 
-async fn count(job: &Job, executor: &Executor<'_>, add: impl Fn() + Clone + Send + 'static) {
+async fn count(
+    job: &Job,
+    clock: &Arc<PhaseClock>,
+    executor: &Executor<'_>,
+    add: impl Fn() + Clone + Send + 'static,
+) {
     let increments = job.increments;
     let workers: Vec<_> = (0..job.workers)
         .map(|_| {
             let add = add.clone();
-            executor.spawn(async move {
+            executor.spawn(clock.clone().timed(async move {
                 for _ in 0..increments {
                     add();
                 }
-            })
+            }))
         })
         .collect();
+    clock.started();
     crate::join_all(workers).await;
+}
+
+/// The guard crosses an await: the lock has to be the library's own.
+async fn count_across_await(job: &Job, clock: &Arc<PhaseClock>, executor: &Executor<'_>) -> u64 {
+    let counter = Arc::new(smol::lock::Mutex::new(0));
+    let increments = job.increments;
+    let workers: Vec<_> = (0..job.workers)
+        .map(|_| {
+            let counter = Arc::clone(&counter);
+            executor.spawn(clock.clone().timed(async move {
+                for _ in 0..increments {
+                    let mut total = counter.lock().await;
+                    future::yield_now().await;
+                    *total += 1;
+                }
+            }))
+        })
+        .collect();
+    clock.started();
+    crate::join_all(workers).await;
+    let total = counter.lock().await;
+    *total
 }

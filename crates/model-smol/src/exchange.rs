@@ -6,17 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use anyhow::Context;
 use smol::Executor;
 use smol::channel::{Receiver, Sender, unbounded};
-use suite::Result;
 use suite::exchange::{Job, Message, Outcome, Transcript};
+use suite::{PhaseClock, Result};
 
 pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
+    let clock = Arc::new(PhaseClock::begin());
     let (queue, messages) = unbounded();
     let shared = Arc::new(AtomicU64::new(job.before()));
     let writer = executor.spawn(write(job, queue, shared.clone()));
-    let reader = executor.spawn(read(messages, shared));
+    let reader = executor.spawn(clock.clone().timed(read(messages, shared)));
+    clock.started();
     let (written, read) = (writer.await, reader.await);
     written?;
-    read
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..read?
+    })
 }
 
 /// `None` is the end marker.

@@ -164,7 +164,7 @@ impl Model for Smol {
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
-        self.run(files::run(job.clone(), self.units))
+        self.run(files::run(job.clone(), self.executor.clone(), self.units))
     }
 
     fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {

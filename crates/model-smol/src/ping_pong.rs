@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use smol::Executor;
 use smol::channel::{Receiver, Sender, bounded};
-use suite::Result;
 use suite::ping_pong::{Job, Outcome, Station};
+use suite::{PhaseClock, Result};
 
 pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
+    let clock = Arc::new(PhaseClock::begin());
     // There is but one token: no sender ever waits for room.
     let (mut nexts, tokens): (Vec<_>, Vec<_>) = (0..job.units).map(|_| bounded(1)).unzip();
     nexts.rotate_left(1);
@@ -17,13 +18,20 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
         .into_iter()
         .zip(nexts)
         .enumerate()
-        .map(|(unit, (tokens, next))| executor.spawn(play(Station::new(&job, unit), tokens, next)))
+        .map(|(unit, (tokens, next))| {
+            let play = play(Station::new(&job, unit), tokens, next);
+            executor.spawn(clock.clone().timed(play))
+        })
         .collect();
+    clock.started();
     let mut outcome = Outcome::default();
     for seen in crate::join_all(workers).await {
         outcome = outcome.merge(seen?);
     }
-    Ok(outcome)
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..outcome
+    })
 }
 
 async fn play(mut station: Station, tokens: Receiver<u64>, next: Sender<u64>) -> Result<Outcome> {

@@ -6,16 +6,23 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use anyhow::Context;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{Executor, Timer};
-use suite::Result;
-use suite::pipeline::{Item, Job, Level, Outcome, Tally};
+use suite::pipeline::{Item, Job, Level, Message, Outcome, Tally};
+use suite::{PhaseClock, Result};
 
 pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
-    let (queue, items) = bounded(job.capacity);
+    match job.batch {
+        1 => run_with::<Item>(job, executor).await,
+        _ => run_with::<Vec<Item>>(job, executor).await,
+    }
+}
+
+async fn run_with<M: Message>(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
+    let clock = Arc::new(PhaseClock::begin());
+    let (queue, items) = bounded::<M>(job.messages_held());
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.
     let (processing, all_processed) = bounded(1);
@@ -26,7 +33,8 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
         .map(|_| {
             let (job, items, processing) = (job.clone(), items.clone(), processing.clone());
             let (level, processed) = (level.clone(), processed.clone());
-            executor.spawn(consume(job, items, level, processed, processing))
+            let consume = consume(job, items, level, processed, processing);
+            executor.spawn(clock.clone().timed(consume))
         })
         .collect();
     drop((items, processing)); // or neither channel would ever close
@@ -41,33 +49,38 @@ pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> 
         })
         .collect();
     drop(queue);
+    clock.started();
 
     let tallies = crate::join_all(consumers).await;
     let tally = tallies.into_iter().fold(Tally::new(&job), Tally::merge);
     let released = crate::join_all(producers).await;
     let released: Vec<u64> = released.into_iter().collect::<Result<_>>()?;
     let released = released.into_iter().min().unwrap_or(0);
-    Ok(tally.outcome(released, level.high_water()))
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..tally.outcome(released, level.high_water())
+    })
 }
 
 /// Sends this producer's items, then waits until all items are processed.
-async fn produce(
+async fn produce<M: Message>(
     job: &Job,
     producer: usize,
-    queue: Sender<Item>,
+    queue: Sender<M>,
     level: &Level,
     all_processed: Receiver<Infallible>,
 ) -> Result<()> {
-    for sequence in 0..job.share(producer) {
-        if job.produce_us > 0 {
-            Timer::after(Duration::from_micros(job.produce_us)).await;
+    for message in job.messages::<M>(producer) {
+        let items = message.items();
+        if let Some(pause) = job.pause(items) {
+            Timer::after(pause).await;
         }
-        let producer = producer as u32;
         queue
-            .send(Item { producer, sequence })
+            .send(message)
             .await
+            .ok()
             .context("every consumer has gone")?;
-        level.put(1);
+        level.put(items);
     }
     drop(queue);
     let Err(_closed) = all_processed.recv().await;
@@ -75,18 +88,18 @@ async fn produce(
 }
 
 /// Processes items until there are no more.
-async fn consume(
+async fn consume<M: Message>(
     job: Job,
-    items: Receiver<Item>,
+    items: Receiver<M>,
     level: Arc<Level>,
     processed: Arc<AtomicU64>,
     processing: Sender<Infallible>,
 ) -> Tally {
     let mut tally = Tally::new(&job);
     loop {
-        level.take(1);
+        level.take(job.batch);
         match items.recv().await {
-            Ok(item) => tally.process(item),
+            Ok(message) => tally.process_all(message),
             Err(_closed) => break,
         }
     }

@@ -5,18 +5,24 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use anyhow::Context;
-use suite::Result;
 use suite::exchange::{Job, Message, Outcome, Transcript};
+use suite::{PhaseClock, Result};
 
 pub fn run(job: &Job) -> Result<Outcome> {
+    let clock = PhaseClock::begin();
     let (queue, messages) = channel();
     let shared = AtomicU64::new(job.before());
-    thread::scope(|scope| {
-        let shared = &shared;
+    let outcome = thread::scope(|scope| {
+        let (shared, clock) = (&shared, &clock);
         let writer = crate::spawn(scope, move || write(job, queue, shared))?;
-        let reader = crate::spawn(scope, move || read(messages, shared))?;
+        let reader = crate::spawn(scope, move || clock.time(|| read(messages, shared)))?;
+        clock.started();
         crate::join(writer)?;
         crate::join(reader)
+    })?;
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..outcome
     })
 }
 

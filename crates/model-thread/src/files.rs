@@ -8,6 +8,7 @@ use suite::Result;
 use suite::files::{Job, Outcome, examine};
 
 pub fn run(job: &Job, pool: &ThreadPool) -> Result<Outcome> {
+    job.needs_no_runtime()?;
     // A bridge hands out one file after the other. `par_iter` would halve the
     // list, and could come to a big file last.
     let files = job.paths.iter().enumerate().par_bridge();

@@ -9,11 +9,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use anyhow::Context;
-use suite::Result;
 use suite::ping_pong::{Job, Outcome, Station};
+use suite::{PhaseClock, Result};
 
 pub fn run(job: &Job) -> Result<Outcome> {
     crate::check_units(job.units)?;
+    let clock = PhaseClock::begin();
     // There is but one token: no sender ever waits for room.
     let channels = (0..job.units).map(|_| sync_channel(1));
     let (mut nexts, tokens): (Vec<_>, Vec<_>) = channels.unzip();
@@ -25,14 +26,19 @@ pub fn run(job: &Job) -> Result<Outcome> {
             .zip(nexts)
             .enumerate()
             .map(|(unit, (tokens, next))| {
-                crate::spawn_small(scope, move || play(Station::new(job, unit), tokens, next))
+                let (station, clock) = (Station::new(job, unit), &clock);
+                crate::spawn_small(scope, move || clock.time(|| play(station, tokens, next)))
             })
             .collect::<Result<Vec<_>>>()?;
+        clock.started();
         let mut outcome = Outcome::default();
         for worker in workers {
             outcome = outcome.merge(crate::join(worker)?);
         }
-        Ok(outcome)
+        Ok(Outcome {
+            phases: clock.phases(),
+            ..outcome
+        })
     })
 }
 

@@ -4,17 +4,24 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use suite::Result;
-use suite::pipeline::{Item, Job, Level, Outcome, Tally};
+use suite::pipeline::{Item, Job, Level, Message, Outcome, Tally};
+use suite::{PhaseClock, Result};
 
 pub fn run(job: &Job) -> Result<Outcome> {
     job.needs_own_channel()?;
     crate::check_units(job.producers + job.consumers)?;
-    let (queue, items) = bounded(job.capacity);
+    match job.batch {
+        1 => run_with::<Item>(job),
+        _ => run_with::<Vec<Item>>(job),
+    }
+}
+
+fn run_with<M: Message>(job: &Job) -> Result<Outcome> {
+    let clock = PhaseClock::begin();
+    let (queue, items) = bounded::<M>(job.messages_held());
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.
     let (processing, all_processed) = bounded(0);
@@ -25,9 +32,9 @@ pub fn run(job: &Job) -> Result<Outcome> {
         let consumers = (0..job.consumers)
             .map(|_| {
                 let (items, processing) = (items.clone(), processing.clone());
-                let (level, processed) = (&level, &processed);
+                let (level, processed, clock) = (&level, &processed, &clock);
                 crate::spawn(scope, move || {
-                    consume(job, items, level, processed, processing)
+                    clock.time(|| consume(job, items, level, processed, processing))
                 })
             })
             .collect::<Result<Vec<_>>>();
@@ -43,6 +50,7 @@ pub fn run(job: &Job) -> Result<Outcome> {
             })
             .collect::<Result<Vec<_>>>();
         drop(queue);
+        clock.started();
 
         let tally = consumers?
             .into_iter()
@@ -53,26 +61,30 @@ pub fn run(job: &Job) -> Result<Outcome> {
     })?;
 
     let released = released.into_iter().min().unwrap_or(0);
-    Ok(tally.outcome(released, level.high_water()))
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..tally.outcome(released, level.high_water())
+    })
 }
 
 /// Sends this producer's items, then waits until all items are processed.
-fn produce(
+fn produce<M: Message>(
     job: &Job,
     producer: usize,
-    queue: Sender<Item>,
+    queue: Sender<M>,
     level: &Level,
     all_processed: &Receiver<Infallible>,
 ) -> Result<()> {
-    for sequence in 0..job.share(producer) {
-        if job.produce_us > 0 {
-            thread::sleep(Duration::from_micros(job.produce_us));
+    for message in job.messages::<M>(producer) {
+        let items = message.items();
+        if let Some(pause) = job.pause(items) {
+            thread::sleep(pause);
         }
-        let producer = producer as u32;
         queue
-            .send(Item { producer, sequence })
+            .send(message)
+            .ok()
             .context("every consumer has gone")?;
-        level.put(1);
+        level.put(items);
     }
     drop(queue);
     let Err(_closed) = all_processed.recv();
@@ -80,18 +92,18 @@ fn produce(
 }
 
 /// Processes items until there are no more.
-fn consume(
+fn consume<M: Message>(
     job: &Job,
-    items: Receiver<Item>,
+    items: Receiver<M>,
     level: &Level,
     processed: &AtomicU64,
     processing: Sender<Infallible>,
 ) -> Tally {
     let mut tally = Tally::new(job);
     loop {
-        level.take(1);
+        level.take(job.batch);
         match items.recv() {
-            Ok(item) => tally.process(item),
+            Ok(message) => tally.process_all(message),
             Err(_closed) => break,
         }
     }

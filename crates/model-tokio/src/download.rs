@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use http_hyper::{Deadline, Response};
 use suite::Result;
 use tokio::sync::Notify;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout_at};
 use transfer::{Accepted, Action, AttemptError, Transfer};
 use transfer::{
@@ -17,6 +17,7 @@ use transfer::{
 };
 
 use crate::http::{Client, overdue};
+use crate::unblock;
 
 /// So much of a body that is of no use is read, to keep its connection.
 const DRAIN_BYTES: usize = 16 * 1024;
@@ -378,10 +379,4 @@ impl Unit {
             () = stopped => None,
         }
     }
-}
-
-/// Hands a blocking call over.
-async fn unblock<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
-    let called = spawn_blocking(call).await;
-    called.expect("what is called does not panic")
 }

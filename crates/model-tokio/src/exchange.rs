@@ -5,18 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::Context;
-use suite::Result;
 use suite::exchange::{Job, Message, Outcome, Transcript};
+use suite::{PhaseClock, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub async fn run(job: Job) -> Result<Outcome> {
+    let clock = Arc::new(PhaseClock::begin());
     let (queue, messages) = unbounded_channel();
     let shared = Arc::new(AtomicU64::new(job.before()));
     let writer = tokio::spawn(write(job, queue, shared.clone()));
-    let reader = tokio::spawn(read(messages, shared));
+    let reader = tokio::spawn(clock.clone().timed(read(messages, shared)));
+    clock.started();
     let (written, read) = (writer.await, reader.await);
     written??;
-    read?
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..read??
+    })
 }
 
 /// `None` is the end marker.

@@ -159,6 +159,12 @@ async fn warm_up(calls: usize) {
     waiting.join_all().await;
 }
 
+/// Hands a blocking call over.
+async fn unblock<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    let called = tokio::task::spawn_blocking(call).await;
+    called.expect("what is called does not panic")
+}
+
 /// What all tasks return, once the last has ended.
 async fn join_all<T>(workers: Vec<JoinHandle<T>>) -> Result<Vec<T>> {
     let mut ended = Vec::with_capacity(workers.len());

@@ -4,25 +4,33 @@
 //! There is but one token, so a bound would bound nothing, and it is not free: a
 //! pass takes some 30 % more over a channel with room for one.
 
+use std::sync::Arc;
+
 use anyhow::Context;
-use suite::Result;
 use suite::ping_pong::{Job, Outcome, Station};
+use suite::{PhaseClock, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 pub async fn run(job: Job) -> Result<Outcome> {
+    let clock = Arc::new(PhaseClock::begin());
     let channels = (0..job.units).map(|_| unbounded_channel());
     let (mut nexts, tokens): (Vec<_>, Vec<_>) = channels.unzip();
     nexts.rotate_left(1);
     let mut workers = JoinSet::new();
     for (unit, (tokens, next)) in tokens.into_iter().zip(nexts).enumerate() {
-        workers.spawn(play(Station::new(&job, unit), tokens, next));
+        let play = play(Station::new(&job, unit), tokens, next);
+        workers.spawn(clock.clone().timed(play));
     }
+    clock.started();
     let mut outcome = Outcome::default();
     for seen in workers.join_all().await {
         outcome = outcome.merge(seen?);
     }
-    Ok(outcome)
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..outcome
+    })
 }
 
 async fn play(

@@ -7,11 +7,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use anyhow::Context;
-use suite::Result;
-use suite::pipeline::{Channel, Item, Job, Level, Outcome, Tally};
+use suite::pipeline::{Channel, Item, Job, Level, Message, Outcome, Tally};
+use suite::{PhaseClock, Result};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,13 +19,16 @@ use tokio::time::sleep;
 use crate::pipeline_common;
 
 pub async fn run(job: Job) -> Result<Outcome> {
-    match job.channel {
-        Channel::Own => own(job).await,
-        Channel::Common => pipeline_common::run(job).await,
+    match (job.channel, job.batch) {
+        (Channel::Own, 1) => run_with::<Item>(job).await,
+        (Channel::Own, _) => run_with::<Vec<Item>>(job).await,
+        (Channel::Common, 1) => pipeline_common::run::<Item>(job).await,
+        (Channel::Common, _) => pipeline_common::run::<Vec<Item>>(job).await,
     }
 }
 
-async fn own(job: Job) -> Result<Outcome> {
+async fn run_with<M: Message>(job: Job) -> Result<Outcome> {
+    let clock = Arc::new(PhaseClock::begin());
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.
     let (processing, all_processed) = watch::channel(());
@@ -35,16 +37,18 @@ async fn own(job: Job) -> Result<Outcome> {
 
     let mut consumers = JoinSet::new();
     let mut queues = Vec::new();
-    // A channel holds one item at least: a smaller queue has fewer consumers.
-    let channels = job.consumers.min(job.capacity);
+    // A channel holds one message at least: a smaller queue has fewer consumers.
+    let held = job.messages_held();
+    let channels = job.consumers.min(held);
     for consumer in 0..channels {
         // Together, they hold what the queue may.
-        let capacity = job.capacity / channels + usize::from(consumer < job.capacity % channels);
-        let (queue, items) = channel(capacity);
+        let (queue, items) =
+            channel::<M>(held / channels + usize::from(consumer < held % channels));
         queues.push(queue);
         let (job, processing) = (job.clone(), processing.clone());
         let (level, processed) = (level.clone(), processed.clone());
-        consumers.spawn(consume(job, items, level, processed, processing));
+        let consume = consume(job, items, level, processed, processing);
+        consumers.spawn(clock.clone().timed(consume));
     }
     drop(processing); // or its channel would never close
     let mut producers = JoinSet::new();
@@ -57,36 +61,41 @@ async fn own(job: Job) -> Result<Outcome> {
         });
     }
     drop(queues); // or the queues would never close
+    clock.started();
 
     let tallies = consumers.join_all().await;
     let tally = tallies.into_iter().fold(Tally::new(&job), Tally::merge);
     let released = producers.join_all().await;
     let released: Vec<u64> = released.into_iter().collect::<Result<_>>()?;
     let released = released.into_iter().min().unwrap_or(0);
-    Ok(tally.outcome(released, level.high_water()))
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..tally.outcome(released, level.high_water())
+    })
 }
 
 /// Sends this producer's items, then waits until all items are processed.
-async fn produce(
+async fn produce<M: Message>(
     job: &Job,
     producer: usize,
-    queues: Vec<Sender<Item>>,
+    queues: Vec<Sender<M>>,
     level: &Level,
     mut all_processed: watch::Receiver<()>,
 ) -> Result<()> {
     // Each producer starts with another consumer.
     let mut turns = queues.iter().cycle().skip(producer % queues.len());
-    for sequence in 0..job.share(producer) {
-        if job.produce_us > 0 {
-            sleep(Duration::from_micros(job.produce_us)).await;
+    for message in job.messages::<M>(producer) {
+        let items = message.items();
+        if let Some(pause) = job.pause(items) {
+            sleep(pause).await;
         }
-        let producer = producer as u32;
         let queue = turns.next().context("there is a queue")?;
         queue
-            .send(Item { producer, sequence })
+            .send(message)
             .await
+            .ok()
             .context("a consumer has gone")?;
-        level.put(1);
+        level.put(items);
     }
     drop(queues);
     let _closed = all_processed.changed().await;
@@ -94,18 +103,18 @@ async fn produce(
 }
 
 /// Processes items until there are no more.
-async fn consume(
+async fn consume<M: Message>(
     job: Job,
-    mut items: Receiver<Item>,
+    mut items: Receiver<M>,
     level: Arc<Level>,
     processed: Arc<AtomicU64>,
     processing: watch::Sender<()>,
 ) -> Tally {
     let mut tally = Tally::new(&job);
     loop {
-        level.take(1);
+        level.take(job.batch);
         match items.recv().await {
-            Some(item) => tally.process(item),
+            Some(message) => tally.process_all(message),
             None => break,
         }
     }

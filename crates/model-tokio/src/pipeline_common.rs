@@ -6,17 +6,17 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use anyhow::Context;
 use async_channel::{Receiver, Sender, bounded};
-use suite::Result;
-use suite::pipeline::{Item, Job, Level, Outcome, Tally};
+use suite::pipeline::{Job, Level, Message, Outcome, Tally};
+use suite::{PhaseClock, Result};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-pub async fn run(job: Job) -> Result<Outcome> {
-    let (queue, items) = bounded(job.capacity);
+pub async fn run<M: Message>(job: Job) -> Result<Outcome> {
+    let clock = Arc::new(PhaseClock::begin());
+    let (queue, items) = bounded::<M>(job.messages_held());
     // Nothing is ever sent here: it closes when the last consumer is done, and
     // that is what the producers wait for.
     let (processing, all_processed) = bounded(1);
@@ -27,7 +27,8 @@ pub async fn run(job: Job) -> Result<Outcome> {
     for _ in 0..job.consumers {
         let (job, items, processing) = (job.clone(), items.clone(), processing.clone());
         let (level, processed) = (level.clone(), processed.clone());
-        consumers.spawn(consume(job, items, level, processed, processing));
+        let consume = consume(job, items, level, processed, processing);
+        consumers.spawn(clock.clone().timed(consume));
     }
     drop((items, processing)); // or neither channel would ever close
     let mut producers = JoinSet::new();
@@ -40,33 +41,38 @@ pub async fn run(job: Job) -> Result<Outcome> {
         });
     }
     drop(queue);
+    clock.started();
 
     let tallies = consumers.join_all().await;
     let tally = tallies.into_iter().fold(Tally::new(&job), Tally::merge);
     let released = producers.join_all().await;
     let released: Vec<u64> = released.into_iter().collect::<Result<_>>()?;
     let released = released.into_iter().min().unwrap_or(0);
-    Ok(tally.outcome(released, level.high_water()))
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..tally.outcome(released, level.high_water())
+    })
 }
 
 /// Sends this producer's items, then waits until all items are processed.
-async fn produce(
+async fn produce<M: Message>(
     job: &Job,
     producer: usize,
-    queue: Sender<Item>,
+    queue: Sender<M>,
     level: &Level,
     all_processed: Receiver<Infallible>,
 ) -> Result<()> {
-    for sequence in 0..job.share(producer) {
-        if job.produce_us > 0 {
-            sleep(Duration::from_micros(job.produce_us)).await;
+    for message in job.messages::<M>(producer) {
+        let items = message.items();
+        if let Some(pause) = job.pause(items) {
+            sleep(pause).await;
         }
-        let producer = producer as u32;
         queue
-            .send(Item { producer, sequence })
+            .send(message)
             .await
+            .ok()
             .context("every consumer has gone")?;
-        level.put(1);
+        level.put(items);
     }
     drop(queue);
     let Err(_closed) = all_processed.recv().await;
@@ -74,18 +80,18 @@ async fn produce(
 }
 
 /// Processes items until there are no more.
-async fn consume(
+async fn consume<M: Message>(
     job: Job,
-    items: Receiver<Item>,
+    items: Receiver<M>,
     level: Arc<Level>,
     processed: Arc<AtomicU64>,
     processing: Sender<Infallible>,
 ) -> Tally {
     let mut tally = Tally::new(&job);
     loop {
-        level.take(1);
+        level.take(job.batch);
         match items.recv().await {
-            Ok(item) => tally.process(item),
+            Ok(message) => tally.process_all(message),
             Err(_closed) => break,
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Preset, WrongAnswer};
+use crate::{Invalid, Phases, Preset, WrongAnswer};
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,9 @@ pub struct Outcome {
     pub digest: u64,
     /// What the shared integer held after the end marker.
     pub value: u64,
+    /// Where the time went.
+    #[serde(default)]
+    pub phases: Phases,
 }
 
 /// The messages that a reader has collected, reduced to their number and a
@@ -94,6 +97,7 @@ impl Transcript {
             received: self.received,
             digest: self.digest,
             value,
+            phases: Phases::default(),
         }
     }
 }

@@ -15,10 +15,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{self, Spoiled};
-use crate::{Invalid, Preset, WrongAnswer};
+use crate::{Invalid, Preset, Unsupported, WrongAnswer};
 
 /// Files are read in pieces of this size.
 pub const PIECE_BYTES: usize = 64 * 1024;
+
+/// Who reads the files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// Units that may block, with std's files: all models run the same code then, and the
+    /// job is a control of who spreads it.
+    #[default]
+    Pool,
+    /// Tasks, through the runtime's own files, which hand every read over to the
+    /// runtime's pool. Only models of tasks have such files.
+    Runtime,
+}
 
 /// Which files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +42,9 @@ pub struct Job {
     pub dir: Option<PathBuf>,
     /// How many files are made for it.
     pub count: u64,
+    /// Who reads them.
+    #[serde(default)]
+    pub place: Place,
     /// The files, the biggest first. Filled in when the job is prepared.
     #[serde(skip)]
     pub paths: Arc<[PathBuf]>,
@@ -117,8 +133,19 @@ impl Job {
         Self {
             dir: None,
             count,
+            place: Place::Pool,
             paths: Arc::default(),
             expected: None,
+        }
+    }
+
+    /// Refuses files that only a runtime has.
+    pub fn needs_no_runtime(&self) -> Result<(), Unsupported> {
+        match self.place {
+            Place::Pool => Ok(()),
+            Place::Runtime => Err(Unsupported(
+                "only models of tasks have a runtime's own files".to_owned(),
+            )),
         }
     }
 

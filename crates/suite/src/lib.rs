@@ -37,12 +37,14 @@ pub mod thumbnails;
 mod error;
 mod job;
 mod measured;
+mod phases;
 mod setting;
 mod setup;
 
 pub use error::{Invalid, Result, Unsupported, WrongAnswer};
 pub use job::{Job, Outcome, Preset, Workload, setting_text};
 pub use measured::Variant;
+pub use phases::{PhaseClock, Phases};
 pub use setting::Setting;
 pub use setup::{Meeting, Setup};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{Job, Workload, counter};
+use crate::counter::Guard;
+use crate::{Invalid, Job, Workload, counter, files};
 
 /// A second way to do a job that is worth a row of its own in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,32 +12,62 @@ pub struct Variant {
     pub name: &'static str,
     /// What to set, on top of a preset.
     pub set: (&'static str, &'static str),
+    /// By what a preset is [divided](Job::scaled) for it, where each piece of its work
+    /// costs so much more.
+    pub divisor: u64,
     /// Whether only models of tasks do it.
     pub is_for_tasks: bool,
+}
+
+impl Variant {
+    /// This variant of a preset's job.
+    pub fn of(&self, preset: &Job) -> Result<Job, Invalid> {
+        let mut job = preset.scaled(self.divisor);
+        job.set(self.set.0, self.set.1)?;
+        Ok(job)
+    }
 }
 
 impl Workload {
     /// Second ways to do this job that a comparison measures as well.
     pub fn variants(self) -> &'static [Variant] {
         match self {
-            Workload::Counter => &[Variant {
-                name: "racy",
-                set: ("guard", "racy"),
-                is_for_tasks: false,
+            Workload::Counter => &[
+                Variant {
+                    name: "racy",
+                    set: ("guard", "racy"),
+                    divisor: 1,
+                    is_for_tasks: false,
+                },
+                Variant {
+                    name: "async",
+                    set: ("guard", "async"),
+                    divisor: 10,
+                    is_for_tasks: false,
+                },
+            ],
+            Workload::Files => &[Variant {
+                name: "runtime",
+                set: ("place", "runtime"),
+                divisor: 1,
+                is_for_tasks: true,
             }],
             Workload::Offload => &[Variant {
                 name: "inline",
                 set: ("place", "inline"),
+                divisor: 1,
                 is_for_tasks: false,
             }],
             Workload::Pipeline => &[Variant {
                 name: "common",
                 set: ("channel", "common"),
+                divisor: 1,
                 is_for_tasks: true,
             }],
             Workload::Exchange => &[Variant {
                 name: "text",
                 set: ("payload", "text"),
+                divisor: 1,
                 is_for_tasks: false,
             }],
             Workload::Primes
@@ -45,7 +76,6 @@ impl Workload {
             | Workload::PingPong
             | Workload::Sleepers
             | Workload::Echo
-            | Workload::Files
             | Workload::Thumbnails => &[],
         }
     }
@@ -80,10 +110,46 @@ impl Job {
     pub fn unranked(&self) -> Option<&'static str> {
         match self {
             Job::Counter(counter::Job {
-                guard: counter::Guard::Racy,
-                ..
+                guard: Guard::Racy, ..
             }) => Some("whether workers overlap, and so what they lose and pay, is chance"),
             _ => None,
+        }
+    }
+
+    /// Whether the job is a control: the models of tasks do it with the same code of std, so
+    /// they should not differ. Where they do, the cause is the machine.
+    pub fn is_control(&self) -> bool {
+        match self {
+            Job::Counter(job) => matches!(job.guard, Guard::Lock | Guard::Atomic),
+            Job::Files(job) => job.place == files::Place::Pool,
+            Job::Primes(_) | Job::Thumbnails(_) => true,
+            Job::Pipeline(_)
+            | Job::Exchange(_)
+            | Job::Fetch(_)
+            | Job::Offload(_)
+            | Job::Download(_)
+            | Job::PingPong(_)
+            | Job::Sleepers(_)
+            | Job::Echo(_) => false,
+        }
+    }
+
+    /// What scatters the job's times from round to round, if more than the machine's usual
+    /// noise does.
+    pub fn scatter(&self) -> Option<&'static str> {
+        match self {
+            Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => Some(
+                "scatters by itself: cache lines and wake-ups pass between cores, which takes \
+                 another time each minute on a virtual machine",
+            ),
+            Job::Primes(_)
+            | Job::Fetch(_)
+            | Job::Offload(_)
+            | Job::Download(_)
+            | Job::Sleepers(_)
+            | Job::Echo(_)
+            | Job::Files(_)
+            | Job::Thumbnails(_) => None,
         }
     }
 

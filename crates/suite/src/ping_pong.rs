@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Preset, WrongAnswer};
+use crate::{Invalid, Phases, Preset, WrongAnswer};
 
 /// How large the ring is, and how far the token goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Outcome {
     pub passes: u64,
     /// Those of them that were not the one that the unit expected.
     pub out_of_order: u64,
+    /// Where the time went.
+    #[serde(default)]
+    pub phases: Phases,
 }
 
 impl Outcome {
@@ -34,6 +37,7 @@ impl Outcome {
         Self {
             passes: self.passes + other.passes,
             out_of_order: self.out_of_order + other.out_of_order,
+            phases: self.phases,
         }
     }
 }

@@ -3,12 +3,14 @@
 //! Shows what handing over an item costs, and that a queue can push back: a
 //! producer that is too fast waits.
 
+use std::iter;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Preset, Unsupported, WrongAnswer, splitmix64};
+use crate::{Invalid, Phases, Preset, Unsupported, WrongAnswer, splitmix64};
 
 /// Which channel the queue is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct Job {
     /// Which channel the queue is.
     #[serde(default)]
     pub channel: Channel,
+    /// The most items that are handed over at once: see [`Message`].
+    #[serde(default = "one")]
+    pub batch: usize,
     /// Switches off the count of what the queue holds (its [`Level`]) while the job is
     /// timed. All units share the cache line of that count: it took a third of one model's
     /// time and a tenth of another's.
@@ -55,6 +60,54 @@ pub struct Item {
     pub sequence: u64,
 }
 
+/// What the queue carries: an item, or a batch of them.
+pub trait Message: IntoIterator<Item = Item> + Send + 'static {
+    /// These of a producer's items: as many as a message holds.
+    fn of(producer: usize, sequences: Range<u64>) -> Self;
+
+    /// How many items it holds.
+    fn items(&self) -> usize;
+}
+
+impl IntoIterator for Item {
+    type Item = Item;
+    type IntoIter = iter::Once<Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        iter::once(self)
+    }
+}
+
+impl Message for Item {
+    fn of(producer: usize, sequences: Range<u64>) -> Self {
+        Self {
+            producer: producer as u32,
+            sequence: sequences.start,
+        }
+    }
+
+    fn items(&self) -> usize {
+        1
+    }
+}
+
+impl Message for Vec<Item> {
+    fn of(producer: usize, sequences: Range<u64>) -> Self {
+        let producer = producer as u32;
+        sequences
+            .map(|sequence| Item { producer, sequence })
+            .collect()
+    }
+
+    fn items(&self) -> usize {
+        self.len()
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
 /// What came out at the other end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -69,6 +122,9 @@ pub struct Outcome {
     pub processed_before_release: u64,
     /// The most items that the queue ever held: see [`Level`].
     pub high_water: u64,
+    /// Where the time went.
+    #[serde(default)]
+    pub phases: Phases,
 }
 
 /// What one consumer has processed.
@@ -93,6 +149,14 @@ impl Tally {
             fingerprint: 0,
             in_order: true,
             next: vec![0; job.producers],
+        }
+    }
+
+    /// Processes what a message holds.
+    #[inline]
+    pub fn process_all(&mut self, message: impl Message) {
+        for item in message {
+            self.process(item);
         }
     }
 
@@ -131,6 +195,7 @@ impl Tally {
             in_order: self.in_order,
             processed_before_release,
             high_water,
+            phases: Phases::default(),
         }
     }
 }
@@ -214,6 +279,7 @@ impl Job {
                 capacity: 10,
                 produce_us: 100_000,
                 channel: Channel::Own,
+                batch: 1,
                 unwatched: false,
             },
             Preset::Heavy => Self {
@@ -223,6 +289,7 @@ impl Job {
                 capacity: 256,
                 produce_us: 0,
                 channel: Channel::Own,
+                batch: 1,
                 unwatched: false,
             },
         }
@@ -233,6 +300,25 @@ impl Job {
     pub fn share(&self, producer: usize) -> u64 {
         let producers = self.producers as u64;
         self.items / producers + u64::from((producer as u64) < self.items % producers)
+    }
+
+    /// A producer's items, in the messages in which it sends them.
+    pub fn messages<M: Message>(&self, producer: usize) -> impl Iterator<Item = M> + use<M> {
+        let (share, batch) = (self.share(producer), self.batch);
+        let end = move |first: u64| share.min(first + batch as u64);
+        (0..share)
+            .step_by(batch)
+            .map(move |first| M::of(producer, first..end(first)))
+    }
+
+    /// The most messages that the queue may hold.
+    pub fn messages_held(&self) -> usize {
+        self.capacity / self.batch
+    }
+
+    /// How long a producer waits before it sends so many items.
+    pub fn pause(&self, items: usize) -> Option<Duration> {
+        (self.produce_us > 0).then(|| Duration::from_micros(self.produce_us * items as u64))
     }
 
     /// Refuses a channel that only models of tasks have.
@@ -254,6 +340,7 @@ impl Job {
         Invalid::unless_within("consumers", self.consumers as u64, 1, 10_000)?;
         Invalid::unless_within("items", self.items, 0, 1_000_000_000)?;
         Invalid::unless_within("capacity", self.capacity as u64, 1, 1_000_000)?;
+        Invalid::unless_within("batch", self.batch as u64, 1, self.capacity as u64)?;
         Invalid::unless_within("produce_us", self.produce_us, 0, 60_000_000)
     }
 
@@ -330,6 +417,14 @@ mod tests {
             .collect()
     }
 
+    fn messages<M: Message>(job: &Job) -> Vec<Item> {
+        let producers = 0..job.producers;
+        producers
+            .flat_map(|producer| job.messages::<M>(producer))
+            .flatten()
+            .collect()
+    }
+
     fn checked(job: &Job, items: &[Item]) -> Result<(), WrongAnswer> {
         let mut tally = Tally::new(job);
         for &item in items {
@@ -343,6 +438,16 @@ mod tests {
         fn shares_add_up(producers in 1usize..50, total in 0u64..10_000) {
             let job = Job { producers, items: total, ..Job::preset(Preset::Article) };
             prop_assert_eq!((0..producers).map(|p| job.share(p)).sum::<u64>(), total);
+        }
+
+        #[test]
+        fn messages_hold_every_item(producers in 1usize..5, total in 0u64..500, batch in 1usize..20) {
+            let job = Job { producers, items: total, batch, capacity: 20, ..Job::preset(Preset::Article) };
+            prop_assert_eq!(messages::<Vec<Item>>(&job), items(&job));
+            prop_assert_eq!(messages::<Item>(&Job { batch: 1, ..job.clone() }), items(&job));
+            for message in job.messages::<Vec<Item>>(0) {
+                prop_assert!((1..=batch).contains(&message.items()));
+            }
         }
 
         #[test]

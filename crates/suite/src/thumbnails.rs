@@ -1,7 +1,9 @@
 //! `thumbnails`: JPEG images are decoded, made small and encoded again.
 //!
-//! Shows what a model makes of work that needs a core and a lot of memory for a
-//! moment: all of it is one call, the same for every model.
+//! Work that needs a core and a lot of memory for a moment. All of it is one call, the same
+//! for every model, and every model takes images from one list: so it measures whether all
+//! cores are at work until the end, and a model's fixed cost. How a scheduler spreads work
+//! that it knows nothing of is not measured.
 //!
 //! As with `files`, the list of images is known before the job begins, the
 //! biggest file first.

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use lab::models::{self, Model};
 use lab::workspace;
+use results::Kind;
 use suite::Workload;
 
 /// What stands at the top, beside what git ignores.
@@ -41,8 +42,8 @@ const COMMON: &[&str] = &[
     "tests/conformance.rs",
 ];
 
-/// How each workload's file begins: the first thing a reader asks.
-const OPENING: &str = "//! Unit: ";
+/// How each workload's file begins, in this order: the first things that a reader asks.
+const OPENING: [&str; 3] = ["Unit: ", " Shares: ", " Ends: "];
 
 /// The tree has the files it should have, and no others.
 pub fn check(root: &Path) -> Result<(), String> {
@@ -52,11 +53,85 @@ pub fn check(root: &Path) -> Result<(), String> {
             found.push(format!("{name} does not belong at the top"));
         }
     }
-    for model in &models::models(root).map_err(|error| format!("{error:#}"))? {
+    let models = models::models(root).map_err(|error| format!("{error:#}"))?;
+    for model in &models {
         let crate_root = root.join("crates").join(workspace::package(model.name()));
         model_crate(root, model, &crate_root, &mut found)?;
     }
+    for workload in Workload::ALL {
+        translations(root, &models, workload.name(), &mut found);
+    }
     super::outcome(&found)
+}
+
+/// Whether a file's first paragraph has the opening's parts, in their order.
+fn opens(text: &str) -> bool {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//! "));
+    let paragraph = lines.collect::<Vec<_>>().join(" ");
+    let mut rest = paragraph.as_str();
+    rest.starts_with(OPENING[0])
+        && OPENING.iter().all(|part| match rest.split_once(part) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
+}
+
+/// A workload's files read like translations of one text: what two models call alike
+/// comes in the same order, and models of tasks have the same functions.
+fn translations(root: &Path, models: &[Model], workload: &str, found: &mut Vec<String>) {
+    // One that is missing is found elsewhere.
+    let read = |model: &Model| {
+        let text = fs::read_to_string(workspace::source(root, model.name(), workload));
+        (
+            model.name().to_owned(),
+            model.info.kind,
+            functions(&text.unwrap_or_default()),
+        )
+    };
+    let mut texts: Vec<_> = models.iter().map(read).collect();
+    texts.retain(|(_, _, functions)| !functions.is_empty());
+    for (at, (one, kind, ours)) in texts.iter().enumerate() {
+        for (other, others_kind, theirs) in &texts[at + 1..] {
+            let common = |from: &[String], with: &[String]| -> Vec<String> {
+                from.iter()
+                    .filter(|name| with.contains(name))
+                    .cloned()
+                    .collect()
+            };
+            let (first, second) = (common(ours, theirs), common(theirs, ours));
+            if first != second {
+                found.push(format!(
+                    "{workload}: {one} has {} in this order, {other} {}",
+                    first.join(", "),
+                    second.join(", ")
+                ));
+            } else if kind == others_kind && *kind == Kind::Task && ours != theirs {
+                found.push(format!(
+                    "{workload}: {one} has the functions {}, {other} {}",
+                    ours.join(", "),
+                    theirs.join(", ")
+                ));
+            }
+        }
+    }
+}
+
+/// The names of a file's functions and methods, in their order.
+fn functions(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let name = |line: &str| {
+        let mut line = line.trim_start();
+        for word in ["pub ", "pub(crate) ", "async "] {
+            line = line.strip_prefix(word).unwrap_or(line);
+        }
+        let rest = line.strip_prefix("fn ")?;
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+        Some(rest[..end].to_owned())
+    };
+    code.lines().filter_map(name).collect()
 }
 
 fn model_crate(
@@ -73,10 +148,11 @@ fn model_crate(
         expected.push(file.display().to_string());
         // One that is missing is found below.
         let text = fs::read_to_string(&path).unwrap_or_default();
-        if path.exists() && !text.starts_with(OPENING) {
+        if path.exists() && !opens(&text) {
             found.push(format!(
-                "{package}/{}: does not begin with `{OPENING}`",
-                file.display()
+                "{package}/{}: does not begin with `//! {}`",
+                file.display(),
+                OPENING.join("…")
             ));
         }
     }

@@ -45,6 +45,19 @@ pub fn counter_racy<M: Model>(program: &'static str) -> Result<()> {
     )
 }
 
+/// No addition is lost behind a lock that is held while others run.
+pub fn counter_async<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Counter,
+        &[
+            "guard=async workers=1 increments=100",
+            "guard=async workers=10 increments=100",
+            "guard=async workers=3 increments=0",
+        ],
+    )
+}
+
 /// Ranges that are empty, small, low and high.
 pub fn primes_shapes<M: Model>(program: &'static str) -> Result<()> {
     shapes::<M>(

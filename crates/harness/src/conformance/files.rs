@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use runner::inputs;
-use suite::{Job, Model, Preset, Result, Workload, thumbnails};
+use suite::{Job, Model, Preset, Result, Unsupported, Workload, thumbnails};
 
 use super::support::{job, new_fixture, right, shapes};
 
@@ -15,7 +15,7 @@ pub fn files_shapes<M: Model>(program: &'static str) -> Result<()> {
     shapes::<M>(
         program,
         Workload::Files,
-        &["count=1", "count=3", "count=60"],
+        &["count=1", "count=3", "count=60", "count=60 place=runtime"],
     )
 }
 
@@ -43,7 +43,14 @@ pub fn files_of_all_kinds<M: Model>(program: &'static str) -> Result<()> {
     // Tests may run as root, who can read all that is there.
     symlink("gone", directory.join("gone"))?;
     symlink("/proc/self/mem", directory.join("no text"))?;
-    right::<M>(&mut new_fixture(program), program, &alone).context("a few")
+    right::<M>(&mut new_fixture(program), program, &alone).context("a few")?;
+    let mut runtime = alone;
+    runtime.set("place", "runtime")?;
+    match right::<M>(&mut new_fixture(program), program, &runtime) {
+        Err(error) if error.is::<Unsupported>() => println!("unsupported: {error:#}"),
+        done => done.context("a few, through the runtime")?,
+    }
+    Ok(())
 }
 
 /// One image, a few, and thumbnails that are hardly there.

@@ -32,9 +32,7 @@ pub fn presets_are_all_supported<M: Model>(program: &'static str) -> Result<()> 
             let job = workload.job(preset).scaled(50);
             let mut jobs = vec![(job.clone(), false)];
             for variant in workload.variants() {
-                let mut varied = job.clone();
-                varied.set(variant.set.0, variant.set.1)?;
-                jobs.push((varied, variant.is_for_tasks));
+                jobs.push((variant.of(&job)?, variant.is_for_tasks));
             }
             for (job, is_for_tasks) in jobs {
                 let may_refuse = is_for_tasks || beyond::<M>(&job);

@@ -21,6 +21,10 @@ pub fn pipeline_shapes<M: Model>(program: &'static str) -> Result<()> {
             "producers=2 consumers=2 items=1 capacity=1000 produce_us=0",
             "producers=3 consumers=2 items=0 capacity=1 produce_us=0",
             "producers=4 consumers=4 items=20000 capacity=16 produce_us=0 channel=common",
+            "producers=4 consumers=4 items=20000 capacity=64 produce_us=0 batch=16",
+            "producers=3 consumers=2 items=1000 capacity=7 produce_us=0 batch=7",
+            "producers=2 consumers=2 items=1001 capacity=64 produce_us=0 batch=3 channel=common",
+            "producers=2 consumers=1 items=5 capacity=10 produce_us=1000 batch=2",
         ],
     )
 }
@@ -28,8 +32,8 @@ pub fn pipeline_shapes<M: Model>(program: &'static str) -> Result<()> {
 /// Any mix of producers, consumers, items and capacity.
 pub fn pipeline_any_shape<M: Model>(program: &'static str) -> Result<()> {
     const MOST: usize = 4;
-    let shape = (1..=MOST, 1..=MOST, 0..200u64, 1..=20usize).prop_map(
-        |(producers, consumers, items, capacity)| {
+    let shape = (1..=MOST, 1..=MOST, 0..200u64, 1..=20usize, 1..=5usize).prop_map(
+        |(producers, consumers, items, capacity, batch)| {
             Job::Pipeline(pipeline::Job {
                 producers,
                 consumers,
@@ -37,6 +41,7 @@ pub fn pipeline_any_shape<M: Model>(program: &'static str) -> Result<()> {
                 capacity,
                 produce_us: 0,
                 channel: pipeline::Channel::Own,
+                batch: batch.min(capacity),
                 unwatched: false,
             })
         },

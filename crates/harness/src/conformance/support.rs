@@ -41,6 +41,13 @@ pub(super) fn beyond<M: Model>(job: &Job) -> bool {
     M::most_units(job.workload()).is_some_and(|most| job.units() > most)
 }
 
+/// Whether the job is a variant that only models of tasks do.
+pub(super) fn is_for_tasks(job: &Job) -> bool {
+    let parameters = job.to_json();
+    let mut variants = job.workload().variants().iter();
+    variants.any(|variant| variant.is_for_tasks && parameters[variant.set.0] == variant.set.1)
+}
+
 /// Whether the model may refuse a job of this shape. The first seven workloads
 /// leave it to the model what is too much.
 pub(super) fn may_refuse<M: Model>(job: &Job) -> bool {
@@ -52,7 +59,7 @@ pub(super) fn may_refuse<M: Model>(job: &Job) -> bool {
         | Workload::Fetch
         | Workload::Offload
         | Workload::Download => true,
-        _ => beyond::<M>(job),
+        _ => beyond::<M>(job) || is_for_tasks(job),
     }
 }
 

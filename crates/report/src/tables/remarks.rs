@@ -1,7 +1,7 @@
 //! What to know of a job and of a cell before reading its figures.
 
 use results::{Cell, Status};
-use suite::{Job, Workload, setting_text};
+use suite::{Job, Phases, Workload, setting_text};
 
 use crate::format::{count, counted, kept_to, time};
 use crate::words;
@@ -40,6 +40,11 @@ pub(crate) fn of_job(cell: &Cell) -> Vec<String> {
             "times are without the wait of {wait} that is the job"
         ));
     }
+    if job.as_ref().is_some_and(Job::is_control) {
+        remarks.push("a control: models of tasks run the same code here".to_owned());
+    }
+    let scatter = job.as_ref().filter(|_| cell.cores != Some(1));
+    remarks.extend(scatter.and_then(Job::scatter).map(str::to_owned));
     if let Some(Job::Fetch(fetch)) = job
         && fetch.urls.is_empty()
     {
@@ -71,6 +76,23 @@ pub(crate) fn custom_commands(cells: &[&Cell]) -> Vec<String> {
         );
     }
     remarks
+}
+
+/// What it cost to start a job's units and to join them, where that is a tenth of its time
+/// or more.
+fn phases(cell: &Cell) -> Option<String> {
+    let phases = cell.outcome.as_ref()?.get("phases")?;
+    let phases: Phases = serde_json::from_value(phases.clone()).ok()?;
+    let Phases {
+        start_ns: start,
+        work_ns: work,
+        join_ns: join,
+    } = phases;
+    let units = start.saturating_add(join);
+    (units > 0 && units >= work / 9).then(|| {
+        let [start, work, join] = [start, work, join].map(|part| time(part as f64));
+        format!("one run: start {start}, work {work}, join {join}")
+    })
 }
 
 /// What a job's outcome tells in addition to its answer; and in a section with
@@ -110,6 +132,7 @@ pub(crate) fn notes(cell: &Cell, has_custom_commands: bool, own_keys: &[String])
     if let Some(standing) = number("standing_ns").filter(|&standing| standing > 0) {
         notes.push(format!("all stand after {}", time(standing as f64)));
     }
+    notes.extend(phases(cell));
     if let Some(late) = number("latest_ns") {
         notes.push(format!("latest {} late", time(late as f64)));
     }
@@ -158,4 +181,40 @@ pub(crate) fn cpu_remark(cells: &[&Cell]) -> Option<String> {
 pub(crate) fn background_load(cell: &Cell) -> Option<String> {
     let (rounds, noisy) = (cell.rounds()?, cell.disturbed);
     (noisy > 0).then(|| format!("background load in {noisy} of {rounds} rounds"))
+}
+
+#[cfg(test)]
+mod tests {
+    use results::fixture;
+    use serde_json::json;
+    use suite::Preset;
+
+    use super::*;
+
+    #[test]
+    fn starting_and_joining_is_told_where_it_is_a_part_of_the_time() {
+        let mut cell = fixture::cell("exchange", "article", "thread");
+        let mut told = |start: u64, work: u64, join: u64| {
+            cell.outcome = Some(json!({
+                "phases": {"start_ns": start, "work_ns": work, "join_ns": join}
+            }));
+            notes(&cell, false, &[])
+                .into_iter()
+                .find(|note| note.starts_with("one run"))
+        };
+        let words = "one run: start 8.00 µs, work 90.0 µs, join 2.00 µs".to_owned();
+        assert_eq!(told(8_000, 90_000, 2_000), Some(words));
+        assert_eq!(told(8_000, 100_000, 2_000), None);
+        assert_eq!(told(0, 0, 0), None);
+    }
+
+    #[test]
+    fn a_control_is_called_one() {
+        for (workload, is_control) in [(Workload::Primes, true), (Workload::Exchange, false)] {
+            let mut cell = fixture::cell(workload.name(), "heavy", "tokio");
+            cell.job = workload.job(Preset::Heavy).to_json();
+            let told = of_job(&cell).iter().any(|note| note.contains("a control"));
+            assert_eq!(told, is_control, "{workload}");
+        }
+    }
 }
