@@ -162,7 +162,13 @@ pub(crate) fn table<'a>(comparison: &'a Comparison, workload: &'a str) -> Worklo
         section(label, cells.collect(), judged, is_ranked, known)
     };
     let labels = distinct(cells.iter().map(|cell| &*cell.label));
-    let sections: Vec<_> = labels.into_iter().map(section).collect();
+    let mut sections: Vec<_> = labels.into_iter().map(section).collect();
+    for section in &mut sections {
+        let own = |cell: &&Cell| remarks::has_own_channel(cell, section.models[0].cell);
+        let own: Vec<&Cell> = cells.iter().copied().filter(own).collect();
+        let common: Vec<&Cell> = section.models.iter().map(|row| row.cell).collect();
+        section.remarks.extend(remarks::channels(&own, &common));
+    }
     let in_order = sections.iter().flat_map(|section| &section.models);
     WorkloadTables {
         completion: CompletionTable::new(workload, in_order.map(|row| row.cell)),

@@ -3,7 +3,7 @@
 use results::{Cell, Status};
 use suite::{Job, Phases, Workload, setting_text};
 
-use crate::format::{count, counted, kept_to, time};
+use crate::format::{count, counted, kept_to, ratio, time};
 use crate::words;
 
 /// What to know of a job.
@@ -55,6 +55,42 @@ pub(crate) fn of_job(cell: &Cell) -> Vec<String> {
         ));
     }
     remarks
+}
+
+/// Whether a cell's job is that of `common`, but that each model has its own channel.
+pub(crate) fn has_own_channel(cell: &Cell, common: &Cell) -> bool {
+    let mut job = cell.job.clone();
+    match job.get_mut("channel") {
+        Some(channel) if channel == "own" => *channel = "common".into(),
+        _ => return false,
+    }
+    job == common.job && cell.cores == common.cores
+}
+
+/// How much of the models' difference is their channels, and how much their executors:
+/// `common` has the cells over one channel, `own` those over each model's own.
+pub(crate) fn channels(own: &[&Cell], common: &[&Cell]) -> Option<String> {
+    let both = common.iter().filter_map(|cell| {
+        let mut own = own.iter().filter(|own| own.model == cell.model);
+        Some((&*cell.model, own.next()?.median_ns()?, cell.median_ns()?))
+    });
+    let both: Vec<(&str, f64, f64)> = both.collect();
+    let spread = |time: fn(&(&str, f64, f64)) -> f64| {
+        let times = || both.iter().map(time);
+        times().fold(0.0, f64::max) / times().fold(f64::INFINITY, f64::min)
+    };
+    let channel = |(model, own, common): &(&str, f64, f64)| {
+        format!("{model}'s own takes {} its time", ratio(own / common))
+    };
+    (both.len() > 1).then(|| {
+        format!(
+            "over this channel, which they have in common, the slowest takes {} the time of the \
+             fastest: so much is the executors; each over its own, {}; {}",
+            ratio(spread(|(_, _, common)| *common)),
+            ratio(spread(|(_, own, _)| *own)),
+            both.iter().map(channel).collect::<Vec<_>>().join(", ")
+        )
+    })
 }
 
 /// What the custom commands are, and how to read their figures.
@@ -206,6 +242,36 @@ mod tests {
         assert_eq!(told(8_000, 90_000, 2_000), Some(words));
         assert_eq!(told(8_000, 100_000, 2_000), None);
         assert_eq!(told(0, 0, 0), None);
+    }
+
+    #[test]
+    fn the_channel_is_told_from_the_executor() {
+        let cells = |channel: &str, times: [u64; 2]| {
+            ["tokio", "smol"].map(|model| {
+                let mut cell = fixture::cell("pipeline", "heavy", model);
+                cell.job = Workload::Pipeline.job(Preset::Heavy).to_json();
+                cell.job["channel"] = channel.into();
+                let time = times[usize::from(model == "smol")];
+                cell.time = Some(fixture::steady(time as f64, 5));
+                cell
+            })
+        };
+        let own = cells("own", [300, 100]);
+        let common = cells("common", [150, 100]);
+        assert!(has_own_channel(&own[0], &common[1]));
+        assert!(!has_own_channel(&common[0], &common[1]));
+        let own: Vec<&Cell> = own.iter().collect();
+        let common: Vec<&Cell> = common.iter().collect();
+        let told = channels(&own, &common).expect("there are two models");
+        for part in [
+            "takes 1.50×",
+            "its own, 3.00×",
+            "tokio's own takes 2.00×",
+            "smol's own takes 1.00×",
+        ] {
+            assert!(told.contains(part), "no {part} in {told}");
+        }
+        assert_eq!(channels(&own[..1], &common), None);
     }
 
     #[test]
