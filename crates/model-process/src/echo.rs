@@ -17,7 +17,7 @@ use suite::echo::{Closing, Job, Outcome, Talk};
 use crate::pool::fd_passing;
 use crate::pool::protocol::EchoTask;
 use crate::pool::{Answer, Children, Event, Task, WorkerContext};
-use crate::shm::futex;
+use crate::shm::futex::{self, Word};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     children.run_all_or_retry(job.connections, |children| {
@@ -48,9 +48,9 @@ fn talk(job: &Job, connection: usize, context: &WorkerContext) -> io::Result<Out
     // them.
     let all = job.connections as u32;
     if shared.connected.fetch_add(1, Release) + 1 == all {
-        futex::wake(&shared.connected, futex::ALL);
+        shared.connected.wake(futex::ALL);
     }
-    futex::wait_until_at_least(&shared.connected, all);
+    shared.connected.wait_until_at_least(all);
 
     let mut talk = Talk::new(job, connection);
     while let Some(piece) = talk.say() {

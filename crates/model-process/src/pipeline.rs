@@ -14,7 +14,7 @@ use suite::{PhaseClock, Result};
 
 use crate::pool::protocol::{Batch, PipelineTask};
 use crate::pool::{Answer, Children, Task, WorkerContext};
-use crate::shm::futex;
+use crate::shm::futex::{self, Word};
 
 /// The most items in one message: a few kilobytes.
 const MAX_ITEMS: usize = 256;
@@ -138,7 +138,7 @@ fn produce(
     }
     drop(queues);
 
-    let processed = futex::wait_until_at_least(&shared.processed, job.items as u32);
+    let processed = shared.processed.wait_until_at_least(job.items as u32);
     Answer::Number(processed.into())
 }
 
@@ -158,7 +158,7 @@ fn consume(job: &Job, items: &IpcReceiver<Batch>, context: &WorkerContext) -> Re
         tally.process_all(batch);
         let before = shared.processed.fetch_add(size, Release);
         if u64::from(before + size) == job.items {
-            futex::wake(&shared.processed, futex::ALL);
+            shared.processed.wake(futex::ALL);
         }
     }
 }

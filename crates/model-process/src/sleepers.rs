@@ -10,7 +10,7 @@ use suite::Result;
 use suite::sleepers::{Job, Outcome};
 
 use crate::pool::{Answer, Children, Task, WorkerContext};
-use crate::shm::futex;
+use crate::shm::futex::{self, Word};
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     let started_ns = monotonic_ns();
@@ -36,9 +36,9 @@ pub(crate) fn perform(job: &Job, started_ns: u64, context: &WorkerContext) -> An
         shared.sleepers.stand(Duration::from_nanos(after));
         // If it dies before that, the parent kills the others.
         shared.standing.store(1, Release);
-        futex::wake(&shared.standing, futex::ALL);
+        shared.standing.wake(futex::ALL);
     }
-    futex::wait_until_at_least(&shared.standing, 1);
+    shared.standing.wait_until_at_least(1);
     let due = Instant::now() + job.wait();
     thread::sleep(job.wait());
     shared.sleepers.woke(due);

@@ -10,20 +10,17 @@ use std::hint;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::shm::futex;
+use crate::shm::futex::{self, Word};
 
 /// 0 when free, else the holder's process number, with [`CONTENDED`].
 #[derive(Debug, Default)]
 #[repr(transparent)]
-pub(crate) struct Lock(AtomicU32);
+pub(crate) struct Lock<W = AtomicU32>(W);
 
 /// A process may be asleep. Linux gives no process a number this high.
 const CONTENDED: u32 = 1 << 31;
 
-/// How often to check before going to sleep: a holder that runs is done by then.
-const SPINS: u32 = 100;
-
-impl Lock {
+impl<W: Word> Lock<W> {
     /// Runs `critical` as `me`, a process number, while no other process holds
     /// the lock.
     #[inline]
@@ -35,7 +32,7 @@ impl Lock {
         // for it.
         let result = critical();
         if self.0.swap(0, Release) & CONTENDED != 0 {
-            futex::wake(&self.0, 1);
+            self.0.wake(1);
         }
         result
     }
@@ -47,7 +44,7 @@ impl Lock {
             // Fails when another process holds it.
             let _ = self.0.compare_exchange(word, 0, Release, Relaxed);
         }
-        futex::wake(&self.0, futex::ALL);
+        self.0.wake(futex::ALL);
     }
 
     fn try_acquire(&self, word: u32) -> Result<u32, u32> {
@@ -70,7 +67,7 @@ impl Lock {
                     .compare_exchange(seen, contended, Relaxed, Relaxed)
                     .is_ok()
             {
-                futex::wait(&self.0, contended);
+                self.0.wait(contended);
                 // Others may still be asleep, and only this bit says so.
                 word = me | CONTENDED;
             }
@@ -79,7 +76,7 @@ impl Lock {
 
     /// Waits until the lock is free or contended, but not for long.
     fn spin(&self) -> u32 {
-        let mut spins = SPINS;
+        let mut spins = W::SPINS;
         loop {
             let seen = self.0.load(Relaxed);
             if seen == 0 || seen & CONTENDED != 0 || spins == 0 {
@@ -100,7 +97,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost() {
-        let (lock, counter) = (Lock::default(), AtomicU64::new(0));
+        let (lock, counter) = (Lock::<AtomicU32>::default(), AtomicU64::new(0));
         thread::scope(|scope| {
             for me in 1..=4 {
                 let (lock, counter) = (&lock, &counter);
@@ -116,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_dead_holder_is_released_for_all_that_wait() {
-        let lock = Lock::default();
+        let lock = Lock::<AtomicU32>::default();
         lock.0.store(7, Relaxed);
         lock.release_dead_holder(8); // holds nothing
         assert_eq!(lock.0.load(Relaxed) & !CONTENDED, 7);

@@ -4,6 +4,8 @@
 
 pub(crate) mod futex;
 mod lock;
+#[cfg(test)]
+mod model_check;
 pub(crate) mod progress;
 mod semaphore;
 

@@ -4,26 +4,26 @@
 //! buffer.
 
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
-use crate::shm::futex;
+use crate::shm::futex::Word;
 
 /// Free permits, and how many processes wait for one.
 ///
-/// Sequentially consistent where one side writes `free` and reads `waiting`
-/// while the other does the opposite: one of the two has to see the other.
+/// One side writes `free` and reads `waiting` while the other does the opposite. A fence
+/// stands between the two on either side, so that one of them sees the other.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub(crate) struct Semaphore {
-    free: AtomicU32,
-    waiting: AtomicU32,
+pub(crate) struct Semaphore<W = AtomicU32> {
+    free: W,
+    waiting: W,
 }
 
-impl Semaphore {
+impl<W: Word> Semaphore<W> {
     /// Prepares it for the next job: no process waits.
     pub(crate) fn reset(&self, free: u32) {
-        self.free.store(free, SeqCst);
-        self.waiting.store(0, SeqCst);
+        self.free.store(free, Relaxed);
+        self.waiting.store(0, Relaxed);
     }
 
     /// Waits for a free permit, and takes up to `max` of those there are. Returns
@@ -32,16 +32,17 @@ impl Semaphore {
         let mut free = self.free.load(Relaxed);
         loop {
             if free == 0 {
-                self.waiting.fetch_add(1, SeqCst);
-                futex::wait(&self.free, 0);
-                self.waiting.fetch_sub(1, SeqCst);
+                self.waiting.fetch_add(1, Relaxed);
+                W::fence(SeqCst);
+                self.free.wait(0);
+                self.waiting.fetch_sub(1, Relaxed);
                 free = self.free.load(Relaxed);
                 continue;
             }
             let taken = free.min(max);
             match self
                 .free
-                .compare_exchange_weak(free, free - taken, SeqCst, Relaxed)
+                .compare_exchange(free, free - taken, Acquire, Relaxed)
             {
                 Ok(_) => {
                     // A release wakes one process; what it leaves is for the next.
@@ -56,13 +57,19 @@ impl Semaphore {
     }
 
     pub(crate) fn release(&self, permits: u32) {
-        self.free.fetch_add(permits, SeqCst);
+        self.free.fetch_add(permits, Release);
         self.wake_one();
     }
 
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> u32 {
+        self.free.load(Acquire)
+    }
+
     fn wake_one(&self) {
-        if self.waiting.load(SeqCst) > 0 {
-            futex::wake(&self.free, 1);
+        W::fence(SeqCst);
+        if self.waiting.load(Relaxed) > 0 {
+            self.free.wake(1);
         }
     }
 }
