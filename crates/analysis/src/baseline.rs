@@ -173,7 +173,7 @@ fn versions(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> 
 
 /// The first of a job's parameters that are not what they were: `end = 1250000
 /// and not 1500000`.
-fn difference(then: &Value, now: &Value) -> Option<String> {
+pub(crate) fn difference(then: &Value, now: &Value) -> Option<String> {
     let value = |job: &Value, key: &str| job.get(key).map_or("nothing".to_owned(), setting_text);
     let keys = [now, then]
         .into_iter()
