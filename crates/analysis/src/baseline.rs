@@ -135,6 +135,9 @@ impl Against {
         if let Some(other) = difference(&earlier.job, &cell.job) {
             return Err(format!("it was another job, {other}"));
         }
+        if earlier.mostly_clock || cell.mostly_clock {
+            return Err("its time is mostly the reading of the clock".to_owned());
+        }
         let enough = |time: &'a Time, when: &str| {
             let rounds = bootstrap::rounds(time)
                 .ok_or_else(|| format!("its samples {when} make no sense"))?;

@@ -91,7 +91,7 @@ pub(crate) struct Column {
 
 /// What a cell's figures are held against, and what else there is to say of it.
 pub(crate) struct Context {
-    /// The best time of the job.
+    /// The best time of the job, of those that have ranks.
     pub(crate) best: Option<f64>,
     /// The serial model's.
     pub(crate) serial: Option<f64>,
@@ -110,7 +110,7 @@ pub(crate) fn verdict_mark(to_best: Option<Verdict>) -> &'static str {
 }
 
 fn times(cell: &Cell, other: Option<f64>) -> Option<String> {
-    Some(ratio(cell.median_ns()? / other?))
+    Some(ratio(cell.ranked_ns()? / other?))
 }
 
 /// The columns of a job's table: the first is the model, the last is text.

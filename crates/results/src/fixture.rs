@@ -32,6 +32,7 @@ pub fn cell(workload: &str, label: &str, model: &str) -> Cell {
         divisor: 1,
         time: None,
         from_runs: false,
+        mostly_clock: false,
         cold: None,
         start_ns: None,
         completion: None,
@@ -141,6 +142,7 @@ impl Builder {
                 memory: 8_000_000_000,
                 kernel: "6".to_owned(),
                 os: "a system".to_owned(),
+                clock_reading_ns: None,
             },
             versions: Default::default(),
             cells: Vec::new(),
@@ -266,7 +268,9 @@ impl Builder {
 /// Every model's cell against each one after it.
 fn verdicts(job: &[&Cell]) -> Option<JobVerdicts> {
     let rounds = job.iter().filter_map(|cell| cell.rounds()).min()?;
-    let timed = job.iter().filter(|cell| cell.is_model());
+    let timed = job
+        .iter()
+        .filter(|cell| cell.is_model() && !cell.mostly_clock);
     let timed = timed.filter_map(|cell| Some((&cell.model, cell.median_ns()?)));
     let timed: Vec<_> = timed.filter(|_| rounds >= MIN_ROUNDS).collect();
     let pairs = timed.iter().enumerate().flat_map(|(at, (model, own))| {
