@@ -114,7 +114,7 @@ fn times(cell: &Cell, other: Option<f64>) -> Option<String> {
 }
 
 /// The columns of a job's table: the first is the model, the last is text.
-pub(crate) const COLUMNS: [Column; 12] = [
+pub(crate) const COLUMNS: [Column; 13] = [
     Column {
         head: "model",
         text: |cell, _| Some(cell.model.clone()),
@@ -164,6 +164,14 @@ pub(crate) const COLUMNS: [Column; 12] = [
         head: MEMORY.name,
         text: |cell, _| MEMORY.text(cell),
         key: MEMORY.value,
+    },
+    Column {
+        head: "with kernel",
+        text: |cell, _| cell.resources.peak_with_kernel_bytes.map(memory),
+        key: |cell| {
+            let bytes = cell.resources.peak_with_kernel_bytes;
+            bytes.map(|bytes| bytes as f64)
+        },
     },
     Column {
         head: "switches (vol / inv)",

@@ -184,6 +184,10 @@ pub fn resources(command: &str, figures: &Resources, left_behind: usize) -> Stri
             or_none(figures.peak_memory_bytes.map(memory))
         ),
         format!(
+            "  + kernel   {}, with page tables, kernel stacks and slab",
+            or_none(figures.peak_with_kernel_bytes.map(memory))
+        ),
+        format!(
             "  high water {}, resident in its first process (VmHWM at the last sample)",
             or_none(figures.own_peak_memory_bytes.map(memory))
         ),

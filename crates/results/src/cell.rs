@@ -203,7 +203,11 @@ pub struct Resources {
     pub system_ns: Option<u64>,
     /// The most memory seen at once.
     pub peak_memory_bytes: Option<u64>,
-    /// How that was told, or why it was not.
+    /// The same and the most that the kernel was seen to hold for it: page tables, kernel
+    /// stacks and slab. Older results do not have it.
+    #[serde(default)]
+    pub peak_with_kernel_bytes: Option<u64>,
+    /// How the memory was told, or why it was not.
     pub memory_method: Option<String>,
     /// The same as the process itself saw it, as a cross-check.
     pub own_peak_memory_bytes: Option<u64>,

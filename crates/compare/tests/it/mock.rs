@@ -142,6 +142,7 @@ impl Executor for MockExecutor {
         let seen = self.call(Call::Observe, case)?;
         Ok(Peaks {
             memory: Some(seen),
+            kernel: Some(1),
             own_memory: None,
             threads: Some(1),
             processes: 1,

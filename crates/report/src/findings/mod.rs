@@ -118,6 +118,13 @@ impl<'a> JobResults<'a> {
         cell.resources.peak_memory_bytes.filter(|_| right)
     }
 
+    /// The same with what the kernel holds for it.
+    pub(crate) fn memory_with_kernel(&self, model: &str) -> Option<u64> {
+        let cell = self.cell(model)?;
+        let right = cell.status == Status::Ok;
+        cell.resources.peak_with_kernel_bytes.filter(|_| right)
+    }
+
     /// The ranks of the models that were judged, fastest first.
     pub(crate) fn ranks(&self) -> Vec<(usize, &'a str)> {
         if unranked(self.cells[0]).is_some() {

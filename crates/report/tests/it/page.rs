@@ -401,3 +401,25 @@ fn a_time_that_is_mostly_clock_says_so_and_has_no_rank() {
     let texts = row(&page, "time", "exchange-article");
     assert_eq!(texts, ["90.0 ns", "2.00×", "best"]);
 }
+
+#[test]
+fn memory_with_the_kernels_stands_beside_pss() {
+    let builder = Builder::new().job("primes", "heavy", json!({}), &[("thread", 1.0)]);
+    let comparison = swept(builder);
+    let document = markdown::document(&comparison);
+    let cells = |text: &str| {
+        let line = document.lines().find(|line| line.contains(text));
+        let cells = line.expect("a line").split('|').map(str::trim);
+        cells.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (heads, row) = (cells("with kernel"), cells("| thread |"));
+    let at = heads.iter().position(|head| head == "memory").expect("PSS");
+    assert_eq!(heads[at + 1], "with kernel");
+    assert_eq!(row[at..=at + 1], ["1.00 MiB", "2.00 MiB"]);
+    let page = page::page(&comparison).expect("a page");
+    for text in [terminal::tables(&comparison), page] {
+        let [memory, with_kernel] = ["memory", "with kernel"].map(|head| text.find(head));
+        assert!(memory.is_some() && memory < with_kernel, "{text}");
+        assert!(text.contains("2.00 MiB"), "{text}");
+    }
+}

@@ -86,6 +86,8 @@ pub struct UnitRow {
     pub model: String,
     /// Memory of one more.
     pub memory: String,
+    /// The same with what the kernel holds for it.
+    pub with_kernel: String,
     /// Between how many that is.
     pub between: String,
     /// A pass from one to the next.
@@ -338,6 +340,7 @@ impl From<UnitCosts> for UnitRow {
         };
         Self {
             memory: costs.memory.map_or_else(none, memory_text),
+            with_kernel: costs.with_kernel.map_or_else(none, memory_text),
             between: costs.memory.map_or_else(none, between),
             pass: costs.pass_ns.map_or_else(none, time),
             start: costs.start_ns.map_or_else(none, |ns| time(ns as f64)),
