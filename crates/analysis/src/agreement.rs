@@ -89,7 +89,7 @@ fn job_agreement(
     }
     let distances = pairs.iter().map(distance).collect::<Vec<_>>();
     left_out.extend(unlike.sentences(&title(of)));
-    let distance = median(&distances).ok_or("no verdict in both")?;
+    let distance = median(&distances).ok_or("no pair has a verdict in both")?;
     Ok(JobAgreement {
         workload: of.workload.clone(),
         label: of.label.clone(),
@@ -239,9 +239,9 @@ mod tests {
                 "primes heavy: thread: only in then",
                 "primes heavy: process: only in now",
                 "fetch heavy: tokio and smol: a verdict only in then",
-                "fetch heavy: no verdict in both",
+                "fetch heavy: no pair has a verdict in both",
                 "echo heavy: tokio, smol: another job, bytes = 1 and not 2",
-                "echo heavy: no verdict in both",
+                "echo heavy: no pair has a verdict in both",
                 "files heavy: only in now",
             ]
         );
