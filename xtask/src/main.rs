@@ -1,5 +1,6 @@
 //! `cargo xtask`: one file a command.
 
+mod agreement;
 mod check;
 mod compare;
 mod criterion_pages;
@@ -34,6 +35,7 @@ enum Command {
     Compare(compare::Options),
     Measure(measure::Options),
     Report(report::Options),
+    Agreement(agreement::Options),
     Read(read::Options),
     Effort(effort::Options),
     Download(download::Options),
@@ -108,6 +110,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Compare(options) => return compare::compare(&options),
         Command::Measure(options) => measure::measure(&options)?,
         Command::Report(options) => report::report(&options)?,
+        Command::Agreement(options) => return agreement::agreement(&options),
         Command::Read(options) => read::read(&options)?,
         Command::Effort(options) => return effort::effort(&options),
         Command::Download(options) => match download::download(&options)? {},

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -10,6 +11,15 @@ use serde_json::Value;
 
 const FOOTPRINT: &str = env!("CARGO_BIN_EXE_footprint");
 const MIB: f64 = 1024.0 * 1024.0;
+
+/// Held by tests of memory: ten thousand threads would keep another one's samples waiting,
+/// and are in the slab of the machine.
+static MEMORY: Mutex<()> = Mutex::new(());
+
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    // It guards no data that a test that failed could have left half done.
+    MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -60,6 +70,7 @@ fn sleeping(argument: &str) -> usize {
 
 #[test]
 fn memory_is_what_a_program_of_known_size_takes_up() {
+    let _alone = one_at_a_time();
     for (more, size) in [
         (&[][..], 100.0),
         (&["--children", "4"], 200.0),
@@ -77,8 +88,81 @@ fn memory_is_what_a_program_of_known_size_takes_up() {
     }
 }
 
+/// What the kernel holds for the footprint with these options, in MiB, without what it
+/// holds for one that takes up nothing. It is the median of three: whatever else
+/// runs is in the slab of the machine.
+fn kernel_memory(args: &[&str]) -> f64 {
+    let of = |args: &[&str]| {
+        let mut taken: Vec<f64> = (0..3)
+            .map(|_| {
+                let figures = figures(&[&["--hold", "--", FOOTPRINT], args].concat());
+                let number = |key: &str| figures[key].as_u64().expect(key) as f64;
+                (number("peak_with_kernel_bytes") - number("peak_memory_bytes")) / MIB
+            })
+            .collect();
+        taken.sort_by(f64::total_cmp);
+        taken[1]
+    };
+    of(args) - of(&["0"])
+}
+
+/// How large the kernel's objects of these kinds are together, in bytes. `None` where
+/// that may not be read.
+fn objects(kinds: &[(&str, u32)]) -> Option<f64> {
+    let slabs = fs::read_to_string("/proc/slabinfo").ok()?;
+    let size = |kind: &str| {
+        let line = slabs
+            .lines()
+            .find(|line| line.split(' ').next() == Some(kind));
+        let line = line.unwrap_or_else(|| panic!("no {kind} in {slabs}"));
+        let size = line.split_whitespace().nth(3).expect("a size");
+        size.parse::<f64>().expect("a size")
+    };
+    let all = kinds
+        .iter()
+        .map(|&(kind, number)| size(kind) * f64::from(number));
+    Some(all.sum())
+}
+
+#[test]
+fn what_the_kernel_holds_is_that_of_programs_of_known_size() {
+    let _alone = one_at_a_time();
+    // A page of tables for each 2 MiB.
+    let tables = kernel_memory(&["100"]);
+    println!("100 MiB: {tables:.2} MiB, 0.20 is right");
+    assert!((0.1..0.8).contains(&tables), "{tables} MiB");
+
+    // A thread has its stack in the kernel and one in the process, which takes a page of
+    // tables; both of that and of its alternate signal stack are two mappings.
+    let thread = [("task_struct", 1), ("vm_area_struct", 4), ("pid", 1)];
+    let socket = [
+        ("TCP", 1),
+        ("sock_inode_cache", 1),
+        ("filp", 1),
+        ("dentry", 1),
+    ];
+    for (args, units, pages, kinds) in [
+        (["0", "--threads", "10000"], 10_000.0, 5.0, &thread[..]),
+        (["0", "--connections", "4000"], 8_000.0, 0.0, &socket),
+    ] {
+        let Some(objects) = objects(kinds) else {
+            eprintln!("skipped: /proc/slabinfo may not be read");
+            return;
+        };
+        let right = units * (pages * 4096.0 + objects) / MIB;
+        let taken = kernel_memory(&args);
+        let off = taken / right - 1.0;
+        println!("{args:?}: {taken:.2} MiB, {right:.2} is right");
+        assert!(
+            off.abs() <= 0.1,
+            "{args:?}: {taken} MiB, and {right} is right"
+        );
+    }
+}
+
 #[test]
 fn a_peak_is_seen_while_it_lasts() {
+    let _alone = one_at_a_time();
     // The program does not say when it is there: it lasts as long as a hundred samples.
     let brief = ["--brief", "400"];
     let of = |size| memory(&[&["--", FOOTPRINT, size][..], &brief].concat());

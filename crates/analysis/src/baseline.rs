@@ -135,6 +135,9 @@ impl Against {
         if let Some(other) = difference(&earlier.job, &cell.job) {
             return Err(format!("it was another job, {other}"));
         }
+        if earlier.mostly_clock || cell.mostly_clock {
+            return Err("its time is mostly the reading of the clock".to_owned());
+        }
         let enough = |time: &'a Time, when: &str| {
             let rounds = bootstrap::rounds(time)
                 .ok_or_else(|| format!("its samples {when} make no sense"))?;
@@ -173,7 +176,7 @@ fn versions(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> 
 
 /// The first of a job's parameters that are not what they were: `end = 1250000
 /// and not 1500000`.
-fn difference(then: &Value, now: &Value) -> Option<String> {
+pub(crate) fn difference(then: &Value, now: &Value) -> Option<String> {
     let value = |job: &Value, key: &str| job.get(key).map_or("nothing".to_owned(), setting_text);
     let keys = [now, then]
         .into_iter()

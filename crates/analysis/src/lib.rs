@@ -1,5 +1,6 @@
 //! Numbers in, numbers out: medians, intervals, verdicts, crossovers.
 
+pub mod agreement;
 pub mod baseline;
 mod bootstrap;
 pub mod completion;

@@ -22,10 +22,11 @@ pub fn job_verdicts(cells: &[Cell], pairs: &[(usize, usize)], rules: Rules) -> O
     })
 }
 
-/// Every model's cell against each one after it. Custom commands are left out: their
-/// times include the start of a process.
+/// Every model's cell against each one after it. Custom commands are left out, as their
+/// times include the start of a process; and times that are mostly the reading of the
+/// clock.
 pub fn all_pairs(cells: &[Cell]) -> Vec<(usize, usize)> {
-    let models = || (0..cells.len()).filter(|&at| cells[at].is_model());
+    let models = || (0..cells.len()).filter(|&at| is_judged(&cells[at]));
     let after = |one| {
         let others = models().filter(move |&other| other > one);
         others.map(move |other| (one, other))
@@ -68,7 +69,7 @@ pub fn widest_interval(cells: &[Cell], seed: u64) -> Option<f64> {
     let enough = |(_, rounds): &(usize, Rounds)| rounds.len() >= MIN_ROUNDS;
     let models: Vec<_> = timed
         .into_iter()
-        .filter(|&(at, _)| cells[at].is_model())
+        .filter(|&(at, _)| is_judged(&cells[at]))
         .filter(enough)
         .map(|(_, rounds)| rounds)
         .collect();
@@ -81,6 +82,11 @@ pub fn widest_interval(cells: &[Cell], seed: u64) -> Option<f64> {
     };
     let off = holm::widest(&estimates);
     off.map(f64::exp_m1)
+}
+
+/// Whether a cell's time is held against those of others.
+fn is_judged(cell: &Cell) -> bool {
+    cell.is_model() && !cell.mostly_clock
 }
 
 /// The rounds of the cells that have a time, as many as all of them have: an

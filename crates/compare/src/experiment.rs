@@ -27,13 +27,19 @@ pub(crate) struct Experiment<'a> {
     pub(crate) runs: u32,
     /// How long the origin alone takes for the job's requests.
     pub(crate) ceiling: Option<Duration>,
+    /// What it takes to read the clock before and after a job, in nanoseconds.
+    clock_reading_ns: Option<f64>,
     /// Rounds with background load that were kept.
     pub(crate) noisy: u32,
 }
 
 impl<'a> Experiment<'a> {
     /// With the contestants that take part in `case`.
-    pub(crate) fn new(case: Case, contestants: &'a [Contestant]) -> Self {
+    pub(crate) fn new(
+        case: Case,
+        contestants: &'a [Contestant],
+        clock_reading_ns: Option<f64>,
+    ) -> Self {
         Self {
             series: contestants
                 .iter()
@@ -42,6 +48,7 @@ impl<'a> Experiment<'a> {
                 .collect(),
             runs: 1,
             ceiling: None,
+            clock_reading_ns,
             noisy: 0,
             case,
         }
@@ -119,6 +126,8 @@ impl<'a> Experiment<'a> {
             let mut cell = series.cell(&case, origin)?;
             let rounds = cell.time.as_ref().map_or(0, |time| time.rounds.len());
             cell.disturbed = self.noisy.min(rounds as u32);
+            let times = cell.time.as_ref().zip(self.clock_reading_ns);
+            cell.mostly_clock = times.is_some_and(|(time, reading)| time.is_mostly_clock(reading));
             Some(cell)
         };
         self.series.iter().filter_map(cell).collect()

@@ -26,6 +26,7 @@ pub fn resources(runs: &[Run], observed: &[Peaks]) -> Resources {
         user_ns: cpu.map(|(user, _)| user),
         system_ns: cpu.map(|(_, system)| system),
         peak_memory_bytes: memory,
+        peak_with_kernel_bytes: median_count(of_observed(Peaks::with_kernel)),
         memory_method: Some(method.to_owned()),
         own_peak_memory_bytes: median_count(of_observed(|peaks| peaks.own_memory)),
         voluntary_switches: runs(|run| run.usage.voluntary),

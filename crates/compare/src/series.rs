@@ -261,6 +261,7 @@ impl<'a> Series<'a> {
             divisor: case.divisor,
             time,
             from_runs,
+            mostly_clock: false,
             cold: cold_time(runs, &self.run_rounds),
             start_ns: start_ns(runs),
             completion: completion(runs.iter().map(|run| &*run.completion_ns)),

@@ -65,6 +65,7 @@ impl Session<'_> {
         self.progress
             .line(&self.introduction(cases.len(), contestants));
         let scale = self.mode.scale;
+        let clock_reading_ns = self.comparison.host.clock_reading_ns;
         let mut experiments: Vec<_> = cases
             .into_iter()
             .map(|mut case| {
@@ -73,7 +74,7 @@ impl Session<'_> {
                 } else {
                     1
                 };
-                Experiment::new(case, contestants)
+                Experiment::new(case, contestants, clock_reading_ns)
             })
             .collect();
         match self.measure(&mut experiments) {

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use runner::tree;
 
 use crate::child::Finished;
+use crate::kernel_memory::KernelMemory;
 use crate::process::Moment;
 use crate::run::Peaks;
 
@@ -41,6 +42,7 @@ pub fn contained<E>(run: impl FnOnce() -> Result<Finished, E>) -> Result<Finishe
 #[derive(Debug)]
 pub struct TreeSampler {
     others: ProcessSnapshot,
+    kernel: KernelMemory,
     next: Instant,
     /// The most of each so far.
     pub peaks: Peaks,
@@ -51,6 +53,7 @@ impl TreeSampler {
     pub fn new() -> Self {
         Self {
             others: ProcessSnapshot::now(),
+            kernel: KernelMemory::before_start(),
             next: Instant::now(),
             peaks: Peaks::default(),
         }
@@ -59,7 +62,7 @@ impl TreeSampler {
     /// Takes one sample; `pid` is the program's own process.
     pub fn sample(&mut self, pid: u32, moment: Moment) {
         let pids = self.others.descendants_since();
-        self.peaks.count(&pids);
+        self.peaks.count(&pids, self.kernel);
         let began = Instant::now();
         if moment == Moment::Line || began >= self.next {
             self.peaks.sample_memory(&pids);

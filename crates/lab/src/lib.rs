@@ -16,6 +16,7 @@ pub mod error;
 pub mod executor;
 pub mod host;
 pub mod interrupt;
+pub mod kernel_memory;
 mod known_work;
 pub mod lock;
 mod model_run;

@@ -15,6 +15,7 @@ use crate::child::Finished;
 use crate::criterion_files;
 use crate::error::{CellError, last_words};
 use crate::executor::{BenchTimes, Executor, RunContext};
+use crate::kernel_memory::KernelMemory;
 use crate::process::{Moment, Observer};
 use crate::run::{Peaks, Run};
 
@@ -53,12 +54,13 @@ impl Executor for Programs {
         let directory = context.directory()?;
         let mut command = runner_command(self, context, case, directory.path());
         command.args(["--hold", "--unchecked"]);
+        let kernel = KernelMemory::before_start();
         let mut peaks = Peaks::default();
         let mut memory_at = Instant::now();
         let mut observe = |pid, moment| {
             let mut pids = tree::descendants(pid, &[]);
             pids.push(pid);
-            peaks.count(&pids);
+            peaks.count(&pids, kernel);
             if moment == Moment::Line || memory_at.elapsed() >= MEMORY_EVERY {
                 memory_at = Instant::now();
                 peaks.sample_memory(&pids);

@@ -7,6 +7,7 @@ use serde_json::Value;
 use suite::completion::nanoseconds;
 
 use crate::child::Finished;
+use crate::kernel_memory::KernelMemory;
 use crate::rusage::Usage;
 
 /// One job in a process of its own.
@@ -69,6 +70,9 @@ impl Run {
 pub struct Peaks {
     /// The most memory at once, where the system tells.
     pub memory: Option<u64>,
+    /// The most that [the kernel held](crate::kernel_memory) for them, where the system
+    /// tells.
+    pub kernel: Option<u64>,
     /// The most memory, by the process's own account.
     pub own_memory: Option<u64>,
     /// The most threads at once, where the system tells.
@@ -78,8 +82,9 @@ pub struct Peaks {
 }
 
 impl Peaks {
-    /// Counts processes and their threads.
-    pub fn count(&mut self, pids: &[u32]) {
+    /// Counts processes and their threads, and what the kernel holds for them.
+    pub(crate) fn count(&mut self, pids: &[u32], kernel: KernelMemory) {
+        self.kernel = self.kernel.max(kernel.bytes(pids));
         self.processes = self.processes.max(pids.len() as u64);
         self.threads = self.threads.max(tree::threads(pids));
     }
@@ -89,9 +94,17 @@ impl Peaks {
     /// A program that does not wait to be sampled shows a part in each run.
     pub fn join(&mut self, other: &Peaks) {
         self.memory = self.memory.max(other.memory);
+        self.kernel = self.kernel.max(other.kernel);
         self.own_memory = self.own_memory.max(other.own_memory);
         self.threads = self.threads.max(other.threads);
         self.processes = self.processes.max(other.processes);
+    }
+
+    /// The most memory with what the kernel held. The two are sampled at different times,
+    /// as PSS takes long to read; but what has many units has the most of both with all of
+    /// them.
+    pub fn with_kernel(&self) -> Option<u64> {
+        Some(self.memory? + self.kernel?)
     }
 
     /// Samples the memory of these processes, all together.

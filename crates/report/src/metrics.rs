@@ -91,7 +91,7 @@ pub(crate) struct Column {
 
 /// What a cell's figures are held against, and what else there is to say of it.
 pub(crate) struct Context {
-    /// The best time of the job.
+    /// The best time of the job, of those that have ranks.
     pub(crate) best: Option<f64>,
     /// The serial model's.
     pub(crate) serial: Option<f64>,
@@ -110,11 +110,11 @@ pub(crate) fn verdict_mark(to_best: Option<Verdict>) -> &'static str {
 }
 
 fn times(cell: &Cell, other: Option<f64>) -> Option<String> {
-    Some(ratio(cell.median_ns()? / other?))
+    Some(ratio(cell.ranked_ns()? / other?))
 }
 
 /// The columns of a job's table: the first is the model, the last is text.
-pub(crate) const COLUMNS: [Column; 12] = [
+pub(crate) const COLUMNS: [Column; 13] = [
     Column {
         head: "model",
         text: |cell, _| Some(cell.model.clone()),
@@ -164,6 +164,14 @@ pub(crate) const COLUMNS: [Column; 12] = [
         head: MEMORY.name,
         text: |cell, _| MEMORY.text(cell),
         key: MEMORY.value,
+    },
+    Column {
+        head: "with kernel",
+        text: |cell, _| cell.resources.peak_with_kernel_bytes.map(memory),
+        key: |cell| {
+            let bytes = cell.resources.peak_with_kernel_bytes;
+            bytes.map(|bytes| bytes as f64)
+        },
     },
     Column {
         head: "switches (vol / inv)",

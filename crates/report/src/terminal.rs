@@ -3,14 +3,15 @@
 use comfy_table::{
     Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table as Grid, TableStyle,
 };
-use results::{Comparison, Resources};
+use results::{Agreement, Comparison, JobAgreement, Resources};
 
-use crate::format::{NONE, count, memory, time};
-use crate::table::{Row, Table};
+use crate::format::{NONE, count, memory, three_digits, time};
+use crate::table::{Row, Table, Text};
 use crate::tables;
 use crate::tables::WorkloadTables;
 use crate::tables::completion::CompletionTable;
 use crate::tables::sweep::{self, SweepTable};
+use crate::words;
 
 /// All tables of a comparison for a terminal, with what they need to be read: the
 /// workloads', then the sweeps'.
@@ -20,6 +21,57 @@ pub fn tables(comparison: &Comparison) -> String {
     let sweeps = sweep::sweeps(comparison).into_iter();
     let sweeps = sweeps.map(|sweep| of_sweep(&sweep));
     workloads.chain(sweeps).collect::<Vec<_>>().join("\n")
+}
+
+/// How far two comparisons of these names agree: a row for each job, and beneath them
+/// the pairs whose verdict is turned round, and what could not be compared.
+pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2]) -> String {
+    let heads = [
+        "workload",
+        "job",
+        "pairs",
+        "turned round",
+        "ratios differ by a factor of",
+    ];
+    let mut table = Table::new(heads, 2, false);
+    let same_workload = |one: &JobAgreement, other: &JobAgreement| one.workload == other.workload;
+    for jobs in agreement.jobs.chunk_by(same_workload) {
+        let rows = jobs.iter().map(|job| {
+            let texts = [
+                job.workload.clone(),
+                job.label.clone(),
+                job.pairs.len().to_string(),
+                job.turned_round().count().to_string(),
+                three_digits(job.factor),
+            ];
+            Row {
+                texts: texts.map(Text::from).into(),
+                best: false,
+            }
+        });
+        table.groups.push(rows.collect());
+    }
+    let mut lines = vec![grid(&table)];
+    for job in &agreement.jobs {
+        lines.extend(job.turned_round().map(|pair| {
+            format!(
+                "{} {}: {} to {}: {} in {first}, {} in {second}",
+                job.workload,
+                job.label,
+                pair.model,
+                pair.other,
+                words::judged(&pair.first),
+                words::judged(&pair.second)
+            )
+        }));
+    }
+    lines.extend(agreement.left_out.iter().cloned());
+    lines.push(format!(
+        "{} of {} pairs turned round",
+        agreement.turned_round(),
+        agreement.pairs()
+    ));
+    lines.join("\n")
 }
 
 fn workload(tables: &WorkloadTables) -> String {
@@ -130,6 +182,10 @@ pub fn resources(command: &str, figures: &Resources, left_behind: usize) -> Stri
         format!(
             "  memory     {}{method}",
             or_none(figures.peak_memory_bytes.map(memory))
+        ),
+        format!(
+            "  + kernel   {}, with page tables, kernel stacks and slab",
+            or_none(figures.peak_with_kernel_bytes.map(memory))
         ),
         format!(
             "  high water {}, resident in its first process (VmHWM at the last sample)",

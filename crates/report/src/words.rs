@@ -1,7 +1,8 @@
 //! What was found, in words.
 
 use results::{
-    Baseline, Change, Compared, Comparison, Judged, MOST, SelfCheck, ServerBound, Slowed, Verdict,
+    Baseline, Change, Compared, Comparison, Judged, MOST, MOSTLY_CLOCK, SelfCheck, ServerBound,
+    Slowed, Verdict,
 };
 
 use crate::format::{percent, three_digits};
@@ -145,6 +146,12 @@ pub(crate) fn self_check(check: &SelfCheck) -> Vec<String> {
         "not passed"
     };
     vec![twins, slowed, end.to_owned()]
+}
+
+/// Why a time has no rank.
+pub(crate) fn mostly_clock() -> String {
+    let part = MOSTLY_CLOCK * 100.0;
+    format!("{part} % or more of this time is the reading of the clock")
 }
 
 /// What it means for a time.

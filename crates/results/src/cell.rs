@@ -59,6 +59,10 @@ pub struct Cell {
     /// the job is a long one, or a custom command's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub from_runs: bool,
+    /// Whether [too much](MOSTLY_CLOCK) of that time is the reading of the clock: then it
+    /// has neither a verdict nor a rank.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mostly_clock: bool,
     /// How long the same takes cold: from a process's start to the end of its first
     /// job. Of the models alone: a custom command has no other time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +101,11 @@ impl Cell {
     /// The median time, in nanoseconds.
     pub fn median_ns(&self) -> Option<f64> {
         self.time.as_ref().map(|time| time.median_ns)
+    }
+
+    /// The same, unless it has no rank: nothing may be held against such a time.
+    pub fn ranked_ns(&self) -> Option<f64> {
+        self.median_ns().filter(|_| !self.mostly_clock)
     }
 
     /// In how many rounds it was timed.
@@ -165,7 +174,16 @@ pub struct Time {
     pub rounds: Vec<usize>,
 }
 
+/// From this part on, the reading of the clock is too much of a time to rank it.
+pub const MOSTLY_CLOCK: f64 = 0.4;
+
 impl Time {
+    /// Whether a reading of the clock before and after the job, which takes `reading_ns`,
+    /// is [too much](MOSTLY_CLOCK) of the median.
+    pub fn is_mostly_clock(&self, reading_ns: f64) -> bool {
+        reading_ns >= MOSTLY_CLOCK * self.median_ns
+    }
+
     /// How far the further end of the interval is from the median, as a part of it.
     pub fn spread(&self) -> f64 {
         let low = self.median_ns - self.low_ns;
@@ -185,7 +203,11 @@ pub struct Resources {
     pub system_ns: Option<u64>,
     /// The most memory seen at once.
     pub peak_memory_bytes: Option<u64>,
-    /// How that was told, or why it was not.
+    /// The same and the most that the kernel was seen to hold for it: page tables, kernel
+    /// stacks and slab. Older results do not have it.
+    #[serde(default)]
+    pub peak_with_kernel_bytes: Option<u64>,
+    /// How the memory was told, or why it was not.
     pub memory_method: Option<String>,
     /// The same as the process itself saw it, as a cross-check.
     pub own_peak_memory_bytes: Option<u64>,
@@ -228,4 +250,23 @@ pub struct Completion {
     pub p99_ns: u64,
     /// All of them.
     pub max_ns: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{cell, steady};
+
+    #[test]
+    fn from_forty_percent_on_a_time_is_mostly_clock_and_not_ranked() {
+        assert!(steady(100.0, 5).is_mostly_clock(40.0));
+        assert!(!steady(100.0, 5).is_mostly_clock(39.9));
+        assert!(steady(0.0, 5).is_mostly_clock(39.9));
+
+        let mut cell = cell("exchange", "article", "serial");
+        assert_eq!(cell.ranked_ns(), None);
+        cell.time = Some(steady(100.0, 5));
+        assert_eq!(cell.ranked_ns(), Some(100.0));
+        cell.mostly_clock = true;
+        assert_eq!((cell.ranked_ns(), cell.median_ns()), (None, Some(100.0)));
+    }
 }

@@ -149,4 +149,8 @@ pub struct Host {
     pub kernel: String,
     /// The distribution.
     pub os: String,
+    /// What it costs to read the clock before and after a job: the time of a job that
+    /// does nothing, in nanoseconds. Older results do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_reading_ns: Option<f64>,
 }

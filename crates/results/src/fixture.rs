@@ -32,6 +32,7 @@ pub fn cell(workload: &str, label: &str, model: &str) -> Cell {
         divisor: 1,
         time: None,
         from_runs: false,
+        mostly_clock: false,
         cold: None,
         start_ns: None,
         completion: None,
@@ -89,6 +90,7 @@ pub fn scattered(
             user_ns: Some(whole),
             system_ns: Some(whole / 7),
             peak_memory_bytes: Some(3_000_000 + whole % 90_000_000),
+            peak_with_kernel_bytes: Some(4_000_000 + whole % 90_000_000),
             memory_method: Some("pss".to_owned()),
             voluntary_switches: Some(whole / 5_000),
             involuntary_switches: Some(whole % 17),
@@ -141,6 +143,7 @@ impl Builder {
                 memory: 8_000_000_000,
                 kernel: "6".to_owned(),
                 os: "a system".to_owned(),
+                clock_reading_ns: None,
             },
             versions: Default::default(),
             cells: Vec::new(),
@@ -186,6 +189,7 @@ impl Builder {
                 user_ns: Some(1_000_000),
                 system_ns: Some(1_000_000),
                 peak_memory_bytes: Some(1 << 20),
+                peak_with_kernel_bytes: Some(2 << 20),
                 memory_method: Some("pss".to_owned()),
                 voluntary_switches: Some(1),
                 involuntary_switches: Some(1),
@@ -266,7 +270,9 @@ impl Builder {
 /// Every model's cell against each one after it.
 fn verdicts(job: &[&Cell]) -> Option<JobVerdicts> {
     let rounds = job.iter().filter_map(|cell| cell.rounds()).min()?;
-    let timed = job.iter().filter(|cell| cell.is_model());
+    let timed = job
+        .iter()
+        .filter(|cell| cell.is_model() && !cell.mostly_clock);
     let timed = timed.filter_map(|cell| Some((&cell.model, cell.median_ns()?)));
     let timed: Vec<_> = timed.filter(|_| rounds >= MIN_ROUNDS).collect();
     let pairs = timed.iter().enumerate().flat_map(|(at, (model, own))| {

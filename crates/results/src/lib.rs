@@ -3,6 +3,7 @@
 //! Data only. Nothing here knows how a figure is measured, computed or shown, and
 //! this crate depends on no other of the workspace.
 
+mod agreement;
 mod background_load;
 mod baseline;
 mod cell;
@@ -17,9 +18,10 @@ mod store;
 mod sweep;
 mod verdicts;
 
+pub use agreement::{Agreement, JobAgreement, PairInBoth};
 pub use background_load::{BackgroundLoad, percent};
 pub use baseline::{Baseline, Change, Compared};
-pub use cell::{Cell, Completion, Point, Resources, ServerBound, Status, Time};
+pub use cell::{Cell, Completion, MOSTLY_CLOCK, Point, Resources, ServerBound, Status, Time};
 pub use comparison::{Comparison, Host, RunInfo, SCHEMA};
 pub use effort::{AGAIN, Build, Effort, OfModel, Size};
 pub use models::{Color, Kind, ModelInfo, Models, Rgb};

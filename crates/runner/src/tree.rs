@@ -45,6 +45,16 @@ pub fn threads(pids: &[u32]) -> Option<u64> {
     sum(pids.iter().copied(), imp::threads)
 }
 
+/// The page tables of processes, in bytes.
+pub fn page_table_bytes(pids: &[u32]) -> Option<u64> {
+    sum(pids.iter().copied(), imp::page_table_bytes)
+}
+
+/// What the kernel's slab takes, for all that runs on the machine, in bytes.
+pub fn slab_bytes() -> Option<u64> {
+    imp::slab_bytes()
+}
+
 /// The most memory that process `pid` ever had resident (`VmHWM`), in bytes.
 pub fn peak_resident_bytes(pid: u32) -> Option<u64> {
     imp::peak_resident_bytes(pid)
@@ -64,6 +74,7 @@ fn sum(pids: impl Iterator<Item = u32>, figure: fn(u32) -> Option<u64>) -> Optio
 #[cfg(target_os = "linux")]
 mod imp {
     use procfs::process::{Process, all_processes};
+    use procfs::{Current, Meminfo};
 
     /// Every live process, with its parent.
     pub(super) fn parents() -> Vec<(u32, u32)> {
@@ -86,6 +97,14 @@ mod imp {
 
     pub(super) fn threads(pid: u32) -> Option<u64> {
         u64::try_from(process(pid)?.stat().ok()?.num_threads).ok()
+    }
+
+    pub(super) fn page_table_bytes(pid: u32) -> Option<u64> {
+        Some(process(pid)?.status().ok()?.vmpte? * 1024)
+    }
+
+    pub(super) fn slab_bytes() -> Option<u64> {
+        Some(Meminfo::current().ok()?.slab)
     }
 
     pub(super) fn peak_resident_bytes(pid: u32) -> Option<u64> {
@@ -113,6 +132,14 @@ mod imp {
     }
 
     pub fn threads(_: u32) -> Option<u64> {
+        None
+    }
+
+    pub fn page_table_bytes(_: u32) -> Option<u64> {
+        None
+    }
+
+    pub fn slab_bytes() -> Option<u64> {
         None
     }
 
@@ -148,12 +175,15 @@ mod tests {
         assert_eq!(threads(&[kept.id(), left_out.id()]), Some(2));
         assert!(pss_bytes(&[me, kept.id()]) > pss_bytes(&[kept.id()]));
         assert!(peak_resident_bytes(me) >= Some(1 << 20));
+        assert!(page_table_bytes(&[me, kept.id()]) > page_table_bytes(&[kept.id()]));
+        assert!(slab_bytes() >= Some(1 << 20));
 
         for cat in [&mut kept, &mut left_out] {
             drop(cat.stdin.take());
             cat.wait().expect("cat ends");
         }
         assert_eq!(threads(&[kept.id()]), None);
+        assert_eq!(page_table_bytes(&[kept.id()]), None);
         assert_eq!(pss_bytes(&[kept.id(), left_out.id()]), None);
         assert!(!descendants(me, &[]).contains(&kept.id()));
     }

@@ -4,9 +4,11 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{self, BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use anyhow::{Context, ensure};
 use clap::Parser;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Takes up memory.
 #[derive(Parser)]
@@ -23,6 +26,12 @@ struct Args {
     /// In this many children, as much in each, and not in this process
     #[arg(long, default_value_t = 0)]
     children: usize,
+    /// Also this many threads, which wait
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Also both ends of this many connections, on which nothing is sent
+    #[arg(long, default_value_t = 0)]
+    connections: usize,
     /// The children share one piece of memory
     #[arg(long, requires = "children")]
     shared: bool,
@@ -48,12 +57,45 @@ fn main() -> anyhow::Result<()> {
     }
     // Written to: pages that were only asked for take up nothing.
     let taken = black_box(vec![0x5a_u8; bytes]);
+    start_threads(args.threads)?;
+    let connections = connections(args.connections)?;
     match args.brief {
         Some(milliseconds) => thread::sleep(Duration::from_millis(milliseconds)),
         None => hold()?,
     }
-    drop(taken);
+    drop((taken, connections));
     Ok(())
+}
+
+/// Starts threads, which are there until the process ends.
+fn start_threads(number: usize) -> io::Result<()> {
+    let begun = Arc::new(Barrier::new(number + 1));
+    for _ in 0..number {
+        let begun = Arc::clone(&begun);
+        thread::Builder::new().spawn(move || {
+            begun.wait();
+            loop {
+                thread::park();
+            }
+        })?;
+    }
+    begun.wait();
+    Ok(())
+}
+
+/// Both ends of so many connections.
+fn connections(number: usize) -> io::Result<Vec<[TcpStream; 2]>> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // If it is still too low, the error names it.
+    let _ = setrlimit(Resource::Nofile, raised);
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let connect = |_| Ok([TcpStream::connect(address)?, listener.accept()?.0]);
+    (0..number).map(connect).collect()
 }
 
 /// Says that all is taken up, and waits until that has been sampled.

@@ -142,6 +142,7 @@ impl Executor for MockExecutor {
         let seen = self.call(Call::Observe, case)?;
         Ok(Peaks {
             memory: Some(seen),
+            kernel: Some(1),
             own_memory: None,
             threads: Some(1),
             processes: 1,
@@ -289,7 +290,7 @@ fn empty(request: &Request, contestants: &[Contestant]) -> Comparison {
             "seed": request.seed, "threads": 2, "blocking_threads": 8, "models": models,
             "budget_s": 60.0, "took_s": 0.0, "interrupted": false,
         },
-        "host": {"cpu": "", "cores": 2, "memory": 1, "kernel": "", "os": ""},
+        "host": {"cpu": "", "cores": 2, "memory": 1, "kernel": "", "os": "", "clock_reading_ns": 40.0},
         "versions": {},
         "cells": [],
     });

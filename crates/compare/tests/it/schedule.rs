@@ -108,6 +108,7 @@ fn a_custom_commands_runs_are_its_samples_and_each_round_observes_it() {
     assert!(cell.from_runs && cell.resources.runs == 10);
     // The most of all that was seen.
     assert_eq!(cell.resources.peak_memory_bytes, Some(8_999));
+    assert_eq!(cell.resources.peak_with_kernel_bytes, Some(9_000));
     let calls = command.calls.borrow();
     let observed = calls.iter().filter(|(call, _)| *call == Call::Observe);
     assert_eq!(observed.count(), 5);

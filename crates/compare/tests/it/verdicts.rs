@@ -150,3 +150,29 @@ fn a_self_check_finds_what_differs_and_nothing_else() {
     let check = run(MockExecutor::steady(500_000)).self_check;
     assert!(!check.expect("it checks itself").passed());
 }
+
+#[test]
+fn a_time_that_is_mostly_clock_has_no_verdict_and_the_others_have() {
+    // A reading of the clock is 40 ns; each sample is up to 9 ns more.
+    let compared = compare(
+        &counter(),
+        &[
+            MockExecutor::steady(90).named("serial"),
+            MockExecutor::steady(100).named("thread"),
+            MockExecutor::steady(120).named("tokio"),
+        ],
+    );
+    let marked = |model| compared.cell(model).mostly_clock;
+    assert_eq!(
+        ["serial", "thread", "tokio"].map(marked),
+        [true, false, false]
+    );
+    let [verdicts] = &compared.comparison.verdicts[..] else {
+        panic!("{:?}", compared.comparison.verdicts);
+    };
+    assert_eq!(verdicts.pairs.len(), 1);
+    assert_eq!(
+        judged(&compared, "thread", "tokio").verdict,
+        Verdict::Faster
+    );
+}

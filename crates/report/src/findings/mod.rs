@@ -12,6 +12,7 @@ use serde_json::Value;
 use suite::Workload;
 
 use crate::format::{memory, ratio, time};
+use crate::words;
 
 /// Memory and CPU have no verdicts. Less than this part more than another one's is
 /// no difference: peaks are looked for, and a few are missed.
@@ -105,9 +106,9 @@ impl<'a> JobResults<'a> {
         self.cells.iter().copied().find(|cell| cell.model == model)
     }
 
-    /// The median time of a model, in nanoseconds.
+    /// The median time of a model, in nanoseconds, if it may be ranked.
     pub(crate) fn time(&self, model: &str) -> Option<f64> {
-        self.cell(model).and_then(Cell::median_ns)
+        self.cell(model).and_then(Cell::ranked_ns)
     }
 
     /// The most memory of a model, in bytes.
@@ -115,6 +116,13 @@ impl<'a> JobResults<'a> {
         let cell = self.cell(model)?;
         let right = cell.status == Status::Ok;
         cell.resources.peak_memory_bytes.filter(|_| right)
+    }
+
+    /// The same with what the kernel holds for it.
+    pub(crate) fn memory_with_kernel(&self, model: &str) -> Option<u64> {
+        let cell = self.cell(model)?;
+        let right = cell.status == Status::Ok;
+        cell.resources.peak_with_kernel_bytes.filter(|_| right)
     }
 
     /// The ranks of the models that were judged, fastest first.
@@ -191,6 +199,9 @@ impl<'a> JobResults<'a> {
                 "{model} at {label}: {}",
                 crate::format::status(cell.status)
             )),
+            Some(cell) if cell.mostly_clock => {
+                Some(format!("{model} at {label}: {}", words::mostly_clock()))
+            }
             Some(_) => None,
         });
         why.unwrap_or_else(|| format!("{label} has no such figure"))

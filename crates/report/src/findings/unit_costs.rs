@@ -9,6 +9,8 @@ pub(crate) struct UnitCosts {
     pub(crate) model: String,
     /// Memory of a unit that waits.
     pub(crate) memory: Option<Memory>,
+    /// The same with what the kernel holds for it.
+    pub(crate) with_kernel: Option<Memory>,
     /// From one to the next in a ring, in nanoseconds.
     pub(crate) pass_ns: Option<f64>,
     /// From a process's start until that ring can begin, in nanoseconds. Children
@@ -44,23 +46,34 @@ pub(crate) fn ring<'a, 'b>(jobs: &'b [JobResults<'a>]) -> Option<&'b JobResults<
 /// one number of these, as a model does no more, it is that of the units of a ring.
 /// A pass is the time of the job of [`ring`] by its passes.
 pub(crate) fn of(jobs: &[JobResults], model: &str) -> UnitCosts {
-    let slopes = ["sleepers", "ping-pong"].map(|workload| slope(jobs, model, workload));
-    let grown = slopes
-        .iter()
-        .flatten()
-        .find(|memory| memory.from < memory.to);
     let passes = ring(jobs).and_then(|job| Some(job.time(model)? / job.number("passes")? as f64));
     UnitCosts {
         model: model.to_owned(),
-        memory: grown.or(slopes.iter().flatten().next()).copied(),
+        memory: memory(jobs, model, |job, model| job.memory(model)),
+        with_kernel: memory(jobs, model, |job, model| job.memory_with_kernel(model)),
         pass_ns: passes.filter(|ns| ns.is_finite()),
         start_ns: ring(jobs).and_then(|job| job.cell(model)?.start_ns),
     }
 }
 
-fn slope(jobs: &[JobResults], model: &str, workload: &'static str) -> Option<Memory> {
+/// A figure of memory of a job, by a model.
+type Figure = fn(&JobResults, &str) -> Option<u64>;
+
+fn memory(jobs: &[JobResults], model: &str, figure: Figure) -> Option<Memory> {
+    let slopes = ["sleepers", "ping-pong"].map(|workload| slope(jobs, model, workload, figure));
+    let slopes = slopes.iter().flatten();
+    let grown = slopes.clone().find(|memory| memory.from < memory.to);
+    grown.or(slopes.clone().next()).copied()
+}
+
+fn slope(
+    jobs: &[JobResults],
+    model: &str,
+    workload: &'static str,
+    figure: Figure,
+) -> Option<Memory> {
     let of_workload = |job: &&JobResults| job.workload() == workload && job.on_all_cores();
-    let size = |job: &JobResults| Some((job.number("units")?, job.memory(model)?));
+    let size = |job: &JobResults| Some((job.number("units")?, figure(job, model)?));
     let mut sizes: Vec<_> = jobs.iter().filter(of_workload).filter_map(size).collect();
     sizes.retain(|&(units, _)| units > 0);
     sizes.sort_unstable();

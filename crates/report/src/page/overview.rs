@@ -98,7 +98,7 @@ fn row(cells: &[&Cell], models: &[&str], metric: &Metric, comparison: &Compariso
     let judged = comparison.verdicts_of(&first.workload, &first.label);
     let judged = judged.filter(|_| metric.is_time());
     // A custom command is timed with its start: no model is held to that.
-    let held = |cell: &&&Cell| cell.is_model() || !metric.is_time();
+    let held = |cell: &&&Cell| !metric.is_time() || cell.is_model() && !cell.mostly_clock;
     let figures = cells.iter().filter(held);
     let figures = figures.filter_map(|cell| Some((*cell, (metric.value)(cell)?)));
     let best = figures.min_by(|(_, one), (_, other)| one.total_cmp(other));
@@ -136,13 +136,16 @@ fn place(
     let mark = match judged {
         Some(judged) if judged.drifts(&cell.model) => "drifting",
         _ if metric.is_time() && !cell.is_model() => "whole process",
+        _ if metric.is_time() && cell.mostly_clock => "mostly clock",
         _ if metric.is_time() && cell.origin_bound => "origin-bound",
         _ => "",
     };
-    let Some((best, least)) = best.filter(|(_, least)| *least > 0.0) else {
-        // Nothing can be told in times of nothing.
+    let best = best.filter(|(_, least)| *least > 0.0);
+    let best = best.filter(|_| !metric.is_time() || !cell.mostly_clock);
+    let Some((best, least)) = best else {
+        // Nothing can be told in times of nothing, or of little but the clock.
         return Place {
-            key: Some(figure),
+            key: (!cell.mostly_clock).then_some(figure),
             text,
             mark,
             ..Place::default()

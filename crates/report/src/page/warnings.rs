@@ -50,6 +50,12 @@ pub(crate) fn warnings(comparison: &Comparison) -> Vec<Warning> {
              differ there.",
             false,
         ),
+        (
+            mostly_clock(comparison),
+            "mostly the reading of the clock",
+            "So short a job says nothing about its model: its time has no rank.",
+            false,
+        ),
     ];
     let cells = all.into_iter().map(|(lines, what, about, bad)| Warning {
         title: format!("{} {what}", counted(lines.len(), "cell")),
@@ -123,6 +129,11 @@ fn origin_bound(comparison: &Comparison) -> Vec<String> {
         format!("{}: {why}", name(cell))
     };
     cells.map(line).collect()
+}
+
+fn mostly_clock(comparison: &Comparison) -> Vec<String> {
+    let cells = comparison.cells.iter().filter(|cell| cell.mostly_clock);
+    cells.map(name).collect()
 }
 
 fn scaled(comparison: &Comparison) -> Vec<String> {

@@ -189,11 +189,11 @@ fn section<'a>(
 ) -> Section<'a> {
     let key = |cell: &Cell| cell.median_ns().unwrap_or(f64::INFINITY);
     cells.sort_by(|one, other| key(one).total_cmp(&key(other)));
-    let best = cells.iter().find_map(|cell| cell.median_ns());
+    let best = cells.iter().find_map(|cell| cell.ranked_ns());
     let serial = cells
         .iter()
         .find(|cell| Some(&*cell.model) == known.baseline());
-    let serial = serial.and_then(|cell| cell.median_ns());
+    let serial = serial.and_then(|cell| cell.ranked_ns());
     // A custom command knows less about the job.
     let model = cells.iter().find(|cell| cell.is_model());
     let first = model.or(cells.first());
@@ -224,7 +224,7 @@ fn section<'a>(
         ModelRow {
             cell,
             best: if ranks.is_empty() {
-                unranked.is_none() && best.is_some() && cell.median_ns() == best
+                unranked.is_none() && best.is_some() && cell.ranked_ns() == best
             } else {
                 ranked_best.contains(&&*cell.model)
             },

@@ -172,6 +172,9 @@ pub(crate) fn notes(cell: &Cell, has_custom_commands: bool, own_keys: &[String])
     if let Some(late) = number("latest_ns") {
         notes.push(format!("latest {} late", time(late as f64)));
     }
+    if cell.mostly_clock {
+        notes.push(format!("{}: not ranked", words::mostly_clock()));
+    }
     notes.extend(
         cell.origin_bound_by
             .map(|bound| words::server_bound(bound).to_owned()),

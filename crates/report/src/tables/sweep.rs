@@ -135,14 +135,19 @@ fn remarks(sweep: &Sweep, cells: &[Cell]) -> Vec<String> {
 /// A row for each model: its figure at each value.
 fn rows(metric: &Metric, lines: &[Line]) -> Vec<Row> {
     let figure = |line: &Line, at: usize| line.cells[at].and_then(metric.value);
+    // A time that is mostly the reading of the clock is not the best.
+    let ranked = |line: &Line, at: usize| {
+        let unranked = metric.is_time() && line.cells[at].is_some_and(|cell| cell.mostly_clock);
+        figure(line, at).filter(|_| !unranked)
+    };
     let least = |at: usize| {
-        let all = lines.iter().filter_map(|line| figure(line, at));
+        let all = lines.iter().filter_map(|line| ranked(line, at));
         all.min_by(f64::total_cmp)
     };
     let row = |line: &Line| {
         let text = |(at, cell): (usize, &Option<&Cell>)| match figure(line, at) {
             Some(value) => Text {
-                best: Some(value) == least(at),
+                best: ranked(line, at).is_some_and(|ranked| Some(ranked) == least(at)),
                 ..Text::from((metric.format)(value))
             },
             None => cell.map_or(NONE, |cell| status(cell.status)).into(),

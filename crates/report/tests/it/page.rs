@@ -371,3 +371,55 @@ fn what_makes_a_models_cells_unlike_the_others_stands_at_them() {
     }
     assert!(page::page(&comparison).expect("a page").contains(NOTE));
 }
+
+#[test]
+fn a_time_that_is_mostly_clock_says_so_and_has_no_rank() {
+    const NOTE: &str = "40 % or more of this time is the reading of the clock: not ranked";
+    let times = [("serial", 90e-6), ("thread", 0.026), ("tokio", 0.013)];
+    let builder = Builder::new()
+        .job("exchange", "article", json!({}), &times)
+        .with("serial", |cell| cell.mostly_clock = true);
+    let comparison = swept(builder);
+
+    let terminal = terminal::tables(&comparison);
+    let serial = terminal.lines().find(|line| line.contains("90.0 ns"));
+    let serial = serial.expect("a row");
+    assert!(
+        serial.contains("serial") && serial.contains(NOTE),
+        "{serial}"
+    );
+    assert!(!serial.contains('×'), "{serial}");
+    for ranks in ["ranks: 1 tokio; 2 thread", "2.00×"] {
+        assert!(terminal.contains(ranks), "no {ranks} in {terminal}");
+    }
+    let document = markdown::document(&comparison);
+    assert!(document.contains(NOTE), "{document}");
+
+    let page = page::page(&comparison).expect("a page");
+    assert!(page.contains(NOTE));
+    assert!(page.contains("1 cell mostly the reading of the clock"));
+    let texts = row(&page, "time", "exchange-article");
+    assert_eq!(texts, ["90.0 ns", "2.00×", "best"]);
+}
+
+#[test]
+fn memory_with_the_kernels_stands_beside_pss() {
+    let builder = Builder::new().job("primes", "heavy", json!({}), &[("thread", 1.0)]);
+    let comparison = swept(builder);
+    let document = markdown::document(&comparison);
+    let cells = |text: &str| {
+        let line = document.lines().find(|line| line.contains(text));
+        let cells = line.expect("a line").split('|').map(str::trim);
+        cells.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (heads, row) = (cells("with kernel"), cells("| thread |"));
+    let at = heads.iter().position(|head| head == "memory").expect("PSS");
+    assert_eq!(heads[at + 1], "with kernel");
+    assert_eq!(row[at..=at + 1], ["1.00 MiB", "2.00 MiB"]);
+    let page = page::page(&comparison).expect("a page");
+    for text in [terminal::tables(&comparison), page] {
+        let [memory, with_kernel] = ["memory", "with kernel"].map(|head| text.find(head));
+        assert!(memory.is_some() && memory < with_kernel, "{text}");
+        assert!(text.contains("2.00 MiB"), "{text}");
+    }
+}

@@ -145,7 +145,8 @@ fn a_unit_costs_what_its_ring_and_its_sleepers_tell() {
             &times,
         )
         .with("process", |cell| {
-            cell.resources.peak_memory_bytes = Some(101 << 20)
+            cell.resources.peak_memory_bytes = Some(101 << 20);
+            cell.resources.peak_with_kernel_bytes = Some(152 << 20);
         })
         .with("process", |cell| cell.start_ns = Some(150_000_000));
     let choose = recommendations(&swept(builder));
@@ -153,6 +154,7 @@ fn a_unit_costs_what_its_ring_and_its_sleepers_tell() {
     assert_eq!(units, ["process", "tokio"]);
     let process = &choose.units[0];
     assert_eq!(process.memory, "1.00 MiB");
+    assert_eq!(process.with_kernel, "1.50 MiB");
     assert_eq!(process.between, "2 and 102 of ping-pong");
     assert_eq!((&*process.pass, &*process.start), ("2.00 µs", "150 ms"));
 }

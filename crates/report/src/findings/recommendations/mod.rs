@@ -13,6 +13,7 @@ use crate::findings::unit_costs::{self, UnitCosts};
 use crate::findings::{self, JobResults, LEAST_DIFFERENCE};
 use crate::format::{NONE, count, memory, parameters, ratio, status, time};
 use crate::metrics::{CPU, MEMORY, Metric, TIME};
+use crate::words;
 
 /// The part of a page that helps to choose.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub struct Question {
     pub anchor: String,
     /// By time, memory and CPU.
     pub rankings: Vec<Ranking>,
-    /// The models that did not do it, and why.
+    /// The models that did not do it, or have no time to rank, and why.
     pub missing: Vec<String>,
 }
 
@@ -85,6 +86,8 @@ pub struct UnitRow {
     pub model: String,
     /// Memory of one more.
     pub memory: String,
+    /// The same with what the kernel holds for it.
+    pub with_kernel: String,
     /// Between how many that is.
     pub between: String,
     /// A pass from one to the next.
@@ -161,13 +164,15 @@ fn question(job: &JobResults, models: Models) -> Option<Question> {
         let reason = cell.reason.as_deref().unwrap_or(NONE);
         format!("{}: {}: {reason}", cell.model, status(cell.status))
     });
+    let untimed = job.cells.iter().filter(|cell| cell.mostly_clock);
+    let untimed = untimed.map(|cell| format!("{}: {}", cell.model, words::mostly_clock()));
     let title = format!("{} {}", job.workload(), job.label());
     Some(Question {
         scale: format!("{title}: {}", parameters(&first.job)),
         title,
         anchor,
         rankings: METRICS.map(|metric| ranking(job, &metric)).into(),
-        missing: missing.collect(),
+        missing: missing.chain(untimed).collect(),
     })
 }
 
@@ -335,6 +340,7 @@ impl From<UnitCosts> for UnitRow {
         };
         Self {
             memory: costs.memory.map_or_else(none, memory_text),
+            with_kernel: costs.with_kernel.map_or_else(none, memory_text),
             between: costs.memory.map_or_else(none, between),
             pass: costs.pass_ns.map_or_else(none, time),
             start: costs.start_ns.map_or_else(none, |ns| time(ns as f64)),
