@@ -35,7 +35,7 @@ pub struct Options {
     /// jobs scaled down: three minutes
     #[arg(long, conflicts_with = "thorough")]
     quick: bool,
-    /// More rounds, and the sweeps that matter for choosing a model: an hour and a quarter
+    /// More rounds, and the sweeps that matter for choosing a model: an hour
     #[arg(long)]
     thorough: bool,
     /// Changes a job in all presets
