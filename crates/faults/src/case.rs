@@ -22,7 +22,7 @@ pub(crate) const CHANGED: Content = Content::Body(2, BYTES);
 /// A list, what is done with it, and what is right.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// Which of the 28 faults it belongs to.
+    /// Which of the faults it belongs to.
     pub fault: u8,
     /// What it is called.
     pub name: &'static str,

@@ -24,6 +24,9 @@ use surf::http::{Body, Method, Request, Response, StatusCode, ensure_eq};
 use surf::{HttpClient, Url};
 use transfer::{AttemptError, Session};
 
+/// In a request's extensions: no connection that was kept is to be used.
+pub struct Fresh;
+
 /// Sends with hyper.
 pub struct BackEnd {
     /// Connections that wait for a request.
@@ -44,11 +47,12 @@ impl HttpClient for BackEnd {
     /// The answer's head is in its extensions, as a [`transfer::Head`]: surf
     /// knows no status that is not on its list, and no value beyond ASCII. A
     /// [`Deadline`] in the request's is that of the head; connecting has its own.
+    /// [`Fresh`] there asks for a connection of the request's own.
     async fn send(&self, request: Request) -> surf::Result<Response> {
         ensure_eq!(request.method(), Method::Get, "only GET is sent");
         let deadline = request.ext().get::<Arc<Deadline>>().cloned();
         let request = translate(&request);
-        let connection = match self.idle.take(&request.url).await {
+        let connection = match self.idle.take_for(&request).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
@@ -125,6 +129,7 @@ fn translate(request: &Request) -> transfer::Request {
     transfer::Request {
         url: request.url().clone(),
         headers: values.collect(),
+        fresh: request.ext().get::<Fresh>().is_some(),
     }
 }
 

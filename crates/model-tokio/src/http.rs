@@ -36,7 +36,7 @@ impl Client {
         request: &Request,
         deadline: &Deadline,
     ) -> Result<Response, AttemptError> {
-        let connection = match self.idle.take(&request.url).await {
+        let connection = match self.idle.take_for(request).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
@@ -50,6 +50,7 @@ impl Client {
         let request = Request {
             url: url.parse().context("not a URL")?,
             headers: Default::default(),
+            fresh: false,
         };
         let unlimited = Deadline::new(Duration::MAX);
         let response = self.send(&request, &unlimited).await?;

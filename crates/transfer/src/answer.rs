@@ -98,10 +98,25 @@ impl Head {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// A header's value; none if there are two that differ.
+    fn only(&self, name: HeaderName) -> Option<&str> {
+        let mut values = self.headers.get_all(&name).iter();
+        let first = values.next()?;
+        values
+            .all(|value| value == first)
+            .then(|| first.to_str().ok())?
+    }
+
     /// The announced length of the body: none if the body says itself where it
     /// ends, or the connection's end does. An error if the lengths given are no
-    /// numbers, or differ.
+    /// numbers, or differ, or if the transfer is encoded in another way than by
+    /// chunks: then what comes is not the file's bytes (RFC 9112, 6.1).
     pub(crate) fn length(&self) -> Result<Option<u64>, String> {
+        match &self.transfer_codings()[..] {
+            [] => {}
+            [coding] if coding == "chunked" => return Ok(None),
+            other => return Err(format!("Transfer-Encoding: {}", other.join(", "))),
+        }
         let mut length = None;
         for value in self.headers.get_all(CONTENT_LENGTH) {
             let text = value.to_str().unwrap_or("unreadable");
@@ -116,8 +131,32 @@ impl Head {
                 }
             }
         }
-        let framed = self.headers.contains_key(TRANSFER_ENCODING);
-        Ok(length.filter(|_| !framed))
+        Ok(length)
+    }
+
+    /// Whether only this crate sees where the body ends: HTTP/1.1 once had an
+    /// `identity` that means nothing, and libraries then read until the connection
+    /// ends, whatever the length.
+    pub(crate) fn ends_unseen(&self) -> bool {
+        self.headers.contains_key(TRANSFER_ENCODING) && self.transfer_codings().is_empty()
+    }
+
+    /// How the transfer is encoded. `identity` alone is no coding; next to others
+    /// it stays, as libraries read such lists in different ways.
+    fn transfer_codings(&self) -> Vec<String> {
+        let values = self.headers.get_all(TRANSFER_ENCODING).iter();
+        let texts: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
+            .collect();
+        let codings = texts.iter().flat_map(|text| text.split(','));
+        let codings: Vec<_> = codings
+            .map(|coding| coding.trim().to_owned())
+            .filter(|coding| !coding.is_empty())
+            .collect();
+        match codings.iter().all(|coding| coding == "identity") {
+            true => Vec::new(),
+            false => codings,
+        }
     }
 
     /// How the content is encoded, unless it is as it is.
@@ -131,7 +170,7 @@ impl Head {
 
     /// What this state of the file can be known by.
     pub(crate) fn validator(&self) -> Validator {
-        let last_modified = self.text(LAST_MODIFIED);
+        let last_modified = self.only(LAST_MODIFIED);
         let time = |text: Option<&str>| text.and_then(|text| httpdate::parse_http_date(text).ok());
         // RFC 9110, 8.8.2.2: strong if the answer is at least a second younger.
         let dated = match (time(last_modified), time(self.text(DATE))) {
@@ -139,7 +178,7 @@ impl Head {
             _ => false,
         };
         Validator {
-            etag: self.text(ETAG).map(str::to_owned),
+            etag: self.only(ETAG).map(str::to_owned),
             last_modified: last_modified.map(str::to_owned),
             dated,
         }

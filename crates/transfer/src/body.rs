@@ -15,6 +15,8 @@ pub struct Body {
     position: u64,
     /// Where it ends, if that was announced.
     pub(crate) end: Option<u64>,
+    /// That is for us to see: the library goes on until the connection ends.
+    ends_unseen: bool,
     /// When the window began over which the rate is judged, and its bytes.
     window: (Instant, u64),
 }
@@ -25,16 +27,18 @@ pub enum Accepted {
     /// All of it belongs into the file, and more follows.
     All,
     /// Only this many bytes belong into the file, and they are its last: the
-    /// connection sends more than it said, and is not to be used again.
+    /// connection sends more than it said, or does not say that this was the end,
+    /// and is not to be used again.
     Last(usize),
 }
 
 impl Body {
-    pub(crate) fn new(offset: u64, end: Option<u64>, now: Instant) -> Self {
+    pub(crate) fn new(offset: u64, end: Option<u64>, ends_unseen: bool, now: Instant) -> Self {
         Self {
             offset,
             position: offset,
             end,
+            ends_unseen,
             window: (now, 0),
         }
     }
@@ -59,6 +63,9 @@ impl Body {
         }
         if let Some(most) = options.max_size.filter(|most| self.position > *most) {
             return Err(AttemptError::TooLarge(most));
+        }
+        if self.ends_unseen && self.end == Some(self.position) {
+            return Ok(Accepted::Last(bytes));
         }
         let (began, so_far) = self.window;
         let so_far = so_far.saturating_add(taken);

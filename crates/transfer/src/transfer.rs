@@ -23,6 +23,9 @@ use crate::{AttemptError, Key, Options, Sha};
 /// long file over a bad line is not given up while it grows.
 const PROGRESS_BYTES: u64 = 256 * 1024;
 
+/// So often a server may ask for a wait before that counts as a failure.
+const MOST_WAITS: u32 = 10;
+
 /// One file to download, and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
@@ -47,6 +50,10 @@ pub struct Transfer {
     forgiven: bool,
     /// The server has answered a range wrongly: it is not asked for one again.
     whole_only: bool,
+    /// The last attempt has failed: the connections that are kept may all be dead.
+    fresh: bool,
+    /// How often the server has asked to wait.
+    waits: u32,
     /// The most bytes that were ever on the disk.
     furthest: u64,
     /// When the queue first gave it out; only where that happened.
@@ -79,6 +86,8 @@ pub enum Answer {
 pub enum Next {
     /// The next request can be sent at once.
     Now,
+    /// So can it, but to another host, which has limits of its own.
+    Elsewhere,
     /// It can be sent after so long.
     After(Duration),
     /// The whole host is to be left alone for so long, this file included.
@@ -108,6 +117,8 @@ impl Transfer {
             retried: 0,
             forgiven: false,
             whole_only: false,
+            fresh: false,
+            waits: 0,
         }
     }
 
@@ -148,7 +159,10 @@ impl Transfer {
         let rest = self
             .condition()
             .map(|condition| (self.part.bytes, condition));
-        Request::new(&self.target, &self.url, rest, options)
+        Request {
+            fresh: self.fresh,
+            ..Request::new(&self.target, &self.url, rest, options)
+        }
     }
 
     /// What the head of the answer means.
@@ -161,12 +175,18 @@ impl Transfer {
     ) -> Answer {
         // Those in a row are forgiven once; this is the end of the row.
         self.forgiven = false;
+        self.fresh = false;
         let meaning = match head.status {
             200 => self.whole(head, options, now),
             206 => self.partial(head, options, now),
             416 => Err(self.outside(head, options)),
             301 | 302 | 303 | 307 | 308 => Err(self.redirected(head, options)),
             408 | 425 | 429 | 500 | 502 | 503 | 504 => Err(self.put_off(head, options, date)),
+            // That there is no such part of it for us says nothing of the file.
+            _ if self.condition().is_some() => {
+                self.whole_only = true;
+                Err(Next::Now)
+            }
             status => Err(Next::Failed(format!("the server answered {status}"))),
         };
         match meaning {
@@ -175,20 +195,47 @@ impl Transfer {
         }
     }
 
-    /// 200: the whole file, whatever was asked for.
+    /// 200: the whole file, whatever was asked for; unless it says something else
+    /// than what is known, or than its own length. A file has one length a
+    /// validator.
     fn whole(&mut self, head: &Head, options: &Options, now: Instant) -> Result<Body, Next> {
         check_encoding(head)?;
-        let total = match head.length() {
-            Ok(total) => total,
+        let length = match head.length() {
+            Ok(length) => length,
             Err(why) => return Err(self.failed(AttemptError::Protocol(why), options)),
         };
-        check_size(total, options)?;
-        self.part = Part {
-            bytes: 0,
-            total,
-            validator: head.validator(),
+        let validator = head.validator();
+        let same = validator.strong().is_some() && validator.strong() == self.known_by();
+        let known = self.part.total.filter(|_| same);
+        let is_all = match head.content_range() {
+            Some(ContentRange::Bytes { first, last, total }) => {
+                first == 0 && [total, length].iter().flatten().all(|all| *all == last + 1)
+            }
+            Some(ContentRange::Outside(total)) => length.is_none_or(|length| length == total),
+            None => true,
         };
-        Ok(Body::new(0, total, now))
+        let wrong = match (known, length) {
+            _ if !is_all => "a part of the file came in the place of all of it".to_owned(),
+            (Some(known), Some(length)) if known != length => {
+                format!("{length} bytes are announced of a file that has {known}")
+            }
+            _ => {
+                let total = length.or(known);
+                check_size(total, options)?;
+                self.part = Part {
+                    bytes: 0,
+                    total,
+                    validator,
+                };
+                return Ok(Body::new(0, length, head.ends_unseen(), now));
+            }
+        };
+        Err(self.begin_again(wrong, options))
+    }
+
+    /// What the state of the file is known by, of which bytes were announced.
+    fn known_by(&self) -> Option<&str> {
+        self.part.validator.strong()
     }
 
     /// 206: the rest, if it is just what was asked for, of just that file.
@@ -196,6 +243,14 @@ impl Transfer {
         check_encoding(head)?;
         let (asked, known) = (self.part.bytes, self.part.total);
         let wrong = match head.content_range() {
+            // Some call a part what is all of it.
+            Some(ContentRange::Bytes {
+                first: 0,
+                last,
+                total,
+            }) if self.condition().is_none() && total == Some(last + 1) => {
+                return self.whole(head, options, now);
+            }
             _ if self.condition().is_none() => {
                 "a part of the file came, which was not asked for".to_owned()
             }
@@ -217,14 +272,14 @@ impl Transfer {
                     Some(total) => {
                         self.part.total = Some(total);
                         check_size(self.part.total, options)?;
-                        return Ok(Body::new(first, Some(last + 1), now));
+                        let end = Some(last + 1);
+                        return Ok(Body::new(first, end, head.ends_unseen(), now));
                     }
                 }
             }
             _ => "a part of the file came that does not say which".to_owned(),
         };
-        self.begin_again();
-        Err(self.failed(AttemptError::WrongRange(wrong), options))
+        Err(self.begin_again(wrong, options))
     }
 
     /// 416: there is nothing from there on. Complete only if it is the same file.
@@ -244,9 +299,8 @@ impl Transfer {
             self.part.total = Some(self.part.bytes);
             return Next::Complete;
         }
-        self.begin_again();
         let why = "the server has nothing from there on, so the file has changed";
-        self.failed(AttemptError::WrongRange(why.to_owned()), options)
+        self.begin_again(why.to_owned(), options)
     }
 
     /// 3xx: elsewhere, by the same means, and not for ever.
@@ -274,25 +328,35 @@ impl Transfer {
             ));
         }
         self.redirects += 1;
+        let next = match target.host_str() == self.target.host_str() {
+            true => Next::Now,
+            false => Next::Elsewhere,
+        };
         self.target = target;
         self.target.set_fragment(None);
-        Next::Now
+        next
     }
 
-    /// 429, 5xx and the like: not now.
+    /// 429, 5xx and the like: not now. A wait that the server asks for is no
+    /// failure, for some times.
     fn put_off(&mut self, head: &Head, options: &Options, date: SystemTime) -> Next {
         let asked = match head.status {
             429 | 503 => head.retry_after(date),
             _ => None,
         };
-        match (
-            self.failed(AttemptError::Status(head.status), options),
-            asked,
-        ) {
-            (Next::After(backoff), Some(asked)) => {
-                Next::HostAfter(asked.min(options.retry_after_most).max(backoff))
-            }
-            (next, _) => next,
+        let Some(asked) = asked else {
+            return self.failed(AttemptError::Status(head.status), options);
+        };
+        let asked = asked.min(options.retry_after_most);
+        if self.waits < MOST_WAITS {
+            self.waits += 1;
+            self.retried = self.retried.saturating_add(1);
+            self.start_over();
+            return Next::HostAfter(asked.max(self.backoff(options)));
+        }
+        match self.failed(AttemptError::Status(head.status), options) {
+            Next::After(backoff) => Next::HostAfter(asked.max(backoff)),
+            next => next,
         }
     }
 
@@ -318,13 +382,18 @@ impl Transfer {
     pub fn ended(&mut self, body: &Body, options: &Options) -> Next {
         let got = body.position();
         self.progress(got);
-        let announced = match (body.end, self.part.total) {
-            (Some(end), total) => total.map_or(end, |total| total.max(end)),
-            (None, _) => got,
-        };
+        let announced = self.part.total.or(body.end).unwrap_or(got);
         if got == announced {
             self.part.total = Some(announced);
             return Next::Complete;
+        }
+        if got > announced {
+            let why = format!("{got} bytes came of a file that has {announced}");
+            return self.begin_again(why, options);
+        }
+        // A server may send less than the rest (RFC 9110, 15.3.7).
+        if body.end == Some(got) && got > body.offset {
+            return Next::Now;
         }
         self.failed(AttemptError::Short { got, announced }, options)
     }
@@ -349,6 +418,7 @@ impl Transfer {
     pub fn failed(&mut self, error: AttemptError, options: &Options) -> Next {
         let forgiven = error == AttemptError::NoAnswer && !self.forgiven;
         self.forgiven = error == AttemptError::NoAnswer;
+        self.fresh = true;
         match &error {
             _ if forgiven => return Next::Now,
             AttemptError::TooManyOpenFiles => return Next::TooManyOpenFiles,
@@ -357,14 +427,14 @@ impl Transfer {
             }
             _ => {}
         }
-        // Bytes that nothing can be joined to are not worth keeping.
-        if self.condition().is_none() && !self.is_whole() {
-            self.part.bytes = 0;
-        }
-        // Redirects may lead elsewhere by now.
-        self.target = self.url.clone();
-        self.redirects = 0;
+        self.start_over();
         if self.failures >= options.retries {
+            // It may be the range that a server cannot answer.
+            let no_answer = matches!(error, AttemptError::Status(_) | AttemptError::NoAnswer);
+            if no_answer && self.condition().is_some() {
+                self.whole_only = true;
+                return Next::Now;
+            }
             let tries = match self.retried {
                 0 => String::new(),
                 retries => format!(" ({} attempts)", u64::from(retries) + 1),
@@ -376,20 +446,38 @@ impl Transfer {
         Next::After(self.backoff(options))
     }
 
+    /// The next request is for the listed URL again.
+    fn start_over(&mut self) {
+        // Bytes that nothing can be joined to are not worth keeping.
+        if self.condition().is_none() && !self.is_whole() {
+            self.part.bytes = 0;
+        }
+        // Redirects may lead elsewhere by now.
+        self.target = self.url.clone();
+        self.redirects = 0;
+    }
+
     /// How long to wait: doubling, with a jitter that keeps files which failed
     /// together from coming back together.
     fn backoff(&self, options: &Options) -> Duration {
-        let doublings = (self.failures - 1).min(16);
+        let doublings = self.failures.saturating_sub(1).min(16);
         let wait = options.backoff.saturating_mul(1 << doublings);
         let half = wait.min(options.backoff_most) / 2;
         let seed = options.seed ^ self.key.0 as u64 ^ u64::from(self.retried);
         half + half.mul_f64(fastrand::Rng::with_seed(seed).f64())
     }
 
-    /// Nothing of what is on the disk is to be used.
-    fn begin_again(&mut self) {
+    /// Nothing of what is on the disk is to be used. What is known of the file's
+    /// length stays: an answer that contradicts it is no better for being repeated.
+    /// To ask for all of it where a part was asked for is no retry.
+    fn begin_again(&mut self, why: String, options: &Options) -> Next {
+        let asked_for_part = self.condition().is_some();
         self.whole_only = true;
-        self.part = Part::default();
+        self.part.bytes = 0;
+        match asked_for_part {
+            true => Next::Now,
+            false => self.failed(AttemptError::WrongRange(why), options),
+        }
     }
 }
 

@@ -470,7 +470,7 @@ fn drive(case: &Case) -> (usize, Next, Disk, Vec<usize>) {
                 return (request_number + 1, next.expect("just seen"), disk, served);
             }
             Some(Next::After(wait) | Next::HostAfter(wait)) => now += wait,
-            Some(Next::Now | Next::TooManyOpenFiles) => {}
+            Some(Next::Now | Next::Elsewhere | Next::TooManyOpenFiles) => {}
         }
         assert!(request_number < 20_000, "it does not end: {case:?}");
     }

@@ -1,7 +1,9 @@
-//! The 28 faults, and the cases that put a downloader to each.
+//! The faults, and the cases that put a downloader to each.
 
 mod answers;
+mod contradictions;
 mod files;
+mod hosts;
 mod interruptions;
 mod lists;
 mod tls;
@@ -29,7 +31,7 @@ const fn fault(number: u8, what: &'static str, right: &'static str) -> Fault {
 
 /// All of them, in order.
 #[rustfmt::skip] // A row each.
-pub(crate) const FAULTS: [Fault; 28] = [
+pub(crate) const FAULTS: [Fault; 33] = [
     fault(1, "closed or reset in the middle", "continued, exact file"),
     fault(2, "always truncated", "bounded retries, then failed, no file"),
     fault(3, "longer than announced", "what was announced; the next answer is not poisoned"),
@@ -58,12 +60,19 @@ pub(crate) const FAULTS: [Fault; 28] = [
     fault(26, "a checksum that is not met", "failed, kept aside"),
     fault(27, "more than --max-size", "stopped"),
     fault(28, "wrong, expired or foreign certificate", "refused"),
+    fault(29, "an answer that contradicts itself or an earlier one", "joined, begun again or failed; never a file"),
+    fault(30, "a part is refused, or comes in pieces", "all is asked for, or the rest"),
+    fault(31, "one URL with two names or digests", "every name, every digest"),
+    fault(32, "redirected to another host", "its limits, and its waits"),
+    fault(33, "dead addresses and dead connections", "another one is taken"),
 ];
 
 /// Every case.
 pub fn all() -> Vec<Case> {
     [
         answers::cases(),
+        contradictions::cases(),
+        hosts::cases(),
         files::cases(),
         interruptions::cases(),
         lists::cases(),

@@ -57,6 +57,8 @@ pub(crate) enum Framing {
     /// By a Content-Length.
     Length,
     Chunked,
+    /// The same, under this Transfer-Encoding.
+    ChunkedAs(&'static str),
     /// The same, without the chunk that says that it was the last.
     ChunkedWithoutEnd,
     /// By the end of the connection, which the head announces.
@@ -251,6 +253,9 @@ impl Answer {
             Framing::Chunked | Framing::ChunkedWithoutEnd => {
                 head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }
+            Framing::ChunkedAs(coding) => {
+                head.extend_from_slice(format!("Transfer-Encoding: {coding}\r\n").as_bytes());
+            }
             Framing::Close => to.close = true,
         }
         to.end_head(&mut head);
@@ -262,14 +267,14 @@ impl Answer {
         let mut body = Vec::with_capacity(self.sent + self.excess.len());
         let content = &self.body[..self.sent];
         match self.framing {
-            Framing::Chunked | Framing::ChunkedWithoutEnd => {
+            Framing::Chunked | Framing::ChunkedAs(_) | Framing::ChunkedWithoutEnd => {
                 content
                     .chunks(CHUNK)
                     .for_each(|part| chunk(&mut body, part));
             }
             _ => body.extend_from_slice(content),
         }
-        if let Framing::Chunked = self.framing {
+        if let Framing::Chunked | Framing::ChunkedAs(_) = self.framing {
             chunk(&mut body, &[]);
         }
         body.extend_from_slice(self.excess);

@@ -34,6 +34,8 @@ pub(crate) struct Asked<'a> {
     pub bytes: usize,
     /// How many requests the fault got before, with this token.
     pub times_before: u64,
+    /// How many requests its connection had before, with this token.
+    pub on_this_connection: usize,
 }
 
 impl Asked<'_> {
@@ -87,6 +89,21 @@ impl Asked<'_> {
         format!("/fault/{fault}/{}{}", self.token, self.rest)
     }
 
+    /// The same by another name of this server.
+    pub(crate) fn at_localhost(&self, fault: &str) -> String {
+        let origin = self.origin.replace("127.0.0.1", "localhost");
+        format!("{origin}{}", self.at(fault))
+    }
+
+    /// First half of the right answer; then the right one, but this to a range.
+    pub(crate) fn no_range(&self, status: u16) -> Answer {
+        self.first(Asked::cut)
+            .unwrap_or_else(|| match self.request.range {
+                Some(_) => Answer::text(status, "no ranges\n"),
+                None => self.right(),
+            })
+    }
+
     /// The server's `HOST:PORT`.
     pub(crate) fn authority(&self) -> &str {
         let scheme = self.origin.find("://").map_or(0, |at| at + 3);
@@ -96,6 +113,48 @@ impl Asked<'_> {
 
 pub(crate) fn cut(answer: Answer) -> Answer {
     answer.half().then(Then::Close)
+}
+
+/// A part, in an answer that is said to have all of it.
+pub(crate) fn part_as_200(file: &Version, range: Range<usize>) -> Answer {
+    let content_range = file.content_range(&range);
+    let answer = Answer::new(200, file.content[range].to_vec());
+    file.describe(answer.header("Content-Range", content_range))
+}
+
+/// At most so much of a part as a server likes to send.
+pub(crate) fn short_part(file: &Version, range: Range<usize>) -> Answer {
+    file.part(range.start..range.end.min(range.start + 10_000))
+}
+
+/// How an answer tells its length.
+pub(crate) enum Length {
+    Announced,
+    Chunked,
+    UntilClose,
+}
+
+/// First half of the right answer; then half as if it were all of it.
+pub(crate) fn other_length(asked: &Asked, length: Length) -> Answer {
+    asked.first(Asked::cut).unwrap_or_else(|| {
+        let file = asked.version(1);
+        let half = file.content[..asked.bytes / 2].to_vec();
+        let answer = file.describe(Answer::new(200, half));
+        match length {
+            Length::Announced => answer,
+            Length::Chunked => answer.framing(Framing::Chunked),
+            Length::UntilClose => answer.framing(Framing::Close).then(Then::Close),
+        }
+    })
+}
+
+/// The right length, so many of the right bytes, and a Transfer-Encoding.
+pub(crate) fn coded(asked: &Asked, coding: &str, sent: usize) -> Answer {
+    let whole = asked.version(1).whole().framing(Framing::Own);
+    let coded = whole.header("Transfer-Encoding", coding);
+    coded
+        .header("Content-Length", asked.bytes)
+        .within_first(sent)
 }
 
 pub(crate) fn bad_chunk_size(asked: &Asked) -> Answer {

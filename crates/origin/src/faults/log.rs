@@ -111,6 +111,7 @@ impl Log {
             sent: Arc::clone(&tally),
         };
         let asked = Asked {
+            on_this_connection: self.on_connection(token, connection),
             times_before: self.enter((fault.name, token.to_owned()), entry),
             request,
             origin,
@@ -131,6 +132,15 @@ impl Log {
                 ..entry.request.clone()
             })
             .collect()
+    }
+
+    /// How many requests with a token a connection has had.
+    fn on_connection(&self, token: &str, connection: u64) -> usize {
+        let book = lock(&self.book);
+        let requests = book.requests.iter().filter(|entry| entry.token == token);
+        requests
+            .filter(|entry| entry.request.connection == connection)
+            .count()
     }
 
     /// Remembers a request, and says how many came before it.

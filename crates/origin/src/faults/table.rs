@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, Framing, PIECE, Pace, Then, chunk};
-use super::asked::{Asked, bad_chunk_size, cut, garbage, gzip, multipart, redirect, silence};
+use super::asked::{
+    Asked, Length, bad_chunk_size, coded, cut, garbage, gzip, multipart, other_length, part_as_200,
+    redirect, short_part, silence,
+};
 use super::file::{Version, fault_body};
 use crate::conditions::{Wanted, range};
 use crate::response::start_of_head;
@@ -86,6 +89,51 @@ pub const FAULTS: &[Fault] = &[
         |asked| asked.right().protocol("HTTP/1.0").framing(Framing::Close).then(Then::Close)),
     fault("until-close-torn", "no length, and half of it; under TLS the end is not TLS's own",
         |asked| asked.right().half().framing(Framing::Close).then(Then::Leave)),
+
+    // Answers that contradict themselves, or what was said before.
+    fault("part-as-200", "first cut midway; then the part, with its Content-Range, as 200",
+        |asked| asked.then_part(part_as_200)),
+    fault("half-as-200", "200 with the first half, and a Content-Range that says so",
+        |asked| part_as_200(&asked.version(1), 0..asked.bytes / 2)),
+    fault("other-length", "first cut midway; then 200 with half of it, the length and validator to fit",
+        |asked| other_length(asked, Length::Announced)),
+    fault("other-length-chunked", "the same in chunks",
+        |asked| other_length(asked, Length::Chunked)),
+    fault("other-length-until-close", "the same, ended by the connection's end",
+        |asked| other_length(asked, Length::UntilClose)),
+    fault("longer-chunked", "first cut midway; then 200 with 1,000 bytes more, in chunks, and the same validator",
+        |asked| asked.first(Asked::cut).unwrap_or_else(|| {
+            let longer = Version { content: fault_body(1, asked.bytes + 1000), ..asked.version(1) };
+            longer.whole().framing(Framing::Chunked)
+        })),
+    fault("identity", "right, with \"Transfer-Encoding: identity\", and the connection stays open",
+        |asked| coded(asked, "identity", asked.bytes).then(Then::Hold)),
+    fault("identity-cut", "first the same, cut midway; then right",
+        |asked| asked.first(|asked| coded(asked, "identity", asked.bytes / 2).then(Then::Close))
+            .unwrap_or_else(|| asked.right())),
+    fault("gzip-chunked", "\"Transfer-Encoding: gzip, chunked\"",
+        |asked| {
+            let file = asked.version(1);
+            Version { content: gzip(&file.content), ..file }.whole()
+                .framing(Framing::ChunkedAs("gzip, chunked")).then(Then::Close)
+        }),
+    fault("chunked-identity", "chunks, and \"Transfer-Encoding: chunked, identity\"",
+        |asked| asked.version(1).whole()
+            .framing(Framing::ChunkedAs("chunked, identity")).then(Then::Close)),
+    fault("all-as-206", "206 with all of it, where no range is asked for",
+        |asked| match asked.request.range {
+            None => asked.version(1).part(0..asked.bytes),
+            Some(_) => asked.right(),
+        }),
+
+    // Requests for a part that are refused, or answered with less.
+    fault("range-412", "first cut midway; 412 to every range", |asked| asked.no_range(412)),
+    fault("range-403", "first cut midway; 403 to every range", |asked| asked.no_range(403)),
+    fault("range-500", "first cut midway; 500 to every range", |asked| asked.no_range(500)),
+    fault("range-silence", "first cut midway; closes without a byte if a range is asked for",
+        |asked| asked.then_part(|_, _| silence())),
+    fault("short-parts", "first cut midway; then parts of at most 10,000 bytes",
+        |asked| asked.then_part(short_part)),
 
     // Ranges that are not what was asked for. All of them cut the first answer.
     fault("range-ignored", "first cut midway; then all, whatever the range",
@@ -191,7 +239,11 @@ pub const FAULTS: &[Fault] = &[
     fault("redirect-to-http", "302 to the right one, with http",
         |asked| redirect(format!("http://{}{}", asked.authority(), asked.at("right")))),
     fault("redirect-to-other-host", "302 to the right one, on this server by the name localhost",
-        |asked| redirect(format!("{}{}", asked.origin.replace("127.0.0.1", "localhost"), asked.at("right")))),
+        |asked| redirect(asked.at_localhost("right"))),
+    fault("redirect-to-slow", "the same to the slow one",
+        |asked| redirect(asked.at_localhost("slow"))),
+    fault("redirect-to-busy", "the same to one that first answers \"Retry-After: 1\"",
+        |asked| redirect(asked.at_localhost("retry-after-seconds"))),
     fault("redirect-without-location", "302 without a Location",
         |_| Answer::text(302, "somewhere else\n")),
     fault("redirect-hostile-name", "302 to the right one by the name ..%2f..%2fevil",
@@ -205,6 +257,11 @@ pub const FAULTS: &[Fault] = &[
     fault("stall-midway", "first announces all, sends half, and no more; then right",
         |asked| asked.first(|asked| asked.right().half().then(Then::Hold))
             .unwrap_or_else(|| asked.right())),
+    fault("dead-when-kept", "right once a connection, and then never answers",
+        |asked| match asked.on_this_connection {
+            0 => asked.right(),
+            _ => Answer::raw(Vec::new(), Then::Hold),
+        }),
     fault("stall-headers", "never answers", |_| Answer::raw(Vec::new(), Then::Hold)),
     fault("stall-body", "sends what lies in the file's first half, and no more",
         |asked| asked.right().within_first(asked.bytes / 2).then(Then::Hold)),
