@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::fs::DiskError;
-use crate::list::Lines;
+use crate::list::{Entry, Lines};
 use crate::lock::OpenError;
 use crate::partial::Finished;
 use crate::parts::Parts;
@@ -65,6 +65,8 @@ pub struct Session {
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     list: Mutex<Lines<BufReader<Box<dyn Read + Send>>>>,
     list_name: String,
+    /// What earlier lines have named, and these want to have a digest.
+    repeated: Mutex<Vec<Entry>>,
     observer: Arc<dyn Observer>,
     counts: Counts,
     stopped: AtomicBool,
@@ -104,6 +106,7 @@ impl Session {
             tls,
             list: Mutex::new(Lines::new(BufReader::with_capacity(64 * 1024, list))),
             list_name,
+            repeated: Mutex::default(),
             observer,
             counts: Counts::default(),
             stopped: AtomicBool::new(false),
@@ -156,7 +159,12 @@ impl Session {
                             self.commit()?;
                         }
                     }
-                    Known::Repeated => add(&self.counts.repeated, 1),
+                    Known::Repeated => {
+                        add(&self.counts.repeated, 1);
+                        if entry.sha256.is_some() {
+                            lock(&self.repeated).push(entry);
+                        }
+                    }
                     Known::Other(reason) => {
                         let part = crate::Part::default();
                         self.fail(&Transfer::new(entry, part), reason);
@@ -247,7 +255,8 @@ impl Session {
 
     /// A file has failed for good.
     pub fn fail(&self, transfer: &Transfer, reason: String) {
-        if transfer.part.validator.strong().is_none() {
+        // What nothing is to be joined to would be in the way of the next run.
+        if transfer.part.bytes == 0 || transfer.part.validator.strong().is_none() {
             self.parts().discard(transfer.key);
         }
         add(&self.counts.failed, 1);
@@ -294,10 +303,24 @@ impl Session {
             return Err(fatal);
         }
         self.commit_now()?;
+        self.check_repeated()?;
         let tally = self.tally();
         self.store
             .close(tally.list_ended && tally.failed == 0 && !self.is_stopped())?;
         Ok(tally)
+    }
+
+    /// Checks the digests that later lines have given to files of earlier ones.
+    fn check_repeated(&self) -> Result<(), DiskError> {
+        if self.is_stopped() {
+            return Ok(());
+        }
+        for entry in std::mem::take(&mut *lock(&self.repeated)) {
+            if let Known::Other(reason) = self.store.look_again(&entry)? {
+                self.fail(&Transfer::new(entry, crate::Part::default()), reason);
+            }
+        }
+        Ok(())
     }
 
     /// What has come of it so far.
