@@ -7,18 +7,20 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_std::future::timeout;
 use async_std::net::TcpStream;
+use async_std::task::sleep;
 use async_trait::async_trait;
 use futures_lite::{AsyncBufRead, AsyncRead};
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use http::HeaderName;
-use http_hyper::{Bytes, Connection, Deadline, Idle, handshake, host_and_port};
+use http_hyper::{Bytes, Connection, Deadline, Idle, connect, handshake, host_and_port};
 use smol_hyper::rt::FuturesIo;
 use surf::http::{Body, Method, Request, Response, StatusCode, ensure_eq};
 use surf::{HttpClient, Url};
@@ -109,7 +111,7 @@ impl BackEnd {
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
-    let stream = TcpStream::connect(host_and_port(url)).await;
+    let stream = connect(url, TcpStream::connect::<SocketAddr>, sleep).await;
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
     Ok(stream)

@@ -6,11 +6,12 @@
 //! from one that broke.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use http_hyper::{Connection, Deadline, Idle, Response, handshake, host_and_port};
+use http_hyper::{Connection, Deadline, Idle, Response, connect, handshake, host_and_port};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -95,7 +96,7 @@ pub async fn overdue(deadline: &Deadline) -> AttemptError {
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
-    let stream = TcpStream::connect(host_and_port(url)).await;
+    let stream = connect(url, TcpStream::connect::<SocketAddr>, sleep).await;
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
     Ok(stream)

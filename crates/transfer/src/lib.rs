@@ -20,6 +20,7 @@ pub mod journal;
 pub mod list;
 pub mod name;
 
+mod addresses;
 mod attempt_error;
 mod body;
 mod commit;
@@ -40,6 +41,7 @@ mod tally;
 mod tls;
 mod transfer;
 
+pub use addresses::{ATTEMPT_DELAY, in_turn};
 pub use answer::Head;
 pub use attempt_error::AttemptError;
 pub use body::{Accepted, Body};

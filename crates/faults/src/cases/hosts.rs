@@ -4,7 +4,26 @@ use crate::case::{
     Action, Case,
     Content::Body,
     Expect::{Asked, NotBefore, Pause, Within},
-    RIGHT, When, case, exits,
+    RIGHT, When, Wrapper, case, exits,
+};
+
+/// A name with two addresses, the first of which does not answer.
+const TWO_ADDRESSES: Wrapper = Wrapper {
+    mounts: true,
+    script: r#"
+        mkdir -p "$DIR" && printf '::1 two.test\n127.0.0.1 two.test\n' > "$DIR/../own/hosts"
+        mount --bind "$DIR/../own/hosts" /etc/hosts || exit 99
+        exec "$@"
+    "#,
+};
+/// A name with that address alone.
+const DEAD_ADDRESS: Wrapper = Wrapper {
+    mounts: true,
+    script: r#"
+        mkdir -p "$DIR" && printf '::1 two.test\n' > "$DIR/../own/hosts"
+        mount --bind "$DIR/../own/hosts" /etc/hosts || exit 99
+        exec "$@"
+    "#,
 };
 
 pub(super) fn cases() -> Vec<Case> {
@@ -38,6 +57,26 @@ pub(super) fn cases() -> Vec<Case> {
                     .and(Pause(2, 3, 0.99, 5.0)),
             ),
         //
+        case(33, "dead-address", "the next one is tried, soon")
+            .list("{two:right}/a.bin\n{two:right}/b.bin")
+            .run(
+                exits(0)
+                    .wrapper(TWO_ADDRESSES)
+                    .files(&["a.bin", "b.bin"], RIGHT)
+                    .and(Asked(2))
+                    .and(Within(3.0)),
+            ),
+        case(33, "dead-address-alone", "the timeout is that of the connection")
+            .list("{two:right}/a.bin")
+            .with("--connect-timeout", 0.7)
+            .with("--retries", 1)
+            .run(
+                exits(1)
+                    .wrapper(DEAD_ADDRESS)
+                    .and(Asked(0))
+                    .and(NotBefore(1.3))
+                    .and(Within(5.0)),
+            ),
         case(33, "dead-when-kept", "a retry takes a fresh connection")
             .with("--idle-timeout", 0.7)
             .with("--retries", 1)
