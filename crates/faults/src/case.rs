@@ -111,6 +111,8 @@ pub(crate) enum When {
     Asked(usize),
     /// When the origin has sent this many bytes in this run.
     Sent(u64),
+    /// When there is a file of this name.
+    There(&'static str),
 }
 
 /// What is done while a program runs.

@@ -244,6 +244,7 @@ impl Unit {
                 None => break None,
             };
             let (length, now) = (piece.len(), Instant::now());
+            body.shared_by(session.in_flight());
             let (bytes, last) = match transfer.received(&mut body, length, options, now) {
                 Ok(Accepted::All) => (length, false),
                 Ok(Accepted::Last(bytes)) => (bytes, true),

@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
@@ -184,6 +185,7 @@ impl Attempts {
                 Ok(read) => &buffer[..read],
                 Err(error) => break Err(error),
             };
+            body.shared_by(shared.in_flight.load(Ordering::Relaxed) as usize);
             let (bytes, last) =
                 match transfer.received(&mut body, piece.len(), options, Instant::now()) {
                     Ok(Accepted::All) => (piece.len(), false),

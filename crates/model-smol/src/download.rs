@@ -249,6 +249,7 @@ impl Unit {
                 None => break None,
             };
             let now = Instant::now();
+            body.shared_by(session.in_flight());
             let (bytes, last) = match transfer.received(&mut body, piece.len(), options, now) {
                 Ok(Accepted::All) => (piece.len(), false),
                 Ok(Accepted::Last(bytes)) => (bytes, true),

@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -69,6 +69,7 @@ pub struct Session {
     repeated: Mutex<Vec<Entry>>,
     observer: Arc<dyn Observer>,
     counts: Counts,
+    in_flight: AtomicUsize,
     stopped: AtomicBool,
     too_many_open_files: AtomicBool,
     on_stop: Mutex<Vec<Box<dyn Fn() + Send>>>,
@@ -109,6 +110,7 @@ impl Session {
             repeated: Mutex::default(),
             observer,
             counts: Counts::default(),
+            in_flight: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             too_many_open_files: AtomicBool::new(false),
             on_stop: Mutex::default(),
@@ -193,13 +195,20 @@ impl Session {
             bytes: AtomicU64::new(transfer.part.bytes),
             total: AtomicU64::new(transfer.part.total.unwrap_or(0)),
         });
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.observer.begun(&progress);
         progress
     }
 
     /// A file rests: it is done, or waits for its next attempt.
     pub fn end(&self, progress: &Arc<FileProgress>) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.observer.ended(progress);
+    }
+
+    /// Files that have begun and not ended.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Bytes of a body have come, up to a place in its file.

@@ -760,9 +760,10 @@ fn a_body_that_trickles_is_cut_off() {
     assert_eq!(run(&options, 50, 100), None);
     assert_eq!(run(&options, 49, 100), Some(3000));
     assert_eq!(run(&options, 1, 1), None);
-    assert_eq!(run(&options, 1, 2000), Some(4000));
+    // Silence is for the idle timeout, of 30 s, to judge; once.
+    assert_eq!(run(&options, 1, 2000), Some(34_000));
     // One large piece now and then is no rate, either.
-    assert_eq!(run(&options, 1500, 29_000), Some(29_000));
+    assert_eq!(run(&options, 1500, 29_000), Some(58_000));
     let held_back = Options {
         rate: Some(10),
         ..options.clone()
@@ -773,6 +774,30 @@ fn a_body_that_trickles_is_cut_off() {
         ..options
     };
     assert_eq!(run(&none, 1, 2000), None);
+}
+
+#[test]
+fn a_file_owes_its_share_of_the_least_rate() {
+    let options = Options {
+        min_rate: 1000,
+        min_rate_window: Duration::from_secs(1),
+        ..options()
+    };
+    let (mut file, began) = (file("http://h/f"), Instant::now());
+    let mut begun = body(file.answered(&head(200, &[]), &options, began, SystemTime::now()));
+    let mut half_a_second = 0;
+    let mut in_flight = |files| {
+        begun.shared_by(files);
+        let mut taken = Ok(Accepted::All);
+        for _ in 0..2 {
+            half_a_second += 1;
+            let now = began + half_a_second * Duration::from_millis(500);
+            taken = taken.and(file.received(&mut begun, 125, &options, now));
+        }
+        taken
+    };
+    assert!(in_flight(4).is_ok());
+    assert!(in_flight(3).is_err());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod files;
 mod hosts;
 mod interruptions;
 mod lists;
+mod surroundings;
 mod tls;
 
 use crate::case::Case;
@@ -31,7 +32,7 @@ const fn fault(number: u8, what: &'static str, right: &'static str) -> Fault {
 
 /// All of them, in order.
 #[rustfmt::skip] // A row each.
-pub(crate) const FAULTS: [Fault; 33] = [
+pub(crate) const FAULTS: [Fault; 34] = [
     fault(1, "closed or reset in the middle", "continued, exact file"),
     fault(2, "always truncated", "bounded retries, then failed, no file"),
     fault(3, "longer than announced", "what was announced; the next answer is not poisoned"),
@@ -65,6 +66,7 @@ pub(crate) const FAULTS: [Fault; 33] = [
     fault(31, "one URL with two names or digests", "every name, every digest"),
     fault(32, "redirected to another host", "its limits, and its waits"),
     fault(33, "dead addresses and dead connections", "another one is taken"),
+    fault(34, "ignored signals, limits, full pipes, slow lists", "kept; exit 3 with its words; names at once"),
 ];
 
 /// Every case.
@@ -76,6 +78,7 @@ pub fn all() -> Vec<Case> {
         files::cases(),
         interruptions::cases(),
         lists::cases(),
+        surroundings::cases(),
         tls::cases(),
     ]
     .concat()

@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    link::Link,
     response::{Addressee, start_of_head, write_both},
     wire::Wire,
 };
@@ -25,6 +26,11 @@ const TICK: Duration = Duration::from_millis(100);
 const MAX_ENDLESS_HEAD: u64 = 100_000_000;
 /// The most that is sent of a body without an end, in bytes.
 const MAX_ENDLESS_BODY: u64 = 1 << 30;
+/// How long a hesitant answer hesitates, and what it sends before, in bytes.
+const HESITATION: Duration = Duration::from_millis(2500);
+const A_LITTLE: usize = 100;
+/// What crosses a shared line at once, in bytes.
+const LINE_PIECE: usize = 5000;
 /// The bytes of a chunk.
 const CHUNK: usize = 16 * 1024;
 
@@ -74,6 +80,10 @@ pub(crate) enum Pace {
     DripHead,
     /// The body in pieces of this many bytes, ten in a second.
     Body(usize),
+    /// A little of the body, and the rest after some seconds.
+    Hesitant,
+    /// Over a line that others use as well.
+    Line(Arc<Link>),
 }
 
 /// What comes after what an answer sends.
@@ -292,9 +302,14 @@ impl Answer {
         loop {
             let (piece, after) = rest.split_at(match self.pace {
                 Pace::Body(bytes) => bytes.min(rest.len()),
+                Pace::Line(_) => LINE_PIECE.min(rest.len()),
+                Pace::Hesitant if !head.is_empty() => A_LITTLE.min(rest.len()),
                 _ if rest.len() > 2 * PIECE => PIECE,
                 _ => rest.len(),
             });
+            if let Pace::Line(link) = &self.pace {
+                link.carry(piece.len(), !head.is_empty());
+            }
             // Before they go, so that a client that has them finds them counted.
             self.tally.fetch_add(piece.len() as u64, Ordering::Relaxed);
             // The head goes with the first piece, unlike anything that comes later.
@@ -302,8 +317,10 @@ impl Answer {
             if after.is_empty() {
                 return Ok(());
             }
-            if let Pace::Body(_) = self.pace {
-                thread::sleep(TICK);
+            match self.pace {
+                Pace::Body(_) => thread::sleep(TICK),
+                Pace::Hesitant if !head.is_empty() => thread::sleep(HESITATION),
+                _ => {}
             }
             (head, rest) = (&[], after);
         }

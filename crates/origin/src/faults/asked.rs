@@ -1,10 +1,12 @@
 //! What a fault is asked for, and the answers that several faults have.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::answer::{Answer, Framing, Pace, Then, chunk};
 use super::file::Version;
 use crate::conditions::Wanted;
+use crate::link::Link;
 use crate::request::Request;
 
 /// The bytes of a file whose URL does not say how many.
@@ -36,6 +38,8 @@ pub(crate) struct Asked<'a> {
     pub times_before: u64,
     /// How many requests its connection had before, with this token.
     pub on_this_connection: usize,
+    /// A slow line that all of its token's answers can share.
+    pub line: Arc<Link>,
 }
 
 impl Asked<'_> {

@@ -1,5 +1,6 @@
 //! The faults: what can be wrong with an answer, and what each one answers.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, Framing, PIECE, Pace, Then, chunk};
@@ -206,6 +207,13 @@ pub const FAULTS: &[Fault] = &[
             let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2));
             asked.first_later(503, &date)
         }),
+    fault("retry-after-thrice", "three times 429 with \"Retry-After: 1\"; then right",
+        |asked| match asked.times_before {
+            0..3 => Answer::text(429, "later\n").header("Retry-After", 1),
+            _ => asked.right(),
+        }),
+    fault("retry-after-always", "429 with \"Retry-After: 0\"",
+        |_| Answer::text(429, "later\n").header("Retry-After", 0)),
     fault("retry-after-far", "first 429 with \"Retry-After: 86400\"; then right",
         |asked| asked.first_later(429, "86400")),
     fault("retry-after-garbage", "first 503 with \"Retry-After: soon\"; then right",
@@ -269,6 +277,10 @@ pub const FAULTS: &[Fault] = &[
     fault("drip-headers", "right, the head a byte each 100 ms",
         |asked| asked.right().pace(Pace::DripHead)),
     fault("slow", "right, 5,000 bytes each 100 ms", |asked| asked.slow()),
+    fault("hesitant", "right, but after 100 bytes of the body 2.5 s pass",
+        |asked| asked.right().pace(Pace::Hesitant)),
+    fault("slow-line", "right, over a line of 125,000 bytes a second that all of a token share",
+        |asked| asked.right().pace(Pace::Line(Arc::clone(&asked.line)))),
     fault("slow-once", "first 5,000 bytes each 100 ms; then at full speed",
         |asked| asked.first(Asked::slow).unwrap_or_else(|| asked.right())),
 
