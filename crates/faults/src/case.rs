@@ -170,6 +170,8 @@ pub(crate) enum Expect {
 pub(crate) enum Content {
     /// A version of the origin's file, with this many bytes.
     Body(u32, usize),
+    /// The right file as gzip, of so many bytes.
+    Gzip(usize),
     /// A text.
     Text(&'static str),
     /// A symbolic link.

@@ -9,6 +9,7 @@
 //! A connection is kept for another request when a body has been read to its
 //! end, and closed when a [`Response`] is dropped before.
 
+mod chunks;
 mod connect;
 mod errors;
 mod stream;

@@ -17,6 +17,35 @@ pub struct Head {
     pub headers: HeaderMap,
 }
 
+/// The content codings that are registered with IANA, but for `identity`. What is
+/// none of them (`utf-8`, `none`, `aws-chunked`) is a server's mistake, and has
+/// changed no byte.
+const CODINGS: [&str; 12] = [
+    "aes128gcm",
+    "br",
+    "compress",
+    "dcb",
+    "dcz",
+    "deflate",
+    "exi",
+    "gzip",
+    "pack200-gzip",
+    "x-compress",
+    "x-gzip",
+    "zstd",
+];
+
+/// How a body's content is encoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// These are the file's own bytes.
+    None,
+    /// They are gzipped, once.
+    Gzip,
+    /// They are not to be had of these.
+    Other(String),
+}
+
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validator {
@@ -159,13 +188,19 @@ impl Head {
         }
     }
 
-    /// How the content is encoded, unless it is as it is.
-    pub(crate) fn encoding(&self) -> Option<&str> {
-        self.headers
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .map(|value| value.to_str().unwrap_or("unreadable").trim())
-            .find(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity"))
+    /// How the content is encoded.
+    pub(crate) fn coding(&self) -> Coding {
+        let values = self.headers.get_all(CONTENT_ENCODING).iter();
+        let texts: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
+            .collect();
+        let codings = texts.iter().flat_map(|text| text.split(',').map(str::trim));
+        let codings: Vec<_> = codings.filter(|coding| CODINGS.contains(coding)).collect();
+        match codings[..] {
+            [] => Coding::None,
+            ["gzip" | "x-gzip"] => Coding::Gzip,
+            _ => Coding::Other(codings.join(", ")),
+        }
     }
 
     /// What this state of the file can be known by.

@@ -4,9 +4,8 @@
 //! the units, the timers, the HTTP library, where blocking calls go.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -17,20 +16,10 @@ use crate::lock::OpenError;
 use crate::partial::Finished;
 use crate::parts::Parts;
 use crate::rate::Rate;
+use crate::source::{List, open_list};
 use crate::store::{Known, Store};
 use crate::tally::{Counts, Failure, FileProgress, Observer, Tally, add};
 use crate::{AttemptError, Next, Options, Queue, Transfer, tls};
-
-/// Where the list comes from.
-#[derive(Debug, Clone)]
-pub enum List {
-    /// From memory.
-    Text(Arc<str>),
-    /// From a file.
-    File(PathBuf),
-    /// From standard input.
-    Stdin,
-}
 
 /// Why a run has to end before its list does.
 #[derive(Debug, thiserror::Error)]
@@ -385,32 +374,6 @@ impl Session {
         add(&self.counts.before, u64::from(before));
         add(&self.counts.bytes, file.bytes);
         self.observer.complete(file, before);
-    }
-}
-
-fn open_list(list: List) -> Result<(String, Box<dyn Read + Send>), Fatal> {
-    Ok(match list {
-        List::Text(text) => ("the list".to_owned(), Box::new(Text(text, 0))),
-        List::Stdin => ("standard input".to_owned(), Box::new(io::stdin())),
-        List::File(path) => {
-            let list = path.display().to_string();
-            match File::open(&path) {
-                Ok(file) => (list, Box::new(file)),
-                Err(source) => return Err(Fatal::List { list, source }),
-            }
-        }
-    })
-}
-
-/// Reads a shared text.
-struct Text(Arc<str>, usize);
-
-impl Read for Text {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut rest = &self.0.as_bytes()[self.1..];
-        let read = rest.read(buffer)?;
-        self.1 += read;
-        Ok(read)
     }
 }
 

@@ -347,7 +347,7 @@ fn statuses_that_may_pass_are_waited_for_and_others_are_not() {
         let answer = tell(&mut file("http://h/f"), &head(status, &[]));
         assert!(matches!(next(answer), Next::After(_)), "{status}");
     }
-    for status in [201, 204, 300, 304, 305, 400, 401, 403, 404, 410, 501, 505] {
+    for status in [201, 204, 300, 304, 305, 400, 403, 404, 410, 501, 505] {
         let why = format!("the server answered {status}");
         assert_eq!(
             failed(tell(&mut file("http://h/f"), &head(status, &[]))),
@@ -421,7 +421,7 @@ fn a_loop_of_redirects_ends() {
     for _ in 0..10 {
         assert_eq!(next(tell(&mut file, &round)), Next::Now);
     }
-    assert_eq!(failed(tell(&mut file, &round)), "more than 10 redirects");
+    assert!(failed(tell(&mut file, &round)).starts_with("more than 10 redirects"));
 }
 
 #[test]
@@ -664,27 +664,59 @@ fn what_a_failure_leaves_is_kept_only_if_it_can_be_gone_on_with() {
 }
 
 #[test]
-fn a_body_that_is_encoded_is_refused() {
-    let right = ("content-range", "bytes 5-9/10");
-    for headers in [
-        &[("content-encoding", "gzip"), right][..],
-        &[("content-encoding", "identity, br"), right],
-        &[
-            ("content-encoding", "identity"),
-            ("content-encoding", "gzip"),
-            right,
-        ],
-        &[("content-encoding", "\u{e9}"), right],
+fn a_body_that_is_encoded_is_decoded_or_refused() {
+    for coding in [
+        "gzip",
+        "x-gzip",
+        "GZip",
+        "identity, gzip",
+        "aws-chunked,gzip",
     ] {
-        for status in [200, 206] {
-            let why = failed(tell(&mut half(), &head(status, headers)));
-            assert!(why.contains("which was not asked for"), "{why}");
-        }
+        let headers = [
+            ("content-encoding", coding),
+            ("etag", "\"a\""),
+            ("content-length", "7"),
+        ];
+        let mut file = half();
+        let begun = body(tell(&mut file, &head(200, &headers)));
+        assert_eq!(begun.offset, 0, "{coding}");
+        // Nothing is ever joined to it.
+        file.written(3);
+        assert_eq!(range(&file), None, "{coding}");
+        // Nor is it to what is there.
+        let part = [
+            ("content-encoding", coding),
+            ("etag", "\"a\""),
+            ("content-range", "bytes 5-9/10"),
+        ];
+        let mut file = half();
+        assert_eq!(
+            next(tell(&mut file, &head(206, &part))),
+            Next::Now,
+            "{coding}"
+        );
+        assert_eq!(range(&file), None, "{coding}");
     }
-    for encoding in ["identity", "Identity", " ", ""] {
+    for coding in ["br", "identity, br", "gzip, gzip", "zstd", "deflate"] {
+        let why = failed(tell(
+            &mut half(),
+            &head(200, &[("content-encoding", coding)]),
+        ));
+        assert!(why.contains("which was not asked for"), "{why}");
+    }
+    for coding in [
+        "identity",
+        "Identity",
+        " ",
+        "",
+        "utf-8",
+        "none",
+        "aws-chunked",
+        "\u{e9}",
+    ] {
         body(tell(
             &mut half(),
-            &head(200, &[("content-encoding", encoding)]),
+            &head(200, &[("content-encoding", coding)]),
         ));
     }
 }

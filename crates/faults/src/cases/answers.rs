@@ -339,10 +339,6 @@ pub(super) fn cases() -> Vec<Case> {
             .with("--retries", 0)
             .run(exits(1).and(AskedAtMost(2)).and(SentAtMost(BUFFERS)).and(Within(10.0))),
         //
-        case(19, "gzip-unasked", "failed, as these are not the file's bytes")
-            .list("{gzip-unasked}/a.bin")
-            .run(exits(1).and(AskedAtMost(3)).and(Says("gzip"))),
-        //
         case(20, "informational", "skipped")
             .list("{informational}/a.bin")
             .run(exits(0).file("a.bin", RIGHT).and(Asked(1))),

@@ -3,6 +3,7 @@
 mod answers;
 mod contradictions;
 mod files;
+mod heads;
 mod hosts;
 mod interruptions;
 mod lists;
@@ -32,7 +33,7 @@ const fn fault(number: u8, what: &'static str, right: &'static str) -> Fault {
 
 /// All of them, in order.
 #[rustfmt::skip] // A row each.
-pub(crate) const FAULTS: [Fault; 34] = [
+pub(crate) const FAULTS: [Fault; 35] = [
     fault(1, "closed or reset in the middle", "continued, exact file"),
     fault(2, "always truncated", "bounded retries, then failed, no file"),
     fault(3, "longer than announced", "what was announced; the next answer is not poisoned"),
@@ -51,7 +52,7 @@ pub(crate) const FAULTS: [Fault; 34] = [
     fault(16, "a slow drip", "ended by the minimum rate"),
     fault(17, "stalls, no answer, no connection", "timeouts"),
     fault(18, "heads without an end", "a cap"),
-    fault(19, "gzip that was not asked for", "never stored as the file"),
+    fault(19, "gzip and others that were not asked for", "decoded, or an error"),
     fault(20, "1xx and garbage in place of a status", "skipped; an error"),
     fault(21, "two URLs with one name", "two names, the same on every run"),
     fault(22, "hostile names", "one safe name in the directory"),
@@ -67,6 +68,7 @@ pub(crate) const FAULTS: [Fault; 34] = [
     fault(32, "redirected to another host", "its limits, and its waits"),
     fault(33, "dead addresses and dead connections", "another one is taken"),
     fault(34, "ignored signals, limits, full pipes, slow lists", "kept; exit 3 with its words; names at once"),
+    fault(35, "heads and chunks as few send them", "read as RFC 9112 says"),
 ];
 
 /// Every case.
@@ -74,6 +76,7 @@ pub fn all() -> Vec<Case> {
     [
         answers::cases(),
         contradictions::cases(),
+        heads::cases(),
         hosts::cases(),
         files::cases(),
         interruptions::cases(),

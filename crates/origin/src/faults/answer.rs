@@ -78,6 +78,8 @@ pub(crate) enum Pace {
     Full,
     /// The head one byte at a time, ten in a second.
     DripHead,
+    /// The head one byte at a time, a thousand in a second.
+    HeadInPieces,
     /// The body in pieces of this many bytes, ten in a second.
     Body(usize),
     /// A little of the body, and the rest after some seconds.
@@ -292,10 +294,14 @@ impl Answer {
     }
 
     fn write(&self, wire: &mut impl Wire, mut head: &[u8], mut rest: &[u8]) -> io::Result<()> {
-        if let Pace::DripHead = self.pace {
+        if let Pace::DripHead | Pace::HeadInPieces = self.pace {
+            let pause = match self.pace {
+                Pace::DripHead => TICK,
+                _ => Duration::from_millis(1),
+            };
             for byte in head {
                 wire.write_all(&[*byte])?;
-                thread::sleep(TICK);
+                thread::sleep(pause);
             }
             head = &[];
         }

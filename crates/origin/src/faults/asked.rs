@@ -119,6 +119,42 @@ pub(crate) fn cut(answer: Answer) -> Answer {
     answer.half().then(Then::Close)
 }
 
+/// The right file as gzip, changed in this way.
+pub(crate) fn gzipped(asked: &Asked, change: fn(&mut Vec<u8>)) -> Answer {
+    let file = asked.version(1);
+    let mut content = gzip(&file.content);
+    change(&mut content);
+    let file = Version { content, ..file };
+    file.answer(asked.request)
+        .header("Content-Encoding", "gzip")
+}
+
+/// The right bytes, and a Content-Encoding that says something else.
+pub(crate) fn encoded(asked: &Asked, coding: &str) -> Answer {
+    asked.right().header("Content-Encoding", coding)
+}
+
+/// The right answer with so many headers more, each with a value of so many bytes.
+pub(crate) fn headers(asked: &Asked, headers: usize, bytes: usize) -> Answer {
+    (0..headers).fold(asked.right(), |answer, number| {
+        answer.header(&format!("X-More-{number}"), "x".repeat(bytes))
+    })
+}
+
+/// Right, in chunks of which each has this after its size.
+pub(crate) fn extended(asked: &Asked, extension: &str) -> Answer {
+    let file = asked.version(1);
+    let mut body = Vec::new();
+    for part in file.content.chunks(1000).chain([&[][..]]) {
+        body.extend(format!("{:x};{extension}\r\n", part.len()).into_bytes());
+        body.extend_from_slice(part);
+        body.extend_from_slice(b"\r\n");
+    }
+    file.describe(Answer::new(200, body))
+        .framing(Framing::Own)
+        .header("Transfer-Encoding", "chunked")
+}
+
 /// A part, in an answer that is said to have all of it.
 pub(crate) fn part_as_200(file: &Version, range: Range<usize>) -> Answer {
     let content_range = file.content_range(&range);
@@ -202,7 +238,7 @@ pub(crate) fn silence() -> Answer {
 }
 
 /// A gzip file (RFC 1952) of stored blocks: these bytes would not get smaller.
-pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
+pub fn gzip(content: &[u8]) -> Vec<u8> {
     const LARGEST: usize = u16::MAX as usize;
     let mut file = vec![31, 139, 8, 0, 0, 0, 0, 0, 0, 255];
     for block in content.chunks(LARGEST) {

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, Framing, PIECE, Pace, Then, chunk};
 use super::asked::{
-    Asked, Length, bad_chunk_size, coded, cut, garbage, gzip, multipart, other_length, part_as_200,
-    redirect, short_part, silence,
+    Asked, Length, bad_chunk_size, coded, cut, encoded, extended, garbage, gzip, gzipped, headers,
+    multipart, other_length, part_as_200, redirect, short_part, silence,
 };
 use super::file::{Version, fault_body};
 use crate::conditions::{Wanted, range};
@@ -302,10 +302,45 @@ pub const FAULTS: &[Fault] = &[
 
     // Heads.
     fault("gzip-unasked", "compressed, whether or not the client takes that",
+        |asked| gzipped(asked, |_| {})),
+    fault("gzip-cut", "first the same, cut midway; then the same",
         |asked| {
-            let file = asked.version(1);
-            Version { content: gzip(&file.content), ..file }
-                .answer(asked.request).header("Content-Encoding", "gzip")
+            let answer = gzipped(asked, |_| {});
+            if asked.times_before == 0 { cut(answer) } else { answer }
+        }),
+    fault("gzip-truncated", "compressed, and its last 100 bytes are missing",
+        |asked| gzipped(asked, |gzip| gzip.truncate(gzip.len() - 100))),
+    fault("gzip-damaged", "compressed, with a bit of its checksum flipped",
+        |asked| gzipped(asked, |gzip| {
+            let at = gzip.len() - 8;
+            gzip[at] ^= 1;
+        })),
+    fault("gzip-and-more", "compressed, and then something else",
+        |asked| gzipped(asked, |gzip| gzip.extend_from_slice(b"more"))),
+    fault("br-unasked", "right, but called brotli", |asked| encoded(asked, "br")),
+    fault("gzip-twice", "right, but called gzip of gzip", |asked| encoded(asked, "gzip, gzip")),
+    fault("coding-utf-8", "right, with a Content-Encoding of utf-8", |asked| encoded(asked, "utf-8")),
+    fault("coding-none", "right, with one of none", |asked| encoded(asked, "none")),
+    fault("coding-aws-chunked", "right, with one of aws-chunked",
+        |asked| encoded(asked, "aws-chunked")),
+    fault("folded-headers", "right, with header lines that are folded, the ETag's among them",
+        |asked| asked.version(1).unvalidated().etag(None).whole()
+            .header("X-Folded", "one\r\n two\r\n\tthree").header("ETag", "\r\n  \"folded\"")),
+    fault("head-in-pieces", "right, the head a byte a millisecond",
+        |asked| headers(asked, 5, 100).pace(Pace::HeadInPieces)),
+    fault("head-of-48k", "right, with 6 headers of 8,000 bytes", |asked| headers(asked, 6, 8000)),
+    fault("head-of-100k", "right, with 10 headers of 10,000 bytes",
+        |asked| headers(asked, 10, 10_000)),
+    fault("many-headers", "right, with 110 headers more", |asked| headers(asked, 110, 10)),
+    fault("chunk-extensions", "right, in chunks with short extensions",
+        |asked| extended(asked, "a=b;c")),
+    fault("long-chunk-extensions", "right, in chunks with extensions of 100 bytes",
+        |asked| extended(asked, &format!("a=\"{}\"", "x".repeat(96)))),
+    fault("redirect-latin-1", "302 to a right one, with a byte of Latin-1 in its name",
+        |asked| {
+            let location = [asked.at("right").as_bytes(), b"-caf\xe9"].concat();
+            Answer::text(302, "over there\n")
+                .headers(&[b"Location: ", &location[..], b"\r\n"].concat())
         }),
     fault("informational", "100 and 103 before the right one",
         |asked| asked.right().before([b"HTTP/1.1 100 Continue\r\n\r\n", INFORMATION].concat())),
