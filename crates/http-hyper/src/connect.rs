@@ -3,14 +3,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem::replace;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
-use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use transfer::{ATTEMPT_DELAY, in_turn};
+use transfer::{ATTEMPT_DELAY, look_up};
 use url::Url;
 
 use crate::host_and_port;
@@ -30,7 +29,7 @@ where
     A: Future<Output = io::Result<S>> + Send,
     D: Future + Send,
 {
-    let mut addresses = in_turn(addresses(url).await?).into_iter().peekable();
+    let mut addresses = addresses(url).await?.into_iter().peekable();
     let mut attempts: Vec<Pin<Box<A>>> = Vec::new();
     let mut pause: Option<Pin<Box<D>>> = None;
     let mut last = io::Error::other("the host has no address");
@@ -69,22 +68,12 @@ where
     .await
 }
 
-/// The addresses of a URL's host. A name is looked up by a thread of its own: the
-/// system's resolver blocks, for as long as it likes, and a runtime's blocking pool
-/// is where files are written.
 async fn addresses(url: &Url) -> io::Result<Vec<SocketAddr>> {
     let (host, port) = host_and_port(url);
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![(address, port).into()]);
-    }
     let (found, addresses) = oneshot::channel();
-    let host = host.to_owned();
-    thread::Builder::new()
-        .name("lookup".to_owned())
-        .spawn(move || {
-            let addresses = (host.as_str(), port).to_socket_addrs();
-            // Who asked may have given up.
-            let _ = found.send(addresses.map(Iterator::collect));
-        })?;
+    look_up(host, port, |addresses| {
+        // Who asked may have given up.
+        let _ = found.send(addresses);
+    })?;
     addresses.await.map_err(io::Error::other)?
 }

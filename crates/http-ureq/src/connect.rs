@@ -1,8 +1,9 @@
 //! How connections are made, so that an interrupt ends every wait.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -10,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use transfer::{ATTEMPT_DELAY, AttemptError, in_turn};
+use transfer::{ATTEMPT_DELAY, AttemptError, look_up};
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -20,6 +21,9 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use crate::errors::carried;
 use crate::stream::{Connection, Tls};
 use crate::wire::{Wire, interrupted};
+
+/// How often who waits for addresses looks for an interrupt.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// ureq asks for addresses before it looks whether it has kept a connection:
 /// with a thousand files of one host that would be a thousand questions. Here
@@ -82,8 +86,7 @@ fn connect(
     port: u16,
     until: Option<Instant>,
 ) -> io::Result<Arc<TcpStream>> {
-    let addresses = in_turn((host, port).to_socket_addrs()?);
-    let mut addresses = addresses.into_iter().peekable();
+    let mut addresses = addresses(wire, host, port, until)?.into_iter().peekable();
     let mut attempts: Vec<Arc<TcpStream>> = Vec::new();
     let mut last = io::Error::other("the host has no address");
     loop {
@@ -115,6 +118,34 @@ fn connect(
             if next.is_some() {
                 break;
             }
+        }
+    }
+}
+
+/// The addresses of a host, waited for no longer than for the connection.
+fn addresses(
+    wire: &Wire,
+    host: &str,
+    port: u16,
+    until: Option<Instant>,
+) -> io::Result<Vec<SocketAddr>> {
+    let (found, addresses) = mpsc::channel();
+    look_up(host, port, move |addresses| {
+        // Who asked may have given up.
+        let _ = found.send(addresses);
+    })?;
+    loop {
+        let wait = until.map_or(GLANCE, |until| left(until).min(GLANCE));
+        match addresses.recv_timeout(wait) {
+            Ok(addresses) => return addresses,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other("the lookup has ended without a result"));
+            }
+            Err(_) if wire.is_interrupted() => return Err(interrupted()),
+            Err(_) if until.is_some_and(|until| left(until).is_zero()) => {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            Err(_) => {}
         }
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! ureq frames requests and answers and keeps connections; the connections are
 //! ours (`connect.rs`, `stream.rs`). They wait for a byte no longer than the idle timeout, and
-//! [`Client::interrupt`] ends every wait for a connection, a handshake or a byte.
-//! Only for a name server it has to wait: nothing in std can be told not to.
+//! [`Client::interrupt`] ends every wait for a name, a connection, a handshake or a
+//! byte.
 //!
 //! A connection is kept for another request when a body has been read to its
 //! end, and closed when a [`Response`] is dropped before.

@@ -23,6 +23,16 @@ use crate::{DISK, FAILED, INTERRUPTED, INVALID, complain, exit_code};
 /// or a line of standard input can be left behind.
 const PATIENCE: Duration = Duration::from_millis(700);
 
+/// What other programs take proxies from.
+const PROXIES: [&str; 6] = [
+    "http_proxy",
+    "https_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+];
+
 /// How often it is looked whether files wait for their names.
 const NAMES_TICK: Duration = Duration::from_millis(100);
 
@@ -38,6 +48,11 @@ pub(crate) fn download<M: Model>(args: &DownloadArgs) -> u8 {
         Ok(session) => session,
         Err(fatal) => return fail(fatal),
     };
+    if let Some(variable) = PROXIES.iter().find(|name| is_set(name)) {
+        session.note(&format!(
+            "proxies are not supported: {variable} is passed over"
+        ));
+    }
     match attended::<M>(args, &session, &progress) {
         Ok(code) => code,
         Err(error) => {
@@ -86,6 +101,10 @@ fn attended<M: Model>(
         (false, 0) => 0,
         (false, _) => FAILED,
     })
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 fn process_path() -> anyhow::Result<std::path::PathBuf> {

@@ -43,7 +43,7 @@ mod tally;
 mod tls;
 mod transfer;
 
-pub use addresses::{ATTEMPT_DELAY, in_turn};
+pub use addresses::{ATTEMPT_DELAY, look_up};
 pub use answer::Head;
 pub use attempt_error::AttemptError;
 pub use body::{Accepted, Body};

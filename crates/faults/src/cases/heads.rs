@@ -1,11 +1,17 @@
-//! Codings that nobody asked for, and heads and chunks as few send them: faults 19
-//! and 35.
+//! Codings that nobody asked for, heads and chunks as few send them, and what is not
+//! supported: faults 19, 35 and 36.
 
 use crate::case::{
     Case,
     Content::{Body, Gzip},
     Expect::{Asked, AskedAtMost, Says, Within},
-    RIGHT, case, exits,
+    RIGHT, Wrapper, case, exits,
+};
+
+/// A proxy that is not there.
+const PROXY: Wrapper = Wrapper {
+    mounts: false,
+    script: r#"http_proxy=http://127.0.0.1:1 exec "$@""#,
 };
 
 pub(super) fn cases() -> Vec<Case> {
@@ -92,5 +98,25 @@ pub(super) fn cases() -> Vec<Case> {
         case(35, "redirect-latin-1", "the server gets the byte that it has sent")
             .list("{redirect-latin-1}/a.bin")
             .run(right().and(Asked(2))),
+        //
+        case(36, "unauthorized", "credentials of another kind")
+            .list("{unauthorized}/a.bin")
+            .run(exits(1).and(Asked(1)).and(Says("401")).and(Says("Basic"))),
+        case(36, "proxy-wanted", "proxies")
+            .list("{proxy-wanted}/a.bin")
+            .run(exits(1).and(Asked(1)).and(Says("proxies are not supported"))),
+        case(36, "proxy-in-the-environment", "passed over, with a note")
+            .list("{right}/a.bin")
+            .run(right().wrapper(PROXY).and(Asked(1)).and(Says("proxies are not supported"))),
+        case(36, "cookie-wall", "cookies")
+            .list("{cookie-wall}/a.bin")
+            .run(exits(1).and(Asked(1)).and(Says("cookies are not kept"))),
+        case(36, "http-2", "HTTP/2")
+            .list("{http-2}/a.bin")
+            .with("--retries", 0)
+            .run(exits(1).and(AskedAtMost(2))),
+        case(36, "other-schemes", "what is not HTTP")
+            .list("ftp://127.0.0.1/a\nsftp://127.0.0.1/b\nfile:///etc/passwd\n{right}/a.bin")
+            .run(exits(1).file("a.bin", RIGHT).and(Says("only http and https"))),
     ]
 }

@@ -1,9 +1,10 @@
 //! Which host and which connection a request goes to: faults 32 and 33.
 
+use super::answers::numbered;
 use crate::case::{
     Action, Case,
     Content::Body,
-    Expect::{Asked, NotBefore, Pause, Within},
+    Expect::{Asked, NotBefore, Pause, Says, Within},
     RIGHT, When, Wrapper, case, exits,
 };
 
@@ -21,6 +22,16 @@ const DEAD_ADDRESS: Wrapper = Wrapper {
     mounts: true,
     script: r#"
         mkdir -p "$DIR" && printf '::1 two.test\n' > "$DIR/../own/hosts"
+        mount --bind "$DIR/../own/hosts" /etc/hosts || exit 99
+        exec "$@"
+    "#,
+};
+
+/// Whoever looks a name up waits for ever.
+const NO_NAMES: Wrapper = Wrapper {
+    mounts: true,
+    script: r#"
+        mkdir -p "$DIR" && mkfifo "$DIR/../own/hosts"
         mount --bind "$DIR/../own/hosts" /etc/hosts || exit 99
         exec "$@"
     "#,
@@ -76,6 +87,20 @@ pub(super) fn cases() -> Vec<Case> {
                     .and(Asked(0))
                     .and(NotBefore(1.3))
                     .and(Within(5.0)),
+            ),
+        case(33, "lookups-that-hang", "they end in time, and hold up nothing else")
+            .list(format!("{}{{right}}/a.bin", numbered("{localhost:right}", 4, 10)))
+            .with("--connect-timeout", 1)
+            .with("--blocking-threads", 2)
+            .with("--limit", 5)
+            .with("--retries", 0)
+            .run(
+                exits(1)
+                    .wrapper(NO_NAMES)
+                    .file("a.bin", RIGHT)
+                    .and(Asked(1))
+                    .and(Says("it took longer"))
+                    .and(Within(10.0)),
             ),
         case(33, "dead-when-kept", "a retry takes a fresh connection")
             .with("--idle-timeout", 0.7)

@@ -33,7 +33,7 @@ const fn fault(number: u8, what: &'static str, right: &'static str) -> Fault {
 
 /// All of them, in order.
 #[rustfmt::skip] // A row each.
-pub(crate) const FAULTS: [Fault; 35] = [
+pub(crate) const FAULTS: [Fault; 36] = [
     fault(1, "closed or reset in the middle", "continued, exact file"),
     fault(2, "always truncated", "bounded retries, then failed, no file"),
     fault(3, "longer than announced", "what was announced; the next answer is not poisoned"),
@@ -69,6 +69,7 @@ pub(crate) const FAULTS: [Fault; 35] = [
     fault(33, "dead addresses and dead connections", "another one is taken"),
     fault(34, "ignored signals, limits, full pipes, slow lists", "kept; exit 3 with its words; names at once"),
     fault(35, "heads and chunks as few send them", "read as RFC 9112 says"),
+    fault(36, "what is not supported", "an error that says so"),
 ];
 
 /// Every case.

@@ -227,6 +227,19 @@ pub const FAULTS: &[Fault] = &[
         }),
     fault("always-500", "500", |_| Answer::text(500, "never\n")),
     fault("not-found", "404", |_| Answer::text(404, "there is nothing here\n")),
+    fault("unauthorized", "401 for a digest", |_| Answer::text(401, "who are you?\n")
+        .header("WWW-Authenticate", "Digest realm=\"here\", nonce=\"1\"")),
+    fault("proxy-wanted", "407", |_| Answer::text(407, "not without a proxy\n")),
+    fault("cookie-wall", "302 to itself with a cookie, until that comes back",
+        |asked| {
+            let has = |(name, _): &(String, String)| name == "cookie";
+            match asked.request.headers.iter().any(has) {
+                true => asked.right(),
+                false => redirect(asked.at("cookie-wall")).header("Set-Cookie", "seen=1"),
+            }
+        }),
+    fault("http-2", "what HTTP/2 begins with, and closes",
+        |_| Answer::raw(vec![0, 0, 0, 4, 0, 0, 0, 0, 0], Then::Close)),
     fault("no-content", "204", |_| Answer::new(204, Vec::new())),
     fault("unasked-206", "the first half as a part, where no range is asked for",
         |asked| match asked.request.range {

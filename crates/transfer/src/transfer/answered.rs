@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
-use http::header::LOCATION;
+use http::header::{LOCATION, SET_COOKIE};
 
 use super::{Answer, Next, Part, Transfer};
 use crate::answer::{Agreement, Coding, ContentRange, Head, Validator};
@@ -38,7 +38,9 @@ impl Transfer {
                 Err(Next::Now)
             }
             401 => Err(Next::Failed(
-                "the server answered 401: it asks for credentials, or for others".to_owned(),
+                "the server answered 401: it wants credentials, or others; only Basic is supported, as \
+                 user:password@ in a URL, and what a --header says"
+                    .to_owned(),
             )),
             407 => Err(Next::Failed(
                 "the server answered 407, and proxies are not supported".to_owned(),
@@ -179,10 +181,7 @@ impl Transfer {
     /// 3xx: elsewhere, by the same means, and not for ever.
     fn redirected(&mut self, head: &Head, options: &Options) -> Next {
         if self.redirects >= options.max_redirects {
-            return Next::Failed(format!(
-                "more than {} redirects (cookies, which some ask for, are not kept)",
-                options.max_redirects
-            ));
+            return Next::Failed(format!("more than {} redirects", options.max_redirects));
         }
         let location = head.headers.get(LOCATION);
         let Some(location) = location.map(|at| text_of(at.as_bytes())) else {
@@ -201,6 +200,11 @@ impl Transfer {
                 self.url.scheme(),
                 target.scheme()
             ));
+        }
+        if target == self.target && head.headers.contains_key(SET_COOKIE) {
+            return Next::Failed(
+                "redirected to itself with a cookie, and cookies are not kept".to_owned(),
+            );
         }
         self.redirects += 1;
         let next = match target.host_str() == self.target.host_str() {
