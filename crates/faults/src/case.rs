@@ -22,7 +22,7 @@ pub(crate) const CHANGED: Content = Content::Body(2, BYTES);
 /// A list, what is done with it, and what is right.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// Which of the 28 faults it belongs to.
+    /// Which of the faults it belongs to.
     pub fault: u8,
     /// What it is called.
     pub name: &'static str,
@@ -111,6 +111,8 @@ pub(crate) enum When {
     Asked(usize),
     /// When the origin has sent this many bytes in this run.
     Sent(u64),
+    /// When there is a file of this name.
+    There(&'static str),
 }
 
 /// What is done while a program runs.
@@ -168,6 +170,8 @@ pub(crate) enum Expect {
 pub(crate) enum Content {
     /// A version of the origin's file, with this many bytes.
     Body(u32, usize),
+    /// The right file as gzip, of so many bytes.
+    Gzip(usize),
     /// A text.
     Text(&'static str),
     /// A symbolic link.

@@ -1,7 +1,7 @@
 //! Every downloader against every fault.
 //!
 //! - A [`case`] says in data what is downloaded, what happens meanwhile, and what is
-//!   right; [`cases`] has all of them, under the 28 faults.
+//!   right; [`cases`] has all of them, under the faults.
 //! - [`run`] runs one with a model's downloader in a sandbox of its own, with its
 //!   [`servers`], and checks the outcome.
 //! - The [`matrix`] runs all of them with all models, and [`table`] shows it.

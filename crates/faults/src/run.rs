@@ -266,6 +266,7 @@ impl CaseRun<'_> {
                 When::After(seconds) => since.elapsed().as_secs_f64() >= seconds,
                 When::Asked(number) => log()?.len() >= number,
                 When::Sent(bytes) => sent(&log()?) >= bytes,
+                When::There(name) => self.sandbox.directory().join(name).exists(),
             };
             if has_come {
                 return Ok(true);

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use origin::{FaultRequest, fault_body};
+use origin::{FaultRequest, fault_body, fault_gzip};
 use sha2::{Digest, Sha256};
 
 use crate::case::{BYTES, Case, Content, STATE, Setup};
@@ -67,7 +67,8 @@ impl<'a> Sandbox<'a> {
 
     /// `text` with every `{WORD}` replaced: `{NAME}` by the URL of a fault,
     /// `{tls:NAME}` and the like by that at another server, `{CA}` by the authority
-    /// that signed its certificate, `{SHA}` by the right file's digest, `{FULL BACKLOG}`
+    /// that signed its certificate, `{SHA}` by the right file's digest, `{SHA GZIP}` by that of
+    /// the right file as gzip, `{FULL BACKLOG}`
     /// by a server that accepts no connections, `{SILENT}` by one that accepts them and
     /// sends nothing, and `{CLOSED}` by one that is not there. Other words are errors.
     pub(crate) fn expand(&self, text: &str) -> anyhow::Result<String> {
@@ -79,6 +80,7 @@ impl<'a> Sandbox<'a> {
             expanded += &match self.servers.word(word) {
                 Some(text) => text,
                 None if word == "SHA" => sha256(&fault_body(1, BYTES)),
+                None if word == "SHA GZIP" => sha256(&fault_gzip(&fault_body(1, BYTES))),
                 None => self.servers.fault(word, &self.token)?,
             };
             rest = after;
@@ -205,6 +207,7 @@ impl Found {
             Content::Directory => self.is_directory,
             _ if self.is_link || self.is_directory => false,
             Content::Body(version, bytes) => self.data == fault_body(version, bytes),
+            Content::Gzip(bytes) => self.data == fault_gzip(&fault_body(1, bytes)),
             Content::Text(text) => self.data == text.as_bytes(),
         }
     }

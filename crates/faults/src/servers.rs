@@ -1,7 +1,7 @@
 //! The servers that the cases ask.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub struct Servers {
     /// With one of another host.
     elsewhere: Origin,
     full_backlog: FullBacklog,
+    /// At the port of `plain`, but at the other loopback address.
+    _dead: Option<FullBacklog>,
     /// Accepts connections, and sends nothing.
     silent: TcpListener,
     ca: PathBuf,
@@ -46,12 +48,16 @@ impl Servers {
             let args = ["--certificate", &certificate, "--key", &key];
             Origin::spawn(program, &args)
         };
+        let plain = Origin::spawn(program, &[])?;
+        let port = plain.url().rsplit(':').next().unwrap_or_default().parse()?;
         Ok(Self {
-            plain: Origin::spawn(program, &[])?,
+            // Where there is no IPv6, the address is as good as dead.
+            _dead: FullBacklog::new((Ipv6Addr::LOCALHOST, port).into()).ok(),
+            plain,
             tls: secure("tls", here, 4000)?,
             expired: secure("expired", here, 2020)?,
             elsewhere: secure("elsewhere", &["elsewhere.example"], 4000)?,
-            full_backlog: FullBacklog::new().context("cannot listen")?,
+            full_backlog: FullBacklog::new(([127, 0, 0, 1], 0).into()).context("cannot listen")?,
             silent: TcpListener::bind(("127.0.0.1", 0)).context("cannot listen")?,
             ca,
             other_ca,
@@ -77,6 +83,7 @@ impl Servers {
         let url = match kind {
             "" => plain.to_owned(),
             "localhost" => plain.replace("127.0.0.1", "localhost"),
+            "two" => plain.replace("127.0.0.1", "two.test"),
             "user" => plain.replace("://", "://user:secret@"),
             "as-tls" => plain.replace("http:", "https:"),
             "tls" => self.tls.url().to_owned(),
@@ -149,8 +156,8 @@ struct FullBacklog {
 }
 
 impl FullBacklog {
-    fn new() -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    fn new(at: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(at)?;
         listen(&listener, Backlog::new(1)?)?;
         let address = listener.local_addr()?;
         // Until one is not queued any more.

@@ -6,33 +6,45 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use transfer::AttemptError;
 
-/// The most reads that the head of an answer may take: more than it may have
-/// headers, if each came by itself. hyper bounds a head, and not how many interim
-/// ones (1xx) come before it: it would read them for ever, and on a fast line never
-/// look up.
+/// So many reads the head of an answer takes as they come. hyper bounds a head, and
+/// not how many interim ones (1xx) come before it: it would read them for ever, and
+/// on a fast line never look up.
 const MOST_READS: usize = 128;
+/// From then on reads are small, and may have so many bytes in all: a head that
+/// comes byte by byte has as many as any other.
+const MOST_BYTES: usize = 64 * 1024;
+const PIECE_BYTES: usize = 512;
 
-/// How many reads a connection still has: all that it likes, but while a head
-/// is awaited.
+/// How much a connection may still read: all that it likes, but while a head is
+/// awaited.
 #[derive(Clone)]
-pub(crate) struct Reads(Arc<AtomicUsize>);
+pub(crate) struct Reads(Arc<Left>);
+
+struct Left {
+    reads: AtomicUsize,
+    bytes: AtomicUsize,
+}
 
 impl Reads {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicUsize::new(usize::MAX)))
+        Self(Arc::new(Left {
+            reads: AtomicUsize::new(usize::MAX),
+            bytes: AtomicUsize::new(MOST_BYTES),
+        }))
     }
 
     /// A head is awaited from now on.
     pub(crate) fn bound(&self) {
-        self.0.store(MOST_READS, Ordering::Relaxed);
+        self.0.reads.store(MOST_READS, Ordering::Relaxed);
+        self.0.bytes.store(MOST_BYTES, Ordering::Relaxed);
     }
 
     /// It has come.
     pub(crate) fn unbound(&self) {
-        self.0.store(usize::MAX, Ordering::Relaxed);
+        self.0.reads.store(usize::MAX, Ordering::Relaxed);
     }
 }
 
@@ -46,16 +58,27 @@ impl<I: Read + Unpin> Read for Bounded<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
-        match self.reads.0.fetch_sub(1, Ordering::Relaxed) {
-            0 => {
-                let endless = "its head does not end".to_owned();
-                Poll::Ready(Err(io::Error::other(AttemptError::Protocol(endless))))
-            }
-            _ => Poll::Ready(Ok(())),
+        let Left { reads, bytes } = &*self.reads.0.clone();
+        if reads.load(Ordering::Relaxed) > 0 {
+            ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
+            reads.fetch_sub(1, Ordering::Relaxed);
+            return Poll::Ready(Ok(()));
         }
+        // Only what is read into a buffer of our own can be counted.
+        let mut piece = [0; PIECE_BYTES];
+        let room = buffer.remaining().min(PIECE_BYTES);
+        let mut read = ReadBuf::new(&mut piece[..room]);
+        ready!(Pin::new(&mut self.io).poll_read(context, read.unfilled()))?;
+        let left = bytes.load(Ordering::Relaxed);
+        let Some(left) = left.checked_sub(read.filled().len()) else {
+            let endless = "its head does not end".to_owned();
+            return Poll::Ready(Err(io::Error::other(AttemptError::Protocol(endless))));
+        };
+        bytes.store(left, Ordering::Relaxed);
+        buffer.put_slice(read.filled());
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -21,8 +21,10 @@ use crate::turn::Turn;
 /// The most bytes that are read at once, and that the head of an answer may have: as
 /// in `http-ureq`. hyper's own buffer grows to 408 KiB.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// The most headers that an answer may have.
-const MOST_HEADERS: usize = 100;
+/// What a header line has besides its name and value: a colon, a space, an end.
+const LINE_BYTES: usize = 4;
+/// The most headers that an answer may have: as in ureq.
+const MOST_HEADERS: usize = 128;
 
 /// A connection that one request at a time can be sent over.
 ///
@@ -67,6 +69,7 @@ where
     let (requests, connection) = Builder::new()
         .max_buf_size(BUFFER_BYTES)
         .max_headers(MOST_HEADERS)
+        .allow_obsolete_multiline_headers_in_responses(true)
         .handshake(io)
         .await
         .map_err(|error| AttemptError::from_error(&error, AttemptError::Connect))?;
@@ -135,6 +138,13 @@ impl Connection {
         let answer = self.driver.bring(|context| answer.as_mut().poll(context));
         let (head, body) = answer.await.map_err(errors::before_head)?.into_parts();
         self.reads.unbound();
+        let lines = head.headers.iter();
+        let bytes = lines.map(|(name, value)| name.as_str().len() + value.len() + LINE_BYTES);
+        if bytes.sum::<usize>() > BUFFER_BYTES {
+            // hyper looks whether its buffer is full before it reads, and not after.
+            let why = format!("a head of more than {BUFFER_BYTES} bytes");
+            return Err(AttemptError::Protocol(why));
+        }
         Ok(Response {
             outlasts: outlasts(head.version, &head.headers),
             head: Head {

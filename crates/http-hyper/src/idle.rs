@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use transfer::Request;
 use url::Url;
 
 use crate::{Connection, Response};
@@ -19,6 +20,15 @@ impl Idle {
         Self {
             connections: Mutex::default(),
             most,
+        }
+    }
+
+    /// One that a request can be sent over, if there is one and it takes one that
+    /// was kept.
+    pub async fn take_for(&self, request: &Request) -> Option<Connection> {
+        match request.fresh {
+            true => None,
+            false => self.take(&request.url).await,
         }
     }
 

@@ -1,8 +1,8 @@
 //! hyper, as the downloads of the asynchronous models speak it: HTTP/1.1, one
 //! request at a time, in the terms of the crate `transfer`.
 //!
-//! **No runtime is linked here.** A model connects, and makes hyper's I/O traits of
-//! its stream; timers are its own, too. No task is spawned: the task that awaits an
+//! **No runtime is linked here.** A model connects to an address, and makes hyper's
+//! I/O traits of its stream; timers are its own, too. No task is spawned: the task that awaits an
 //! answer moves the bytes of its connection meanwhile.
 //!
 //! A connection is closed by dropping its [`Connection`] or [`Response`]. It is to be
@@ -10,12 +10,14 @@
 //! for one.
 
 mod bounded;
+mod connect;
 mod connection;
 mod deadline;
 mod errors;
 mod idle;
 mod turn;
 
+pub use connect::connect;
 pub use connection::{Connection, Response, handshake};
 pub use deadline::Deadline;
 pub use hyper::body::Bytes;

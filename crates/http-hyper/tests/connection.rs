@@ -58,6 +58,7 @@ fn request(url: &Url) -> Request {
     Request {
         url: url.clone(),
         headers: HeaderMap::new(),
+        fresh: false,
     }
 }
 

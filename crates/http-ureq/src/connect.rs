@@ -1,8 +1,9 @@
 //! How connections are made, so that an interrupt ends every wait.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -10,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use transfer::AttemptError;
+use transfer::{ATTEMPT_DELAY, AttemptError, look_up};
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -20,6 +21,9 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout};
 use crate::errors::carried;
 use crate::stream::{Connection, Tls};
 use crate::wire::{Wire, interrupted};
+
+/// How often who waits for addresses looks for an interrupt.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// ureq asks for addresses before it looks whether it has kept a connection:
 /// with a thousand files of one host that would be a thousand questions. Here
@@ -73,33 +77,81 @@ impl Connector for Connects {
     }
 }
 
-/// A connection to the first of a host's addresses that has one to give.
+/// A connection to the first of a host's addresses that answers (RFC 8305): the next
+/// one is tried as well when one has failed, or has had its time. The sockets are
+/// known to an interrupt while they wait.
 fn connect(
     wire: &Wire,
     host: &str,
     port: u16,
     until: Option<Instant>,
 ) -> io::Result<Arc<TcpStream>> {
-    let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    let mut addresses = addresses(wire, host, port, until)?.into_iter().peekable();
+    let mut attempts: Vec<Arc<TcpStream>> = Vec::new();
     let mut last = io::Error::other("the host has no address");
-    for (at, &address) in addresses.iter().enumerate() {
-        // An equal share of what is left: one address that swallows all
-        // leaves something for the next.
-        let others = addresses.len() - at;
-        let share = until.map(|until| Instant::now() + left(until) / others as u32);
-        match connect_to(wire, address, share) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last = error,
+    loop {
+        if let Some(address) = addresses.next() {
+            match begin(wire, address) {
+                Ok(socket) => attempts.push(socket),
+                Err(error) => last = error,
+            }
+        } else if attempts.is_empty() {
+            return Err(last);
         }
-        if wire.is_interrupted() {
-            break;
+        let next = addresses.peek().map(|_| Instant::now() + ATTEMPT_DELAY);
+        while !attempts.is_empty() {
+            let Some(at) = wait_for_one(&attempts, until, next)? else {
+                break; // it is time for the next one
+            };
+            if wire.is_interrupted() {
+                return Err(interrupted());
+            }
+            let socket = attempts.remove(at);
+            match sockopt::socket_error(&socket)? {
+                Ok(()) => {
+                    socket.set_nonblocking(false)?;
+                    socket.set_nodelay(true)?;
+                    return Ok(socket);
+                }
+                Err(errno) => last = errno.into(),
+            }
+            if next.is_some() {
+                break;
+            }
         }
     }
-    Err(last)
 }
 
-/// As `TcpStream::connect_timeout`, but the socket is known while it waits.
-fn connect_to(wire: &Wire, to: SocketAddr, until: Option<Instant>) -> io::Result<Arc<TcpStream>> {
+/// The addresses of a host, waited for no longer than for the connection.
+fn addresses(
+    wire: &Wire,
+    host: &str,
+    port: u16,
+    until: Option<Instant>,
+) -> io::Result<Vec<SocketAddr>> {
+    let (found, addresses) = mpsc::channel();
+    look_up(host, port, move |addresses| {
+        // Who asked may have given up.
+        let _ = found.send(addresses);
+    })?;
+    loop {
+        let wait = until.map_or(GLANCE, |until| left(until).min(GLANCE));
+        match addresses.recv_timeout(wait) {
+            Ok(addresses) => return addresses,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other("the lookup has ended without a result"));
+            }
+            Err(_) if wire.is_interrupted() => return Err(interrupted()),
+            Err(_) if until.is_some_and(|until| left(until).is_zero()) => {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Begins to connect.
+fn begin(wire: &Wire, to: SocketAddr) -> io::Result<Arc<TcpStream>> {
     let family = match to {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -109,16 +161,37 @@ fn connect_to(wire: &Wire, to: SocketAddr, until: Option<Instant>) -> io::Result
     let socket = Arc::new(TcpStream::from(socket));
     wire.enter(&socket)?;
     match rustix::net::connect(&socket, &to) {
-        Ok(()) => {}
-        Err(Errno::INPROGRESS) => wait_for_connection(&socket, until)?,
-        Err(errno) => return Err(errno.into()),
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(errno) => Err(errno.into()),
     }
-    if wire.is_interrupted() {
-        return Err(interrupted());
+}
+
+/// Waits until one of these is connected or has failed; none if `next` comes before.
+fn wait_for_one(
+    sockets: &[Arc<TcpStream>],
+    until: Option<Instant>,
+    next: Option<Instant>,
+) -> io::Result<Option<usize>> {
+    let mut waits: Vec<_> = sockets
+        .iter()
+        .map(|socket| PollFd::new(socket, PollFlags::OUT))
+        .collect();
+    loop {
+        if until.is_some_and(|until| left(until).is_zero()) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        if next.is_some_and(|next| left(next).is_zero()) {
+            return Ok(None);
+        }
+        // A time that is too long to be told is no limit.
+        let timeout = until.into_iter().chain(next).min().map(left);
+        let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut waits, timeout.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(waits.iter().position(|wait| !wait.revents().is_empty())),
+            Err(errno) => return Err(errno.into()),
+        }
     }
-    socket.set_nonblocking(false)?;
-    socket.set_nodelay(true)?;
-    Ok(socket)
 }
 
 fn secure(wire: &Wire, socket: &TcpStream, host: &str, until: Option<Instant>) -> io::Result<Tls> {
@@ -127,21 +200,6 @@ fn secure(wire: &Wire, socket: &TcpStream, host: &str, until: Option<Instant>) -
         .ok_or_else(|| io::Error::other("no certificates to trust were given"))?;
     let connection = Box::new(handshake(socket, host, config.clone(), until)?);
     Ok(Tls { connection, config })
-}
-
-fn wait_for_connection(socket: &TcpStream, until: Option<Instant>) -> io::Result<()> {
-    loop {
-        let timeout = match until.map(left) {
-            Some(Duration::ZERO) => return Err(ErrorKind::TimedOut.into()),
-            // A time that is too long to be told is no limit.
-            timeout => timeout.and_then(|left| Timespec::try_from(left).ok()),
-        };
-        match poll(&mut [PollFd::new(socket, PollFlags::OUT)], timeout.as_ref()) {
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return Ok(sockopt::socket_error(socket)??),
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }
 
 fn left(until: Instant) -> Duration {

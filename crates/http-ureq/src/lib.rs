@@ -3,12 +3,13 @@
 //!
 //! ureq frames requests and answers and keeps connections; the connections are
 //! ours (`connect.rs`, `stream.rs`). They wait for a byte no longer than the idle timeout, and
-//! [`Client::interrupt`] ends every wait for a connection, a handshake or a byte.
-//! Only for a name server it has to wait: nothing in std can be told not to.
+//! [`Client::interrupt`] ends every wait for a name, a connection, a handshake or a
+//! byte.
 //!
 //! A connection is kept for another request when a body has been read to its
 //! end, and closed when a [`Response`] is dropped before.
 
+mod chunks;
 mod connect;
 mod errors;
 mod stream;
@@ -19,7 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ClientConfig;
 use transfer::{AttemptError, Head, Options, Request};
-use ureq::http::{self, HeaderMap, Version, header::TRANSFER_ENCODING};
+use ureq::http::{self, Version, header::TRANSFER_ENCODING};
 use ureq::{Agent, BodyReader};
 
 use crate::connect::{Connects, Unresolved};
@@ -98,7 +99,11 @@ impl Client {
         self.wire.expect_line(longest + LINE_BYTES);
         let mut message = message(url)?;
         message.headers_mut().clone_from(&request.headers);
-        let agent = self.agent();
+        // One without connections that it has kept, and that keeps none.
+        let agent = match request.fresh {
+            true => agent(0, &self.wire),
+            false => self.agent(),
+        };
         let message = agent
             .configure_request(message)
             .timeout_connect(Some(options.connect_timeout))
@@ -135,7 +140,11 @@ fn agent(units: usize, wire: &Arc<Wire>) -> Agent {
 fn run(agent: &Agent, message: http::Request<()>) -> Result<Response, AttemptError> {
     let response = agent.run(message).map_err(errors::before_head)?;
     let (head, body) = response.into_parts();
-    check_framing(head.version, &head.headers)?;
+    // RFC 9112, 6.1: such a transfer cannot be relied on. hyper refuses it itself.
+    if head.version != Version::HTTP_11 && head.headers.contains_key(TRANSFER_ENCODING) {
+        let why = format!("Transfer-Encoding in {:?}", head.version);
+        return Err(AttemptError::Protocol(why));
+    }
     Ok(Response {
         head: Head {
             status: head.status.as_u16(),
@@ -148,24 +157,6 @@ fn run(agent: &Agent, message: http::Request<()>) -> Result<Response, AttemptErr
 fn message(url: &str) -> Result<http::Request<()>, AttemptError> {
     let message = http::Request::get(url).body(());
     message.map_err(|why| AttemptError::Connect(format!("{url} is no URL for HTTP: {why}")))
-}
-
-/// Refuses what ureq would take for a body of another kind: it knows chunks, in
-/// HTTP/1.1, and passes over all else that is said about the transfer.
-fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), AttemptError> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else {
-        return Ok(());
-    };
-    let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-    if chunked && version == Version::HTTP_11 {
-        Ok(())
-    } else {
-        Err(AttemptError::Protocol(format!(
-            "Transfer-Encoding: {} in {version:?}",
-            String::from_utf8_lossy(coding.as_bytes())
-        )))
-    }
 }
 
 /// An answer: its head, and its body, to be read piece by piece.

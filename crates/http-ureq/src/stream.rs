@@ -13,6 +13,7 @@ use ureq::Error;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
 
 use crate::INPUT_BYTES;
+use crate::chunks::{Chunks, is_chunked};
 use crate::errors::carried;
 use crate::wire::{Wire, interrupted};
 
@@ -35,6 +36,10 @@ pub(crate) struct Connection {
     asked: Instant,
     /// Bytes of informational answers that came before the answer.
     informational: usize,
+    /// What has come of a head that did not come in one piece, or not alone.
+    head: Vec<u8>,
+    /// Where in the body it is, if that comes in chunks.
+    chunks: Option<Chunks>,
 }
 
 #[derive(Debug)]
@@ -82,11 +87,15 @@ impl Connection {
             phase: Phase::Idle,
             asked: Instant::now(),
             informational: 0,
+            head: Vec::new(),
+            chunks: None,
         }
     }
 
-    fn read(&mut self) -> io::Result<usize> {
+    fn read(&mut self, most: usize) -> io::Result<usize> {
         let buffer = self.buffers.input_append_buf();
+        let most = most.min(buffer.len());
+        let buffer = &mut buffer[..most];
         let mut socket = &*self.socket;
         loop {
             let read = match &mut self.tls {
@@ -115,7 +124,7 @@ impl Connection {
     /// What an error means at this place, or the end of the connection, which is
     /// [`ErrorKind::UnexpectedEof`].
     fn attempt_error(&self, error: io::Error, timeout: Option<Duration>) -> AttemptError {
-        let nothing_came = self.buffers.input().is_empty() && self.informational == 0;
+        let nothing_came = self.head.is_empty() && self.informational == 0;
         let closed = matches!(
             error.kind(),
             ErrorKind::UnexpectedEof
@@ -140,33 +149,72 @@ impl Connection {
         }
     }
 
-    /// Takes informational answers (1xx) out of the input. ureq would refuse a
-    /// 100 that has headers, and takes any number of them; but not 101, which is
-    /// an answer.
-    fn skip_informational(&mut self) -> Result<(), AttemptError> {
-        while let Some(end) = end_of_head(self.buffers.input()) {
-            let start = &self.buffers.input()[..end];
-            let informational = start.starts_with(b"HTTP/1.")
-                && start[8..].starts_with(b" 1")
-                && !start[8..].starts_with(b" 101");
-            if !informational {
-                self.phase = Phase::Body;
-                return Ok(());
+    /// Bytes of a head have come: gives ureq all of it when it is complete, for it
+    /// parses what it has anew with every piece. Says whether it is.
+    ///
+    /// Takes informational answers (1xx) out. ureq would refuse a 100 that has
+    /// headers, and takes any number of them; but not 101, which is an answer.
+    /// Lines that are folded become one, as RFC 9112, 5.2, says: ureq refuses them.
+    fn take_head(&mut self, read: usize) -> Result<bool, AttemptError> {
+        let before = self.head.len();
+        let piece = &mut self.buffers.input_append_buf()[..read];
+        // Most come whole, and stay where they are.
+        if before == 0
+            && let Some(end) = end_of_head(piece)
+            && !is_informational(&piece[..end])
+        {
+            return self.append(read, end);
+        }
+        self.head.extend_from_slice(piece);
+        // An empty line that ends here has begun at most three bytes before.
+        let mut from = before.saturating_sub(3);
+        while let Some(end) = end_of_head(&self.head[from..]) {
+            let end = from + end;
+            from = 0;
+            if !is_informational(&self.head[..end]) {
+                let bytes = self.head.len();
+                self.buffers.input_append_buf()[..bytes].copy_from_slice(&self.head);
+                self.head.clear();
+                return self.append(bytes, end);
             }
             self.informational += end;
             if self.informational > INPUT_BYTES {
                 let why = "informational answers without end";
                 return Err(AttemptError::Protocol(why.to_owned()));
             }
-            self.buffers.input_consume(end);
+            self.head.drain(..end);
         }
-        Ok(())
+        match self.head.len() < INPUT_BYTES {
+            true => Ok(false),
+            false => Err(self.too_long()),
+        }
+    }
+
+    /// Gives ureq what has been read, of which a head is the beginning. Says whether
+    /// that is anything.
+    fn append(&mut self, read: usize, head: usize) -> Result<bool, AttemptError> {
+        let (head, body) = self.buffers.input_append_buf()[..read].split_at_mut(head);
+        unfold(head);
+        if self.phase == Phase::Head {
+            self.phase = Phase::Body;
+            self.chunks = is_chunked(head).then(Chunks::new);
+        }
+        let body = match &mut self.chunks {
+            None => body.len(),
+            Some(chunks) => chunks.strip(body).ok_or_else(|| {
+                let why = "chunk extensions without end";
+                AttemptError::Protocol(why.to_owned())
+            })?,
+        };
+        let bytes = head.len() + body;
+        self.buffers.input_appended(bytes);
+        Ok(bytes > 0)
     }
 
     /// What it means that the input is full, and ureq can make nothing of it.
     fn too_long(&self) -> AttemptError {
         AttemptError::Protocol(match self.phase {
-            Phase::Body => "a chunk's size without end".to_owned(),
+            Phase::Body => "a chunk's size, or what follows the last chunk, without end".to_owned(),
             _ => format!("a head of more than {INPUT_BYTES} bytes"),
         })
     }
@@ -195,6 +243,24 @@ fn end_of_head(input: &[u8]) -> Option<usize> {
     })
 }
 
+fn is_informational(head: &[u8]) -> bool {
+    head.starts_with(b"HTTP/1.") && head[8..].starts_with(b" 1") && !head[8..].starts_with(b" 101")
+}
+
+/// Makes one line of those that are folded, but for the first: a status line has no
+/// continuation.
+fn unfold(head: &mut [u8]) {
+    let first = head.iter().position(|&byte| byte == b'\n');
+    for at in first.map_or(head.len(), |first| first + 1)..head.len().saturating_sub(1) {
+        if head[at] == b'\n' && matches!(head[at + 1], b' ' | b'\t') {
+            head[at] = b' ';
+            if head[at - 1] == b'\r' {
+                head[at - 1] = b' ';
+            }
+        }
+    }
+}
+
 impl Transport for Connection {
     fn buffers(&mut self) -> &mut dyn Buffers {
         // ureq wants room for a line of a request, and does not say how long it is.
@@ -210,6 +276,8 @@ impl Transport for Connection {
         self.phase = Phase::Head;
         self.asked = Instant::now();
         self.informational = 0;
+        self.head.clear();
+        self.chunks = None;
         let timeout = timeout.for_write().not_zero().map(|timeout| *timeout);
         let told = if timeout == self.write_timeout {
             Ok(())
@@ -232,27 +300,39 @@ impl Transport for Connection {
             self.socket.set_read_timeout(timeout)
         };
         self.read_timeout = timeout;
-        match told.and_then(|()| self.read()) {
-            // ureq knows whether a body may end here. (An interrupt ends none.)
-            Ok(0) if self.phase == Phase::Body && !self.wire.is_interrupted() => Ok(false),
-            Ok(0) => Err(carried(
-                self.attempt_error(ErrorKind::UnexpectedEof.into(), timeout),
-            )),
-            Ok(read) => {
-                self.buffers.input_appended(read);
-                if self.phase == Phase::Head {
-                    self.skip_informational().map_err(carried)?;
+        told.map_err(|error| carried(self.attempt_error(error, timeout)))?;
+        loop {
+            let most = match self.phase {
+                // With what has come of it before, a head has to fit.
+                Phase::Head => INPUT_BYTES - self.head.len(),
+                _ => usize::MAX,
+            };
+            match self.read(most) {
+                // ureq knows whether a body may end here. (An interrupt ends none.)
+                Ok(0) if self.phase == Phase::Body && !self.wire.is_interrupted() => {
+                    return Ok(false);
                 }
-                // A head has as long as its first byte: one that comes byte by
-                // byte could go on for ever.
-                match timeout.filter(|_| self.phase == Phase::Head) {
-                    Some(most) if self.asked.elapsed() >= most => {
-                        Err(carried(AttemptError::Idle(most)))
+                Ok(0) => {
+                    let end = ErrorKind::UnexpectedEof.into();
+                    return Err(carried(self.attempt_error(end, timeout)));
+                }
+                Ok(read) if self.phase == Phase::Head => {
+                    if self.take_head(read).map_err(carried)? {
+                        return Ok(true);
                     }
-                    _ => Ok(true),
+                    // A head has as long as its first byte: one that comes byte by
+                    // byte could go on for ever.
+                    if let Some(most) = timeout.filter(|most| self.asked.elapsed() >= *most) {
+                        return Err(carried(AttemptError::Idle(most)));
+                    }
                 }
+                Ok(read) => {
+                    if self.append(read, 0).map_err(carried)? {
+                        return Ok(true);
+                    }
+                }
+                Err(error) => return Err(carried(self.attempt_error(error, timeout))),
             }
-            Err(error) => Err(carried(self.attempt_error(error, timeout))),
         }
     }
 

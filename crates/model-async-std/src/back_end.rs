@@ -7,22 +7,27 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_std::future::timeout;
 use async_std::net::TcpStream;
+use async_std::task::sleep;
 use async_trait::async_trait;
 use futures_lite::{AsyncBufRead, AsyncRead};
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use http::HeaderName;
-use http_hyper::{Bytes, Connection, Deadline, Idle, handshake, host_and_port};
+use http_hyper::{Bytes, Connection, Deadline, Idle, connect, handshake, host_and_port};
 use smol_hyper::rt::FuturesIo;
 use surf::http::{Body, Method, Request, Response, StatusCode, ensure_eq};
 use surf::{HttpClient, Url};
 use transfer::{AttemptError, Session};
+
+/// In a request's extensions: no connection that was kept is to be used.
+pub struct Fresh;
 
 /// Sends with hyper.
 pub struct BackEnd {
@@ -44,11 +49,12 @@ impl HttpClient for BackEnd {
     /// The answer's head is in its extensions, as a [`transfer::Head`]: surf
     /// knows no status that is not on its list, and no value beyond ASCII. A
     /// [`Deadline`] in the request's is that of the head; connecting has its own.
+    /// [`Fresh`] there asks for a connection of the request's own.
     async fn send(&self, request: Request) -> surf::Result<Response> {
         ensure_eq!(request.method(), Method::Get, "only GET is sent");
         let deadline = request.ext().get::<Arc<Deadline>>().cloned();
         let request = translate(&request);
-        let connection = match self.idle.take(&request.url).await {
+        let connection = match self.idle.take_for(&request).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
@@ -105,7 +111,7 @@ impl BackEnd {
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
-    let stream = TcpStream::connect(host_and_port(url)).await;
+    let stream = connect(url, TcpStream::connect::<SocketAddr>, sleep).await;
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
     Ok(stream)
@@ -125,6 +131,7 @@ fn translate(request: &Request) -> transfer::Request {
     transfer::Request {
         url: request.url().clone(),
         headers: values.collect(),
+        fresh: request.ext().get::<Fresh>().is_some(),
     }
 }
 

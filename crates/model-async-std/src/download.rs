@@ -244,14 +244,15 @@ impl Unit {
                 None => break None,
             };
             let (length, now) = (piece.len(), Instant::now());
-            let bytes = match transfer.received(&mut body, length, options, now) {
-                Ok(Accepted::All) => length,
-                Ok(Accepted::Last(bytes)) => bytes,
+            body.shared_by(session.in_flight());
+            let (bytes, last) = match transfer.received(&mut body, length, options, now) {
+                Ok(Accepted::All) => (length, false),
+                Ok(Accepted::Last(bytes)) => (bytes, true),
                 Err(error) => break Some(Err(error)),
             };
             partial.push(&piece[..bytes]);
             session.received(progress, bytes as u64, body.position(), transfer.part.total);
-            if bytes < length {
+            if last {
                 break Some(Ok(()));
             }
             response.consume(length);

@@ -13,7 +13,7 @@ use surf::http::Method;
 use surf::{Response, Url};
 use transfer::{AttemptError, Head, Request, Session};
 
-use crate::back_end::BackEnd;
+use crate::back_end::{BackEnd, Fresh};
 
 /// Sends requests over connections that outlast it.
 #[derive(Clone)]
@@ -42,6 +42,9 @@ impl Client {
     ) -> Result<Response, AttemptError> {
         let mut sent = surf::http::Request::new(Method::Get, request.url.clone());
         sent.ext_mut().insert(deadline.clone());
+        if request.fresh {
+            sent.ext_mut().insert(Fresh);
+        }
         for (name, value) in &request.headers {
             // All that a transfer sends is readable.
             sent.append_header(name.as_str(), value.to_str().unwrap_or_default());
@@ -59,6 +62,7 @@ impl Client {
         let request = Request {
             url: Url::parse(url).context("not a URL")?,
             headers: Default::default(),
+            fresh: false,
         };
         let unlimited = Arc::new(Deadline::new(Duration::MAX));
         let response = self.send(&request, &unlimited).await?;

@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
@@ -184,15 +185,17 @@ impl Attempts {
                 Ok(read) => &buffer[..read],
                 Err(error) => break Err(error),
             };
-            let bytes = match transfer.received(&mut body, piece.len(), options, Instant::now()) {
-                Ok(Accepted::All) => piece.len(),
-                Ok(Accepted::Last(bytes)) => bytes,
-                Err(error) => break Err(error),
-            };
+            body.shared_by(shared.in_flight.load(Ordering::Relaxed) as usize);
+            let (bytes, last) =
+                match transfer.received(&mut body, piece.len(), options, Instant::now()) {
+                    Ok(Accepted::All) => (piece.len(), false),
+                    Ok(Accepted::Last(bytes)) => (bytes, true),
+                    Err(error) => break Err(error),
+                };
             partial.push(&piece[..bytes]);
             let total = transfer.part.total;
             shared.progress[context.unit].add(bytes as u64, body.position(), total);
-            if bytes < piece.len() {
+            if last {
                 break Ok(());
             }
             if let Some(rate) = options.rate {

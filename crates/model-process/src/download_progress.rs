@@ -1,5 +1,6 @@
 //! A download at the parent's side: which file each child has, and how far it is.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -136,8 +137,15 @@ impl<'a> Units<'a> {
 
     pub(crate) fn begin(&mut self, unit: usize, transfer: Box<Transfer>) {
         self.progress.running()[unit].progress = Some(self.session.begin(&transfer));
+        self.tell_in_flight();
         self.all[unit].since = Some(Instant::now());
         self.all[unit].transfer = Some(transfer);
+    }
+
+    /// Each child judges its own file by that.
+    fn tell_in_flight(&self) {
+        let files = self.session.in_flight() as u64;
+        self.progress.memory.in_flight.store(files, Relaxed);
     }
 
     /// The child has answered, or died. Returns the file that it had.
@@ -146,6 +154,7 @@ impl<'a> Units<'a> {
         self.progress.report_one(unit, self.session);
         if let Some(progress) = self.progress.running()[unit].progress.take() {
             self.session.end(&progress);
+            self.tell_in_flight();
         }
         let unit = &mut self.all[unit];
         let since = unit.since.take();

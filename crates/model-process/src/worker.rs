@@ -7,7 +7,7 @@ use anyhow::Context;
 use http_ureq::Client;
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{self, IpcSender};
-use nix::sys::signal::{SigSet, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM};
+use nix::sys::signal::{SigSet, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGXFSZ};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use suite::Result;
 
@@ -38,8 +38,8 @@ fn serve(server: Option<OsString>) -> Result<()> {
     // parent is dead already, there is no server to say hello to.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // A terminal sends these to parent and children alike. Only the parent acts
-    // on them.
-    SigSet::from_iter([SIGINT, SIGTERM, SIGHUP]).thread_block()?;
+    // on them. The last one is a write beyond a limit, which fails anyway.
+    SigSet::from_iter([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).thread_block()?;
     let memory = Memory::inherited()?;
     let (hello, welcome) = ipc::channel()?;
     IpcSender::<Hello>::connect(server)?.send(hello)?;

@@ -167,14 +167,15 @@ impl Unit<'_> {
                 Err(error) => break Err(error),
             };
             let now = Instant::now();
-            let bytes = match transfer.received(&mut body, piece.len(), options, now) {
-                Ok(Accepted::All) => piece.len(),
-                Ok(Accepted::Last(bytes)) => bytes,
+            body.shared_by(session.in_flight());
+            let (bytes, last) = match transfer.received(&mut body, piece.len(), options, now) {
+                Ok(Accepted::All) => (piece.len(), false),
+                Ok(Accepted::Last(bytes)) => (bytes, true),
                 Err(error) => break Err(error),
             };
             partial.push(&piece[..bytes]);
             session.received(progress, bytes as u64, body.position(), transfer.part.total);
-            if bytes < piece.len() {
+            if last {
                 break Ok(());
             }
             if let Some(rate) = options.rate {

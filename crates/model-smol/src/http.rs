@@ -2,13 +2,14 @@
 //! as its siblings: no proxy, and redirects are not followed here.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
-use http_hyper::{Connection, Deadline, Idle, Response, handshake, host_and_port};
+use http_hyper::{Connection, Deadline, Idle, Response, connect, handshake, host_and_port};
 use smol::net::TcpStream;
 use smol::{Timer, future};
 use smol_hyper::rt::FuturesIo;
@@ -32,7 +33,7 @@ impl Client {
         request: &Request,
         deadline: &Deadline,
     ) -> Result<Response, AttemptError> {
-        let connection = match self.idle.take(&request.url).await {
+        let connection = match self.idle.take_for(request).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
@@ -46,6 +47,7 @@ impl Client {
         let request = Request {
             url: url.parse().context("not a URL")?,
             headers: Default::default(),
+            fresh: false,
         };
         let unlimited = Deadline::new(Duration::MAX);
         let response = self.send(&request, &unlimited).await?;
@@ -100,7 +102,7 @@ pub async fn overdue(deadline: &Deadline) -> AttemptError {
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
-    let stream = TcpStream::connect(host_and_port(url)).await;
+    let stream = connect(url, TcpStream::connect::<SocketAddr>, Timer::after).await;
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
     Ok(stream)

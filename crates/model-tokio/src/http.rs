@@ -6,11 +6,12 @@
 //! from one that broke.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use http_hyper::{Connection, Deadline, Idle, Response, handshake, host_and_port};
+use http_hyper::{Connection, Deadline, Idle, Response, connect, handshake, host_and_port};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -36,7 +37,7 @@ impl Client {
         request: &Request,
         deadline: &Deadline,
     ) -> Result<Response, AttemptError> {
-        let connection = match self.idle.take(&request.url).await {
+        let connection = match self.idle.take_for(request).await {
             Some(connection) => connection,
             // In a box: it is large, and rare.
             None => Box::pin(self.connect(&request.url)).await?,
@@ -50,6 +51,7 @@ impl Client {
         let request = Request {
             url: url.parse().context("not a URL")?,
             headers: Default::default(),
+            fresh: false,
         };
         let unlimited = Deadline::new(Duration::MAX);
         let response = self.send(&request, &unlimited).await?;
@@ -94,7 +96,7 @@ pub async fn overdue(deadline: &Deadline) -> AttemptError {
 }
 
 async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
-    let stream = TcpStream::connect(host_and_port(url)).await;
+    let stream = connect(url, TcpStream::connect::<SocketAddr>, sleep).await;
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
     Ok(stream)

@@ -50,7 +50,7 @@ pub use api::{
     delay_body,
 };
 pub use ceiling::ceiling;
-pub use faults::{FAULTS, Fault, fault_body, fault_log};
+pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
 pub use images::splitmix64;
 pub use process::Origin;
 pub use run::Run;

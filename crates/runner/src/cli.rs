@@ -171,7 +171,8 @@ pub(crate) struct DownloadArgs {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = some_time)]
     pub idle_timeout: Duration,
 
-    /// The fewest bytes a second of a file; 0 for no such minimum
+    /// The fewest bytes a second of all files in flight together, each its share; 0 for
+    /// no such minimum
     #[arg(long, value_name = "BYTES", default_value_t = 500)]
     pub min_rate: u64,
 

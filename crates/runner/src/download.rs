@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use suite::{Model, Setup, Workload};
 use transfer::{Fatal, List, OpenError, Session};
@@ -23,6 +23,19 @@ use crate::{DISK, FAILED, INTERRUPTED, INVALID, complain, exit_code};
 /// or a line of standard input can be left behind.
 const PATIENCE: Duration = Duration::from_millis(700);
 
+/// What other programs take proxies from.
+const PROXIES: [&str; 6] = [
+    "http_proxy",
+    "https_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+];
+
+/// How often it is looked whether files wait for their names.
+const NAMES_TICK: Duration = Duration::from_millis(100);
+
 /// Downloads, and returns the exit code.
 pub(crate) fn download<M: Model>(args: &DownloadArgs) -> u8 {
     raise_open_files();
@@ -35,6 +48,11 @@ pub(crate) fn download<M: Model>(args: &DownloadArgs) -> u8 {
         Ok(session) => session,
         Err(fatal) => return fail(fatal),
     };
+    if let Some(variable) = PROXIES.iter().find(|name| is_set(name)) {
+        session.note(&format!(
+            "proxies are not supported: {variable} is passed over"
+        ));
+    }
     match attended::<M>(args, &session, &progress) {
         Ok(code) => code,
         Err(error) => {
@@ -59,9 +77,11 @@ fn attended<M: Model>(
     })
     .context("the model does not start")?;
     let ending = Ending::watch(session)?;
+    let names = Names::give(session)?;
     let started = Instant::now();
     let shown = progress.show(session.clone(), started);
     let done = model.download_session(session);
+    names.end();
     let closed = session.close();
     shown.end();
     ending.over();
@@ -72,11 +92,19 @@ fn attended<M: Model>(
         Err(fatal) => return Ok(fail(fatal)),
     };
     progress.sum_up(&tally, started.elapsed(), session.is_stopped());
+    if let Some(error) = progress.unprinted() {
+        complain(&anyhow::Error::new(error).context("standard output"));
+        return Ok(DISK);
+    }
     Ok(match (session.is_stopped(), tally.failed) {
         (true, _) => INTERRUPTED,
         (false, 0) => 0,
         (false, _) => FAILED,
     })
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 fn process_path() -> anyhow::Result<std::path::PathBuf> {
@@ -99,6 +127,48 @@ fn code_of(fatal: &Fatal) -> u8 {
     }
 }
 
+/// Whether a signal was ignored when the process began: std does not tell, and the
+/// kernel tells a mask. Where it does not, none was.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+/// Gives files their names when they have waited long enough, also if nothing else
+/// happens: the list may come slowly.
+struct Names {
+    end: mpsc::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Names {
+    fn give(session: &Arc<Session>) -> io::Result<Self> {
+        let (end, ended) = mpsc::channel::<()>();
+        let session = session.clone();
+        let thread = thread::Builder::new()
+            .name("names".to_owned())
+            .spawn(move || {
+                while ended.recv_timeout(NAMES_TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    if session.is_due()
+                        && let Err(error) = session.commit()
+                    {
+                        return session.stop_for(error);
+                    }
+                }
+            })?;
+        Ok(Self { end, thread })
+    }
+
+    /// Whoever commits now is the last to.
+    fn end(self) {
+        drop(self.end);
+        // Its panic is on standard error.
+        let _ = self.thread.join();
+    }
+}
+
 /// Sees to it that a download ends when it is to: on a signal, or because it
 /// cannot go on.
 struct Ending {
@@ -109,7 +179,14 @@ struct Ending {
 
 impl Ending {
     fn watch(session: &Arc<Session>) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        // A write beyond the limit of a file's size (`ulimit -f`) fails, and says
+        // so, if the signal is not left to end the process.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        // `nohup` has it ignored.
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
+        }
         let handle = signals.handle();
         let (stopping, stopped) = mpsc::channel::<u8>();
         let (ended, end) = mpsc::channel();

@@ -26,6 +26,8 @@ const RATE_TICKS: usize = 30;
 pub(crate) struct Progress {
     bars: Option<MultiProgress>,
     json: Option<Mutex<BufWriter<Stdout>>>,
+    /// The first line that could not be printed.
+    unprinted: Mutex<Option<io::Error>>,
     quiet: bool,
     running: Mutex<Vec<Arc<FileProgress>>>,
 }
@@ -63,6 +65,7 @@ impl Progress {
         Self {
             bars: terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
             json: json.then(|| Mutex::new(BufWriter::new(io::stdout()))),
+            unprinted: Mutex::default(),
             quiet,
             running: Mutex::default(),
         }
@@ -119,7 +122,7 @@ impl Progress {
                 received: tally.received,
                 elapsed_ns: nanoseconds(elapsed),
             };
-            write_json(&mut *lock(json), &summary);
+            self.printed(write_json(&mut *lock(json), &summary));
             self.flush();
         }
         if self.quiet {
@@ -156,14 +159,27 @@ impl Progress {
 
     fn json(&self, line: &Line<'_>) {
         if let Some(json) = &self.json {
-            write_json(&mut *lock(json), line);
+            self.printed(write_json(&mut *lock(json), line));
         }
     }
 
     fn flush(&self) {
         if let Some(json) = &self.json {
-            let _ = lock(json).flush();
+            self.printed(lock(json).flush());
         }
+    }
+
+    /// The files are what is wanted: the download goes on, and says at its end that
+    /// nobody may know of them.
+    fn printed(&self, printed: io::Result<()>) {
+        if let Err(error) = printed {
+            lock(&self.unprinted).get_or_insert(error);
+        }
+    }
+
+    /// Why not all of `--json` could be printed, if that is so.
+    pub(crate) fn unprinted(&self) -> Option<io::Error> {
+        lock(&self.unprinted).take()
     }
 }
 
@@ -219,11 +235,9 @@ impl Observer for Progress {
     }
 }
 
-/// The reader may have read enough (`| head`): that is no failure.
-fn write_json(to: &mut impl Write, line: &impl Serialize) {
-    if let Ok(text) = serde_json::to_string(line) {
-        let _ = writeln!(to, "{text}");
-    }
+fn write_json(to: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(line)?;
+    writeln!(to, "{text}")
 }
 
 /// A progress that is being shown.

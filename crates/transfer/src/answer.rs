@@ -17,6 +17,35 @@ pub struct Head {
     pub headers: HeaderMap,
 }
 
+/// The content codings that are registered with IANA, but for `identity`. What is
+/// none of them (`utf-8`, `none`, `aws-chunked`) is a server's mistake, and has
+/// changed no byte.
+const CODINGS: [&str; 12] = [
+    "aes128gcm",
+    "br",
+    "compress",
+    "dcb",
+    "dcz",
+    "deflate",
+    "exi",
+    "gzip",
+    "pack200-gzip",
+    "x-compress",
+    "x-gzip",
+    "zstd",
+];
+
+/// How a body's content is encoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// These are the file's own bytes.
+    None,
+    /// They are gzipped, once.
+    Gzip,
+    /// They are not to be had of these.
+    Other(String),
+}
+
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validator {
@@ -98,10 +127,25 @@ impl Head {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// A header's value; none if there are two that differ.
+    fn only(&self, name: HeaderName) -> Option<&str> {
+        let mut values = self.headers.get_all(&name).iter();
+        let first = values.next()?;
+        values
+            .all(|value| value == first)
+            .then(|| first.to_str().ok())?
+    }
+
     /// The announced length of the body: none if the body says itself where it
     /// ends, or the connection's end does. An error if the lengths given are no
-    /// numbers, or differ.
+    /// numbers, or differ, or if the transfer is encoded in another way than by
+    /// chunks: then what comes is not the file's bytes (RFC 9112, 6.1).
     pub(crate) fn length(&self) -> Result<Option<u64>, String> {
+        match &self.transfer_codings()[..] {
+            [] => {}
+            [coding] if coding == "chunked" => return Ok(None),
+            other => return Err(format!("Transfer-Encoding: {}", other.join(", "))),
+        }
         let mut length = None;
         for value in self.headers.get_all(CONTENT_LENGTH) {
             let text = value.to_str().unwrap_or("unreadable");
@@ -116,22 +160,52 @@ impl Head {
                 }
             }
         }
-        let framed = self.headers.contains_key(TRANSFER_ENCODING);
-        Ok(length.filter(|_| !framed))
+        Ok(length)
     }
 
-    /// How the content is encoded, unless it is as it is.
-    pub(crate) fn encoding(&self) -> Option<&str> {
-        self.headers
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .map(|value| value.to_str().unwrap_or("unreadable").trim())
-            .find(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity"))
+    /// Whether only this crate sees where the body ends: HTTP/1.1 once had an
+    /// `identity` that means nothing, and libraries then read until the connection
+    /// ends, whatever the length.
+    pub(crate) fn ends_unseen(&self) -> bool {
+        self.headers.contains_key(TRANSFER_ENCODING) && self.transfer_codings().is_empty()
+    }
+
+    /// How the transfer is encoded. `identity` alone is no coding; next to others
+    /// it stays, as libraries read such lists in different ways.
+    fn transfer_codings(&self) -> Vec<String> {
+        let values = self.headers.get_all(TRANSFER_ENCODING).iter();
+        let texts: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
+            .collect();
+        let codings = texts.iter().flat_map(|text| text.split(','));
+        let codings: Vec<_> = codings
+            .map(|coding| coding.trim().to_owned())
+            .filter(|coding| !coding.is_empty())
+            .collect();
+        match codings.iter().all(|coding| coding == "identity") {
+            true => Vec::new(),
+            false => codings,
+        }
+    }
+
+    /// How the content is encoded.
+    pub(crate) fn coding(&self) -> Coding {
+        let values = self.headers.get_all(CONTENT_ENCODING).iter();
+        let texts: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
+            .collect();
+        let codings = texts.iter().flat_map(|text| text.split(',').map(str::trim));
+        let codings: Vec<_> = codings.filter(|coding| CODINGS.contains(coding)).collect();
+        match codings[..] {
+            [] => Coding::None,
+            ["gzip" | "x-gzip"] => Coding::Gzip,
+            _ => Coding::Other(codings.join(", ")),
+        }
     }
 
     /// What this state of the file can be known by.
     pub(crate) fn validator(&self) -> Validator {
-        let last_modified = self.text(LAST_MODIFIED);
+        let last_modified = self.only(LAST_MODIFIED);
         let time = |text: Option<&str>| text.and_then(|text| httpdate::parse_http_date(text).ok());
         // RFC 9110, 8.8.2.2: strong if the answer is at least a second younger.
         let dated = match (time(last_modified), time(self.text(DATE))) {
@@ -139,7 +213,7 @@ impl Head {
             _ => false,
         };
         Validator {
-            etag: self.text(ETAG).map(str::to_owned),
+            etag: self.only(ETAG).map(str::to_owned),
             last_modified: last_modified.map(str::to_owned),
             dated,
         }

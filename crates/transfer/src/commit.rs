@@ -14,7 +14,7 @@ use crate::{Key, name};
 /// Files that are synced and named at a time; or as many as there are when the
 /// first of them has waited for [`GROUP_PATIENCE`].
 const GROUP: usize = 256;
-const GROUP_PATIENCE: Duration = Duration::from_secs(1);
+const GROUP_PATIENCE: Duration = Duration::from_millis(500);
 /// Up to this many files are synced each by itself: a sync of the file system
 /// would wait for the bytes of all other programs, too.
 const SINGLE: usize = 4;

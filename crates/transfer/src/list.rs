@@ -15,7 +15,7 @@ const LONGEST: u64 = 64 * 1024;
 pub struct Entry {
     /// Where it is, without a fragment.
     pub url: Url,
-    /// What the URL is known by.
+    /// What the URL, with this name, is known by.
     pub key: Key,
     /// The name to give it. One that the list asks for is made safe, too.
     pub name: String,
@@ -105,22 +105,47 @@ fn entry(text: &str) -> Result<Entry, String> {
     let mut named = None;
     let mut sha256 = None;
     for field in fields.filter(|field| !field.is_empty()) {
-        match field.strip_prefix("sha256=") {
-            Some(hex) => {
-                let digest = Sha::parse(hex)
-                    .ok_or_else(|| format!("{hex:?} is no SHA-256: 64 hexadecimal digits"))?;
-                sha256 = Some(digest);
+        match digest(field)? {
+            Some(digest) if sha256.is_some_and(|other| other != digest) => {
+                return Err("there are two SHA-256".to_owned());
             }
+            Some(digest) => sha256 = Some(digest),
             None if named.is_none() => named = Some(name::safe(field)),
             None => return Err(format!("{field:?} is a second name")),
         }
     }
+    let own = name::from_url(&url);
+    let name = named.unwrap_or_else(|| own.clone());
     Ok(Entry {
-        key: Key::from_url(url.as_str()),
-        name: named.unwrap_or_else(|| name::from_url(&url)),
+        // Under another name than its own, it is another file.
+        key: match name == own {
+            true => Key::from_url(url.as_str()),
+            false => Key::from_url(&format!("{url}\t{name}")),
+        },
+        name,
         url,
         sha256,
     })
+}
+
+/// Digests that others list, and that are not to be taken for names.
+const OTHER_DIGESTS: [&str; 6] = ["md5", "sha1", "sha-1", "sha-256", "sha384", "sha512"];
+
+/// Reads a digest; none if the field is none.
+fn digest(field: &str) -> Result<Option<Sha>, String> {
+    let Some((kind, hex)) = field.split_once('=') else {
+        return Ok(None);
+    };
+    let kind = kind.to_ascii_lowercase();
+    if OTHER_DIGESTS.contains(&kind.as_str()) {
+        return Err(format!("{kind} is not supported: sha256= is"));
+    }
+    if kind != "sha256" {
+        return Ok(None);
+    }
+    let digest = Sha::parse(hex);
+    let digest = digest.ok_or_else(|| format!("{hex:?} is no SHA-256: 64 hexadecimal digits"))?;
+    Ok(Some(digest))
 }
 
 /// A URL as it may be shown: a password stays out of logs.

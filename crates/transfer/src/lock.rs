@@ -5,12 +5,18 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use crate::fs::{DiskError, open_plain};
 use crate::parts::{Parts, STATE};
+
+/// How long to wait for a process that is dying.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a directory cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +48,7 @@ pub(crate) fn lock(parts: &Parts) -> Result<(File, Boot), OpenError> {
     let fail = |source: io::Error| parts.error(Path::new(STATE).join("lock"), source);
     let flags = OFlags::CREATE | OFlags::RDWR;
     let file = open_plain(&parts.state, "lock", flags).map_err(fail)?;
-    let locked = rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive);
+    let locked = lock_soon(&file);
     let mut last = [0; 256];
     let read = file.read_at(&mut last, 0).map_err(fail)?;
     // A power cut can leave anything there.
@@ -69,6 +75,19 @@ pub(crate) fn lock(parts: &Parts) -> Result<(File, Boot), OpenError> {
     };
     sign(&file, text).map_err(fail)?;
     Ok((file, boot))
+}
+
+/// Locks the file. A process that was killed has the lock until the kernel has
+/// done away with it, and so do its children: that is waited for.
+fn lock_soon(file: &File) -> Result<(), Errno> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match rustix::fs::flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => thread::sleep(PAUSE),
+            Err(Errno::INTR) => {}
+            locked => return locked,
+        }
+    }
 }
 
 /// Leaves in the lock who has it, and since which start of the machine.

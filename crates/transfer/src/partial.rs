@@ -5,10 +5,11 @@ use std::io::{self, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, OFlags};
 use sha2::{Digest, Sha256};
 
-use crate::fs::{DiskError, check_plain, hash_from, open_any, rename_new};
+use crate::fs::{DiskError, check_plain, hash_from, open_any, open_new, rename_new};
+use crate::gzip::Gzip;
 use crate::journal::Record;
 use crate::parts::{Parts, STATE, part_name};
 use crate::transfer::{Part, Transfer};
@@ -41,7 +42,7 @@ pub struct Finished {
 pub enum Finish {
     /// Right, as far as can be told.
     Whole(Finished),
-    /// Not what the list says it is; it is kept aside.
+    /// Not what the list says it is, which is kept aside; or damaged.
     Mismatch(String),
 }
 
@@ -63,6 +64,7 @@ impl Parts {
             wanted: transfer.sha256,
             retries: transfer.retries(),
             part: transfer.part.clone(),
+            gzip: transfer.gzip,
             file: None,
             piece,
             bytes: offset,
@@ -85,6 +87,7 @@ pub struct Partial {
     wanted: Option<Sha>,
     retries: u32,
     part: Part,
+    gzip: Option<Gzip>,
     file: Option<File>,
     /// What goes to the disk with the next write. Every call into a blocking
     /// pool costs a hop to another thread and back: a few large ones are the
@@ -144,10 +147,24 @@ impl Partial {
     pub fn finish(mut self) -> Result<Finish, DiskError> {
         self.open()?;
         self.write()?;
-        let got = self
+        let mut got = self
             .digest
             .take()
             .map(|digest| Sha(digest.finalize().into()));
+        let mut bytes = self.bytes;
+        // If the list means the bytes as they came, a `.tar.gz`, they are the file.
+        let as_it_came = self.wanted.is_some() && got == self.wanted;
+        if let Some(gzip) = self.gzip.filter(|_| bytes > 0 && !as_it_came) {
+            let digest;
+            (bytes, digest) = match self.decode(gzip)? {
+                Ok(decoded) => decoded,
+                Err(why) => {
+                    self.parts.discard(self.key);
+                    return Ok(Finish::Mismatch(why));
+                }
+            };
+            got = self.wanted.map(|_| digest);
+        }
         if let (Some(wanted), Some(got)) = (self.wanted, got)
             && wanted != got
         {
@@ -157,12 +174,33 @@ impl Partial {
             url: std::mem::take(&mut self.url),
             key: self.key,
             name: std::mem::take(&mut self.name),
-            bytes: self.bytes,
+            bytes,
             sha256: got,
             retries: self.retries,
         };
         self.parts.note(&whole.record())?;
         Ok(Finish::Whole(whole))
+    }
+
+    /// Puts what is gzipped in the place of what came. The length and digest of that;
+    /// or what is wrong with it.
+    fn decode(&mut self, gzip: Gzip) -> Result<Result<(u64, Sha), String>, DiskError> {
+        let (state, part) = (&self.parts.state, part_name(self.key));
+        let decoded = format!("{part}.decoded");
+        let mut digest = Sha256::new();
+        let mut decode = || -> io::Result<Result<u64, String>> {
+            let Some(file) = &mut self.file else {
+                return Err(io::Error::other("it is not open"));
+            };
+            let bytes = gzip.decode(file, &mut open_new(state, &decoded)?, &mut digest)?;
+            match &bytes {
+                Ok(_) => rustix::fs::renameat(state, &decoded, state, &part)?,
+                Err(_) => rustix::fs::unlinkat(state, &decoded, AtFlags::empty())?,
+            }
+            Ok(bytes)
+        };
+        let result = decode().map_err(|source| self.error(source))?;
+        Ok(result.map(|bytes| (bytes, Sha(digest.finalize().into()))))
     }
 
     fn keep_aside(self, got: Sha) -> Result<Finish, DiskError> {

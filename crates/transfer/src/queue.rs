@@ -153,7 +153,7 @@ impl Queue {
         }
         let wait = match next {
             None | Some(Next::Complete | Next::Failed(_)) => return false,
-            Some(Next::Now) => Duration::ZERO,
+            Some(Next::Now | Next::Elsewhere) => Duration::ZERO,
             Some(Next::After(wait)) => *wait,
             Some(Next::HostAfter(wait)) => {
                 let entry = self.hosts.entry(host.to_owned()).or_default();

@@ -17,6 +17,9 @@ pub struct Request {
     pub url: Url,
     /// All headers but `Host` and those of the connection.
     pub headers: HeaderMap,
+    /// Whether it takes a connection of its own: one that is kept may be dead, and
+    /// the last attempt may have found that out.
+    pub fresh: bool,
 }
 
 impl Request {
@@ -63,7 +66,11 @@ impl Request {
         // These fail for URLs without a host, which the list refuses.
         let _ = url.set_username("");
         let _ = url.set_password(None);
-        Self { url, headers }
+        Self {
+            url,
+            headers,
+            fresh: false,
+        }
     }
 }
 

@@ -4,33 +4,22 @@
 //! the units, the timers, the HTTP library, where blocking calls go.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::fs::DiskError;
-use crate::list::Lines;
+use crate::list::{Entry, Lines};
 use crate::lock::OpenError;
 use crate::partial::Finished;
 use crate::parts::Parts;
 use crate::rate::Rate;
+use crate::source::{List, open_list};
 use crate::store::{Known, Store};
 use crate::tally::{Counts, Failure, FileProgress, Observer, Tally, add};
 use crate::{AttemptError, Next, Options, Queue, Transfer, tls};
-
-/// Where the list comes from.
-#[derive(Debug, Clone)]
-pub enum List {
-    /// From memory.
-    Text(Arc<str>),
-    /// From a file.
-    File(PathBuf),
-    /// From standard input.
-    Stdin,
-}
 
 /// Why a run has to end before its list does.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +54,11 @@ pub struct Session {
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     list: Mutex<Lines<BufReader<Box<dyn Read + Send>>>>,
     list_name: String,
+    /// What earlier lines have named, and these want to have a digest.
+    repeated: Mutex<Vec<Entry>>,
     observer: Arc<dyn Observer>,
     counts: Counts,
+    in_flight: AtomicUsize,
     stopped: AtomicBool,
     too_many_open_files: AtomicBool,
     on_stop: Mutex<Vec<Box<dyn Fn() + Send>>>,
@@ -104,8 +96,10 @@ impl Session {
             tls,
             list: Mutex::new(Lines::new(BufReader::with_capacity(64 * 1024, list))),
             list_name,
+            repeated: Mutex::default(),
             observer,
             counts: Counts::default(),
+            in_flight: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             too_many_open_files: AtomicBool::new(false),
             on_stop: Mutex::default(),
@@ -156,7 +150,12 @@ impl Session {
                             self.commit()?;
                         }
                     }
-                    Known::Repeated => add(&self.counts.repeated, 1),
+                    Known::Repeated => {
+                        add(&self.counts.repeated, 1);
+                        if entry.sha256.is_some() {
+                            lock(&self.repeated).push(entry);
+                        }
+                    }
                     Known::Other(reason) => {
                         let part = crate::Part::default();
                         self.fail(&Transfer::new(entry, part), reason);
@@ -185,13 +184,20 @@ impl Session {
             bytes: AtomicU64::new(transfer.part.bytes),
             total: AtomicU64::new(transfer.part.total.unwrap_or(0)),
         });
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.observer.begun(&progress);
         progress
     }
 
     /// A file rests: it is done, or waits for its next attempt.
     pub fn end(&self, progress: &Arc<FileProgress>) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.observer.ended(progress);
+    }
+
+    /// Files that have begun and not ended.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Bytes of a body have come, up to a place in its file.
@@ -247,7 +253,8 @@ impl Session {
 
     /// A file has failed for good.
     pub fn fail(&self, transfer: &Transfer, reason: String) {
-        if transfer.part.validator.strong().is_none() {
+        // What nothing is to be joined to would be in the way of the next run.
+        if transfer.part.bytes == 0 || transfer.part.validator.strong().is_none() {
             self.parts().discard(transfer.key);
         }
         add(&self.counts.failed, 1);
@@ -294,10 +301,24 @@ impl Session {
             return Err(fatal);
         }
         self.commit_now()?;
+        self.check_repeated()?;
         let tally = self.tally();
         self.store
             .close(tally.list_ended && tally.failed == 0 && !self.is_stopped())?;
         Ok(tally)
+    }
+
+    /// Checks the digests that later lines have given to files of earlier ones.
+    fn check_repeated(&self) -> Result<(), DiskError> {
+        if self.is_stopped() {
+            return Ok(());
+        }
+        for entry in std::mem::take(&mut *lock(&self.repeated)) {
+            if let Known::Other(reason) = self.store.look_again(&entry)? {
+                self.fail(&Transfer::new(entry, crate::Part::default()), reason);
+            }
+        }
+        Ok(())
     }
 
     /// What has come of it so far.
@@ -353,32 +374,6 @@ impl Session {
         add(&self.counts.before, u64::from(before));
         add(&self.counts.bytes, file.bytes);
         self.observer.complete(file, before);
-    }
-}
-
-fn open_list(list: List) -> Result<(String, Box<dyn Read + Send>), Fatal> {
-    Ok(match list {
-        List::Text(text) => ("the list".to_owned(), Box::new(Text(text, 0))),
-        List::Stdin => ("standard input".to_owned(), Box::new(io::stdin())),
-        List::File(path) => {
-            let list = path.display().to_string();
-            match File::open(&path) {
-                Ok(file) => (list, Box::new(file)),
-                Err(source) => return Err(Fatal::List { list, source }),
-            }
-        }
-    })
-}
-
-/// Reads a shared text.
-struct Text(Arc<str>, usize);
-
-impl Read for Text {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut rest = &self.0.as_bytes()[self.1..];
-        let read = rest.read(buffer)?;
-        self.1 += read;
-        Ok(read)
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Store {
 pub enum Known {
     /// It is there, under this name.
     There(Finished),
-    /// An earlier line asked for it.
+    /// An earlier line asked for it, by the same name.
     Repeated,
     /// Every byte of it is there, and it only wants its name.
     Finished(Finished),
@@ -100,6 +100,17 @@ impl Store {
         drop(journal);
         let record = record_at(&self.parts, at)?;
         self.known(entry, record)
+    }
+
+    /// What has come of an entry that was named before: its digest may not have
+    /// been, and is checked now.
+    pub(crate) fn look_again(&self, entry: &Entry) -> Result<Known, DiskError> {
+        let record = self.last_record(entry.key)?;
+        match record {
+            Some(Record::Whole { .. }) => self.known(entry, record),
+            // It has failed.
+            _ => Ok(Known::Repeated),
+        }
     }
 
     fn known(&self, entry: &Entry, record: Option<Record>) -> Result<Known, DiskError> {
@@ -165,12 +176,16 @@ impl Store {
     /// What there is of a file now, to go on with what a process that died had
     /// begun.
     pub fn part(&self, key: Key) -> Result<Part, DiskError> {
+        let record = self.last_record(key)?;
+        Ok(record.map_or_else(Part::default, |record| self.rest_of(record)))
+    }
+
+    fn last_record(&self, key: Key) -> Result<Option<Record>, DiskError> {
         let mut journal = self.journal();
         journal.read_on()?;
         let at = journal.last(key)?;
         drop(journal);
-        let record = record_at(&self.parts, at)?;
-        Ok(record.map_or_else(Part::default, |record| self.rest_of(record)))
+        record_at(&self.parts, at)
     }
 
     /// The part that a record speaks of, as long as it is on the disk.

@@ -7,17 +7,20 @@
 //! what it says; tell it the end ([`Transfer::ended`]) or what went wrong
 //! ([`Transfer::failed`]); and do what the [`Next`] says.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use http::header::{HeaderValue, LOCATION};
+use http::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::answer::{Agreement, ContentRange, Head, Validator};
+use crate::answer::Validator;
 use crate::body::{Accepted, Body};
+use crate::gzip::Gzip;
 use crate::list::Entry;
 use crate::request::Request;
 use crate::{AttemptError, Key, Options, Sha};
+
+mod answered;
 
 /// An attempt that brings a file so much further gives a spent retry back: a
 /// long file over a bad line is not given up while it grows.
@@ -47,6 +50,12 @@ pub struct Transfer {
     forgiven: bool,
     /// The server has answered a range wrongly: it is not asked for one again.
     whole_only: bool,
+    /// The body that comes, or has come, is gzipped.
+    pub(crate) gzip: Option<Gzip>,
+    /// The last attempt has failed: the connections that are kept may all be dead.
+    fresh: bool,
+    /// How often the server has asked to wait.
+    waits: u32,
     /// The most bytes that were ever on the disk.
     furthest: u64,
     /// When the queue first gave it out; only where that happened.
@@ -79,6 +88,8 @@ pub enum Answer {
 pub enum Next {
     /// The next request can be sent at once.
     Now,
+    /// So can it, but to another host, which has limits of its own.
+    Elsewhere,
     /// It can be sent after so long.
     After(Duration),
     /// The whole host is to be left alone for so long, this file included.
@@ -108,6 +119,9 @@ impl Transfer {
             retried: 0,
             forgiven: false,
             whole_only: false,
+            gzip: None,
+            fresh: false,
+            waits: 0,
         }
     }
 
@@ -148,151 +162,9 @@ impl Transfer {
         let rest = self
             .condition()
             .map(|condition| (self.part.bytes, condition));
-        Request::new(&self.target, &self.url, rest, options)
-    }
-
-    /// What the head of the answer means.
-    pub fn answered(
-        &mut self,
-        head: &Head,
-        options: &Options,
-        now: Instant,
-        date: SystemTime,
-    ) -> Answer {
-        // Those in a row are forgiven once; this is the end of the row.
-        self.forgiven = false;
-        let meaning = match head.status {
-            200 => self.whole(head, options, now),
-            206 => self.partial(head, options, now),
-            416 => Err(self.outside(head, options)),
-            301 | 302 | 303 | 307 | 308 => Err(self.redirected(head, options)),
-            408 | 425 | 429 | 500 | 502 | 503 | 504 => Err(self.put_off(head, options, date)),
-            status => Err(Next::Failed(format!("the server answered {status}"))),
-        };
-        match meaning {
-            Ok(body) => Answer::Body(body),
-            Err(next) => Answer::Next(next),
-        }
-    }
-
-    /// 200: the whole file, whatever was asked for.
-    fn whole(&mut self, head: &Head, options: &Options, now: Instant) -> Result<Body, Next> {
-        check_encoding(head)?;
-        let total = match head.length() {
-            Ok(total) => total,
-            Err(why) => return Err(self.failed(AttemptError::Protocol(why), options)),
-        };
-        check_size(total, options)?;
-        self.part = Part {
-            bytes: 0,
-            total,
-            validator: head.validator(),
-        };
-        Ok(Body::new(0, total, now))
-    }
-
-    /// 206: the rest, if it is just what was asked for, of just that file.
-    fn partial(&mut self, head: &Head, options: &Options, now: Instant) -> Result<Body, Next> {
-        check_encoding(head)?;
-        let (asked, known) = (self.part.bytes, self.part.total);
-        let wrong = match head.content_range() {
-            _ if self.condition().is_none() => {
-                "a part of the file came, which was not asked for".to_owned()
-            }
-            Some(ContentRange::Bytes { first, last, total }) => {
-                let fits = head
-                    .length()
-                    .is_ok_and(|length| length.is_none_or(|length| length == last - first + 1));
-                let changed = !self.part.validator.continues(&head.validator())
-                    || total.is_some() && known.is_some() && total != known
-                    || known.is_some_and(|known| last >= known);
-                match total.or(known) {
-                    _ if first != asked => {
-                        format!("bytes from {first} on came, not from {asked} on")
-                    }
-                    _ if !fits => "the range and the length of the answer differ".to_owned(),
-                    _ if changed => "the file has changed between two attempts".to_owned(),
-                    // Its end need not be the file's.
-                    None => "a part of the file came that does not say of how much".to_owned(),
-                    Some(total) => {
-                        self.part.total = Some(total);
-                        check_size(self.part.total, options)?;
-                        return Ok(Body::new(first, Some(last + 1), now));
-                    }
-                }
-            }
-            _ => "a part of the file came that does not say which".to_owned(),
-        };
-        self.begin_again();
-        Err(self.failed(AttemptError::WrongRange(wrong), options))
-    }
-
-    /// 416: there is nothing from there on. Complete only if it is the same file.
-    fn outside(&mut self, head: &Head, options: &Options) -> Next {
-        let all = Some(ContentRange::Outside(self.part.bytes));
-        let ends_here = head.content_range() == all
-            && self.part.total.is_none_or(|total| total == self.part.bytes);
-        let same = match self.part.validator.agrees(&head.validator()) {
-            Agreement::Same => true,
-            // Many servers leave everything out here. They were asked on the
-            // condition that it is the same file, and every byte that was ever
-            // announced of it is there.
-            Agreement::Unknown => self.is_whole(),
-            Agreement::Contradicted => false,
-        };
-        if self.condition().is_some() && ends_here && same {
-            self.part.total = Some(self.part.bytes);
-            return Next::Complete;
-        }
-        self.begin_again();
-        let why = "the server has nothing from there on, so the file has changed";
-        self.failed(AttemptError::WrongRange(why.to_owned()), options)
-    }
-
-    /// 3xx: elsewhere, by the same means, and not for ever.
-    fn redirected(&mut self, head: &Head, options: &Options) -> Next {
-        if self.redirects >= options.max_redirects {
-            return Next::Failed(format!("more than {} redirects", options.max_redirects));
-        }
-        let location = head.headers.get(LOCATION);
-        // Not `to_str`: some send what is to be percent-encoded as it is.
-        let Some(location) = location.and_then(|at| std::str::from_utf8(at.as_bytes()).ok()) else {
-            return Next::Failed(format!(
-                "the server answered {}, and not where",
-                head.status
-            ));
-        };
-        let target = match self.target.join(location) {
-            Ok(target) => target,
-            Err(wrong) => return Next::Failed(format!("redirected to {location:?}: {wrong}")),
-        };
-        if target.scheme() != self.url.scheme() {
-            return Next::Failed(format!(
-                "redirected from {} to {}, which is refused",
-                self.url.scheme(),
-                target.scheme()
-            ));
-        }
-        self.redirects += 1;
-        self.target = target;
-        self.target.set_fragment(None);
-        Next::Now
-    }
-
-    /// 429, 5xx and the like: not now.
-    fn put_off(&mut self, head: &Head, options: &Options, date: SystemTime) -> Next {
-        let asked = match head.status {
-            429 | 503 => head.retry_after(date),
-            _ => None,
-        };
-        match (
-            self.failed(AttemptError::Status(head.status), options),
-            asked,
-        ) {
-            (Next::After(backoff), Some(asked)) => {
-                Next::HostAfter(asked.min(options.retry_after_most).max(backoff))
-            }
-            (next, _) => next,
+        Request {
+            fresh: self.fresh,
+            ..Request::new(&self.target, &self.url, rest, options)
         }
     }
 
@@ -318,13 +190,18 @@ impl Transfer {
     pub fn ended(&mut self, body: &Body, options: &Options) -> Next {
         let got = body.position();
         self.progress(got);
-        let announced = match (body.end, self.part.total) {
-            (Some(end), total) => total.map_or(end, |total| total.max(end)),
-            (None, _) => got,
-        };
+        let announced = self.part.total.or(body.end).unwrap_or(got);
         if got == announced {
             self.part.total = Some(announced);
             return Next::Complete;
+        }
+        if got > announced {
+            let why = format!("{got} bytes came of a file that has {announced}");
+            return self.begin_again(why, options);
+        }
+        // A server may send less than the rest (RFC 9110, 15.3.7).
+        if body.end == Some(got) && got > body.offset {
+            return Next::Now;
         }
         self.failed(AttemptError::Short { got, announced }, options)
     }
@@ -349,6 +226,7 @@ impl Transfer {
     pub fn failed(&mut self, error: AttemptError, options: &Options) -> Next {
         let forgiven = error == AttemptError::NoAnswer && !self.forgiven;
         self.forgiven = error == AttemptError::NoAnswer;
+        self.fresh = true;
         match &error {
             _ if forgiven => return Next::Now,
             AttemptError::TooManyOpenFiles => return Next::TooManyOpenFiles,
@@ -357,14 +235,14 @@ impl Transfer {
             }
             _ => {}
         }
-        // Bytes that nothing can be joined to are not worth keeping.
-        if self.condition().is_none() && !self.is_whole() {
-            self.part.bytes = 0;
-        }
-        // Redirects may lead elsewhere by now.
-        self.target = self.url.clone();
-        self.redirects = 0;
+        self.start_over();
         if self.failures >= options.retries {
+            // It may be the range that a server cannot answer.
+            let no_answer = matches!(error, AttemptError::Status(_) | AttemptError::NoAnswer);
+            if no_answer && self.condition().is_some() {
+                self.whole_only = true;
+                return Next::Now;
+            }
             let tries = match self.retried {
                 0 => String::new(),
                 retries => format!(" ({} attempts)", u64::from(retries) + 1),
@@ -376,39 +254,37 @@ impl Transfer {
         Next::After(self.backoff(options))
     }
 
+    /// The next request is for the listed URL again.
+    fn start_over(&mut self) {
+        // Bytes that nothing can be joined to are not worth keeping.
+        if self.condition().is_none() && !self.is_whole() {
+            self.part.bytes = 0;
+        }
+        // Redirects may lead elsewhere by now.
+        self.target = self.url.clone();
+        self.redirects = 0;
+    }
+
     /// How long to wait: doubling, with a jitter that keeps files which failed
     /// together from coming back together.
     fn backoff(&self, options: &Options) -> Duration {
-        let doublings = (self.failures - 1).min(16);
+        let doublings = self.failures.saturating_sub(1).min(16);
         let wait = options.backoff.saturating_mul(1 << doublings);
         let half = wait.min(options.backoff_most) / 2;
         let seed = options.seed ^ self.key.0 as u64 ^ u64::from(self.retried);
         half + half.mul_f64(fastrand::Rng::with_seed(seed).f64())
     }
 
-    /// Nothing of what is on the disk is to be used.
-    fn begin_again(&mut self) {
+    /// Nothing of what is on the disk is to be used. What is known of the file's
+    /// length stays: an answer that contradicts it is no better for being repeated.
+    /// To ask for all of it where a part was asked for is no retry.
+    fn begin_again(&mut self, why: String, options: &Options) -> Next {
+        let asked_for_part = self.condition().is_some();
         self.whole_only = true;
-        self.part = Part::default();
-    }
-}
-
-/// Refuses a body that is not the file's own bytes.
-fn check_encoding(head: &Head) -> Result<(), Next> {
-    match head.encoding() {
-        None => Ok(()),
-        Some(encoding) => Err(Next::Failed(format!(
-            "the server encoded the file as {encoding:?}, which was not asked for"
-        ))),
-    }
-}
-
-/// Refuses a file that is larger than any may be.
-fn check_size(bytes: Option<u64>, options: &Options) -> Result<(), Next> {
-    match (bytes, options.max_size) {
-        (Some(bytes), Some(most)) if bytes > most => {
-            Err(Next::Failed(AttemptError::TooLarge(most).to_string()))
+        self.part.bytes = 0;
+        match asked_for_part {
+            true => Next::Now,
+            false => self.failed(AttemptError::WrongRange(why), options),
         }
-        _ => Ok(()),
     }
 }

@@ -143,7 +143,7 @@ fn the_rest_is_asked_for_only_under_a_strong_validator() {
                 matches!(next(tell(&mut file, &part)), Next::After(_)),
                 "{validator:?}"
             );
-            assert_eq!(file.part, Part::default());
+            assert_eq!(file.part.bytes, 0);
         }
     }
     assert_eq!(range(&file("http://h/f")), None);
@@ -239,8 +239,8 @@ fn any_other_part_is_refused_and_the_file_begun_again_without_a_range() {
     ] {
         let mut file = half();
         let answer = tell(&mut file, &head(206, headers));
-        assert!(matches!(next(answer), Next::After(_)), "{why}");
-        assert_eq!(file.part, Part::default(), "{why}");
+        assert_eq!(next(answer), Next::Now, "{why}");
+        assert_eq!(file.part.bytes, 0, "{why}");
         assert_eq!(range(&file), None, "{why}");
         // And never with one again, whatever comes.
         body(tell(
@@ -285,20 +285,22 @@ fn a_part_of_unknown_length_is_not_taken_to_be_all() {
     let mut file = half();
     file.part.total = None;
     let part = head(206, &[("content-range", "bytes 5-7/*"), ("etag", "\"a\"")]);
-    assert!(matches!(next(tell(&mut file, &part)), Next::After(_)));
+    assert_eq!(next(tell(&mut file, &part)), Next::Now);
     assert_eq!(range(&file), None);
 }
 
 #[test]
 fn a_part_that_nobody_asked_for_is_refused() {
     let mut file = file("http://h/f");
-    for range in ["bytes 0-9/10", "bytes 5-9/10"] {
-        let answer = tell(
-            &mut file,
-            &head(206, &[("content-range", range), ("etag", "\"a\"")]),
-        );
-        assert!(matches!(next(answer), Next::After(_)));
+    let part = |range| head(206, &[("content-range", range), ("etag", "\"a\"")]);
+    for range in ["bytes 0-9/11", "bytes 0-9/*", "bytes 5-9/10"] {
+        assert!(matches!(
+            next(tell(&mut file, &part(range))),
+            Next::After(_)
+        ));
     }
+    // Unless it is all.
+    assert_eq!(body(tell(&mut file, &part("bytes 0-9/10"))).offset, 0);
 }
 
 #[test]
@@ -328,7 +330,7 @@ fn nothing_from_there_on_means_complete_only_if_it_is_the_same_file() {
         if complete {
             assert!(file.is_whole())
         } else {
-            assert_eq!(file.part, Part::default())
+            assert_eq!(file.part.bytes, 0)
         }
     }
     // Nobody asked for a range.
@@ -345,9 +347,18 @@ fn statuses_that_may_pass_are_waited_for_and_others_are_not() {
         let answer = tell(&mut file("http://h/f"), &head(status, &[]));
         assert!(matches!(next(answer), Next::After(_)), "{status}");
     }
-    for status in [201, 204, 300, 304, 305, 400, 401, 403, 404, 410, 501, 505] {
-        let why = failed(tell(&mut half(), &head(status, &[])));
-        assert_eq!(why, format!("the server answered {status}"));
+    for status in [201, 204, 300, 304, 305, 400, 403, 404, 410, 501, 505] {
+        let why = format!("the server answered {status}");
+        assert_eq!(
+            failed(tell(&mut file("http://h/f"), &head(status, &[]))),
+            why
+        );
+        // It may be the range that is refused.
+        let mut file = half();
+        assert_eq!(next(tell(&mut file, &head(status, &[]))), Next::Now);
+        assert_eq!(range(&file), None);
+        assert_eq!(failed(tell(&mut file, &head(status, &[]))), why);
+        assert_eq!(file.part.bytes, 5, "the next run can try again");
     }
 }
 
@@ -364,7 +375,11 @@ fn redirects_are_followed_from_where_they_are_told() {
         (302, "d%C3%A9j\u{e0}", "http://third:81/q/d%C3%A9j%C3%A0"),
     ] {
         let answer = tell(&mut file, &head(status, &[("location", location)]));
-        assert_eq!(next(answer), Next::Now, "{location}");
+        let next = next(answer);
+        match url.contains("h/") || location == "r" || location.starts_with('d') {
+            true => assert_eq!(next, Next::Now, "{location}"),
+            false => assert_eq!(next, Next::Elsewhere, "{location}"),
+        }
         assert_eq!(file.request(&options()).url.as_str(), url);
     }
     assert_eq!(file.host(), "third");
@@ -406,7 +421,7 @@ fn a_loop_of_redirects_ends() {
     for _ in 0..10 {
         assert_eq!(next(tell(&mut file, &round)), Next::Now);
     }
-    assert_eq!(failed(tell(&mut file, &round)), "more than 10 redirects");
+    assert!(failed(tell(&mut file, &round)).starts_with("more than 10 redirects"));
 }
 
 #[test]
@@ -435,7 +450,7 @@ fn credentials_and_own_headers_are_for_the_listed_origin_alone() {
     ] {
         if let Some(location) = location {
             let answer = tell(&mut file, &head(307, &[("location", location)]));
-            assert_eq!(next(answer), Next::Now);
+            assert!(matches!(next(answer), Next::Now | Next::Elsewhere));
         }
         let request = file.request(&options);
         // us@er:p:ss
@@ -495,15 +510,15 @@ fn a_server_is_left_alone_as_long_as_it_asks_but_not_for_ever() {
             (next, _) => panic!("{status} {after}: {next:?}"),
         }
     }
-    // What is asked for does not make it tried more often.
+    // Ten times what is asked for is no retry; then it is.
     let mut file = file("http://h/f");
     let busy = head(503, &[("retry-after", "1")]);
-    for _ in 0..4 {
+    for _ in 0..14 {
         assert!(matches!(next(tell(&mut file, &busy)), Next::HostAfter(_)));
     }
     assert_eq!(
         failed(tell(&mut file, &busy)),
-        "the server answered 503 (5 attempts)"
+        "the server answered 503 (15 attempts)"
     );
 }
 
@@ -551,7 +566,11 @@ fn retries_are_counted_and_said() {
         retries: 0,
         ..options()
     };
-    let next = half().failed(AttemptError::Status(500), &none);
+    // All of it is asked for before it is given up.
+    let mut file = half();
+    assert_eq!(file.failed(AttemptError::Status(500), &none), Next::Now);
+    assert_eq!(range(&file), None);
+    let next = file.failed(AttemptError::Status(500), &none);
     assert_eq!(next, Next::Failed("the server answered 500".to_owned()));
 }
 
@@ -645,27 +664,59 @@ fn what_a_failure_leaves_is_kept_only_if_it_can_be_gone_on_with() {
 }
 
 #[test]
-fn a_body_that_is_encoded_is_refused() {
-    let right = ("content-range", "bytes 5-9/10");
-    for headers in [
-        &[("content-encoding", "gzip"), right][..],
-        &[("content-encoding", "identity, br"), right],
-        &[
-            ("content-encoding", "identity"),
-            ("content-encoding", "gzip"),
-            right,
-        ],
-        &[("content-encoding", "\u{e9}"), right],
+fn a_body_that_is_encoded_is_decoded_or_refused() {
+    for coding in [
+        "gzip",
+        "x-gzip",
+        "GZip",
+        "identity, gzip",
+        "aws-chunked,gzip",
     ] {
-        for status in [200, 206] {
-            let why = failed(tell(&mut half(), &head(status, headers)));
-            assert!(why.contains("which was not asked for"), "{why}");
-        }
+        let headers = [
+            ("content-encoding", coding),
+            ("etag", "\"a\""),
+            ("content-length", "7"),
+        ];
+        let mut file = half();
+        let begun = body(tell(&mut file, &head(200, &headers)));
+        assert_eq!(begun.offset, 0, "{coding}");
+        // Nothing is ever joined to it.
+        file.written(3);
+        assert_eq!(range(&file), None, "{coding}");
+        // Nor is it to what is there.
+        let part = [
+            ("content-encoding", coding),
+            ("etag", "\"a\""),
+            ("content-range", "bytes 5-9/10"),
+        ];
+        let mut file = half();
+        assert_eq!(
+            next(tell(&mut file, &head(206, &part))),
+            Next::Now,
+            "{coding}"
+        );
+        assert_eq!(range(&file), None, "{coding}");
     }
-    for encoding in ["identity", "Identity", " ", ""] {
+    for coding in ["br", "identity, br", "gzip, gzip", "zstd", "deflate"] {
+        let why = failed(tell(
+            &mut half(),
+            &head(200, &[("content-encoding", coding)]),
+        ));
+        assert!(why.contains("which was not asked for"), "{why}");
+    }
+    for coding in [
+        "identity",
+        "Identity",
+        " ",
+        "",
+        "utf-8",
+        "none",
+        "aws-chunked",
+        "\u{e9}",
+    ] {
         body(tell(
             &mut half(),
-            &head(200, &[("content-encoding", encoding)]),
+            &head(200, &[("content-encoding", coding)]),
         ));
     }
 }
@@ -741,9 +792,10 @@ fn a_body_that_trickles_is_cut_off() {
     assert_eq!(run(&options, 50, 100), None);
     assert_eq!(run(&options, 49, 100), Some(3000));
     assert_eq!(run(&options, 1, 1), None);
-    assert_eq!(run(&options, 1, 2000), Some(4000));
+    // Silence is for the idle timeout, of 30 s, to judge; once.
+    assert_eq!(run(&options, 1, 2000), Some(34_000));
     // One large piece now and then is no rate, either.
-    assert_eq!(run(&options, 1500, 29_000), Some(29_000));
+    assert_eq!(run(&options, 1500, 29_000), Some(58_000));
     let held_back = Options {
         rate: Some(10),
         ..options.clone()
@@ -754,6 +806,30 @@ fn a_body_that_trickles_is_cut_off() {
         ..options
     };
     assert_eq!(run(&none, 1, 2000), None);
+}
+
+#[test]
+fn a_file_owes_its_share_of_the_least_rate() {
+    let options = Options {
+        min_rate: 1000,
+        min_rate_window: Duration::from_secs(1),
+        ..options()
+    };
+    let (mut file, began) = (file("http://h/f"), Instant::now());
+    let mut begun = body(file.answered(&head(200, &[]), &options, began, SystemTime::now()));
+    let mut half_a_second = 0;
+    let mut in_flight = |files| {
+        begun.shared_by(files);
+        let mut taken = Ok(Accepted::All);
+        for _ in 0..2 {
+            half_a_second += 1;
+            let now = began + half_a_second * Duration::from_millis(500);
+            taken = taken.and(file.received(&mut begun, 125, &options, now));
+        }
+        taken
+    };
+    assert!(in_flight(4).is_ok());
+    assert!(in_flight(3).is_err());
 }
 
 #[test]
@@ -794,14 +870,30 @@ fn a_body_ends_where_it_was_announced() {
     file.written(6);
     assert_eq!(range(&file).unwrap().0, "bytes=6-");
 
-    // A part that ends before the file does is not all.
+    // A part that ends before the file does is not all, and no failure.
     let part = head(206, &[("content-range", "bytes 6-7/10"), ("etag", "\"a\"")]);
     let mut begun = body(tell(&mut file, &part));
     assert_eq!(
         file.received(&mut begun, 2, &options, now),
         Ok(Accepted::All)
     );
-    assert!(matches!(file.ended(&begun, &options), Next::After(_)));
+    assert_eq!(file.ended(&begun, &options), Next::Now);
+
+    // Nothing announced, but the length of that state of the file is known.
+    let untold = head(200, &[("etag", "\"a\"")]);
+    for (bytes, complete) in [(3, false), (10, true), (11, false)] {
+        let mut file = half();
+        let mut begun = body(tell(&mut file, &untold));
+        assert_eq!(
+            file.received(&mut begun, bytes, &options, now),
+            Ok(Accepted::All)
+        );
+        assert_eq!(
+            file.ended(&begun, &options) == Next::Complete,
+            complete,
+            "{bytes}"
+        );
+    }
 
     // Nothing announced: the end is where it ends. Nothing at all is a file.
     let mut begun = body(tell(&mut file, &head(200, &[])));
@@ -813,5 +905,48 @@ fn a_body_ends_where_it_was_announced() {
     for headers in [&[][..], &[("content-length", "0")]] {
         let begun = body(tell(&mut file, &head(200, headers)));
         assert_eq!(file.ended(&begun, &options), Next::Complete);
+    }
+}
+
+#[test]
+fn an_answer_that_contradicts_what_is_known_is_not_the_file() {
+    let tag = ("etag", "\"a\"");
+    let (length, range_of) = (
+        |length| ("content-length", length),
+        |range| ("content-range", range),
+    );
+    for (headers, taken) in [
+        (&[tag, length("10")][..], true),
+        (&[tag, length("5")], false),
+        (&[tag, length("11")], false),
+        (&[("etag", "\"b\""), length("5")], true),
+        (&[length("5")], true),
+        (&[tag, length("5"), range_of("bytes 5-9/10")], false),
+        (&[tag, length("10"), range_of("bytes 5-9/10")], false),
+        (&[tag, length("10"), range_of("bytes 0-9/10")], true),
+        (&[tag, length("10"), range_of("garbage")], true),
+        (&[tag, range_of("bytes 0-4/10")], false),
+        (&[length("5"), range_of("bytes 0-4/10")], false),
+        (&[tag, length("10"), range_of("bytes */9")], false),
+        (
+            &[tag, length("10"), ("transfer-encoding", "identity")],
+            true,
+        ),
+        (
+            &[tag, length("5"), ("transfer-encoding", "identity")],
+            false,
+        ),
+        (&[tag, length("5"), ("transfer-encoding", "chunked")], true),
+        (&[tag, ("transfer-encoding", "gzip, chunked")], false),
+        (&[tag, ("transfer-encoding", "chunked, identity")], false),
+    ] {
+        let mut file = half();
+        let answer = tell(&mut file, &head(200, headers));
+        assert_eq!(matches!(answer, Answer::Body(_)), taken, "{headers:?}");
+        if !taken && headers.contains(&length("5")) {
+            // It is no better the second time.
+            let again = tell(&mut file, &head(200, headers));
+            assert!(matches!(again, Answer::Next(_)), "{headers:?}");
+        }
     }
 }

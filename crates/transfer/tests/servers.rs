@@ -55,7 +55,7 @@ enum Act {
     /// server that lies so under the right tag has to be believed.)
     Outside(Option<u64>, bool),
     Multipart,
-    Gzip,
+    Brotli,
     Status(u16, Option<&'static str>),
     Redirect(u16, &'static str),
     Fail(AttemptError),
@@ -280,8 +280,8 @@ fn serve(
             }
             response(206, headers, b"--x\r\n".to_vec())
         }
-        Act::Gzip => {
-            let encoding = HeaderValue::from_static("gzip");
+        Act::Brotli => {
+            let encoding = HeaderValue::from_static("br");
             answer.head.headers.insert("content-encoding", encoding);
             answer.body.reverse();
             answer
@@ -470,7 +470,7 @@ fn drive(case: &Case) -> (usize, Next, Disk, Vec<usize>) {
                 return (request_number + 1, next.expect("just seen"), disk, served);
             }
             Some(Next::After(wait) | Next::HostAfter(wait)) => now += wait,
-            Some(Next::Now | Next::TooManyOpenFiles) => {}
+            Some(Next::Now | Next::Elsewhere | Next::TooManyOpenFiles) => {}
         }
         assert!(request_number < 20_000, "it does not end: {case:?}");
     }
@@ -521,7 +521,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (index(), any::<bool>()).prop_map(|(length, total)| Act::Less(length, total)),
         2 => (any::<Option<u64>>(), any::<bool>()).prop_map(|(total, tell)| Act::Outside(total, tell)),
         1 => Just(Act::Multipart),
-        1 => Just(Act::Gzip),
+        1 => Just(Act::Brotli),
         1 => (
             prop::sample::select(vec![404, 408, 429, 500, 503]),
             prop::sample::select(vec![None, Some("3"), Some("99999999999999999999")]),
@@ -615,7 +615,7 @@ proptest! {
     ) {
         let passes = |act: &Act| !matches!(
             act,
-            Act::Gzip | Act::Redirect(..) | Act::Status(404, _)
+            Act::Brotli | Act::Redirect(..) | Act::Status(404, _)
         );
         case.acts = error.into_iter().filter(passes).map(|act| (act, 0)).collect();
         case.last = Act::Right;

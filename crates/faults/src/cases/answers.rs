@@ -204,6 +204,14 @@ pub(super) fn cases() -> Vec<Case> {
             .list("{retry-after-far}/a.bin")
             .with("--max-retry-after", 1.5)
             .run(exits(0).file("a.bin", RIGHT).and(Asked(2)).and(Pause(1, 2, 1.49, 6.0))),
+        case(13, "retry-after-thrice", "these waits use up no retries")
+            .list("{retry-after-thrice}/a.bin")
+            .with("--retries", 0)
+            .run(exits(0).file("a.bin", RIGHT).and(Asked(4)).and(NotBefore(2.9))),
+        case(13, "retry-after-always", "ten of them; the others do")
+            .list("{retry-after-always}/a.bin")
+            .with("--retries", 2)
+            .run(exits(1).and(Asked(13)).and(Says("429"))),
         case(13, "retry-after-garbage", "backoff as without it")
             .list("{retry-after-garbage}/a.bin")
             .run(exits(0).file("a.bin", RIGHT).and(Asked(2)).and(Pause(1, 2, 0.02, 2.0))),
@@ -270,6 +278,18 @@ pub(super) fn cases() -> Vec<Case> {
             .with("--min-rate", 20_000)
             .with("--min-rate-window", 1)
             .run(exits(0).file("a.bin", RIGHT).and(Asked(1))),
+        case(16, "hesitant", "what --idle-timeout allows, --min-rate does not end")
+            .list("{hesitant}/a.bin?bytes=2000")
+            .with("--min-rate", 1000)
+            .with("--min-rate-window", 1)
+            .with("--retries", 0)
+            .run(exits(0).file("a.bin", Body(1, 2000)).and(Asked(1))),
+        case(16, "slow-line", "files that share a line owe a share of the rate")
+            .list(numbered("{slow-line}", 4, 100_000))
+            .with("--min-rate", 60_000)
+            .with("--min-rate-window", 1)
+            .with("--retries", 0)
+            .run(some(exits(0), 4, 100_000).and(Asked(4))),
         case(16, "own-rate", "what --rate holds back is not the server's slowness")
             .list("{right}/a.bin?bytes=200000")
             .with("--rate", 100_000)
@@ -318,10 +338,6 @@ pub(super) fn cases() -> Vec<Case> {
             .list("{many-informational}/a.bin")
             .with("--retries", 0)
             .run(exits(1).and(AskedAtMost(2)).and(SentAtMost(BUFFERS)).and(Within(10.0))),
-        //
-        case(19, "gzip-unasked", "failed, as these are not the file's bytes")
-            .list("{gzip-unasked}/a.bin")
-            .run(exits(1).and(AskedAtMost(3)).and(Says("gzip"))),
         //
         case(20, "informational", "skipped")
             .list("{informational}/a.bin")

@@ -6,7 +6,7 @@ use crate::case::{
     Action, CHANGED, Case,
     Content::Body,
     Expect::{Asked, AskedAtMost, ContinuesFrom, Says},
-    RIGHT, Setup, When, case, exits, is_interrupted, is_killed,
+    RIGHT, Setup, When, Wrapper, case, exits, is_interrupted, is_killed,
 };
 
 /// Bytes of a file that comes slowly at first.
@@ -15,6 +15,17 @@ const LARGE: usize = 400_000;
 const SOME: u64 = 120_000;
 /// What is on the disk then, at least.
 const SOME_ON_DISK: u64 = 32 * 1024;
+
+/// Another process has the lock, and is about to end.
+const LOCKED_FOR_A_MOMENT: Wrapper = Wrapper {
+    mounts: false,
+    script: r#"
+        mkdir -p "$DIR/.paces-download"
+        exec 9> "$DIR/.paces-download/lock"; flock 9 || exit 99
+        sleep 0.4 & exec 9>&-
+        exec "$@"
+    "#,
+};
 
 pub(super) fn cases() -> Vec<Case> {
     let large = "{slow-once}/a.bin?bytes=400000";
@@ -76,6 +87,9 @@ pub(super) fn cases() -> Vec<Case> {
             .list("{slow-once}/a.bin")
             .run(is_killed().meanwhile(When::Now, Action::Signal(SIGKILL)))
             .run(exits(0).files(&["a.bin"], RIGHT)),
+        case(24, "lock-of-the-dying", "waited for")
+            .list(three)
+            .run(all_three().wrapper(LOCKED_FOR_A_MOMENT).and(Asked(3))),
         //
         case(24, "nothing-left-to-do", "nothing is asked for again")
             .list(three)

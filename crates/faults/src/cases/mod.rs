@@ -1,9 +1,13 @@
-//! The 28 faults, and the cases that put a downloader to each.
+//! The faults, and the cases that put a downloader to each.
 
 mod answers;
+mod contradictions;
 mod files;
+mod heads;
+mod hosts;
 mod interruptions;
 mod lists;
+mod surroundings;
 mod tls;
 
 use crate::case::Case;
@@ -29,7 +33,7 @@ const fn fault(number: u8, what: &'static str, right: &'static str) -> Fault {
 
 /// All of them, in order.
 #[rustfmt::skip] // A row each.
-pub(crate) const FAULTS: [Fault; 28] = [
+pub(crate) const FAULTS: [Fault; 36] = [
     fault(1, "closed or reset in the middle", "continued, exact file"),
     fault(2, "always truncated", "bounded retries, then failed, no file"),
     fault(3, "longer than announced", "what was announced; the next answer is not poisoned"),
@@ -48,7 +52,7 @@ pub(crate) const FAULTS: [Fault; 28] = [
     fault(16, "a slow drip", "ended by the minimum rate"),
     fault(17, "stalls, no answer, no connection", "timeouts"),
     fault(18, "heads without an end", "a cap"),
-    fault(19, "gzip that was not asked for", "never stored as the file"),
+    fault(19, "gzip and others that were not asked for", "decoded, or an error"),
     fault(20, "1xx and garbage in place of a status", "skipped; an error"),
     fault(21, "two URLs with one name", "two names, the same on every run"),
     fault(22, "hostile names", "one safe name in the directory"),
@@ -58,15 +62,27 @@ pub(crate) const FAULTS: [Fault; 28] = [
     fault(26, "a checksum that is not met", "failed, kept aside"),
     fault(27, "more than --max-size", "stopped"),
     fault(28, "wrong, expired or foreign certificate", "refused"),
+    fault(29, "an answer that contradicts itself or an earlier one", "joined, begun again or failed; never a file"),
+    fault(30, "a part is refused, or comes in pieces", "all is asked for, or the rest"),
+    fault(31, "one URL with two names or digests", "every name, every digest"),
+    fault(32, "redirected to another host", "its limits, and its waits"),
+    fault(33, "dead addresses and dead connections", "another one is taken"),
+    fault(34, "ignored signals, limits, full pipes, slow lists", "kept; exit 3 with its words; names at once"),
+    fault(35, "heads and chunks as few send them", "read as RFC 9112 says"),
+    fault(36, "what is not supported", "an error that says so"),
 ];
 
 /// Every case.
 pub fn all() -> Vec<Case> {
     [
         answers::cases(),
+        contradictions::cases(),
+        heads::cases(),
+        hosts::cases(),
         files::cases(),
         interruptions::cases(),
         lists::cases(),
+        surroundings::cases(),
         tls::cases(),
     ]
     .concat()

@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) processed: Padded<AtomicU32>,
     /// The end of the last slot that a download's rate limit has given out.
     pub(crate) rate: Padded<AtomicU64>,
+    /// Files that a download's children have, all together.
+    pub(crate) in_flight: Padded<AtomicU64>,
     pub(crate) sleepers: Padded<Tally>,
     /// 1 once all sleepers have begun; a futex word.
     pub(crate) standing: Padded<AtomicU32>,

@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    link::Link,
     response::{Addressee, start_of_head, write_both},
     wire::Wire,
 };
@@ -25,6 +26,11 @@ const TICK: Duration = Duration::from_millis(100);
 const MAX_ENDLESS_HEAD: u64 = 100_000_000;
 /// The most that is sent of a body without an end, in bytes.
 const MAX_ENDLESS_BODY: u64 = 1 << 30;
+/// How long a hesitant answer hesitates, and what it sends before, in bytes.
+const HESITATION: Duration = Duration::from_millis(2500);
+const A_LITTLE: usize = 100;
+/// What crosses a shared line at once, in bytes.
+const LINE_PIECE: usize = 5000;
 /// The bytes of a chunk.
 const CHUNK: usize = 16 * 1024;
 
@@ -57,6 +63,8 @@ pub(crate) enum Framing {
     /// By a Content-Length.
     Length,
     Chunked,
+    /// The same, under this Transfer-Encoding.
+    ChunkedAs(&'static str),
     /// The same, without the chunk that says that it was the last.
     ChunkedWithoutEnd,
     /// By the end of the connection, which the head announces.
@@ -70,8 +78,14 @@ pub(crate) enum Pace {
     Full,
     /// The head one byte at a time, ten in a second.
     DripHead,
+    /// The head one byte at a time, a thousand in a second.
+    HeadInPieces,
     /// The body in pieces of this many bytes, ten in a second.
     Body(usize),
+    /// A little of the body, and the rest after some seconds.
+    Hesitant,
+    /// Over a line that others use as well.
+    Line(Arc<Link>),
 }
 
 /// What comes after what an answer sends.
@@ -251,6 +265,9 @@ impl Answer {
             Framing::Chunked | Framing::ChunkedWithoutEnd => {
                 head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
             }
+            Framing::ChunkedAs(coding) => {
+                head.extend_from_slice(format!("Transfer-Encoding: {coding}\r\n").as_bytes());
+            }
             Framing::Close => to.close = true,
         }
         to.end_head(&mut head);
@@ -262,14 +279,14 @@ impl Answer {
         let mut body = Vec::with_capacity(self.sent + self.excess.len());
         let content = &self.body[..self.sent];
         match self.framing {
-            Framing::Chunked | Framing::ChunkedWithoutEnd => {
+            Framing::Chunked | Framing::ChunkedAs(_) | Framing::ChunkedWithoutEnd => {
                 content
                     .chunks(CHUNK)
                     .for_each(|part| chunk(&mut body, part));
             }
             _ => body.extend_from_slice(content),
         }
-        if let Framing::Chunked = self.framing {
+        if let Framing::Chunked | Framing::ChunkedAs(_) = self.framing {
             chunk(&mut body, &[]);
         }
         body.extend_from_slice(self.excess);
@@ -277,19 +294,28 @@ impl Answer {
     }
 
     fn write(&self, wire: &mut impl Wire, mut head: &[u8], mut rest: &[u8]) -> io::Result<()> {
-        if let Pace::DripHead = self.pace {
+        if let Pace::DripHead | Pace::HeadInPieces = self.pace {
+            let pause = match self.pace {
+                Pace::DripHead => TICK,
+                _ => Duration::from_millis(1),
+            };
             for byte in head {
                 wire.write_all(&[*byte])?;
-                thread::sleep(TICK);
+                thread::sleep(pause);
             }
             head = &[];
         }
         loop {
             let (piece, after) = rest.split_at(match self.pace {
                 Pace::Body(bytes) => bytes.min(rest.len()),
+                Pace::Line(_) => LINE_PIECE.min(rest.len()),
+                Pace::Hesitant if !head.is_empty() => A_LITTLE.min(rest.len()),
                 _ if rest.len() > 2 * PIECE => PIECE,
                 _ => rest.len(),
             });
+            if let Pace::Line(link) = &self.pace {
+                link.carry(piece.len(), !head.is_empty());
+            }
             // Before they go, so that a client that has them finds them counted.
             self.tally.fetch_add(piece.len() as u64, Ordering::Relaxed);
             // The head goes with the first piece, unlike anything that comes later.
@@ -297,8 +323,10 @@ impl Answer {
             if after.is_empty() {
                 return Ok(());
             }
-            if let Pace::Body(_) = self.pace {
-                thread::sleep(TICK);
+            match self.pace {
+                Pace::Body(_) => thread::sleep(TICK),
+                Pace::Hesitant if !head.is_empty() => thread::sleep(HESITATION),
+                _ => {}
             }
             (head, rest) = (&[], after);
         }

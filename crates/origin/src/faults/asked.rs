@@ -1,10 +1,12 @@
 //! What a fault is asked for, and the answers that several faults have.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::answer::{Answer, Framing, Pace, Then, chunk};
 use super::file::Version;
 use crate::conditions::Wanted;
+use crate::link::Link;
 use crate::request::Request;
 
 /// The bytes of a file whose URL does not say how many.
@@ -34,6 +36,10 @@ pub(crate) struct Asked<'a> {
     pub bytes: usize,
     /// How many requests the fault got before, with this token.
     pub times_before: u64,
+    /// How many requests its connection had before, with this token.
+    pub on_this_connection: usize,
+    /// A slow line that all of its token's answers can share.
+    pub line: Arc<Link>,
 }
 
 impl Asked<'_> {
@@ -87,6 +93,21 @@ impl Asked<'_> {
         format!("/fault/{fault}/{}{}", self.token, self.rest)
     }
 
+    /// The same by another name of this server.
+    pub(crate) fn at_localhost(&self, fault: &str) -> String {
+        let origin = self.origin.replace("127.0.0.1", "localhost");
+        format!("{origin}{}", self.at(fault))
+    }
+
+    /// First half of the right answer; then the right one, but this to a range.
+    pub(crate) fn no_range(&self, status: u16) -> Answer {
+        self.first(Asked::cut)
+            .unwrap_or_else(|| match self.request.range {
+                Some(_) => Answer::text(status, "no ranges\n"),
+                None => self.right(),
+            })
+    }
+
     /// The server's `HOST:PORT`.
     pub(crate) fn authority(&self) -> &str {
         let scheme = self.origin.find("://").map_or(0, |at| at + 3);
@@ -96,6 +117,84 @@ impl Asked<'_> {
 
 pub(crate) fn cut(answer: Answer) -> Answer {
     answer.half().then(Then::Close)
+}
+
+/// The right file as gzip, changed in this way.
+pub(crate) fn gzipped(asked: &Asked, change: fn(&mut Vec<u8>)) -> Answer {
+    let file = asked.version(1);
+    let mut content = gzip(&file.content);
+    change(&mut content);
+    let file = Version { content, ..file };
+    file.answer(asked.request)
+        .header("Content-Encoding", "gzip")
+}
+
+/// The right bytes, and a Content-Encoding that says something else.
+pub(crate) fn encoded(asked: &Asked, coding: &str) -> Answer {
+    asked.right().header("Content-Encoding", coding)
+}
+
+/// The right answer with so many headers more, each with a value of so many bytes.
+pub(crate) fn headers(asked: &Asked, headers: usize, bytes: usize) -> Answer {
+    (0..headers).fold(asked.right(), |answer, number| {
+        answer.header(&format!("X-More-{number}"), "x".repeat(bytes))
+    })
+}
+
+/// Right, in chunks of which each has this after its size.
+pub(crate) fn extended(asked: &Asked, extension: &str) -> Answer {
+    let file = asked.version(1);
+    let mut body = Vec::new();
+    for part in file.content.chunks(1000).chain([&[][..]]) {
+        body.extend(format!("{:x};{extension}\r\n", part.len()).into_bytes());
+        body.extend_from_slice(part);
+        body.extend_from_slice(b"\r\n");
+    }
+    file.describe(Answer::new(200, body))
+        .framing(Framing::Own)
+        .header("Transfer-Encoding", "chunked")
+}
+
+/// A part, in an answer that is said to have all of it.
+pub(crate) fn part_as_200(file: &Version, range: Range<usize>) -> Answer {
+    let content_range = file.content_range(&range);
+    let answer = Answer::new(200, file.content[range].to_vec());
+    file.describe(answer.header("Content-Range", content_range))
+}
+
+/// At most so much of a part as a server likes to send.
+pub(crate) fn short_part(file: &Version, range: Range<usize>) -> Answer {
+    file.part(range.start..range.end.min(range.start + 10_000))
+}
+
+/// How an answer tells its length.
+pub(crate) enum Length {
+    Announced,
+    Chunked,
+    UntilClose,
+}
+
+/// First half of the right answer; then half as if it were all of it.
+pub(crate) fn other_length(asked: &Asked, length: Length) -> Answer {
+    asked.first(Asked::cut).unwrap_or_else(|| {
+        let file = asked.version(1);
+        let half = file.content[..asked.bytes / 2].to_vec();
+        let answer = file.describe(Answer::new(200, half));
+        match length {
+            Length::Announced => answer,
+            Length::Chunked => answer.framing(Framing::Chunked),
+            Length::UntilClose => answer.framing(Framing::Close).then(Then::Close),
+        }
+    })
+}
+
+/// The right length, so many of the right bytes, and a Transfer-Encoding.
+pub(crate) fn coded(asked: &Asked, coding: &str, sent: usize) -> Answer {
+    let whole = asked.version(1).whole().framing(Framing::Own);
+    let coded = whole.header("Transfer-Encoding", coding);
+    coded
+        .header("Content-Length", asked.bytes)
+        .within_first(sent)
 }
 
 pub(crate) fn bad_chunk_size(asked: &Asked) -> Answer {
@@ -139,7 +238,7 @@ pub(crate) fn silence() -> Answer {
 }
 
 /// A gzip file (RFC 1952) of stored blocks: these bytes would not get smaller.
-pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
+pub fn gzip(content: &[u8]) -> Vec<u8> {
     const LARGEST: usize = u16::MAX as usize;
     let mut file = vec![31, 139, 8, 0, 0, 0, 0, 0, 0, 255];
     for block in content.chunks(LARGEST) {

@@ -18,6 +18,7 @@ use super::table::FAULTS;
 use crate::{
     api::FaultRequest,
     client::exchange,
+    link::Link,
     lock,
     refusal::Refusal,
     request::{FAULT, Method, Request},
@@ -28,6 +29,9 @@ const MAX_REQUESTS: usize = 10_000;
 /// For how many pairs of a fault and a token it is remembered how often they were
 /// asked for.
 const MAX_PAIRS: usize = 100_000;
+/// For how many tokens there is a line, and how fast one is.
+const MAX_LINES: usize = 1000;
+const LINE_MBIT_PER_S: u64 = 1;
 /// How long an origin may keep a request for its log waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -59,6 +63,8 @@ pub(crate) struct Log {
 struct Book {
     requests: VecDeque<Entry>,
     times_asked: HashMap<Pair, u64>,
+    /// The slow lines of tokens, the oldest first.
+    lines: VecDeque<(String, Arc<Link>)>,
     /// The keys of `times_asked`, the oldest first.
     pairs: VecDeque<Pair>,
 }
@@ -111,6 +117,8 @@ impl Log {
             sent: Arc::clone(&tally),
         };
         let asked = Asked {
+            line: self.line(token),
+            on_this_connection: self.on_connection(token, connection),
             times_before: self.enter((fault.name, token.to_owned()), entry),
             request,
             origin,
@@ -131,6 +139,29 @@ impl Log {
                 ..entry.request.clone()
             })
             .collect()
+    }
+
+    /// How many requests with a token a connection has had.
+    fn on_connection(&self, token: &str, connection: u64) -> usize {
+        let book = lock(&self.book);
+        let requests = book.requests.iter().filter(|entry| entry.token == token);
+        requests
+            .filter(|entry| entry.request.connection == connection)
+            .count()
+    }
+
+    /// The line that all answers of a token can share.
+    fn line(&self, token: &str) -> Arc<Link> {
+        let mut book = lock(&self.book);
+        if let Some((_, line)) = book.lines.iter().rev().find(|(of, _)| of == token) {
+            return Arc::clone(line);
+        }
+        if book.lines.len() == MAX_LINES {
+            book.lines.pop_front();
+        }
+        let line = Arc::new(Link::new(LINE_MBIT_PER_S));
+        book.lines.push_back((token.to_owned(), Arc::clone(&line)));
+        line
     }
 
     /// Remembers a request, and says how many came before it.

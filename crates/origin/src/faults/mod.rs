@@ -7,6 +7,7 @@ mod log;
 mod table;
 
 pub(crate) use answer::{After, Answer};
+pub use asked::gzip as fault_gzip;
 pub use file::fault_body;
 pub(crate) use log::Log;
 pub use log::fault_log;

@@ -1,9 +1,13 @@
 //! The faults: what can be wrong with an answer, and what each one answers.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, Framing, PIECE, Pace, Then, chunk};
-use super::asked::{Asked, bad_chunk_size, cut, garbage, gzip, multipart, redirect, silence};
+use super::asked::{
+    Asked, Length, bad_chunk_size, coded, cut, encoded, extended, garbage, gzip, gzipped, headers,
+    multipart, other_length, part_as_200, redirect, short_part, silence,
+};
 use super::file::{Version, fault_body};
 use crate::conditions::{Wanted, range};
 use crate::response::start_of_head;
@@ -87,6 +91,51 @@ pub const FAULTS: &[Fault] = &[
     fault("until-close-torn", "no length, and half of it; under TLS the end is not TLS's own",
         |asked| asked.right().half().framing(Framing::Close).then(Then::Leave)),
 
+    // Answers that contradict themselves, or what was said before.
+    fault("part-as-200", "first cut midway; then the part, with its Content-Range, as 200",
+        |asked| asked.then_part(part_as_200)),
+    fault("half-as-200", "200 with the first half, and a Content-Range that says so",
+        |asked| part_as_200(&asked.version(1), 0..asked.bytes / 2)),
+    fault("other-length", "first cut midway; then 200 with half of it, the length and validator to fit",
+        |asked| other_length(asked, Length::Announced)),
+    fault("other-length-chunked", "the same in chunks",
+        |asked| other_length(asked, Length::Chunked)),
+    fault("other-length-until-close", "the same, ended by the connection's end",
+        |asked| other_length(asked, Length::UntilClose)),
+    fault("longer-chunked", "first cut midway; then 200 with 1,000 bytes more, in chunks, and the same validator",
+        |asked| asked.first(Asked::cut).unwrap_or_else(|| {
+            let longer = Version { content: fault_body(1, asked.bytes + 1000), ..asked.version(1) };
+            longer.whole().framing(Framing::Chunked)
+        })),
+    fault("identity", "right, with \"Transfer-Encoding: identity\", and the connection stays open",
+        |asked| coded(asked, "identity", asked.bytes).then(Then::Hold)),
+    fault("identity-cut", "first the same, cut midway; then right",
+        |asked| asked.first(|asked| coded(asked, "identity", asked.bytes / 2).then(Then::Close))
+            .unwrap_or_else(|| asked.right())),
+    fault("gzip-chunked", "\"Transfer-Encoding: gzip, chunked\"",
+        |asked| {
+            let file = asked.version(1);
+            Version { content: gzip(&file.content), ..file }.whole()
+                .framing(Framing::ChunkedAs("gzip, chunked")).then(Then::Close)
+        }),
+    fault("chunked-identity", "chunks, and \"Transfer-Encoding: chunked, identity\"",
+        |asked| asked.version(1).whole()
+            .framing(Framing::ChunkedAs("chunked, identity")).then(Then::Close)),
+    fault("all-as-206", "206 with all of it, where no range is asked for",
+        |asked| match asked.request.range {
+            None => asked.version(1).part(0..asked.bytes),
+            Some(_) => asked.right(),
+        }),
+
+    // Requests for a part that are refused, or answered with less.
+    fault("range-412", "first cut midway; 412 to every range", |asked| asked.no_range(412)),
+    fault("range-403", "first cut midway; 403 to every range", |asked| asked.no_range(403)),
+    fault("range-500", "first cut midway; 500 to every range", |asked| asked.no_range(500)),
+    fault("range-silence", "first cut midway; closes without a byte if a range is asked for",
+        |asked| asked.then_part(|_, _| silence())),
+    fault("short-parts", "first cut midway; then parts of at most 10,000 bytes",
+        |asked| asked.then_part(short_part)),
+
     // Ranges that are not what was asked for. All of them cut the first answer.
     fault("range-ignored", "first cut midway; then all, whatever the range",
         |asked| asked.first(Asked::cut).unwrap_or_else(|| asked.version(1).whole())),
@@ -158,6 +207,13 @@ pub const FAULTS: &[Fault] = &[
             let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2));
             asked.first_later(503, &date)
         }),
+    fault("retry-after-thrice", "three times 429 with \"Retry-After: 1\"; then right",
+        |asked| match asked.times_before {
+            0..3 => Answer::text(429, "later\n").header("Retry-After", 1),
+            _ => asked.right(),
+        }),
+    fault("retry-after-always", "429 with \"Retry-After: 0\"",
+        |_| Answer::text(429, "later\n").header("Retry-After", 0)),
     fault("retry-after-far", "first 429 with \"Retry-After: 86400\"; then right",
         |asked| asked.first_later(429, "86400")),
     fault("retry-after-garbage", "first 503 with \"Retry-After: soon\"; then right",
@@ -171,6 +227,19 @@ pub const FAULTS: &[Fault] = &[
         }),
     fault("always-500", "500", |_| Answer::text(500, "never\n")),
     fault("not-found", "404", |_| Answer::text(404, "there is nothing here\n")),
+    fault("unauthorized", "401 for a digest", |_| Answer::text(401, "who are you?\n")
+        .header("WWW-Authenticate", "Digest realm=\"here\", nonce=\"1\"")),
+    fault("proxy-wanted", "407", |_| Answer::text(407, "not without a proxy\n")),
+    fault("cookie-wall", "302 to itself with a cookie, until that comes back",
+        |asked| {
+            let has = |(name, _): &(String, String)| name == "cookie";
+            match asked.request.headers.iter().any(has) {
+                true => asked.right(),
+                false => redirect(asked.at("cookie-wall")).header("Set-Cookie", "seen=1"),
+            }
+        }),
+    fault("http-2", "what HTTP/2 begins with, and closes",
+        |_| Answer::raw(vec![0, 0, 0, 4, 0, 0, 0, 0, 0], Then::Close)),
     fault("no-content", "204", |_| Answer::new(204, Vec::new())),
     fault("unasked-206", "the first half as a part, where no range is asked for",
         |asked| match asked.request.range {
@@ -191,7 +260,11 @@ pub const FAULTS: &[Fault] = &[
     fault("redirect-to-http", "302 to the right one, with http",
         |asked| redirect(format!("http://{}{}", asked.authority(), asked.at("right")))),
     fault("redirect-to-other-host", "302 to the right one, on this server by the name localhost",
-        |asked| redirect(format!("{}{}", asked.origin.replace("127.0.0.1", "localhost"), asked.at("right")))),
+        |asked| redirect(asked.at_localhost("right"))),
+    fault("redirect-to-slow", "the same to the slow one",
+        |asked| redirect(asked.at_localhost("slow"))),
+    fault("redirect-to-busy", "the same to one that first answers \"Retry-After: 1\"",
+        |asked| redirect(asked.at_localhost("retry-after-seconds"))),
     fault("redirect-without-location", "302 without a Location",
         |_| Answer::text(302, "somewhere else\n")),
     fault("redirect-hostile-name", "302 to the right one by the name ..%2f..%2fevil",
@@ -205,6 +278,11 @@ pub const FAULTS: &[Fault] = &[
     fault("stall-midway", "first announces all, sends half, and no more; then right",
         |asked| asked.first(|asked| asked.right().half().then(Then::Hold))
             .unwrap_or_else(|| asked.right())),
+    fault("dead-when-kept", "right once a connection, and then never answers",
+        |asked| match asked.on_this_connection {
+            0 => asked.right(),
+            _ => Answer::raw(Vec::new(), Then::Hold),
+        }),
     fault("stall-headers", "never answers", |_| Answer::raw(Vec::new(), Then::Hold)),
     fault("stall-body", "sends what lies in the file's first half, and no more",
         |asked| asked.right().within_first(asked.bytes / 2).then(Then::Hold)),
@@ -212,6 +290,10 @@ pub const FAULTS: &[Fault] = &[
     fault("drip-headers", "right, the head a byte each 100 ms",
         |asked| asked.right().pace(Pace::DripHead)),
     fault("slow", "right, 5,000 bytes each 100 ms", |asked| asked.slow()),
+    fault("hesitant", "right, but after 100 bytes of the body 2.5 s pass",
+        |asked| asked.right().pace(Pace::Hesitant)),
+    fault("slow-line", "right, over a line of 125,000 bytes a second that all of a token share",
+        |asked| asked.right().pace(Pace::Line(Arc::clone(&asked.line)))),
     fault("slow-once", "first 5,000 bytes each 100 ms; then at full speed",
         |asked| asked.first(Asked::slow).unwrap_or_else(|| asked.right())),
 
@@ -233,10 +315,45 @@ pub const FAULTS: &[Fault] = &[
 
     // Heads.
     fault("gzip-unasked", "compressed, whether or not the client takes that",
+        |asked| gzipped(asked, |_| {})),
+    fault("gzip-cut", "first the same, cut midway; then the same",
         |asked| {
-            let file = asked.version(1);
-            Version { content: gzip(&file.content), ..file }
-                .answer(asked.request).header("Content-Encoding", "gzip")
+            let answer = gzipped(asked, |_| {});
+            if asked.times_before == 0 { cut(answer) } else { answer }
+        }),
+    fault("gzip-truncated", "compressed, and its last 100 bytes are missing",
+        |asked| gzipped(asked, |gzip| gzip.truncate(gzip.len() - 100))),
+    fault("gzip-damaged", "compressed, with a bit of its checksum flipped",
+        |asked| gzipped(asked, |gzip| {
+            let at = gzip.len() - 8;
+            gzip[at] ^= 1;
+        })),
+    fault("gzip-and-more", "compressed, and then something else",
+        |asked| gzipped(asked, |gzip| gzip.extend_from_slice(b"more"))),
+    fault("br-unasked", "right, but called brotli", |asked| encoded(asked, "br")),
+    fault("gzip-twice", "right, but called gzip of gzip", |asked| encoded(asked, "gzip, gzip")),
+    fault("coding-utf-8", "right, with a Content-Encoding of utf-8", |asked| encoded(asked, "utf-8")),
+    fault("coding-none", "right, with one of none", |asked| encoded(asked, "none")),
+    fault("coding-aws-chunked", "right, with one of aws-chunked",
+        |asked| encoded(asked, "aws-chunked")),
+    fault("folded-headers", "right, with header lines that are folded, the ETag's among them",
+        |asked| asked.version(1).unvalidated().etag(None).whole()
+            .header("X-Folded", "one\r\n two\r\n\tthree").header("ETag", "\r\n  \"folded\"")),
+    fault("head-in-pieces", "right, the head a byte a millisecond",
+        |asked| headers(asked, 5, 100).pace(Pace::HeadInPieces)),
+    fault("head-of-48k", "right, with 6 headers of 8,000 bytes", |asked| headers(asked, 6, 8000)),
+    fault("head-of-100k", "right, with 10 headers of 10,000 bytes",
+        |asked| headers(asked, 10, 10_000)),
+    fault("many-headers", "right, with 110 headers more", |asked| headers(asked, 110, 10)),
+    fault("chunk-extensions", "right, in chunks with short extensions",
+        |asked| extended(asked, "a=b;c")),
+    fault("long-chunk-extensions", "right, in chunks with extensions of 100 bytes",
+        |asked| extended(asked, &format!("a=\"{}\"", "x".repeat(96)))),
+    fault("redirect-latin-1", "302 to a right one, with a byte of Latin-1 in its name",
+        |asked| {
+            let location = [asked.at("right").as_bytes(), b"-caf\xe9"].concat();
+            Answer::text(302, "over there\n")
+                .headers(&[b"Location: ", &location[..], b"\r\n"].concat())
         }),
     fault("informational", "100 and 103 before the right one",
         |asked| asked.right().before([b"HTTP/1.1 100 Continue\r\n\r\n", INFORMATION].concat())),
