@@ -105,9 +105,18 @@ pub struct Options {
     /// Seeds the order within the rounds and the verdicts' resamples [default: random]
     #[arg(long)]
     seed: Option<u64>,
-    /// Another budget than the mode's, in seconds
-    #[arg(long, hide = true, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    budget: Option<u32>,
+    /// How long to measure, in seconds, after the build [default: the mode's]
+    #[arg(
+        long,
+        alias = "budget",
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    time: Option<u32>,
+    /// So many rounds of every job, if there is time for them, in place of as many as its
+    /// scatter asks for; a verdict takes five
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: Option<u32>,
     /// Where results and Criterion's pages go
     #[arg(long, hide = true)]
     output: Option<PathBuf>,
@@ -234,16 +243,16 @@ impl Options {
             (_, true) => Mode::THOROUGH,
             _ => Mode::DEFAULT,
         };
-        let budget = self
-            .budget
-            .map(|seconds| Duration::from_secs(seconds.into()));
+        let time = self.time.map(|seconds| Duration::from_secs(seconds.into()));
         Request {
             workloads: self.workloads.clone(),
             all_models,
             models,
             custom_commands: self.custom_commands.clone(),
             mode: Mode {
-                budget: budget.unwrap_or(mode.budget),
+                budget: time.unwrap_or(mode.budget),
+                least_rounds: self.rounds.unwrap_or(mode.least_rounds),
+                most_rounds: self.rounds.unwrap_or(mode.most_rounds),
                 ..mode
             },
             settings: self.settings.clone(),

@@ -11,7 +11,7 @@ use lab::lock::Lock;
 use lab::progress::print;
 use lab::workspace;
 use report::files::write_texts;
-use report::readme;
+use report::{export, readme};
 use results::{ResultsDir, safe_name};
 
 use crate::criterion_pages;
@@ -43,9 +43,19 @@ pub(crate) struct Options {
     /// Puts the table into README.md as well
     #[arg(long)]
     readme: bool,
+    /// Writes the data in another form as well: cells.csv and samples.csv
+    #[arg(long, value_enum)]
+    export: Option<Export>,
     /// Where results are, for tests
     #[arg(long, hide = true)]
     output: Option<std::path::PathBuf>,
+}
+
+/// Another form of the data.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Export {
+    /// Rows of cells, and rows of samples.
+    Csv,
 }
 
 /// Reports.
@@ -60,6 +70,15 @@ pub(crate) fn report(options: &Options) -> anyhow::Result<()> {
     write_texts(&directory, &comparison)?;
     if options.readme {
         readme::update(&root.join("README.md"), &comparison)?;
+    }
+    if let Some(Export::Csv) = options.export {
+        for (name, text) in [
+            (export::CELLS, export::cells(&comparison)?),
+            (export::SAMPLES, export::samples(&comparison)?),
+        ] {
+            directory.write_text(name, &text)?;
+            print(&directory.path().join(name).display().to_string());
+        }
     }
     let page = directory.path().join(ResultsDir::PAGE);
     if options.serve {

@@ -49,6 +49,8 @@ impl Preparation {
     /// be compared with, or results cannot be written.
     pub fn new(request: Request, root: &Path, output: &Path) -> anyhow::Result<Self> {
         let cases = request.cases()?;
+        // Better now than after the build.
+        drop(scratch::directory(plan::room_needed(&cases))?);
         let target = output.join("target");
         std::fs::create_dir_all(&target)
             .with_context(|| format!("cannot make {}", target.display()))?;
@@ -187,7 +189,7 @@ fn empty_comparison(request: &Request, root: &Path) -> anyhow::Result<Comparison
         schema: SCHEMA,
         run: RunInfo {
             name: request.name.clone().unwrap_or_else(now),
-            started: started.strftime("%Y-%m-%d %H:%M:%S %:z").to_string(),
+            started: started.strftime(results::STARTED).to_string(),
             mode: request.mode.name.to_owned(),
             revision: host::revision(root),
             seed: request.seed,

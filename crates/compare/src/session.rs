@@ -7,6 +7,7 @@ use analysis::baseline::Against;
 use analysis::{Rules, crossovers, self_check, verdicts};
 use lab::background_load::LoadMonitor;
 use lab::case::Case;
+use lab::cpu_quota::{CpuQuota, Periods};
 use lab::error::Interrupted;
 use lab::executor::RunContext;
 use lab::progress::{Progress, whole_seconds};
@@ -77,10 +78,19 @@ impl Session<'_> {
                 Experiment::new(case, contestants, clock_reading_ns)
             })
             .collect();
+        let quota = CpuQuota::find();
+        if let Some(quota) = &quota {
+            self.note(quota_words(quota));
+        }
+        let before = quota.as_ref().and_then(CpuQuota::periods);
         match self.measure(&mut experiments) {
             Ok(()) => {}
             Err(error) if error.is::<Interrupted>() => self.comparison.run.interrupted = true,
             Err(error) => return Err(error),
+        }
+        let after = quota.as_ref().and_then(CpuQuota::periods);
+        if let Some((before, after)) = before.zip(after) {
+            self.note(throttled_words(before, after));
         }
         self.conclude(&experiments);
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
@@ -280,4 +290,23 @@ impl Session<'_> {
         self.progress.line(&note);
         self.comparison.run.notes.push(note);
     }
+}
+
+/// That the machine is not all there is to know.
+fn quota_words(quota: &CpuQuota) -> String {
+    format!(
+        "CPU quota: {} cores' time ({}). Programs that use more are stopped for the rest of each \
+         period, and their times are the quota's",
+        quota.cores,
+        quota.group.display()
+    )
+}
+
+/// How much of the comparison that was.
+fn throttled_words(before: Periods, after: Periods) -> String {
+    format!(
+        "CPU quota: programs were stopped in {} of {} periods",
+        after.throttled.saturating_sub(before.throttled),
+        after.all.saturating_sub(before.all)
+    )
 }

@@ -18,8 +18,15 @@ pub fn setting(text: &str) -> Result<Setting, Invalid> {
     Ok(setting)
 }
 
-/// Refuses a setting for a workload that is not compared: it would do nothing.
+/// Refuses a setting that would do nothing: one for a workload that is not compared, and
+/// one whose key is set again.
 pub(crate) fn refuse_unused(settings: &[Setting], workloads: &[Workload]) -> Result<(), Invalid> {
+    for (number, set) in settings.iter().enumerate() {
+        let again = |later: &&Setting| later.workload == set.workload && later.key == set.key;
+        if let Some(later) = settings[number + 1..].iter().find(again) {
+            return Err(set.refuse(format!("it is set again, to {}", later.value)));
+        }
+    }
     let unused = |set: &&Setting| !workloads.contains(&set.workload);
     let Some(setting) = settings.iter().find(unused) else {
         return Ok(());
@@ -35,4 +42,26 @@ pub(crate) fn of_workload(settings: &[Setting], workload: Workload) -> BTreeMap<
         .filter(|set| set.workload == workload)
         .map(|set| (&*set.key, &*set.value))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_do_nothing_is_refused() {
+        let refused = |texts: &[&str]| {
+            let settings: Vec<_> = texts.iter().map(|text| setting(text).expect(text)).collect();
+            let refused = refuse_unused(&settings, &[Workload::Primes, Workload::Counter]);
+            refused.err().map(|invalid| invalid.to_string())
+        };
+        assert_eq!(refused(&["primes.workers=3", "counter.workers=3"]), None);
+        let again = refused(&["primes.workers=3", "counter.workers=3", "primes.workers=4"]);
+        let again = again.expect("it is set twice");
+        for part in ["primes.workers", "3", "it is set again, to 4"] {
+            assert!(again.contains(part), "no {part} in {again}");
+        }
+        let idle = refused(&["echo.messages=3"]).expect("echo is not compared");
+        assert!(idle.contains("only primes, counter"), "{idle}");
+    }
 }

@@ -13,6 +13,9 @@ const MOST_LINES: usize = 20;
 /// The table for a terminal, and what went wrong.
 pub fn terminal(matrix: &Matrix) -> String {
     let mut table = Table::new();
+    if !console::colors_enabled() {
+        table.force_no_tty(); // a pipe, a dumb terminal, or NO_COLOR
+    }
     table
         .load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')))
         .set_content_arrangement(ContentArrangement::Disabled);

@@ -58,8 +58,18 @@ fn field(text: &str, name: &str, separator: char) -> String {
         .map_or(UNKNOWN.to_owned(), |(_, value)| value.trim().to_owned())
 }
 
-/// The commit that is checked out at `root`, with `-dirty` where there is more.
+/// The commit that is checked out at `root`, with `-dirty` where there is more; unknown if
+/// it is no checkout, or is within one of something else.
 pub fn revision(root: &Path) -> String {
+    let top = output(
+        Command::new("git")
+            .args(["rev-parse", "--show-toplevel"])
+            .current_dir(root),
+    );
+    match (fs::canonicalize(top), fs::canonicalize(root)) {
+        (Ok(top), Ok(root)) if top == root => {}
+        _ => return UNKNOWN.to_owned(),
+    }
     let git = [
         "describe",
         "--always",
@@ -127,6 +137,29 @@ mod tests {
         assert!(host().cores >= 1);
         let reading = clock_reading_ns();
         assert!(reading > 0.0 && reading < 1e6, "{reading} ns");
+    }
+
+    #[test]
+    fn the_revision_is_that_of_the_checkout_itself() {
+        let place = tempfile::tempdir().expect("a directory");
+        let git = |arguments: &[&str]| {
+            let done = Command::new("git")
+                .args(["-c", "user.name=A test", "-c", "user.email=test@localhost"])
+                .args(arguments)
+                .current_dir(place.path())
+                .output()
+                .expect("git");
+            assert!(done.status.success(), "{done:?}");
+        };
+        assert_eq!(revision(place.path()), UNKNOWN);
+        git(&["init", "-q"]);
+        git(&["commit", "-q", "--allow-empty", "-m", "Something else"]);
+        let commit = revision(place.path());
+        assert_eq!(commit.len(), 40, "{commit}");
+        // As a tarball that was unpacked within that checkout.
+        let unpacked = place.path().join("unpacked");
+        fs::create_dir(&unpacked).expect("a directory");
+        assert_eq!(revision(&unpacked), UNKNOWN);
     }
 
     #[test]

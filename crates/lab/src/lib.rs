@@ -9,6 +9,7 @@ pub mod child;
 mod command_run;
 pub mod command_template;
 pub mod containment;
+pub mod cpu_quota;
 pub mod cpu_time;
 pub mod crate_size;
 pub mod criterion_files;

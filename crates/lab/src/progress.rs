@@ -1,6 +1,6 @@
 //! What is running and how much is left: a bar on a terminal, lines in a log.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -28,8 +28,7 @@ enum Output {
 impl Progress {
     /// A bar on a terminal that can draw one; else lines.
     pub fn new() -> Self {
-        let draws = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
-        if !(draws && io::stderr().is_terminal()) {
+        if !runner::can_draw() {
             return Self(Output::Log(Log::start()));
         }
         let bar = ProgressBar::new_spinner();

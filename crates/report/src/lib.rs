@@ -5,6 +5,7 @@ mod anchors;
 mod chart;
 mod diff;
 mod distinct;
+pub mod export;
 pub mod files;
 pub mod findings;
 pub mod format;

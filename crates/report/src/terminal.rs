@@ -123,6 +123,9 @@ fn grid(table: &Table) -> String {
         }
     };
     let mut grid = Grid::new();
+    if !console::colors_enabled() {
+        grid.force_no_tty(); // a pipe, a dumb terminal, or NO_COLOR
+    }
     grid.load_style(TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─')))
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(table.heads.iter().map(|head| bold(&head.text, true)));

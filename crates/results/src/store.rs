@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Comparison, SCHEMA};
@@ -25,6 +27,20 @@ pub fn safe_name(name: &str) -> Result<String, String> {
          the first a letter or digit"
             .to_owned(),
     )
+}
+
+/// How a comparison tells when it [started](crate::RunInfo::started).
+pub const STARTED: &str = "%Y-%m-%d %H:%M:%S %:z";
+
+/// What of a comparison says when it started.
+#[derive(Deserialize)]
+struct Head {
+    run: HeadOfRun,
+}
+
+#[derive(Deserialize)]
+struct HeadOfRun {
+    started: String,
 }
 
 /// `results/NAME/` on disk.
@@ -70,19 +86,21 @@ impl ResultsDir {
         Ok(Self { path })
     }
 
-    /// The directory under `results` that was written last.
+    /// The directory under `results` of the run that started last, by what it says itself:
+    /// a checkout makes every file new.
     ///
     /// # Errors
     ///
     /// When there is none.
     pub fn latest(results: &Path) -> anyhow::Result<Self> {
         let entries = fs::read_dir(results).into_iter().flatten().flatten();
-        let written = |entry: fs::DirEntry| {
-            let data = entry.path().join(Self::JSON);
-            let modified = data.metadata().ok()?.modified().ok()?;
-            Some((modified, entry.path()))
+        let started = |entry: fs::DirEntry| {
+            let text = fs::read(entry.path().join(Self::JSON)).ok()?;
+            let head: Head = serde_json::from_slice(&text).ok()?;
+            let started = Timestamp::strptime(STARTED, head.run.started).ok()?;
+            Some((started, entry.path()))
         };
-        match entries.filter_map(written).max() {
+        match entries.filter_map(started).max() {
             Some((_, path)) => Ok(Self { path }),
             None => bail!(
                 "there are no results in {} yet: `cargo xtask compare --quick` makes some",
@@ -91,8 +109,8 @@ impl ResultsDir {
         }
     }
 
-    /// The directory of that name under `results`; the one written last, if none is
-    /// named.
+    /// The directory of that name under `results`; that of the run that started last, if
+    /// none is named.
     ///
     /// # Errors
     ///
@@ -207,6 +225,23 @@ mod tests {
         let error = ResultsDir::prepare("/proc/results".into()).expect_err("it is /proc");
         let error = format!("{error:#}");
         assert!(error.contains("/proc/results"), "{error}");
+    }
+
+    #[test]
+    fn the_latest_is_the_run_that_started_last() {
+        let directory = tempfile::tempdir().expect("a directory");
+        // The file that is written last is of an older run.
+        for (name, started) in [
+            ("of-summer", "2026-07-01 12:00:00 +02:00"),
+            ("latest", "2026-07-01 10:30:00 +00:00"),
+            ("older", "2026-06-30 23:59:59 +00:00"),
+        ] {
+            let results = ResultsDir::prepare(directory.path().join(name)).expect("it is writable");
+            let text = format!(r#"{{"schema":3,"run":{{"started":"{started}"}}}}"#);
+            results.write_text(ResultsDir::JSON, &text).expect("a file");
+        }
+        let latest = ResultsDir::latest(directory.path()).expect("there are some");
+        assert!(latest.path().ends_with("latest"), "{latest:?}");
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod text_output;
 pub mod tree;
 pub mod verify;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
 use std::process::ExitCode;
 
@@ -102,6 +102,13 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 /// unless the command line says otherwise.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Whether standard error is a terminal that can draw: a dumb one cannot move its cursor
+/// back, and gets lines, as a pipe does.
+pub fn can_draw() -> bool {
+    let term = std::env::var_os("TERM");
+    term.is_some_and(|term| !term.is_empty() && term != "dumb") && io::stderr().is_terminal()
 }
 
 /// Prints an error with all its causes on one line of standard error.

@@ -1,7 +1,7 @@
 //! What a download shows: bars on a terminal, lines in a log, JSON for programs.
 
 use std::collections::VecDeque;
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -59,11 +59,11 @@ struct Summary {
 }
 
 impl Progress {
-    /// Bars if standard error is a terminal; nothing but failures if `quiet`.
+    /// Bars if standard error can draw them; nothing but failures if `quiet`.
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        let terminal = io::stderr().is_terminal() && !quiet;
+        let draws = crate::can_draw() && !quiet;
         Self {
-            bars: terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
+            bars: draws.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
             json: json.then(|| Mutex::new(BufWriter::new(io::stdout()))),
             unprinted: Mutex::default(),
             quiet,

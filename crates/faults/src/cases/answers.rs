@@ -225,9 +225,9 @@ pub(super) fn cases() -> Vec<Case> {
                 exits(0)
                     .file("a.bin", RIGHT)
                     .and(Asked(4))
-                    .and(Pause(1, 2, 0.19, 0.7))
-                    .and(Pause(2, 3, 0.39, 1.2))
-                    .and(Pause(3, 4, 0.79, 2.2)),
+                    .and(Pause(1, 2, 0.19, 3.0))
+                    .and(Pause(2, 3, 0.39, 3.0))
+                    .and(Pause(3, 4, 0.79, 5.0)),
             ),
         case(14, "always-500", "three attempts, then failed")
             .list("{always-500}/a.bin\n{right}/b.bin")

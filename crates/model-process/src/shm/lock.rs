@@ -5,6 +5,8 @@
 //! the child held the lock, and release it. The alternative, a robust pthread
 //! mutex, has the kernel do that; it would need libc and `unsafe` at every step,
 //! for the same fast path.
+//!
+//! A model checker runs it in every order of its steps: see `model_check`.
 
 use std::hint;
 use std::sync::atomic::AtomicU32;
