@@ -567,7 +567,10 @@ fn any_program_is_measured_and_what_goes_wrong_is_its_own() {
 #[test]
 fn so_many_rounds_are_measured_as_are_asked_for() {
     let sandbox = Sandbox::with(&["serial", "tokio"]);
-    let args = [&COUNTER[..], &["--models", "serial,tokio", "--rounds", "3", "--time", "40"]];
+    let args = [
+        &COUNTER[..],
+        &["--models", "serial,tokio", "--rounds", "3", "--time", "40"],
+    ];
     sandbox.compared(0, &args.concat());
     for model in ["serial", "tokio"] {
         assert_eq!(sandbox.cell(model)["time"]["rounds"], json!([10, 10, 10]));
@@ -585,7 +588,10 @@ fn a_missing_place_for_temporary_files_is_found_before_anything_is_built() {
         .expect("it starts");
     let said = text(&output.stderr);
     assert_ne!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("not there") && !said.contains("building"), "{said}");
+    assert!(
+        said.contains("not there") && !said.contains("building"),
+        "{said}"
+    );
     assert!(!sandbox.path("output").exists());
 }
 
@@ -593,7 +599,10 @@ fn a_missing_place_for_temporary_files_is_found_before_anything_is_built() {
 fn a_quota_of_cpu_time_is_said() {
     let group = format!("/sys/fs/cgroup/cpu/paces-test-{}", std::process::id());
     let quota = format!("{group}/cpu.cfs_quota_us");
-    if fs::create_dir(&group).and_then(|()| fs::write(quota, "50000")).is_err() {
+    if fs::create_dir(&group)
+        .and_then(|()| fs::write(quota, "50000"))
+        .is_err()
+    {
         let _ = fs::remove_dir(&group);
         eprintln!("SKIPPED: no control group with a quota can be made here");
         return;
@@ -609,5 +618,9 @@ fn a_quota_of_cpu_time_is_said() {
     fs::remove_dir(&group).expect("all that was in it has ended");
     let printed = text(&output.stdout) + &text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{printed}");
-    assert_shown(&sandbox, &printed, &["CPU quota: 0.5 cores", "programs were stopped in"]);
+    assert_shown(
+        &sandbox,
+        &printed,
+        &["CPU quota: 0.5 cores", "programs were stopped in"],
+    );
 }

@@ -55,8 +55,14 @@ fn a_download_survives_a_power_cut_between_any_two_writes() {
     }
     let root = workspace::root().expect("a checkout");
     let models = models::models(&root).expect("models");
-    let names: Vec<_> = models.iter().map(|model| workspace::package(model.name())).collect();
-    let packages: Vec<&str> = ["origin"].into_iter().chain(names.iter().map(|name| &**name)).collect();
+    let names: Vec<_> = models
+        .iter()
+        .map(|model| workspace::package(model.name()))
+        .collect();
+    let packages: Vec<&str> = ["origin"]
+        .into_iter()
+        .chain(names.iter().map(|name| &**name))
+        .collect();
     let (interrupt, progress) = (Interrupt::default(), Progress::new());
     let programs = build::programs(&root, &packages, Profile::Release, &interrupt, &progress);
     let mut programs = programs.expect("cargo runs").into_iter();
@@ -111,7 +117,13 @@ fn survives(program: &Path, urls: &str, files: usize) -> usize {
     let mut cuts = 0;
     let mut tried = BTreeSet::new();
     for cut in 0..=operations.len() {
-        for left in [Left::Synced, Left::All, Left::Names, Left::Any(1), Left::Any(2)] {
+        for left in [
+            Left::Synced,
+            Left::All,
+            Left::Names,
+            Left::Any(1),
+            Left::Any(2),
+        ] {
             let disk = Disk::after(&operations[..cut], left);
             // Most cuts leave what another one has left.
             if !tried.insert(disk.digest()) {
@@ -120,7 +132,12 @@ fn survives(program: &Path, urls: &str, files: usize) -> usize {
             cuts += 1;
             let directory = place.join(format!("{cut}-{cuts}"));
             disk.write(&directory);
-            let what = || format!("{} after {cut} of {operations:#?}: {left:?}", program.display());
+            let what = || {
+                format!(
+                    "{} after {cut} of {operations:#?}: {left:?}",
+                    program.display()
+                )
+            };
             let there = named(&directory);
             for (name, bytes) in &there {
                 assert_eq!(Some(bytes), right.get(name), "{name} is wrong: {}", what());
@@ -137,11 +154,19 @@ fn survives(program: &Path, urls: &str, files: usize) -> usize {
                 .expect("it runs");
             let said = String::from_utf8_lossy(&next.stderr);
             assert!(next.status.success(), "{said}: {}", what());
-            assert!(named(&directory) == right, "the next run: {said}: {}", what());
+            assert!(
+                named(&directory) == right,
+                "the next run: {said}: {}",
+                what()
+            );
             let state = fs::read_dir(directory.join(STATE)).expect("the bookkeeping");
             for entry in state {
                 let name = entry.expect("an entry").file_name();
-                assert!(name == "journal" || name == "lock", "{name:?} is left: {}", what());
+                assert!(
+                    name == "journal" || name == "lock",
+                    "{name:?} is left: {}",
+                    what()
+                );
             }
             fs::remove_dir_all(&directory).expect("it is ours");
         }
@@ -177,7 +202,7 @@ enum Operation {
     Write(Inode, usize, Bytes),
     SetLength(Inode, usize),
     SyncFile(Inode),
-    SyncDirectory(PathBuf),
+    SyncDirectory,
     SyncAll,
     /// A file was reported as complete.
     Report(String),
@@ -248,7 +273,10 @@ impl Recorder {
             "open" | "openat" | "creat" => {
                 let (path, flags) = match call.name {
                     "openat" => (call.at(0, 1), call.arguments[2]),
-                    _ => (call.at_work(0), *call.arguments.get(1).unwrap_or(&"O_CREAT")),
+                    _ => (
+                        call.at_work(0),
+                        *call.arguments.get(1).unwrap_or(&"O_CREAT"),
+                    ),
                 };
                 let Some(path) = self.relative(&path) else {
                     return;
@@ -291,7 +319,7 @@ impl Recorder {
                 }
                 let Some(&inode) = self.names.get(&path) else {
                     assert!(call.name.ends_with("sync"), "{text}");
-                    return self.operations.push(Operation::SyncDirectory(path));
+                    return self.operations.push(Operation::SyncDirectory);
                 };
                 self.on_file(&call, inode);
             }
@@ -326,7 +354,10 @@ impl Recorder {
                 }
             }
             _ => assert!(
-                !call.arguments.iter().any(|argument| self.relative(&path_of(argument)).is_some()),
+                !call
+                    .arguments
+                    .iter()
+                    .any(|argument| self.relative(&path_of(argument)).is_some()),
                 "not modeled: {text}"
             ),
         }
@@ -359,7 +390,8 @@ impl Recorder {
                 Operation::SetLength(inode, *length)
             }
             "lseek" => {
-                self.offsets.insert(file, call.result.parse().expect("a number"));
+                self.offsets
+                    .insert(file, call.result.parse().expect("a number"));
                 return;
             }
             _ => Operation::SyncFile(inode),
@@ -422,7 +454,9 @@ impl<'a> Call<'a> {
 
 /// `5<PATH>`: what the descriptor is open for; nothing for other arguments.
 fn path_of(argument: &str) -> PathBuf {
-    let path = argument.split_once('<').and_then(|(_, rest)| rest.strip_suffix('>'));
+    let path = argument
+        .split_once('<')
+        .and_then(|(_, rest)| rest.strip_suffix('>'));
     let path = path.map(unescaped).unwrap_or_default();
     PathBuf::from(String::from_utf8_lossy(&path).into_owned())
 }
@@ -479,7 +513,9 @@ impl Disk {
         let names_until = random.usize(..=operations.len());
         let mut disk = Self::default();
         for (at, operation) in operations.iter().enumerate() {
-            let synced = operations[at..].iter().any(|later| is_sync_of(later, operation));
+            let synced = operations[at..]
+                .iter()
+                .any(|later| is_sync_of(later, operation));
             let named = synced
                 || match left {
                     Left::Synced => false,
@@ -535,7 +571,10 @@ impl Disk {
     /// The files with their bytes.
     fn tree(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let content = |inode| self.contents.get(inode).cloned().unwrap_or_default();
-        let files = self.names.iter().map(|(path, inode)| (path.clone(), content(inode)));
+        let files = self
+            .names
+            .iter()
+            .map(|(path, inode)| (path.clone(), content(inode)));
         files.collect()
     }
 
@@ -570,12 +609,14 @@ fn is_sync_of(sync: &Operation, operation: &Operation) -> bool {
         (Operation::SyncAll, _) => true,
         (
             Operation::SyncFile(synced),
-            Operation::Create(_, inode) | Operation::Write(inode, ..) | Operation::SetLength(inode, _),
+            Operation::Create(_, inode)
+            | Operation::Write(inode, ..)
+            | Operation::SetLength(inode, _),
         ) => synced == inode,
         // Names are in one journal: to sync any of them takes those before it along.
         (Operation::SyncFile(_), Operation::MakeDirectory(_)) => true,
         (
-            Operation::SyncDirectory(_),
+            Operation::SyncDirectory,
             Operation::MakeDirectory(_)
             | Operation::Create(..)
             | Operation::Rename(..)

@@ -69,7 +69,11 @@ fn a_file_takes_few_calls() {
         println!("{}: {}", model.name(), all.join(", "));
         for (call, most) in MOST {
             let calls = of_a_file(call);
-            assert!(calls <= most, "{}: {calls} times {call} a file", model.name());
+            assert!(
+                calls <= most,
+                "{}: {calls} times {call} a file",
+                model.name()
+            );
         }
         // Or nothing was counted.
         assert!(of_a_file("renameat2") > 0.9, "{}: {all:?}", model.name());

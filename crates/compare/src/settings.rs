@@ -51,7 +51,10 @@ mod tests {
     #[test]
     fn what_would_do_nothing_is_refused() {
         let refused = |texts: &[&str]| {
-            let settings: Vec<_> = texts.iter().map(|text| setting(text).expect(text)).collect();
+            let settings: Vec<_> = texts
+                .iter()
+                .map(|text| setting(text).expect(text))
+                .collect();
             let refused = refuse_unused(&settings, &[Workload::Primes, Workload::Counter]);
             refused.err().map(|invalid| invalid.to_string())
         };

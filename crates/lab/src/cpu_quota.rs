@@ -45,12 +45,20 @@ impl CpuQuota {
             let groups = Path::new(path.trim_start_matches('/')).ancestors();
             let groups: Vec<&Path> = groups.collect();
             let below = |top: &&str| -> Vec<PathBuf> {
-                groups.iter().map(|group| mount.join(top).join(group)).collect()
+                groups
+                    .iter()
+                    .map(|group| mount.join(top).join(group))
+                    .collect()
             };
             tops.iter().flat_map(below).collect::<Vec<_>>()
         });
         quotas
-            .filter_map(|group| Some(Self { cores: cores(&group)?, group }))
+            .filter_map(|group| {
+                Some(Self {
+                    cores: cores(&group)?,
+                    group,
+                })
+            })
             .min_by(|one, other| one.cores.total_cmp(&other.cores))
     }
 
@@ -59,7 +67,12 @@ impl CpuQuota {
         let stat = fs::read_to_string(self.group.join("cpu.stat")).ok()?;
         let count = |name: &str| {
             let mut fields = stat.lines().filter_map(|line| line.split_once(' '));
-            fields.find(|(field, _)| *field == name)?.1.trim().parse().ok()
+            fields
+                .find(|(field, _)| *field == name)?
+                .1
+                .trim()
+                .parse()
+                .ok()
         };
         Some(Periods {
             all: count("nr_periods")?,
@@ -71,13 +84,21 @@ impl CpuQuota {
 /// The quota of one group: of cgroup v2, or of v1.
 fn cores(group: &Path) -> Option<f64> {
     let read = |name: &str| fs::read_to_string(group.join(name)).ok();
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| *number > 0.0);
+    let number = |text: &str| {
+        text.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|number| *number > 0.0)
+    };
     let (quota, period) = match read("cpu.max") {
         Some(max) => {
             let (quota, period) = max.trim().split_once(' ')?;
             (number(quota)?, number(period)?)
         }
-        None => (number(&read("cpu.cfs_quota_us")?)?, number(&read("cpu.cfs_period_us")?)?),
+        None => (
+            number(&read("cpu.cfs_quota_us")?)?,
+            number(&read("cpu.cfs_period_us")?)?,
+        ),
     };
     Some(quota / period)
 }
@@ -116,7 +137,12 @@ mod tests {
         let mount = tempfile::tempdir().expect("a directory");
         let mount = mount.path();
         let groups = "12:memory:/m\n4:cpu,cpuacct:/a/b\n1:name=systemd:/a\n0::/a\n";
-        let of = |quota| [("cpu.cfs_quota_us", quota), ("cpu.cfs_period_us", "100000\n")];
+        let of = |quota| {
+            [
+                ("cpu.cfs_quota_us", quota),
+                ("cpu.cfs_period_us", "100000\n"),
+            ]
+        };
         group(mount, "cpu/a/b", &of("-1\n"));
         assert_eq!(CpuQuota::below(mount, groups), None);
         group(mount, "cpu/a", &of("50000\n"));

@@ -110,13 +110,15 @@ fn of_cell(cell: &Cell) -> impl Iterator<Item = SampleRow<'_>> {
     cell.time.iter().flat_map(move |time| {
         let rounds = time.rounds.iter().enumerate();
         let rounds = rounds.flat_map(|(round, &samples)| repeat_n(round + 1, samples));
-        rounds.zip(&time.samples_ns).map(move |(round, &sample_ns)| SampleRow {
-            workload: &cell.workload,
-            label: &cell.label,
-            model: &cell.model,
-            round,
-            sample_ns,
-        })
+        rounds
+            .zip(&time.samples_ns)
+            .map(move |(round, &sample_ns)| SampleRow {
+                workload: &cell.workload,
+                label: &cell.label,
+                model: &cell.model,
+                round,
+                sample_ns,
+            })
     })
 }
 
@@ -157,13 +159,19 @@ mod tests {
         for (row, cell) in comparison.cells.iter().enumerate() {
             assert_eq!(field(row, "model"), cell.model);
             assert_eq!(field(row, "job"), cell.job.to_string());
-            assert_eq!(field(row, "reason"), cell.reason.clone().unwrap_or_default());
+            assert_eq!(
+                field(row, "reason"),
+                cell.reason.clone().unwrap_or_default()
+            );
             let median: Option<f64> = field(row, "median_ns").parse().ok();
             assert_eq!(median, cell.median_ns());
         }
 
         let samples = samples(&comparison).expect("rows");
-        let all = comparison.cells.iter().filter_map(|cell| cell.time.as_ref());
+        let all = comparison
+            .cells
+            .iter()
+            .filter_map(|cell| cell.time.as_ref());
         let all: usize = all.map(|time| time.samples_ns.len()).sum();
         assert!(all > 0);
         assert_eq!(samples.lines().count(), 1 + all);
