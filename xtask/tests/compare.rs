@@ -567,10 +567,7 @@ fn any_program_is_measured_and_what_goes_wrong_is_its_own() {
 #[test]
 fn so_many_rounds_are_measured_as_are_asked_for() {
     let sandbox = Sandbox::with(&["serial", "tokio"]);
-    let args = [
-        &COUNTER[..],
-        &["--models", "serial,tokio", "--rounds", "3", "--time", "40"],
-    ];
+    let args = [&COUNTER[..], &["--models", "serial,tokio", "--rounds", "3"]];
     sandbox.compared(0, &args.concat());
     for model in ["serial", "tokio"] {
         assert_eq!(sandbox.cell(model)["time"]["rounds"], json!([10, 10, 10]));
