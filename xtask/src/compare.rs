@@ -113,8 +113,8 @@ pub struct Options {
         value_parser = clap::value_parser!(u32).range(1..=86_400)
     )]
     time: Option<u32>,
-    /// So many rounds of every job, if there is time for them, in place of as many as its
-    /// scatter asks for; a verdict takes five
+    /// How many rounds of every job to measure, if there is time; a verdict takes five
+    /// [default: by the width of the job's intervals]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: Option<u32>,
     /// Where results and Criterion's pages go

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use results::fixture::MODELS;
 use serde_json::{Value, json};
 
-use common::{Sandbox, text};
+use common::{Sandbox, assert_shown, text};
 
 const COUNTER: [&str; 3] = ["counter", "--set", "counter.guard=lock"];
 
@@ -36,21 +36,6 @@ fn runs(argument: &str) -> bool {
 
 fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it runs");
-}
-
-/// Looks for all of `words` in what was printed, and in the two files.
-#[track_caller]
-fn assert_shown(sandbox: &Sandbox, printed: &str, words: &[&str]) {
-    for file in ["comparison.md", "index.html"] {
-        let shown = sandbox.result(file).replace('\\', "");
-        let shown = shown.replace("&#34;", "\"").replace("&#39;", "'");
-        for words in words {
-            assert!(shown.contains(words), "no {words} in {file}: {shown}");
-        }
-    }
-    for words in words {
-        assert!(printed.contains(words), "no {words} in {printed}");
-    }
 }
 
 #[test]
@@ -562,62 +547,4 @@ fn any_program_is_measured_and_what_goes_wrong_is_its_own() {
     let entries = fs::read_dir(criterion).expect("pages").flatten();
     let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["serial"]);
-}
-
-#[test]
-fn so_many_rounds_are_measured_as_are_asked_for() {
-    let sandbox = Sandbox::with(&["serial", "tokio"]);
-    let args = [&COUNTER[..], &["--models", "serial,tokio", "--rounds", "3"]];
-    sandbox.compared(0, &args.concat());
-    for model in ["serial", "tokio"] {
-        assert_eq!(sandbox.cell(model)["time"]["rounds"], json!([10, 10, 10]));
-    }
-}
-
-#[test]
-fn a_missing_place_for_temporary_files_is_found_before_anything_is_built() {
-    let sandbox = Sandbox::empty();
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["compare", "counter", "--output"])
-        .arg(sandbox.path("output"))
-        .env("TMPDIR", sandbox.path("not there"))
-        .output()
-        .expect("it starts");
-    let said = text(&output.stderr);
-    assert_ne!(output.status.code(), Some(0), "{said}");
-    assert!(
-        said.contains("not there") && !said.contains("building"),
-        "{said}"
-    );
-    assert!(!sandbox.path("output").exists());
-}
-
-#[test]
-fn a_quota_of_cpu_time_is_said() {
-    let group = format!("/sys/fs/cgroup/cpu/paces-test-{}", std::process::id());
-    let quota = format!("{group}/cpu.cfs_quota_us");
-    if fs::create_dir(&group)
-        .and_then(|()| fs::write(quota, "50000"))
-        .is_err()
-    {
-        let _ = fs::remove_dir(&group);
-        eprintln!("SKIPPED: no control group with a quota can be made here");
-        return;
-    }
-    let sandbox = Sandbox::with(&["serial", "tokio"]);
-    let inner = sandbox.command(&[&COUNTER[..], &["--models", "serial,tokio"]].concat());
-    let output = Command::new("sh")
-        .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", &group])
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .output()
-        .expect("it starts");
-    fs::remove_dir(&group).expect("all that was in it has ended");
-    let printed = text(&output.stdout) + &text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{printed}");
-    assert_shown(
-        &sandbox,
-        &printed,
-        &["CPU quota: 0.5 cores", "programs were stopped in"],
-    );
 }

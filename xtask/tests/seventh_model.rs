@@ -1,6 +1,7 @@
 //! A model is its crate: a copy of one under another name is built, compared and shown
 //! without a change to anything else.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -75,16 +76,37 @@ fn make(place: &Path) {
         .parent()
         .expect("a workspace");
     let copied = format!("crates/model-{COPIED}/");
-    // What was there before and is not any more would be found by the checks.
-    let _ = fs::remove_dir_all(place.join("results"));
-    let _ = fs::remove_dir_all(place.join(format!("crates/model-{NEW}")));
+    let mut kept = HashSet::from([place.join("target")]);
+    let mut keep = |path: PathBuf, text: &[u8]| {
+        put(&path, text);
+        kept.insert(path);
+    };
     for path in tracked(root) {
         let text = fs::read(root.join(&path)).expect("a file");
-        put(&place.join(&path), &text);
+        keep(place.join(&path), &text);
         if let Some(within) = path.strip_prefix(&copied) {
             let text = String::from_utf8(text).expect("text");
             let new = place.join(format!("crates/model-{NEW}")).join(within);
-            put(&new, renamed(within, &text).as_bytes());
+            keep(new, renamed(within, &text).as_bytes());
+        }
+    }
+    remove_others(place, &kept);
+}
+
+/// Removes what an earlier run of this test has left, of another tree: cargo and the checks
+/// would find it.
+fn remove_others(directory: &Path, kept: &HashSet<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if kept.contains(&path) {
+            continue;
+        }
+        if path.is_dir() {
+            remove_others(&path, kept);
+            // Only if nothing is left in it.
+            let _ = fs::remove_dir(path);
+        } else {
+            fs::remove_file(path).expect("it is ours");
         }
     }
 }

@@ -1,16 +1,13 @@
 //! How many system calls a downloaded file takes, by model: seen by strace. What is bounded
 //! is what the disk is asked; the rest is printed, as it depends on how the threads meet.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use lab::build::{self, Profile};
-use lab::interrupt::Interrupt;
-use lab::models;
-use lab::progress::Progress;
-use lab::workspace;
 use origin::{Origin, Run, Shape};
 
 /// The most of each call for a file of 16 KiB, which is written at once: opened, checked,
@@ -25,36 +22,18 @@ const MOST: [(&str, f64); 6] = [
     ("close", 1.2),
 ];
 
-/// Two downloads of so many files: what they differ by is not the start of the program.
+/// Two downloads with these numbers of files: their difference is without the start of the
+/// program.
 const FILES: [u64; 2] = [100, 400];
 
 #[test]
 fn a_file_takes_few_calls() {
-    let works = Command::new("strace")
-        .args(["-f", "-o", "/dev/null", "true"])
-        .stderr(Stdio::null())
-        .status();
-    if !works.is_ok_and(|status| status.success()) {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "strace is missing or not permitted"
-        );
-        eprintln!("SKIPPED: this needs strace, which is missing or not permitted");
+    if !common::can_trace(&[]) {
         return;
     }
-    let root = workspace::root().expect("a checkout");
-    let models = models::models(&root).expect("models");
-    let names = models.iter().map(|model| workspace::package(model.name()));
-    let packages: Vec<String> = ["origin".to_owned()].into_iter().chain(names).collect();
-    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-    let (interrupt, progress) = (Interrupt::default(), Progress::new());
-    let programs = build::programs(&root, &packages, Profile::Release, &interrupt, &progress);
-    let mut programs = programs.expect("cargo runs").into_iter();
-    let program = programs.next().flatten().expect("the origin builds");
-    let origin = Origin::spawn(&program, &[]).expect("it starts");
-    for (model, program) in models.iter().zip(programs) {
-        let program = program.expect("it builds");
-        let [few, many] = FILES.map(|files| calls(&program, &origin, files));
+    let (origin, downloaders) = common::downloaders();
+    for (model, program) in &downloaders {
+        let [few, many] = FILES.map(|files| calls(program, &origin, files));
         let more = (FILES[1] - FILES[0]) as f64;
         let of_a_file = |call: &str| {
             let count = |calls: &BTreeMap<String, u64>| calls.get(call).copied().unwrap_or(0);
@@ -66,21 +45,17 @@ fn a_file_takes_few_calls() {
             .filter(|(_, calls)| *calls >= 0.05)
             .map(|(call, calls)| format!("{call} {calls:.2}"))
             .collect();
-        println!("{}: {}", model.name(), all.join(", "));
+        println!("{model}: {}", all.join(", "));
         for (call, most) in MOST {
             let calls = of_a_file(call);
-            assert!(
-                calls <= most,
-                "{}: {calls} times {call} a file",
-                model.name()
-            );
+            assert!(calls <= most, "{}: {calls} times {call} a file", model);
         }
         // Or nothing was counted.
-        assert!(of_a_file("renameat2") > 0.9, "{}: {all:?}", model.name());
+        assert!(of_a_file("renameat2") > 0.9, "{}: {all:?}", model);
     }
 }
 
-/// What a download of so many files calls, and how often.
+/// How often a download of this many files makes each system call.
 fn calls(program: &Path, origin: &Origin, files: u64) -> BTreeMap<String, u64> {
     let place = tempfile::tempdir().expect("a directory");
     let shape = Shape {

@@ -15,11 +15,13 @@
 //! - a bench has Criterion print `Collecting` before its first sample and `Analyzing`
 //!   after its last.
 
+mod common;
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use lab::build::{self, Built};
 use lab::interrupt::Interrupt;
@@ -35,16 +37,7 @@ const CALLS: &str = "trace=?execve,?clone,?clone3,?fork,?vfork,?open,?openat,?op
 
 #[test]
 fn nothing_looks_while_something_is_timed() {
-    let works = Command::new("strace")
-        .args(["--seccomp-bpf", "-f", "-o", "/dev/null", "true"])
-        .stderr(Stdio::null())
-        .status();
-    if !works.is_ok_and(|status| status.success()) {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "strace is missing or not permitted"
-        );
-        eprintln!("SKIPPED: this needs strace, which is missing or not permitted");
+    if !common::can_trace(&["--seccomp-bpf"]) {
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");

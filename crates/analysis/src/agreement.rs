@@ -1,7 +1,7 @@
 //! How far two comparisons agree on which model is faster.
 
 use results::{Agreement, Cell, Comparison, JobAgreement, PairInBoth};
-use suite::Workload;
+use suite::unranked;
 
 use crate::baseline::difference;
 use crate::statistics::median;
@@ -43,7 +43,7 @@ fn job_agreement(
     left_out: &mut Vec<String>,
 ) -> Result<JobAgreement, String> {
     let of = cells[0];
-    if let Some(why) = unranked(of) {
+    if let Some(why) = unranked(&of.workload, &of.job) {
         return Err(format!("not ranked: {why}"));
     }
     let mut unlike = Grouped::default();
@@ -103,12 +103,6 @@ fn distance(pair: &PairInBoth) -> f64 {
     (pair.first.ratio / pair.second.ratio).ln().abs()
 }
 
-/// Why no model may be ranked by a cell's job, if so.
-fn unranked(cell: &Cell) -> Option<&'static str> {
-    let workload: Workload = cell.workload.parse().ok()?;
-    workload.job_from_json(cell.job.clone()).ok()?.unranked()
-}
-
 fn find<'a>(cells: &[&'a Cell], model: &str) -> Option<&'a Cell> {
     cells.iter().copied().find(|cell| cell.model == model)
 }
@@ -153,15 +147,11 @@ mod tests {
 
     #[test]
     fn a_pair_is_turned_round_and_what_differs_is_left_out() {
+        let two = |tokio, smol| [("tokio", tokio), ("smol", smol)];
         let primes = json!({"end": 9});
         let racy = json!({"guard": "racy", "workers": 2, "increments": 4});
         let then = Builder::new()
-            .job(
-                "counter",
-                "heavy-racy",
-                racy.clone(),
-                &[("tokio", 1.0), ("smol", 2.0)],
-            )
+            .job("counter", "heavy-racy", racy.clone(), &two(1.0, 2.0))
             .job(
                 "primes",
                 "heavy",
@@ -173,26 +163,11 @@ mod tests {
                     ("thread", 3.0),
                 ],
             )
-            .job(
-                "fetch",
-                "heavy",
-                json!({}),
-                &[("tokio", 1.0), ("smol", 1.0)],
-            )
-            .job(
-                "echo",
-                "heavy",
-                json!({"bytes": 1}),
-                &[("tokio", 1.0), ("smol", 2.0)],
-            );
+            .job("fetch", "heavy", json!({}), &two(1.0, 1.0))
+            .job("echo", "heavy", json!({"bytes": 1}), &two(1.0, 2.0));
         // Other models first: the pairs are the other way round here.
         let now = Builder::new()
-            .job(
-                "counter",
-                "heavy-racy",
-                racy,
-                &[("tokio", 2.0), ("smol", 1.0)],
-            )
+            .job("counter", "heavy-racy", racy.clone(), &two(2.0, 1.0))
             .job(
                 "primes",
                 "heavy",
@@ -204,19 +179,8 @@ mod tests {
                     ("serial", 4.0),
                 ],
             )
-            .job_in_rounds(
-                "fetch",
-                "heavy",
-                json!({}),
-                &[("tokio", 1.0), ("smol", 1.0)],
-                2,
-            )
-            .job(
-                "echo",
-                "heavy",
-                json!({"bytes": 2}),
-                &[("tokio", 2.0), ("smol", 1.0)],
-            )
+            .job_in_rounds("fetch", "heavy", json!({}), &two(1.0, 1.0), 2)
+            .job("echo", "heavy", json!({"bytes": 2}), &two(2.0, 1.0))
             .job("files", "heavy", json!({}), &[("tokio", 1.0)]);
         let (then, now) = (named("then", then), named("now", now));
         let found = agreement(&then, &now);
@@ -231,7 +195,7 @@ mod tests {
         assert_eq!((first, second), (0.5, 1.5));
         // The ratios of the pairs were 4, 2 and 1/2, and are 8/3, 4 and 3/2.
         assert!((job.factor - 2.0).abs() < 1e-12, "{}", job.factor);
-        let chance = unranked(&then.cells[0]).expect("it is racy");
+        let chance = unranked("counter", &racy).expect("it is racy");
         assert_eq!(
             found.left_out,
             [

@@ -84,7 +84,7 @@ pub fn widest_interval(cells: &[Cell], seed: u64) -> Option<f64> {
     off.map(f64::exp_m1)
 }
 
-/// Whether a cell's time is held against those of others.
+/// Whether a cell takes part in verdicts.
 fn is_judged(cell: &Cell) -> bool {
     cell.is_model() && !cell.mostly_clock
 }

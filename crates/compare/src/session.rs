@@ -292,7 +292,7 @@ impl Session<'_> {
     }
 }
 
-/// That the machine is not all there is to know.
+/// What a CPU quota means for the figures.
 fn quota_words(quota: &CpuQuota) -> String {
     format!(
         "CPU quota: {} cores' time ({}). Programs that use more are stopped for the rest of each \
@@ -302,7 +302,7 @@ fn quota_words(quota: &CpuQuota) -> String {
     )
 }
 
-/// How much of the comparison that was.
+/// How often the quota was reached during the comparison.
 fn throttled_words(before: Periods, after: Periods) -> String {
     format!(
         "CPU quota: programs were stopped in {} of {} periods",

@@ -170,7 +170,7 @@ pub(crate) enum Expect {
 pub(crate) enum Content {
     /// A version of the origin's file, with this many bytes.
     Body(u32, usize),
-    /// The right file as gzip, of so many bytes.
+    /// The right file, which has this many bytes, compressed with gzip.
     Gzip(usize),
     /// A text.
     Text(&'static str),

@@ -51,7 +51,7 @@ impl Servers {
         let plain = Origin::spawn(program, &[])?;
         let port = plain.url().rsplit(':').next().unwrap_or_default().parse()?;
         Ok(Self {
-            // Where there is no IPv6, the address is as good as dead.
+            // Without IPv6, connecting to that address fails anyway.
             _dead: FullBacklog::new((Ipv6Addr::LOCALHOST, port).into()).ok(),
             plain,
             tls: secure("tls", here, 4000)?,

@@ -1,4 +1,4 @@
-//! A stream that waits for no head for ever.
+//! A stream that limits how much is read while the head of an answer is awaited.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,17 +9,16 @@ use std::task::{Context, Poll, ready};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use transfer::AttemptError;
 
-/// So many reads the head of an answer takes as they come. hyper bounds a head, and
-/// not how many interim ones (1xx) come before it: it would read them for ever, and
-/// on a fast line never look up.
+/// How many reads a head may take before they are limited. hyper limits the size of a
+/// head, but not how many interim ones (1xx) come before it: without a limit here it would
+/// read those without end, and on a fast line without ever returning to its caller.
 const MOST_READS: usize = 128;
-/// From then on reads are small, and may have so many bytes in all: a head that
-/// comes byte by byte has as many as any other.
+/// How many bytes may follow after that, in reads of at most [`PIECE_BYTES`]: so a head
+/// that comes in many small pieces is still read whole.
 const MOST_BYTES: usize = 64 * 1024;
 const PIECE_BYTES: usize = 512;
 
-/// How much a connection may still read: all that it likes, but while a head is
-/// awaited.
+/// How much a connection may still read: limited only while a head is awaited.
 #[derive(Clone)]
 pub(crate) struct Reads(Arc<Left>);
 
@@ -48,7 +47,7 @@ impl Reads {
     }
 }
 
-/// A stream that can only be read so often.
+/// A stream with that limit.
 pub(crate) struct Bounded<I> {
     pub(crate) io: I,
     pub(crate) reads: Reads,

@@ -72,7 +72,7 @@ async fn addresses(url: &Url) -> io::Result<Vec<SocketAddr>> {
     let (host, port) = host_and_port(url);
     let (found, addresses) = oneshot::channel();
     look_up(host, port, |addresses| {
-        // Who asked may have given up.
+        // The request may have been given up.
         let _ = found.send(addresses);
     })?;
     addresses.await.map_err(io::Error::other)?

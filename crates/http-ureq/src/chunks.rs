@@ -14,13 +14,13 @@ pub(crate) struct Chunks {
 
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// In a line with a size, which is so far this.
+    /// In a line with a size: the digits read so far give this number.
     Size(u64),
     /// In such a line, after its size.
     Extension(u64),
-    /// So many bytes, with the end of their line, come before the next one.
+    /// Bytes of data, with the line end after them, until the next size.
     Data(u64),
-    /// In what ureq is to judge: the end, or what is no chunk.
+    /// After the last chunk, or in something that is no chunk: passed to ureq as it is.
     Rest,
 }
 
@@ -32,8 +32,8 @@ impl Chunks {
         }
     }
 
-    /// Takes them out of what has come. Says how long that is now; none if there are
-    /// too many.
+    /// Removes extensions from `bytes`, in place. Returns how many bytes are left, or
+    /// `None` if the body has more than [`MOST`] bytes of extensions.
     pub(crate) fn strip(&mut self, bytes: &mut [u8]) -> Option<usize> {
         let (mut from, mut to) = (0, 0);
         while from < bytes.len() {

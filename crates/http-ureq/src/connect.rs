@@ -22,7 +22,7 @@ use crate::errors::carried;
 use crate::stream::{Connection, Tls};
 use crate::wire::{Wire, interrupted};
 
-/// How often who waits for addresses looks for an interrupt.
+/// How often a wait for addresses checks for an interrupt.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// ureq asks for addresses before it looks whether it has kept a connection:
@@ -131,7 +131,7 @@ fn addresses(
 ) -> io::Result<Vec<SocketAddr>> {
     let (found, addresses) = mpsc::channel();
     look_up(host, port, move |addresses| {
-        // Who asked may have given up.
+        // The request may have been given up.
         let _ = found.send(addresses);
     })?;
     loop {

@@ -36,7 +36,8 @@ impl CpuQuota {
         let quotas = groups.lines().flat_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
             let (controllers, path) = (fields.next().unwrap_or(""), fields.next().unwrap_or(""));
-            // The one hierarchy of cgroup v2 has no name; it stands beside those of v1.
+            // cgroup v2 has one hierarchy, with an empty list of controllers. Systems that have
+            // v1 as well mount it at `unified`.
             let tops: &[&str] = match controllers {
                 "" => &["", "unified"],
                 named if named.split(',').any(|name| name == "cpu") => &["cpu", "cpu,cpuacct"],

@@ -160,8 +160,8 @@ impl Model for AsyncStd {
     }
 }
 
-/// Makes so many blocking calls that wait for each other, so that the pool starts a
-/// thread for each.
+/// Makes this many blocking calls, none of which ends before all have begun: the pool
+/// starts a thread for each.
 async fn warm_up(calls: usize) {
     let meeting = Arc::new(Meeting::of(calls));
     let mut waiting = Vec::with_capacity(calls);

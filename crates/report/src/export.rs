@@ -92,7 +92,7 @@ struct SampleRow<'a> {
 ///
 /// # Errors
 ///
-/// None that is known.
+/// When a row cannot be written as CSV.
 pub fn cells(comparison: &Comparison) -> anyhow::Result<String> {
     text(comparison.cells.iter().map(CellRow::of))
 }
@@ -101,7 +101,7 @@ pub fn cells(comparison: &Comparison) -> anyhow::Result<String> {
 ///
 /// # Errors
 ///
-/// None that is known.
+/// When a row cannot be written as CSV.
 pub fn samples(comparison: &Comparison) -> anyhow::Result<String> {
     text(comparison.cells.iter().flat_map(of_cell))
 }

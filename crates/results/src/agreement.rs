@@ -2,7 +2,7 @@
 
 use crate::{Judged, Verdict};
 
-/// Two comparisons, held against each other job by job.
+/// The verdicts of two comparisons, compared job by job.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Agreement {
     /// The jobs that both measured, in the order of the first.

@@ -103,7 +103,7 @@ impl Cell {
         self.time.as_ref().map(|time| time.median_ns)
     }
 
-    /// The same, unless it has no rank: nothing may be held against such a time.
+    /// The same, unless it has no rank: then no ratio to it is taken.
     pub fn ranked_ns(&self) -> Option<f64> {
         self.median_ns().filter(|_| !self.mostly_clock)
     }

@@ -136,8 +136,8 @@ fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// Gives files their names when they have waited long enough, also if nothing else
-/// happens: the list may come slowly.
+/// A thread that commits files which have waited long enough, also while no other file
+/// arrives: the list may come slowly.
 struct Names {
     end: mpsc::Sender<()>,
     thread: thread::JoinHandle<()>,
@@ -161,7 +161,7 @@ impl Names {
         Ok(Self { end, thread })
     }
 
-    /// Whoever commits now is the last to.
+    /// Stops, and waits until a commit that is under way has ended.
     fn end(self) {
         drop(self.end);
         // Its panic is on standard error.

@@ -169,8 +169,8 @@ impl Progress {
         }
     }
 
-    /// The files are what is wanted: the download goes on, and says at its end that
-    /// nobody may know of them.
+    /// Remembers the first line that could not be printed: the download goes on, and its
+    /// end reports that.
     fn printed(&self, printed: io::Result<()>) {
         if let Err(error) = printed {
             lock(&self.unprinted).get_or_insert(error);

@@ -19,9 +19,9 @@ pub enum Guard {
     /// None: a separate load and store. There is no undefined behavior in it,
     /// as both are atomic, but what another worker stores in between is lost.
     Racy,
-    /// A lock that is held while the worker lets others run once: what a task needs
-    /// that awaits behind a lock. Models of tasks take their library's asynchronous
-    /// lock; the others hold the one of `lock` while they yield.
+    /// A lock that is held across a yield, as by a task that awaits while it holds a lock.
+    /// Models of tasks use their library's asynchronous lock; the others yield the CPU
+    /// while they hold the lock of [`Lock`](Guard::Lock).
     Async,
 }
 

@@ -24,8 +24,8 @@ pub const PIECE_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
-    /// Units that may block, with std's files: all models run the same code then, and the
-    /// job is a control of who spreads it.
+    /// Units that may block, with std's files: the same code in every model, so the job is a
+    /// control.
     #[default]
     Pool,
     /// Tasks, through the runtime's own files, which hand every read over to the

@@ -43,7 +43,7 @@ mod setup;
 
 pub use error::{Invalid, Result, Unsupported, WrongAnswer};
 pub use job::{Job, Outcome, Preset, Workload, setting_text};
-pub use measured::Variant;
+pub use measured::{Variant, unranked};
 pub use phases::{PhaseClock, Phases};
 pub use setting::Setting;
 pub use setup::{Meeting, Setup};

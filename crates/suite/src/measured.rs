@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::counter::Guard;
 use crate::{Invalid, Job, Workload, counter, files};
 
@@ -81,6 +83,13 @@ impl Workload {
     }
 }
 
+/// Why no model may be ranked by a job, if so: of this workload, and with these
+/// parameters, as results have them.
+pub fn unranked(workload: &str, job: &Value) -> Option<&'static str> {
+    let workload: Workload = workload.parse().ok()?;
+    workload.job_from_json(job.clone()).ok()?.unranked()
+}
+
 impl Job {
     /// The same job as it is timed: without what only its check needs, and what would
     /// be measured along.
@@ -134,13 +143,13 @@ impl Job {
         }
     }
 
-    /// What scatters the job's times from round to round, if more than the machine's usual
-    /// noise does.
+    /// Why the job's times vary from round to round by more than the machine's usual noise,
+    /// if they do.
     pub fn scatter(&self) -> Option<&'static str> {
         match self {
             Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => Some(
-                "scatters by itself: cache lines and wake-ups pass between cores, which takes \
-                 another time each minute on a virtual machine",
+                "its time varies by itself: cache lines and wake-ups pass between cores, whose \
+                 cost changes from minute to minute on a virtual machine",
             ),
             Job::Primes(_)
             | Job::Fetch(_)

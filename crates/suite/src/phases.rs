@@ -24,7 +24,7 @@ pub struct Phases {
     pub join_ns: u64,
 }
 
-/// Tells a job's [`Phases`] apart. It costs each unit one look at the clock.
+/// Measures a job's [`Phases`]. It costs each unit one reading of the clock.
 #[derive(Debug)]
 pub struct PhaseClock {
     begin: Instant,

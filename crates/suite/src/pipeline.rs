@@ -316,7 +316,7 @@ impl Job {
         self.capacity / self.batch
     }
 
-    /// How long a producer waits before it sends so many items.
+    /// How long a producer waits before it sends this many items.
     pub fn pause(&self, items: usize) -> Option<Duration> {
         (self.produce_us > 0).then(|| Duration::from_micros(self.produce_us * items as u64))
     }

@@ -1,9 +1,9 @@
 //! `thumbnails`: JPEG images are decoded, made small and encoded again.
 //!
-//! Work that needs a core and a lot of memory for a moment. All of it is one call, the same
-//! for every model, and every model takes images from one list: so it measures whether all
-//! cores are at work until the end, and a model's fixed cost. How a scheduler spreads work
-//! that it knows nothing of is not measured.
+//! Measures work that is bound by the CPU and allocates much memory. Every model makes the
+//! same call for each image and takes images from one shared list. So it shows whether all
+//! cores are busy until the end, and a model's fixed cost; not how a scheduler balances load
+//! by itself.
 //!
 //! As with `files`, the list of images is known before the job begins, the
 //! biggest file first.

@@ -42,7 +42,7 @@ pub(crate) enum Coding {
     None,
     /// They are gzipped, once.
     Gzip,
-    /// They are not to be had of these.
+    /// Encoded in a way that is not decoded here.
     Other(String),
 }
 
@@ -173,15 +173,7 @@ impl Head {
     /// How the transfer is encoded. `identity` alone is no coding; next to others
     /// it stays, as libraries read such lists in different ways.
     fn transfer_codings(&self) -> Vec<String> {
-        let values = self.headers.get_all(TRANSFER_ENCODING).iter();
-        let texts: Vec<_> = values
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
-            .collect();
-        let codings = texts.iter().flat_map(|text| text.split(','));
-        let codings: Vec<_> = codings
-            .map(|coding| coding.trim().to_owned())
-            .filter(|coding| !coding.is_empty())
-            .collect();
+        let codings = self.listed(TRANSFER_ENCODING);
         match codings.iter().all(|coding| coding == "identity") {
             true => Vec::new(),
             false => codings,
@@ -190,17 +182,24 @@ impl Head {
 
     /// How the content is encoded.
     pub(crate) fn coding(&self) -> Coding {
-        let values = self.headers.get_all(CONTENT_ENCODING).iter();
-        let texts: Vec<_> = values
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
-            .collect();
-        let codings = texts.iter().flat_map(|text| text.split(',').map(str::trim));
-        let codings: Vec<_> = codings.filter(|coding| CODINGS.contains(coding)).collect();
-        match codings[..] {
+        let mut codings = self.listed(CONTENT_ENCODING);
+        codings.retain(|coding| CODINGS.contains(&coding.as_str()));
+        match &codings[..] {
             [] => Coding::None,
-            ["gzip" | "x-gzip"] => Coding::Gzip,
+            [one] if one == "gzip" || one == "x-gzip" => Coding::Gzip,
             _ => Coding::Other(codings.join(", ")),
         }
+    }
+
+    /// The items of a header that is a list, in lowercase, of all its lines.
+    fn listed(&self, name: HeaderName) -> Vec<String> {
+        let values = self.headers.get_all(name).into_iter();
+        let items = values.flat_map(|value| {
+            let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+            let items = text.split(',').map(|item| item.trim().to_owned());
+            items.collect::<Vec<_>>()
+        });
+        items.filter(|item| !item.is_empty()).collect()
     }
 
     /// What this state of the file can be known by.

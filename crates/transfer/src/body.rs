@@ -27,7 +27,7 @@ pub struct Body {
     sharing: u64,
 }
 
-/// A wait that is no trickle. It is for the idle timeout to judge.
+/// A wait of this length or more counts for the idle timeout and not for the least rate.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// What to do with a piece of a body.
@@ -60,7 +60,7 @@ impl Body {
         self.position
     }
 
-    /// So many files are in flight: each of them owes a share of the least rate.
+    /// How many files are in flight: the least rate is divided among them.
     pub fn shared_by(&mut self, files: usize) {
         self.sharing = files.max(1) as u64;
     }

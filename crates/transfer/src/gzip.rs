@@ -1,4 +1,4 @@
-//! Files that came gzipped, though nobody asked for that.
+//! Bodies that a server has compressed with gzip although it was not requested.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, Write};

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::fs::{DiskError, check_plain, hash_from, open_any, open_new, rename_new};
 use crate::gzip::Gzip;
 use crate::journal::Record;
-use crate::parts::{Parts, STATE, part_name};
+use crate::parts::{DECODED, Parts, STATE, part_name};
 use crate::transfer::{Part, Transfer};
 use crate::{Key, Sha, name};
 
@@ -186,7 +186,7 @@ impl Partial {
     /// or what is wrong with it.
     fn decode(&mut self, gzip: Gzip) -> Result<Result<(u64, Sha), String>, DiskError> {
         let (state, part) = (&self.parts.state, part_name(self.key));
-        let decoded = format!("{part}.decoded");
+        let decoded = format!("{part}{DECODED}");
         let mut digest = Sha256::new();
         let mut decode = || -> io::Result<Result<u64, String>> {
             let Some(file) = &mut self.file else {

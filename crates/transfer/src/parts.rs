@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, unlinkat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
@@ -25,6 +25,8 @@ use crate::{Key, Sha};
 pub const STATE: &str = ".paces-download";
 /// The journal's name there.
 pub(crate) const JOURNAL: &str = "journal";
+/// How the name of a file ends that is being decoded.
+pub(crate) const DECODED: &str = ".decoded";
 
 /// A directory to download into, as each process that writes there sees it.
 pub struct Parts {
@@ -89,7 +91,19 @@ impl Parts {
     /// Removes what there is of a file that has failed, if anything.
     pub(crate) fn discard(&self, key: Key) {
         // It is of no more use: that it stays is no failure.
-        let _ = rustix::fs::unlinkat(&self.state, part_name(key), AtFlags::empty());
+        let _ = unlinkat(&self.state, part_name(key), AtFlags::empty());
+    }
+
+    /// Removes what processes that died were decoding.
+    pub(crate) fn remove_decoded(&self) -> Result<(), DiskError> {
+        let fail = |errno: Errno| self.error(STATE, errno);
+        for entry in Dir::read_from(&self.state).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            if entry.file_name().to_bytes().ends_with(DECODED.as_bytes()) {
+                unlinkat(&self.state, entry.file_name(), AtFlags::empty()).map_err(fail)?;
+            }
+        }
+        Ok(())
     }
 
     /// Bytes of a file that are on the disk under its key.

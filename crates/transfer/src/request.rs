@@ -17,8 +17,8 @@ pub struct Request {
     pub url: Url,
     /// All headers but `Host` and those of the connection.
     pub headers: HeaderMap,
-    /// Whether it takes a connection of its own: one that is kept may be dead, and
-    /// the last attempt may have found that out.
+    /// Whether it needs a new connection: after a failed attempt, a kept connection
+    /// may be closed at the other end.
     pub fresh: bool,
 }
 

@@ -62,6 +62,7 @@ impl Store {
         let (lock, boot) = lock(&parts)?;
         // The process that had the directory until now may have written it anew.
         parts.reopen_journal()?;
+        parts.remove_decoded()?;
         let mut journal = Journal::new(&parts);
         journal.mend()?;
         if let Boot::Another = boot {

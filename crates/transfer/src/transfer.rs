@@ -52,7 +52,7 @@ pub struct Transfer {
     whole_only: bool,
     /// The body that comes, or has come, is gzipped.
     pub(crate) gzip: Option<Gzip>,
-    /// The last attempt has failed: the connections that are kept may all be dead.
+    /// The last attempt has failed, so kept connections may be closed at the other end.
     fresh: bool,
     /// How often the server has asked to wait.
     waits: u32,

@@ -76,8 +76,11 @@ fn what_a_kill_leaves_is_gone_on_with() {
     some(3, Some("W/\"weak\"")).unwrap();
     drop(first);
     assert_eq!(listing(at.path()), ["a"]);
+    let decoded = at.path().join(STATE).join("0123456789abcdef.part.decoded");
+    fs::write(&decoded, "half of what was gzipped").unwrap();
 
     let second = run(at.path(), list);
+    assert!(!decoded.exists());
     assert_eq!(second.names(), ["c", "d", "e"]);
     let part = &second.wanted[0].part;
     assert_eq!((part.bytes, part.total), (40_000, Some(100_000)));

@@ -7,12 +7,14 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use lab::build::{self, Profile};
 use lab::interrupt::Interrupt;
+use lab::models;
 use lab::progress::Progress;
 use lab::workspace;
+use origin::Origin;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -186,4 +188,55 @@ impl Sandbox {
 
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Looks for all of `words` in what was printed, and in the two files.
+#[track_caller]
+pub fn assert_shown(sandbox: &Sandbox, printed: &str, words: &[&str]) {
+    for file in ["comparison.md", "index.html"] {
+        let shown = sandbox.result(file).replace('\\', "");
+        let shown = shown.replace("&#34;", "\"").replace("&#39;", "'");
+        for words in words {
+            assert!(shown.contains(words), "no {words} in {file}: {shown}");
+        }
+    }
+    for words in words {
+        assert!(printed.contains(words), "no {words} in {printed}");
+    }
+}
+
+/// Whether strace works here, with these options. A test that needs it says that it is
+/// skipped, and fails where all tools have to be there.
+pub fn can_trace(options: &[&str]) -> bool {
+    let works = Command::new("strace")
+        .args(options)
+        .args(["-f", "-o", "/dev/null", "true"])
+        .stderr(Stdio::null())
+        .status();
+    let works = works.is_ok_and(|status| status.success());
+    if !works {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "strace is missing or not permitted"
+        );
+        eprintln!("SKIPPED: this needs strace, which is missing or not permitted");
+    }
+    works
+}
+
+/// An origin, and every model's program by the model's name.
+pub fn downloaders() -> (Origin, Vec<(String, PathBuf)>) {
+    let root = workspace::root().expect("a checkout");
+    let models = models::models(&root).expect("models");
+    let names = models.iter().map(|model| workspace::package(model.name()));
+    let packages: Vec<String> = ["origin".to_owned()].into_iter().chain(names).collect();
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    let (interrupt, progress) = (Interrupt::default(), Progress::new());
+    let programs = build::programs(&root, &packages, Profile::Release, &interrupt, &progress);
+    let programs = programs.expect("cargo runs").into_iter();
+    let mut programs = programs.map(|program| program.expect("it builds"));
+    let origin = programs.next().expect("the origin");
+    let origin = Origin::spawn(&origin, &[]).expect("it starts");
+    let names = models.iter().map(|model| model.name().to_owned());
+    (origin, names.zip(programs).collect())
 }

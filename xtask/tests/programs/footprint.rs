@@ -83,7 +83,7 @@ fn start_threads(number: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Both ends of so many connections.
+/// Opens this many connections, and keeps both ends.
 fn connections(number: usize) -> io::Result<Vec<[TcpStream; 2]>> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

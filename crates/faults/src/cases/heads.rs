@@ -1,4 +1,4 @@
-//! Codings that nobody asked for, heads and chunks as few send them, and what is not
+//! Unrequested content codings, unusual but valid heads and chunks, and what is not
 //! supported: faults 19, 35 and 36.
 
 use crate::case::{

@@ -27,7 +27,7 @@ const DEAD_ADDRESS: Wrapper = Wrapper {
     "#,
 };
 
-/// Whoever looks a name up waits for ever.
+/// Name lookups never end.
 const NO_NAMES: Wrapper = Wrapper {
     mounts: true,
     script: r#"

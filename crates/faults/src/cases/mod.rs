@@ -66,9 +66,9 @@ pub(crate) const FAULTS: [Fault; 36] = [
     fault(30, "a part is refused, or comes in pieces", "all is asked for, or the rest"),
     fault(31, "one URL with two names or digests", "every name, every digest"),
     fault(32, "redirected to another host", "its limits, and its waits"),
-    fault(33, "dead addresses and dead connections", "another one is taken"),
+    fault(33, "unreachable addresses and connections closed while kept", "another one is taken"),
     fault(34, "ignored signals, limits, full pipes, slow lists", "kept; exit 3 with its words; names at once"),
-    fault(35, "heads and chunks as few send them", "read as RFC 9112 says"),
+    fault(35, "unusual but valid heads and chunks", "read as RFC 9112 says"),
     fault(36, "what is not supported", "an error that says so"),
 ];
 

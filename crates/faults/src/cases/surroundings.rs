@@ -14,7 +14,7 @@ const NOHUP: Wrapper = shell(r#"trap '' HUP; exec "$@""#);
 /// No file may be larger than 100 blocks, of 512 or 1,024 bytes.
 const SMALL_FILES: Wrapper = shell(r#"ulimit -f 100; exec "$@""#);
 const FULL_OUTPUT: Wrapper = shell(r#"exec "$@" > /dev/full"#);
-/// Nobody reads what it prints.
+/// Standard output is a pipe whose reader has closed it.
 const CLOSED_OUTPUT: Wrapper = shell(
     r#"
         code="$DIR/../own/code"

@@ -1,13 +1,12 @@
 //! The lock, the semaphore and the counts under [loom], which runs them in every order that
-//! the memory model allows: nobody sleeps for ever, no two hold the lock, and one that dies
-//! at any step is outlived.
+//! the memory model allows: there is mutual exclusion and no lost wake-up, also when a
+//! process dies at any step.
 //!
 //! [loom]: https://docs.rs/loom
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{self, Relaxed, Release};
 
-use loom::cell::UnsafeCell;
 use loom::model::Builder;
 use loom::sync::atomic;
 use loom::sync::{Arc, Condvar, Mutex};
@@ -37,12 +36,12 @@ impl Default for Modeled {
 }
 
 loom::thread_local! {
-    /// The steps that this thread has left to live; none for one that does not die.
+    /// After how many steps this thread's process dies; none for one that does not.
     static STEPS: Cell<Option<u32>> = Cell::new(None);
 }
 
-/// Whether this thread does another step. One that has died does nothing more that others
-/// could see.
+/// Counts a step, and says whether it is done. A process that has died does nothing more
+/// that others could see.
 fn lives() -> bool {
     STEPS.with(|steps| {
         let left = steps.get();
@@ -97,7 +96,7 @@ impl Word for Modeled {
     ) -> Result<u32, u32> {
         match lives() {
             true => self.value.compare_exchange(current, new, success, failure),
-            // Whatever it waits for, it need not wait.
+            // So that its loops end.
             false => Ok(current),
         }
     }
@@ -108,7 +107,7 @@ impl Word for Modeled {
 
     fn wait(&self, seen: u32) {
         if lives() {
-            let queue = self.queue.lock().expect("nobody panics");
+            let queue = self.queue.lock().expect("no thread panics");
             if self.value.load(Relaxed) == seen {
                 drop(self.woken.wait(queue));
             }
@@ -117,7 +116,7 @@ impl Word for Modeled {
 
     fn wake(&self, sleepers: u32) {
         if lives() {
-            let _queue = self.queue.lock().expect("nobody panics");
+            let _queue = self.queue.lock().expect("no thread panics");
             match sleepers {
                 ALL => self.woken.notify_all(),
                 sleepers => (0..sleepers).for_each(|_| self.woken.notify_one()),
@@ -126,58 +125,41 @@ impl Word for Modeled {
     }
 }
 
-/// In every order with at most so many switches from a thread that could go on.
-fn in_every_order(switches: usize, run: impl Fn() + Sync + Send + 'static) {
+/// Runs the model in every order with at most this many preemptions.
+fn in_every_order(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
-    builder.preemption_bound = Some(switches);
+    builder.preemption_bound = Some(preemptions);
     builder.check(run);
 }
 
-/// What the lock guards: loom fails if two are at it at once.
+/// A lock, and what it guards. The accesses are relaxed: only the lock orders them, so that
+/// loom gives an old value, or finds two holders, where the lock does not do its work.
+#[derive(Default)]
 struct Guarded {
     lock: Lock<Modeled>,
-    total: UnsafeCell<u32>,
+    held: atomic::AtomicBool,
+    total: atomic::AtomicU32,
 }
 
-#[allow(
-    unsafe_code,
-    reason = "what loom watches is not safe to touch: that is its point"
-)]
-// SAFETY: only who holds the lock touches `total`; loom checks it.
-unsafe impl Sync for Guarded {}
-
 impl Guarded {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            lock: Lock::default(),
-            total: UnsafeCell::new(0),
-        })
-    }
-
-    /// As `me`, which lives for so many steps, or on.
+    /// Adds 1 as process `me`, which dies after this many steps, if it does.
     fn add(&self, me: u32, steps: Option<u32>) {
         STEPS.with(|left| left.set(steps));
         self.lock.hold(me, || {
             if STEPS.with(Cell::get) != Some(0) {
-                #[allow(unsafe_code, reason = "as above")]
-                // SAFETY: as above.
-                self.total.with_mut(|total| unsafe { *total += 1 });
+                assert!(!self.held.swap(true, Relaxed), "there are two holders");
+                self.total.store(self.total.load(Relaxed) + 1, Relaxed);
+                self.held.store(false, Relaxed);
             }
         });
         STEPS.with(|left| left.set(None));
     }
-
-    fn total(&self) -> u32 {
-        #[allow(unsafe_code, reason = "as above")]
-        // SAFETY: as above.
-        self.total.with(|total| unsafe { *total })
-    }
 }
 
 #[test]
-fn the_lock_has_one_holder_and_nobody_sleeps_for_ever() {
+fn the_lock_excludes_others_and_loses_no_wake_up() {
     in_every_order(3, || {
-        let guarded = Guarded::new();
+        let guarded = Arc::new(Guarded::default());
         let others = [1, 2].map(|me| {
             let guarded = guarded.clone();
             thread::spawn(move || guarded.add(me, None))
@@ -186,31 +168,31 @@ fn the_lock_has_one_holder_and_nobody_sleeps_for_ever() {
         for other in others {
             other.join().expect("it ends");
         }
-        assert_eq!(guarded.total(), 3);
+        assert_eq!(guarded.total.load(Relaxed), 3);
     });
 }
 
 #[test]
 fn a_holder_that_dies_at_any_step_is_outlived() {
-    // Nobody takes more steps to add, at most two of them being waits.
+    // More steps than an addition takes.
     for steps in 0..12 {
         in_every_order(2, move || {
-            let guarded = Guarded::new();
+            let guarded = Arc::new(Guarded::default());
             let dies = guarded.clone();
             let dies = thread::spawn(move || dies.add(1, Some(steps)));
             let lives = guarded.clone();
             let lives = thread::spawn(move || lives.add(2, None));
-            dies.join().expect("it dies in peace");
+            dies.join().expect("it ends");
             guarded.lock.release_dead_holder(1);
             guarded.add(3, None);
             lives.join().expect("it ends");
-            assert!((2..=3).contains(&guarded.total()));
+            assert!((2..=3).contains(&guarded.total.load(Relaxed)));
         });
     }
 }
 
 #[test]
-fn permits_are_never_lost_or_doubled_and_nobody_sleeps_for_ever() {
+fn permits_are_never_lost_or_doubled_and_no_wake_up_is_lost() {
     // Who takes how many at most; and what is released, in turn.
     for (takers, releases) in [
         (vec![1, 1], vec![2]),

@@ -134,7 +134,7 @@ pub(crate) fn encoded(asked: &Asked, coding: &str) -> Answer {
     asked.right().header("Content-Encoding", coding)
 }
 
-/// The right answer with so many headers more, each with a value of so many bytes.
+/// The right answer with `headers` more headers, whose values have `bytes` bytes each.
 pub(crate) fn headers(asked: &Asked, headers: usize, bytes: usize) -> Answer {
     (0..headers).fold(asked.right(), |answer, number| {
         answer.header(&format!("X-More-{number}"), "x".repeat(bytes))
@@ -188,7 +188,7 @@ pub(crate) fn other_length(asked: &Asked, length: Length) -> Answer {
     })
 }
 
-/// The right length, so many of the right bytes, and a Transfer-Encoding.
+/// The right Content-Length, the first `sent` of the right bytes, and a Transfer-Encoding.
 pub(crate) fn coded(asked: &Asked, coding: &str, sent: usize) -> Answer {
     let whole = asked.version(1).whole().framing(Framing::Own);
     let coded = whole.header("Transfer-Encoding", coding);

@@ -9,7 +9,6 @@ use std::cmp::Ordering;
 
 use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Status, Verdict};
 use serde_json::Value;
-use suite::Workload;
 
 use crate::format::{memory, ratio, time};
 use crate::words;
@@ -210,8 +209,7 @@ impl<'a> JobResults<'a> {
 
 /// Why no model may be ranked by a cell's job, if so.
 pub(crate) fn unranked(cell: &Cell) -> Option<&'static str> {
-    let workload: Workload = cell.workload.parse().ok()?;
-    workload.job_from_json(cell.job.clone()).ok()?.unranked()
+    suite::unranked(&cell.workload, &cell.job)
 }
 
 /// Whether the one figure is smaller than the other, by more than

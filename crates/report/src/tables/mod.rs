@@ -167,7 +167,8 @@ pub(crate) fn table<'a>(comparison: &'a Comparison, workload: &'a str) -> Worklo
         let own = |cell: &&Cell| remarks::has_own_channel(cell, section.models[0].cell);
         let own: Vec<&Cell> = cells.iter().copied().filter(own).collect();
         let common: Vec<&Cell> = section.models.iter().map(|row| row.cell).collect();
-        section.remarks.extend(remarks::channels(&own, &common));
+        let remark = remarks::channels(&own, &common, section.pairs);
+        section.remarks.extend(remark);
     }
     let in_order = sections.iter().flat_map(|section| &section.models);
     WorkloadTables {

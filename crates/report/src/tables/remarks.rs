@@ -1,6 +1,6 @@
 //! What to know of a job and of a cell before reading its figures.
 
-use results::{Cell, Status};
+use results::{Cell, Pair, Status, Verdict};
 use suite::{Job, Phases, Workload, setting_text};
 
 use crate::format::{count, counted, kept_to, ratio, time};
@@ -68,8 +68,9 @@ pub(crate) fn has_own_channel(cell: &Cell, common: &Cell) -> bool {
 }
 
 /// How much of the models' difference is their channels, and how much their executors:
-/// `common` has the cells over one channel, `own` those over each model's own.
-pub(crate) fn channels(own: &[&Cell], common: &[&Cell]) -> Option<String> {
+/// `common` has the cells over one channel, with the verdicts on their `pairs`, and `own`
+/// those over each model's own.
+pub(crate) fn channels(own: &[&Cell], common: &[&Cell], pairs: &[Pair]) -> Option<String> {
     let both = common.iter().filter_map(|cell| {
         let mut own = own.iter().filter(|own| own.model == cell.model);
         Some((&*cell.model, own.next()?.median_ns()?, cell.median_ns()?))
@@ -82,10 +83,15 @@ pub(crate) fn channels(own: &[&Cell], common: &[&Cell]) -> Option<String> {
     let channel = |(model, own, common): &(&str, f64, f64)| {
         format!("{model}'s own takes {} its time", ratio(own / common))
     };
+    let differ = |pair: &Pair| matches!(pair.judged.verdict, Verdict::Faster | Verdict::Slower);
+    let executors = match pairs.iter().any(differ) {
+        true => "which is the executors' part",
+        false => "and no two executors are shown to differ",
+    };
     (both.len() > 1).then(|| {
         format!(
             "over this channel, which they have in common, the slowest takes {} the time of the \
-             fastest: so much is the executors; each over its own, {}; {}",
+             fastest, {executors}; each over its own, {}; {}",
             ratio(spread(|(_, _, common)| *common)),
             ratio(spread(|(_, own, _)| *own)),
             both.iter().map(channel).collect::<Vec<_>>().join(", ")
@@ -224,7 +230,7 @@ pub(crate) fn background_load(cell: &Cell) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use results::fixture;
+    use results::{Judged, fixture};
     use serde_json::json;
     use suite::Preset;
 
@@ -265,16 +271,28 @@ mod tests {
         assert!(!has_own_channel(&common[0], &common[1]));
         let own: Vec<&Cell> = own.iter().collect();
         let common: Vec<&Cell> = common.iter().collect();
-        let told = channels(&own, &common).expect("there are two models");
+        let pair = |verdict| Pair {
+            model: "tokio".to_owned(),
+            other: "smol".to_owned(),
+            judged: Judged {
+                verdict,
+                ..fixture::judged(1.5)
+            },
+        };
+        let told = channels(&own, &common, &[pair(Verdict::CannotTell)]);
+        let told = told.expect("there are two models");
         for part in [
             "takes 1.50×",
+            "no two executors are shown to differ",
             "its own, 3.00×",
             "tokio's own takes 2.00×",
             "smol's own takes 1.00×",
         ] {
             assert!(told.contains(part), "no {part} in {told}");
         }
-        assert_eq!(channels(&own[..1], &common), None);
+        let told = channels(&own, &common, &[pair(Verdict::Slower)]).expect("the same two");
+        assert!(told.contains("which is the executors' part"), "{told}");
+        assert_eq!(channels(&own[..1], &common, &[]), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::body::Body;
 use crate::gzip::Gzip;
 use crate::{AttemptError, Options};
 
-/// So often a server may ask for a wait before that counts as a failure.
+/// How often a server may ask for a wait before that counts as a failure.
 const MOST_WAITS: u32 = 10;
 
 impl Transfer {
@@ -77,7 +77,8 @@ impl Transfer {
             None => head.validator(),
             Some(_) => Validator::default(),
         };
-        let same = validator.strong().is_some() && validator.strong() == self.known_by();
+        let same =
+            validator.strong().is_some() && validator.strong() == self.part.validator.strong();
         let known = self.part.total.filter(|_| same);
         let is_all = match head.content_range() {
             Some(ContentRange::Bytes { first, last, total }) => {
@@ -104,11 +105,6 @@ impl Transfer {
             }
         };
         Err(self.begin_again(wrong, options))
-    }
-
-    /// What the state of the file is known by, of which bytes were announced.
-    fn known_by(&self) -> Option<&str> {
-        self.part.validator.strong()
     }
 
     /// 206: the rest, if it is just what was asked for, of just that file.
@@ -178,7 +174,7 @@ impl Transfer {
         self.begin_again(why.to_owned(), options)
     }
 
-    /// 3xx: elsewhere, by the same means, and not for ever.
+    /// 3xx: another URL with the same scheme, a limited number of times.
     fn redirected(&mut self, head: &Head, options: &Options) -> Next {
         if self.redirects >= options.max_redirects {
             return Next::Failed(format!("more than {} redirects", options.max_redirects));

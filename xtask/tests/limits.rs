@@ -1,0 +1,71 @@
+//! What limits a comparison: the rounds that are asked for, the place for temporary files,
+//! a quota of CPU time.
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::json;
+
+use common::{Sandbox, assert_shown, text};
+
+const COUNTER: [&str; 3] = ["counter", "--set", "counter.guard=lock"];
+
+#[test]
+fn as_many_rounds_are_measured_as_are_asked_for() {
+    let sandbox = Sandbox::with(&["serial", "tokio"]);
+    let args = [&COUNTER[..], &["--models", "serial,tokio", "--rounds", "3"]];
+    sandbox.compared(0, &args.concat());
+    for model in ["serial", "tokio"] {
+        assert_eq!(sandbox.cell(model)["time"]["rounds"], json!([10, 10, 10]));
+    }
+}
+
+#[test]
+fn a_missing_place_for_temporary_files_is_found_before_anything_is_built() {
+    let sandbox = Sandbox::empty();
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["compare", "counter", "--output"])
+        .arg(sandbox.path("output"))
+        .env("TMPDIR", sandbox.path("not there"))
+        .output()
+        .expect("it starts");
+    let said = text(&output.stderr);
+    assert_ne!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("not there") && !said.contains("building"),
+        "{said}"
+    );
+    assert!(!sandbox.path("output").exists());
+}
+
+#[test]
+fn a_quota_of_cpu_time_is_said() {
+    let group = format!("/sys/fs/cgroup/cpu/paces-test-{}", std::process::id());
+    let quota = format!("{group}/cpu.cfs_quota_us");
+    if fs::create_dir(&group)
+        .and_then(|()| fs::write(quota, "50000"))
+        .is_err()
+    {
+        let _ = fs::remove_dir(&group);
+        eprintln!("SKIPPED: no control group with a quota can be made here");
+        return;
+    }
+    let sandbox = Sandbox::with(&["serial", "tokio"]);
+    let inner = sandbox.command(&[&COUNTER[..], &["--models", "serial,tokio"]].concat());
+    let output = Command::new("sh")
+        .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", &group])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .output()
+        .expect("it starts");
+    fs::remove_dir(&group).expect("all that was in it has ended");
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert_shown(
+        &sandbox,
+        &printed,
+        &["CPU quota: 0.5 cores", "programs were stopped in"],
+    );
+}
