@@ -20,7 +20,7 @@ use crate::turn::Turn;
 
 /// The most bytes that are read at once, and that the head of an answer may have: as
 /// in `http-ureq`. hyper's own buffer grows to 408 KiB.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
 /// What a header line has besides its name and value: a colon, a space, an end.
 const LINE_BYTES: usize = 4;
 /// The most headers that an answer may have: as in ureq.

@@ -14,12 +14,14 @@ mod connect;
 mod connection;
 mod deadline;
 mod errors;
+mod futures_stream;
 mod idle;
 mod turn;
 
 pub use connect::connect;
 pub use connection::{Connection, Response, handshake};
 pub use deadline::Deadline;
+pub use futures_stream::FuturesStream;
 pub use hyper::body::Bytes;
 pub use idle::Idle;
 

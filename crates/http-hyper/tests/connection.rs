@@ -6,9 +6,8 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use http_hyper::{Connection, Idle, Response, handshake};
+use http_hyper::{Connection, FuturesStream, Idle, Response, handshake};
 use hyper::header::HeaderMap;
-use smol_hyper::rt::FuturesIo;
 use transfer::{AttemptError, Request};
 use url::Url;
 
@@ -50,7 +49,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 async fn connect(url: &Url) -> Connection {
     let (host, port) = http_hyper::host_and_port(url);
     let stream = smol::net::TcpStream::connect((host, port)).await;
-    let io = FuturesIo::new(stream.expect("a connection"));
+    let io = FuturesStream::new(stream.expect("a connection"));
     handshake(io, url).await.expect("a handshake")
 }
 

@@ -20,8 +20,9 @@ use futures_lite::{AsyncBufRead, AsyncRead};
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use http::HeaderName;
-use http_hyper::{Bytes, Connection, Deadline, Idle, connect, handshake, host_and_port};
-use smol_hyper::rt::FuturesIo;
+use http_hyper::{
+    Bytes, Connection, Deadline, FuturesStream, Idle, connect, handshake, host_and_port,
+};
 use surf::http::{Body, Method, Request, Response, StatusCode, ensure_eq};
 use surf::{HttpClient, Url};
 use transfer::{AttemptError, Session};
@@ -84,7 +85,7 @@ impl BackEnd {
     async fn connect(&self, url: &Url) -> Result<Connection, AttemptError> {
         let Some(session) = &self.session else {
             return match url.scheme() {
-                "http" => handshake(FuturesIo::new(tcp(url).await?), url).await,
+                "http" => handshake(FuturesStream::new(tcp(url).await?), url).await,
                 scheme => Err(AttemptError::Connect(format!(
                     "no {scheme} outside a download"
                 ))),
@@ -94,7 +95,7 @@ impl BackEnd {
         let standing = async {
             let stream = tcp(url).await?;
             if url.scheme() != "https" {
-                return handshake(FuturesIo::new(stream), url).await;
+                return handshake(FuturesStream::new(stream), url).await;
             }
             let (host, _) = host_and_port(url);
             let name = ServerName::try_from(host.to_owned()).map_err(|why| cannot(&why))?;
@@ -103,7 +104,7 @@ impl BackEnd {
                 .connect(name, stream)
                 .await
                 .map_err(|why| cannot(&why))?;
-            handshake(FuturesIo::new(stream), url).await
+            handshake(FuturesStream::new(stream), url).await
         };
         let late = |_| AttemptError::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.map_err(late)?

@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
-use http_hyper::{Connection, Deadline, Idle, Response, connect, handshake, host_and_port};
+use http_hyper::{
+    Connection, Deadline, FuturesStream, Idle, Response, connect, handshake, host_and_port,
+};
 use smol::net::TcpStream;
 use smol::{Timer, future};
-use smol_hyper::rt::FuturesIo;
 use transfer::{AttemptError, Request, Session};
 use url::Url;
 
@@ -60,7 +61,7 @@ impl Client {
     async fn connect(&self, url: &Url) -> Result<Connection, AttemptError> {
         let Some(session) = &self.session else {
             return match url.scheme() {
-                "http" => handshake(FuturesIo::new(tcp(url).await?), url).await,
+                "http" => handshake(FuturesStream::new(tcp(url).await?), url).await,
                 scheme => Err(AttemptError::Connect(format!(
                     "no {scheme} outside a download"
                 ))),
@@ -70,13 +71,13 @@ impl Client {
         let standing = async {
             let stream = tcp(url).await?;
             if url.scheme() != "https" {
-                return handshake(FuturesIo::new(stream), url).await;
+                return handshake(FuturesStream::new(stream), url).await;
             }
             let (host, _) = host_and_port(url);
             let name = ServerName::try_from(host.to_owned()).map_err(|why| cannot(&why))?;
             let tls = TlsConnector::from(session.tls());
             let stream = tls.connect(name, stream).await;
-            handshake(FuturesIo::new(stream.map_err(|why| cannot(&why))?), url).await
+            handshake(FuturesStream::new(stream.map_err(|why| cannot(&why))?), url).await
         };
         let late = || AttemptError::Connect(format!("it took longer than {wait:?}"));
         timeout(wait, standing).await.ok_or_else(late)?

@@ -179,7 +179,7 @@ pub(crate) static OF_SCHEMA_1: LazyLock<Vec<ModelInfo>> = LazyLock::new(|| {
         ),
         of(
             "tasks on an executor and threads of its own",
-            "smol, async-channel 2, hyper over smol-hyper",
+            "smol, async-channel 2, hyper",
             &ENGINE,
             model("smol", Task, ["#806000", "#e0bb4a", "12 3 2 3"], "hyper"),
         ),
