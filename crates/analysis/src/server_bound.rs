@@ -104,6 +104,7 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
         | Job::Offload(_)
         | Job::PingPong(_)
         | Job::Sleepers(_)
+        | Job::Spawn(_)
         | Job::Echo(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => None,

@@ -115,6 +115,7 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
         | Job::Offload(_)
         | Job::PingPong(_)
         | Job::Sleepers(_)
+        | Job::Spawn(_)
         | Job::Echo(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => 0,

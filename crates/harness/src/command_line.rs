@@ -221,6 +221,17 @@ pub fn sleepers(program: &'static str) -> Result<()> {
     Ok(())
 }
 
+/// Ten units.
+pub fn spawn(program: &'static str) -> Result<()> {
+    let report = article(program, Workload::Spawn, &json!({ "units": 10, "left": 0 }))?;
+    let alive = report["outcome"]["most_alive"].as_u64();
+    ensure!(
+        alive.is_some_and(|alive| (1..=10).contains(&alive)),
+        "{report}"
+    );
+    Ok(())
+}
+
 /// A thousand messages over ten connections.
 pub fn echo(program: &'static str) -> Result<()> {
     let answers = json!({ "connections": 10, "messages": 1_000, "bytes": 64_000, "wrong": 0 });
@@ -282,6 +293,7 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["run", "download", "--set", "urls=/no/such"], "/no/such"),
         (&["run", "ping-pong", "--set", "units=0"], "from 1"),
         (&["run", "sleepers", "--set", "wait_ms=-1"], "whole number"),
+        (&["run", "spawn", "--set", "tree=1"], "from 2"),
         (&["run", "echo", "--set", "connections=10001"], "to 10000"),
         (&["run", "files", "--set", "dir=/no/such"], "/no/such"),
         (&["run", "files", "--set", "count=0"], "from 1"),

@@ -15,9 +15,10 @@ use suite::exchange::Transcript;
 use suite::offload::Place;
 use suite::ping_pong::Station;
 use suite::pipeline::{Item, Level, Tally};
+use suite::spawn::Alive;
 use suite::{Model, Result, Setup, Unsupported};
 use suite::{counter, download, echo, exchange, fetch, files, offload, ping_pong, pipeline};
-use suite::{primes, sleepers, thumbnails};
+use suite::{primes, sleepers, spawn, thumbnails};
 use transfer::Session;
 use transfer::list::Lines;
 
@@ -147,6 +148,19 @@ impl Model for Faulty {
             (0..units).for_each(|_| tally.woke(due));
         }
         Ok(tally.outcome())
+    }
+
+    /// Starts a unit of the next batch before the last one of a batch has ended.
+    fn spawn(&self, job: &spawn::Job) -> Result<spawn::Outcome> {
+        let alive = Alive::new(job);
+        let mut last = None;
+        for batch in job.batches() {
+            let mut living: Vec<_> = (0..batch.units()).map(|_| alive.begin()).collect();
+            last = living.pop();
+        }
+        drop(last);
+        let answers = (0..job.units).map(spawn::answer);
+        Ok(alive.outcome(job, answers.fold(0, u64::wrapping_add)))
     }
 
     /// Three connections at most are open at once, and one that breaks passes for

@@ -67,6 +67,7 @@ macro_rules! conformance {
                 }
                 PingPong ping_pong { ping_pong_shapes }
                 Sleepers sleepers { sleepers_shapes }
+                Spawn spawn { spawn_shapes }
                 Echo echo {
                     echo_shapes
                     echo_survives_what_servers_do

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use suite::counter::Guard;
 use suite::exchange::Transcript;
 use suite::pipeline::{Item, Tally};
-use suite::{Job, Outcome, Result, thumbnails};
+use suite::{Job, Outcome, Result, spawn, thumbnails};
 
 /// The keys of a job's outcome that can have but one value, with it.
 fn answer(job: &Job) -> Value {
@@ -62,6 +62,13 @@ fn answer(job: &Job) -> Value {
         Job::Download(job) => json!({ "files": job.images }),
         Job::PingPong(job) => json!({ "passes": job.passes, "out_of_order": 0 }),
         Job::Sleepers(job) => json!({ "woken": job.units, "early": 0 }),
+        Job::Spawn(job) => {
+            let mut sum = 0u64;
+            for unit in 0..job.units {
+                sum = sum.wrapping_add(spawn::answer(unit));
+            }
+            json!({ "units": job.units, "sum": sum, "left": 0 })
+        }
         Job::Echo(job) => {
             let messages = job.connections as u64 * job.messages;
             json!({

@@ -66,6 +66,7 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
             "units=3 passes=1000: wrong answer: out_of_order",
         )],
         Workload::Sleepers => vec![(conformance::sleepers_shapes::<Faulty>, "alive is 9, and 10")],
+        Workload::Spawn => vec![(conformance::spawn_shapes::<Faulty>, "most_alive is 4")],
         Workload::Echo => vec![
             (
                 conformance::echo_shapes::<Faulty>,

@@ -217,6 +217,7 @@ impl CommandRun {
             | Job::Offload(_)
             | Job::PingPong(_)
             | Job::Sleepers(_)
+            | Job::Spawn(_)
             | Job::Echo(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => return Ok((None, None)),
@@ -252,6 +253,7 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
         | Job::Offload(_)
         | Job::PingPong(_)
         | Job::Sleepers(_)
+        | Job::Spawn(_)
         | Job::Echo(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => Ok(Vec::new()),

@@ -35,6 +35,7 @@ pub fn measure(
         | Job::Offload(_)
         | Job::PingPong(_)
         | Job::Sleepers(_)
+        | Job::Spawn(_)
         | Job::Echo(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
@@ -68,6 +69,7 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::Offload(_)
         | Job::PingPong(_)
         | Job::Sleepers(_)
+        | Job::Spawn(_)
         | Job::Echo(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),

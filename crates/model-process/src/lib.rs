@@ -31,6 +31,7 @@ mod pool;
 mod primes;
 mod shm;
 mod sleepers;
+mod spawn;
 mod thumbnails;
 mod worker;
 
@@ -81,6 +82,8 @@ impl Model for Process {
                     started => started?,
                 }
             }
+            // What it costs to start them is what is measured.
+            Workload::Spawn => {}
             _ => children.ensure_started(setup.units)?,
         }
         Ok(Self {
@@ -95,7 +98,12 @@ impl Model for Process {
     }
 
     fn most_units(workload: Workload) -> Option<usize> {
-        let all_at_once = [Workload::PingPong, Workload::Sleepers, Workload::Echo];
+        let all_at_once = [
+            Workload::PingPong,
+            Workload::Sleepers,
+            Workload::Spawn,
+            Workload::Echo,
+        ];
         all_at_once.contains(&workload).then_some(MAX_CHILDREN)
     }
 
@@ -133,6 +141,10 @@ impl Model for Process {
 
     fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
         sleepers::run(job, &mut self.children())
+    }
+
+    fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
+        spawn::run(job, &mut self.children())
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

@@ -16,7 +16,7 @@ use crate::pool::protocol::{self, Batch, ChildEvent, Hello, Message, Welcome};
 use crate::pool::{Answer, Task, WorkerContext};
 use crate::shm::Memory;
 use crate::{counter, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes};
-use crate::{sleepers, thumbnails};
+use crate::{sleepers, spawn, thumbnails};
 
 /// Runs as a child, to its end. The parent waits at `server`.
 pub fn main(server: Option<OsString>) -> ExitCode {
@@ -59,6 +59,8 @@ fn serve(server: Option<OsString>) -> Result<()> {
             Err(IpcError::Disconnected) => return Ok(()),
             task => task?,
         };
+        // It was started for this one, and not to be kept.
+        let is_last = matches!(task, Task::Spawn(_));
         let event = match worker.perform(task) {
             Ok(answer) => ChildEvent::Answer(answer),
             Err(error) => {
@@ -68,6 +70,9 @@ fn serve(server: Option<OsString>) -> Result<()> {
             }
         };
         mailbox.send(Message::Child(id, event))?;
+        if is_last {
+            return Ok(());
+        }
     }
 }
 
@@ -92,6 +97,7 @@ impl Worker {
             Task::Download(task) => self.downloader.perform(task, context)?,
             Task::PingPong(task) => ping_pong::perform(task),
             Task::Sleepers(job, started_ns) => sleepers::perform(&job, started_ns, context),
+            Task::Spawn(task) => spawn::perform(task)?,
             Task::Echo(task) => echo::perform(task, context)?,
             Task::Files(task) => files::perform(&task),
             Task::Thumbnails(task) => thumbnails::perform(&task),

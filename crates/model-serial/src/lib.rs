@@ -16,6 +16,7 @@ mod ping_pong;
 mod pipeline;
 mod primes;
 mod sleepers;
+mod spawn;
 mod thumbnails;
 
 use std::net::TcpListener;
@@ -85,6 +86,10 @@ impl Model for Serial {
 
     fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
         sleepers::run(job)
+    }
+
+    fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
+        spawn::run(job)
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

@@ -16,6 +16,7 @@ mod ping_pong;
 mod pipeline;
 mod primes;
 mod sleepers;
+mod spawn;
 mod thumbnails;
 
 use std::convert::Infallible;
@@ -143,6 +144,10 @@ impl Model for Smol {
 
     fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
         self.run(sleepers::run(job.clone(), self.executor.clone()))
+    }
+
+    fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
+        self.run(spawn::run(job.clone(), self.executor.clone()))
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

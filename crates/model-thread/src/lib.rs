@@ -15,6 +15,7 @@ mod ping_pong;
 mod pipeline;
 mod primes;
 mod sleepers;
+mod spawn;
 mod thumbnails;
 
 use std::net::TcpListener;
@@ -74,7 +75,8 @@ impl Model for Thread {
     }
 
     fn most_units(workload: Workload) -> Option<usize> {
-        matches!(workload, Workload::PingPong | Workload::Sleepers).then_some(MOST_UNITS)
+        let thousands = [Workload::PingPong, Workload::Sleepers, Workload::Spawn];
+        thousands.contains(&workload).then_some(MOST_UNITS)
     }
 
     fn counter(&self, job: &suite::counter::Job) -> Result<suite::counter::Outcome> {
@@ -111,6 +113,10 @@ impl Model for Thread {
 
     fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
         sleepers::run(job)
+    }
+
+    fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
+        spawn::run(job)
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

@@ -13,6 +13,7 @@ mod pipeline;
 mod pipeline_common;
 mod primes;
 mod sleepers;
+mod spawn;
 mod thumbnails;
 
 use std::net::TcpListener;
@@ -123,6 +124,10 @@ impl Model for Tokio {
 
     fn sleepers(&self, job: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
         self.run(sleepers::run(job.clone()))
+    }
+
+    fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
+        self.run(spawn::run(job.clone()))
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

@@ -147,7 +147,8 @@ impl Fixture {
             | Job::Exchange(_)
             | Job::Offload(_)
             | Job::PingPong(_)
-            | Job::Sleepers(_) => {}
+            | Job::Sleepers(_)
+            | Job::Spawn(_) => {}
         }
         prepared.origin = self.own.clone();
         Ok(prepared)

@@ -54,6 +54,7 @@ fn inputs(job: &Job) -> Option<Inputs<'_>> {
         | Job::Download(_)
         | Job::PingPong(_)
         | Job::Sleepers(_)
+        | Job::Spawn(_)
         | Job::Echo(_) => return None,
     };
     Some(Inputs {

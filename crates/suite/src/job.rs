@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Invalid, Model, Result, WrongAnswer, counter, download, echo, exchange, fetch, files, offload,
-    ping_pong, pipeline, primes, sleepers, thumbnails,
+    ping_pong, pipeline, primes, sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -185,6 +185,8 @@ workloads! {
     "ping-pong" ping_pong PingPong,
     /// Many units wait at once
     "sleepers" sleepers Sleepers,
+    /// Units are started, answer with one number, and end
+    "spawn" spawn Spawn,
     /// A TCP server sends back what its clients send
     "echo" echo Echo,
     /// Local files are hashed, and their lines and bytes counted
@@ -209,6 +211,7 @@ impl Outcome {
             | Outcome::Exchange(_)
             | Outcome::PingPong(_)
             | Outcome::Sleepers(_)
+            | Outcome::Spawn(_)
             | Outcome::Echo(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
@@ -249,6 +252,7 @@ impl Workload {
             | Workload::Exchange
             | Workload::PingPong
             | Workload::Sleepers
+            | Workload::Spawn
             | Workload::Echo
             | Workload::Files
             | Workload::Thumbnails => None,
@@ -260,6 +264,7 @@ impl Workload {
     pub fn each(self) -> Option<(&'static str, &'static str)> {
         match self {
             Workload::PingPong => Some(("passes", "a pass")),
+            Workload::Spawn => Some(("units", "a unit")),
             Workload::Echo => Some(("messages", "a message")),
             Workload::Counter
             | Workload::Pipeline
@@ -285,6 +290,7 @@ impl Workload {
             | Workload::Offload
             | Workload::PingPong
             | Workload::Sleepers
+            | Workload::Spawn
             | Workload::Echo
             | Workload::Files
             | Workload::Thumbnails => false,
@@ -462,6 +468,9 @@ mod tests {
             (Workload::PingPong, "units", "0", "ping-pong.units = 0"),
             (Workload::Sleepers, "units", "0", "from 1"),
             (Workload::Sleepers, "wait_ms", "1.5", "whole number"),
+            (Workload::Spawn, "batch", "0", "from 1"),
+            (Workload::Spawn, "tree", "1", "number from 2"),
+            (Workload::Spawn, "tree", "oak", "`flat`"),
             (Workload::Echo, "connections", "10001", "to 10000"),
             (Workload::Echo, "bytes", "0", "from 1"),
             (Workload::Files, "count", "0", "from 1"),

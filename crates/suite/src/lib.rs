@@ -32,6 +32,7 @@ pub mod ping_pong;
 pub mod pipeline;
 pub mod primes;
 pub mod sleepers;
+pub mod spawn;
 pub mod thumbnails;
 
 mod error;
@@ -113,6 +114,9 @@ pub trait Model {
 
     /// Many units wait at once.
     fn sleepers(&self, job: &sleepers::Job) -> Result<sleepers::Outcome>;
+
+    /// Units are started, answer with one number, and end.
+    fn spawn(&self, job: &spawn::Job) -> Result<spawn::Outcome>;
 
     /// Clients, a unit a connection, talk to the server at the job's address.
     ///

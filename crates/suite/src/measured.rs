@@ -72,6 +72,20 @@ impl Workload {
                 divisor: 1,
                 is_for_tasks: false,
             }],
+            Workload::Spawn => &[
+                Variant {
+                    name: "channel",
+                    set: ("reply", "channel"),
+                    divisor: 1,
+                    is_for_tasks: false,
+                },
+                Variant {
+                    name: "tree",
+                    set: ("tree", "10"),
+                    divisor: 1,
+                    is_for_tasks: false,
+                },
+            ],
             Workload::Primes
             | Workload::Fetch
             | Workload::Download
@@ -94,8 +108,10 @@ impl Job {
     /// The same job as it is timed: without what only its check needs, and what would
     /// be measured along.
     pub fn timed(mut self) -> Self {
-        if let Job::Pipeline(job) = &mut self {
-            job.unwatched = true;
+        match &mut self {
+            Job::Pipeline(job) => job.unwatched = true,
+            Job::Spawn(job) => job.unwatched = true,
+            _ => {}
         }
         self
     }
@@ -111,7 +127,11 @@ impl Job {
             Job::Primes(_) | Job::Download(_) | Job::Sleepers(_) | Job::Echo(_) | Job::Files(_) => {
                 8
             }
-            Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => 16,
+            Job::Counter(_)
+            | Job::Pipeline(_)
+            | Job::Exchange(_)
+            | Job::PingPong(_)
+            | Job::Spawn(_) => 16,
         }
     }
 
@@ -139,6 +159,7 @@ impl Job {
             | Job::Download(_)
             | Job::PingPong(_)
             | Job::Sleepers(_)
+            | Job::Spawn(_)
             | Job::Echo(_) => false,
         }
     }
@@ -156,6 +177,7 @@ impl Job {
             | Job::Offload(_)
             | Job::Download(_)
             | Job::Sleepers(_)
+            | Job::Spawn(_)
             | Job::Echo(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
@@ -174,6 +196,7 @@ impl Job {
             | Job::Offload(_)
             | Job::Download(_)
             | Job::PingPong(_)
+            | Job::Spawn(_)
             | Job::Echo(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,

@@ -67,6 +67,7 @@ impl Setup {
             | Workload::Download
             | Workload::PingPong
             | Workload::Sleepers
+            | Workload::Spawn
             | Workload::Echo => job.units(),
         };
         Self {

@@ -31,6 +31,25 @@ pub fn offload_inline<M: Model>(program: &'static str) -> Result<()> {
     )
 }
 
+/// Units in one batch and in several, full or not, flat and as trees, with both replies.
+pub fn spawn_shapes<M: Model>(program: &'static str) -> Result<()> {
+    shapes::<M>(
+        program,
+        Workload::Spawn,
+        &[
+            "units=1 batch=1",
+            "units=7 batch=3",
+            "units=7 batch=3 reply=channel",
+            "units=1 batch=1 tree=2",
+            "units=20 batch=10 tree=2",
+            "units=12 batch=10 tree=3 reply=channel",
+            "units=20 batch=20 tree=19",
+            "units=3000 batch=300 reply=channel",
+            "units=3000 batch=300 tree=7",
+        ],
+    )
+}
+
 /// One and many, with a wait and without.
 pub fn sleepers_shapes<M: Model>(program: &'static str) -> Result<()> {
     shapes::<M>(

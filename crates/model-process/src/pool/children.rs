@@ -229,6 +229,15 @@ impl Children {
         }
     }
 
+    /// Waits until the children in the first `units` places, which end after their
+    /// task, have done so.
+    pub(crate) fn wait_for_ends(&mut self, units: usize) -> Result<()> {
+        while (0..units).any(|unit| self.is_started(unit)) {
+            self.next_event(None)?;
+        }
+        Ok(())
+    }
+
     /// Runs work that children do with each other, where a dead child's part
     /// cannot be done again on its own: after an attempt that fails with
     /// [`ChildDied`] the whole is attempted again. Every child that was still at

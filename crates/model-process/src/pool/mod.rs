@@ -13,6 +13,6 @@ pub(crate) mod protocol;
 pub(crate) use self::children::{Children, Event};
 pub(crate) use self::chunks::Chunks;
 pub(crate) use self::context::WorkerContext;
-pub(crate) use self::limits::MAX_DEATHS;
+pub(crate) use self::limits::{MAX_DEATHS, check_supported};
 pub(crate) use self::mailbox::Waker;
 pub(crate) use self::protocol::{Answer, Task};

@@ -12,7 +12,7 @@ use suite::pipeline::{Item, Tally};
 use suite::{
     Result, Unsupported, counter, echo, exchange, fetch, files, offload, ping_pong, pipeline,
 };
-use suite::{sleepers, thumbnails};
+use suite::{sleepers, spawn, thumbnails};
 use transfer::{DiskError, Finish, Next, Options, Session, Transfer};
 
 /// The longest text in a message. ipc-channel cuts messages over 208 KiB into
@@ -84,6 +84,8 @@ pub(crate) enum Task {
     PingPong(PingPongTask),
     /// Sleep as long as this job says, which began at this time.
     Sleepers(sleepers::Job, u64),
+    /// Answer with this number, mixed, and end.
+    Spawn(SpawnTask),
     Echo(EchoTask),
     Files(FilesTask),
     Thumbnails(ThumbnailTask),
@@ -117,6 +119,15 @@ pub(crate) struct PingPongTask {
     pub(crate) unit: usize,
     pub(crate) tokens: IpcReceiver<u64>,
     pub(crate) next: IpcSender<u64>,
+}
+
+/// Be the unit of this number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SpawnTask {
+    pub(crate) unit: u64,
+    pub(crate) batch: spawn::Batch,
+    /// Where to answer, if not where every task is answered.
+    pub(crate) replies: Option<IpcSender<u64>>,
 }
 
 /// Which end of a connection to be.
@@ -190,7 +201,7 @@ type Summed<S> = std::result::Result<S, String>;
 pub(crate) enum Answer {
     /// The task is done, and has no result.
     Done,
-    /// A count: primes, bytes, items.
+    /// A count or a sum: primes, bytes, items.
     Number(u64),
     /// What there was to read under a URL.
     Body(fetch::Body),

@@ -64,6 +64,13 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
              memory.",
             "Servers with open but quiet connections are full of such sleepers.",
         ],
+        Workload::Spawn => [
+            "Units are started, each answers with one number, and all are joined before the next \
+             batch begins.",
+            "The work is next to nothing, so this is what it costs to start a unit, to hear from \
+             it and to see it end.",
+            "A server that gives each request a unit of its own pays this for every request.",
+        ],
         Workload::Echo => [
             "A TCP server sends back what its clients send, over many connections that are all \
              open at once.",

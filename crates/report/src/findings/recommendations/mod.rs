@@ -97,9 +97,10 @@ pub struct UnitRow {
 }
 
 /// Which workloads are shaped like which work: anchor, name, workloads.
-const KINDS: [(&str, &str, &[Workload]); 9] = [
+const KINDS: [(&str, &str, &[Workload]); 10] = [
     ("download", "Downloads, with a limit", &[Workload::Download]),
     ("waiting", "Many that wait", &[Workload::Sleepers]),
+    ("units", "Many short units", &[Workload::Spawn]),
     ("connections", "Many connections", &[Workload::Echo]),
     ("requests", "Requests, all at once", &[Workload::Fetch]),
     (

@@ -1,0 +1,105 @@
+//! Unit: task. Shares: for a reply over a channel, that. Ends: every task is awaited.
+//!
+//! A task without children has a future of its own, as that is smaller.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use smol::channel::unbounded;
+use smol::future::Boxed;
+use smol::{Executor, Task};
+use suite::Result;
+use suite::spawn::{Alive, Batch, Job, Outcome, Reply, answer};
+
+pub async fn run(job: Job, executor: Arc<Executor<'static>>) -> Result<Outcome> {
+    let alive = Alive::new(&job);
+    let mut sum = 0u64;
+    for batch in job.batches() {
+        sum = sum
+            .wrapping_add(start(batch.first_units(), batch, alive.clone(), executor.clone()).await);
+    }
+    Ok(alive.outcome(&job, sum))
+}
+
+/// Starts these units, and adds up what they answer.
+///
+/// In a box: a unit that has children calls it again.
+fn start(
+    units: Range<u64>,
+    batch: Batch,
+    alive: Alive,
+    executor: Arc<Executor<'static>>,
+) -> Boxed<u64> {
+    match batch.reply {
+        Reply::Join => Box::pin(join(units, batch, alive, executor)),
+        Reply::Channel => Box::pin(receive(units, batch, alive, executor)),
+    }
+}
+
+async fn join(
+    units: Range<u64>,
+    batch: Batch,
+    alive: Alive,
+    executor: Arc<Executor<'static>>,
+) -> u64 {
+    let tasks: Vec<_> = units
+        .map(|unit| spawn(unit, batch, &alive, &executor))
+        .collect();
+    let mut sum = 0u64;
+    for task in tasks {
+        sum = sum.wrapping_add(task.await);
+    }
+    sum
+}
+
+async fn receive(
+    units: Range<u64>,
+    batch: Batch,
+    alive: Alive,
+    executor: Arc<Executor<'static>>,
+) -> u64 {
+    let (replies, received) = unbounded();
+    let mut tasks = Vec::new();
+    for unit in units {
+        let (replies, work) = (
+            replies.clone(),
+            perform(unit, batch, alive.clone(), executor.clone()),
+        );
+        tasks.push(executor.spawn(async move {
+            let sent = replies.send(work.await).await;
+            sent.expect("the receiver waits for it");
+        }));
+    }
+    drop(replies); // the tasks' own are left
+    let mut sum = 0u64;
+    while let Ok(reply) = received.recv().await {
+        sum = sum.wrapping_add(reply);
+    }
+    for task in tasks {
+        task.await;
+    }
+    sum
+}
+
+/// Starts a unit.
+fn spawn(unit: u64, batch: Batch, alive: &Alive, executor: &Arc<Executor<'static>>) -> Task<u64> {
+    let alive = alive.clone();
+    match batch.children(unit).is_empty() {
+        true => executor.spawn(async move {
+            let _living = alive.begin();
+            answer(unit)
+        }),
+        false => executor.spawn(perform(unit, batch, alive, executor.clone())),
+    }
+}
+
+/// What each unit does.
+async fn perform(unit: u64, batch: Batch, alive: Alive, executor: Arc<Executor<'static>>) -> u64 {
+    let _living = alive.begin();
+    let children = batch.children(unit);
+    let below = match children.is_empty() {
+        true => 0,
+        false => start(children, batch, alive, executor).await,
+    };
+    answer(unit).wrapping_add(below)
+}
