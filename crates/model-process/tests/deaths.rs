@@ -309,6 +309,34 @@ fn a_lock_is_released_when_its_holder_dies() -> Result<()> {
 }
 
 #[test]
+fn spawn() -> Result<()> {
+    alone(|program| {
+        for sets in [
+            "units=200 batch=10",
+            "units=200 batch=10 reply=channel",
+            "units=40 batch=10 tree=3",
+        ] {
+            let job = job(Workload::Spawn, sets)?;
+            let model = start(&job, program)?;
+            let mut killed = 0;
+            let outcome = run_during(&model, &job, |is_over| {
+                until(|| {
+                    ensure!(!is_over(), "the job was over after {killed} deaths");
+                    let last = workers()?.pop();
+                    // It may have ended since.
+                    let dies = last.is_some_and(|child| signal(child, Signal::KILL).is_ok());
+                    killed += u32::from(dies);
+                    Ok(killed == 3)
+                })
+            })?;
+            job.check(&outcome?).context(sets)?;
+            ensure!(workers()?.is_empty(), "{sets}: children are left");
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn fetch() -> Result<()> {
     alone(|program| {
         let origin = Origin::spawn(Path::new(program), &["origin"])?;
