@@ -23,6 +23,11 @@ pub(crate) fn before_head(error: hyper::Error) -> AttemptError {
                     | ErrorKind::UnexpectedEof
             )
         );
+    // hyper says this of everything that does not begin with `HTTP/1.`, and has no other
+    // sign of it.
+    if error.is_parse() && error.to_string().contains("invalid HTTP version") {
+        return AttemptError::NotHttp1;
+    }
     match error.is_parse() {
         _ if closed => AttemptError::from_error(&error, |_| AttemptError::NoAnswer),
         true => AttemptError::from_error(&error, AttemptError::Protocol),

@@ -158,6 +158,10 @@ impl Connection {
     fn take_head(&mut self, read: usize) -> Result<bool, AttemptError> {
         let before = self.head.len();
         let piece = &mut self.buffers.input_append_buf()[..read];
+        // Of HTTP/2, the end of a head may never come.
+        if !begins_as_http1(self.head.iter().chain(&*piece)) {
+            return Err(AttemptError::NotHttp1);
+        }
         // Most come whole, and stay where they are.
         if before == 0
             && let Some(end) = end_of_head(piece)
@@ -241,6 +245,14 @@ fn end_of_head(input: &[u8]) -> Option<usize> {
         [b'\r', b'\n', ..] => Some(at + 2),
         _ => None,
     })
+}
+
+/// Whether this can be the beginning of an answer. Empty lines may stand before one.
+fn begins_as_http1<'a>(bytes: impl Iterator<Item = &'a u8>) -> bool {
+    let mut line = bytes.skip_while(|byte| matches!(byte, b'\r' | b'\n'));
+    b"HTTP/1."
+        .iter()
+        .all(|right| line.next().is_none_or(|byte| byte == right))
 }
 
 fn is_informational(head: &[u8]) -> bool {

@@ -35,6 +35,9 @@ pub enum AttemptError {
     /// More came than any file may have. Never tried again.
     #[error("larger than the {0} bytes that are allowed")]
     TooLarge(u64),
+    /// The answer does not begin as one of HTTP/1.0 or HTTP/1.1 does.
+    #[error("the answer is not HTTP/1.1 (HTTP/2 and later are not supported)")]
+    NotHttp1,
     /// The answer is no HTTP, or contradicts itself.
     #[error("the answer is no good HTTP: {0}")]
     Protocol(String),

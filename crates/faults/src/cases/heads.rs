@@ -114,7 +114,15 @@ pub(super) fn cases() -> Vec<Case> {
         case(36, "http-2", "HTTP/2")
             .list("{http-2}/a.bin")
             .with("--retries", 0)
-            .run(exits(1).and(AskedAtMost(2))),
+            .run(exits(1).and(AskedAtMost(2)).and(Says("HTTP/2 and later are not supported"))),
+        case(36, "http-2-line", "a later HTTP")
+            .list("{http-2-line}/a.bin")
+            .with("--retries", 0)
+            .run(exits(1).and(AskedAtMost(2)).and(Says("HTTP/2 and later are not supported"))),
+        case(36, "another-protocol", "a server of something else")
+            .list("{another-protocol}/a.bin")
+            .with("--retries", 0)
+            .run(exits(1).and(AskedAtMost(2)).and(Says("the answer is not HTTP/1.1"))),
         case(36, "other-schemes", "what is not HTTP")
             .list("ftp://127.0.0.1/a\nsftp://127.0.0.1/b\nfile:///etc/passwd\n{right}/a.bin")
             .run(exits(1).file("a.bin", RIGHT).and(Says("only http and https"))),

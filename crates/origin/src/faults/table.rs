@@ -240,6 +240,10 @@ pub const FAULTS: &[Fault] = &[
         }),
     fault("http-2", "what HTTP/2 begins with, and closes",
         |_| Answer::raw(vec![0, 0, 0, 4, 0, 0, 0, 0, 0], Then::Close)),
+    fault("http-2-line", "an answer that calls itself HTTP/2",
+        |_| Answer::raw(b"HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\nab".to_vec(), Then::Close)),
+    fault("another-protocol", "the first line of another protocol",
+        |_| Answer::raw(b"220 ready\r\n".to_vec(), Then::Close)),
     fault("no-content", "204", |_| Answer::new(204, Vec::new())),
     fault("unasked-206", "the first half as a part, where no range is asked for",
         |asked| match asked.request.range {
