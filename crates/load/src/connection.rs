@@ -1,0 +1,146 @@
+//! A connection that does not block.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, connect, socket_with, sockopt,
+};
+
+use crate::answer::{Answer, Whole};
+
+/// Read at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// One connection, with at most one request under way.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    state: State,
+    answer: Answer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Connecting,
+    Ready,
+    /// So many bytes of the request are still to be written.
+    Writing(usize),
+    Reading,
+}
+
+/// Why a request was not answered, or a connection is of no use any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Failure {
+    Connect,
+    Closed,
+    NoHttp,
+    Status,
+    Body,
+    Timeout,
+}
+
+impl Failure {
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Failure::Connect => "no connection",
+            Failure::Closed => "closed before the answer was whole",
+            Failure::NoHttp => "an answer that is no HTTP/1.1 with a Content-Length",
+            Failure::Status => "another status",
+            Failure::Body => "another body",
+            Failure::Timeout => "no answer in time",
+        }
+    }
+}
+
+impl Connection {
+    /// Begins to connect.
+    pub(crate) fn open(to: SocketAddr) -> io::Result<Self> {
+        let family = match to {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        match connect(&socket, &to) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Self {
+            stream: socket.into(),
+            state: State::Connecting,
+            answer: Answer::default(),
+        })
+    }
+
+    /// Whether it stands, and no request is under way.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// Whether it waits to be able to write.
+    pub(crate) fn wants_to_write(&self) -> bool {
+        matches!(self.state, State::Connecting | State::Writing(_))
+    }
+
+    /// Begins a request.
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<(), Failure> {
+        self.state = State::Writing(request.len());
+        self.write(request)
+    }
+
+    /// It can be written to: goes on with connecting, or with this request.
+    pub(crate) fn write(&mut self, request: &[u8]) -> Result<(), Failure> {
+        if self.state == State::Connecting {
+            match sockopt::socket_error(&self.stream) {
+                Ok(Ok(())) => self.state = State::Ready,
+                _ => return Err(Failure::Connect),
+            }
+        }
+        while let State::Writing(left) = self.state {
+            match self.stream.write(&request[request.len() - left..]) {
+                Ok(written) if written == left => self.state = State::Reading,
+                Ok(written) => self.state = State::Writing(left - written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(Failure::Closed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Something has come: gives the answer when it is whole. When nothing was asked, what
+    /// comes can only be the end.
+    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Whole>, Failure> {
+        buffer.resize(PIECE_BYTES, 0);
+        loop {
+            let read = match self.stream.read(buffer) {
+                Ok(0) => return Err(Failure::Closed),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return Err(Failure::Closed),
+            };
+            if self.state != State::Reading {
+                return Err(Failure::NoHttp);
+            }
+            let whole = self.answer.take(&buffer[..read]);
+            if let Some(whole) = whole.map_err(|_| Failure::NoHttp)? {
+                self.state = State::Ready;
+                return Ok(Some(whole));
+            }
+            if read < buffer.len() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether the other side has neither closed it nor sent anything.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = rustix::net::recv(&self.stream, &mut [0; 1], flags);
+        self.state == State::Ready && matches!(peeked, Err(Errno::AGAIN))
+    }
+}

@@ -1,0 +1,30 @@
+//! The load generator: it sends HTTP requests over many connections, and counts what each
+//! took **from when it was due**.
+//!
+//! In a *closed loop* each connection sends its next request when the answer to the last one
+//! is there. A server that stops for 100 ms is then asked nothing for 100 ms, and one request
+//! a connection shows it. In an *open loop* requests are due at times that do not wait for
+//! answers, as those of many users who know nothing of each other: a Poisson process. What
+//! was due while the server stopped is late, and that shows.
+//!
+//! It is an instrument, so it stays out of what it measures: one thread and one epoll, with
+//! none of the runtimes under study. What it cannot keep up with is its own fault, and it
+//! says so: [`Report::late`].
+//!
+//! - [`Plan`] is what to ask, over how many connections, how often.
+//! - [`run`] does it; [`Report`] is what came of it.
+//! - [`ceiling`] measures the generator itself.
+
+mod answer;
+mod ceiling;
+mod connection;
+mod limits;
+mod pacer;
+mod report;
+mod run;
+mod schedule;
+
+pub use ceiling::{Stall, ceiling, serve_fixed};
+pub use limits::allow_open_files;
+pub use report::{Latency, Report};
+pub use run::{Expected, Plan, run};

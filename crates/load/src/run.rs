@@ -1,0 +1,420 @@
+//! The loop that sends, waits and counts.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use hdrhistogram::Histogram;
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use crate::answer::Whole;
+use crate::connection::{Connection, Failure};
+use crate::limits::allow_open_files;
+use crate::pacer::Pacer;
+use crate::report::{Latency, Report};
+use crate::schedule::Schedule;
+
+/// Open files on top of the connections.
+const OTHER_FILES: u64 = 32;
+/// Connections that are opened at once, at the beginning: fewer than a server's backlog has.
+const OPENED_AT_ONCE: usize = 128;
+const MOST_EVENTS: usize = 1_024;
+/// Latencies are counted to three digits.
+const DIGITS: u8 = 3;
+
+/// What to ask, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The server.
+    pub address: SocketAddr,
+    /// What is asked for, one after the other, and then again.
+    pub paths: Vec<(String, Option<Expected>)>,
+    /// Connections that requests go over.
+    pub connections: usize,
+    /// Connections that are open, and over which nothing goes.
+    pub idle: usize,
+    /// How many requests.
+    pub requests: u64,
+    /// How many of them are due in a second, in an open loop; none for a closed loop.
+    pub rate_per_s: Option<f64>,
+    /// What the times are drawn from, at which they are due.
+    pub seed: u64,
+    /// How long to wait for an answer, or a connection.
+    pub timeout: Duration,
+}
+
+/// The body that a path has to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// Its length, in bytes.
+    pub bytes: u64,
+    /// Its CRC-32.
+    pub crc32: u32,
+}
+
+impl Expected {
+    /// This body.
+    pub fn of(body: &[u8]) -> Self {
+        Self {
+            bytes: body.len() as u64,
+            crc32: crc32fast::hash(body),
+        }
+    }
+}
+
+/// Sends the requests of a plan, and waits for all answers. `ready` is called when all
+/// connections stand, before the first request is due.
+///
+/// # Errors
+///
+/// When the connections cannot be opened, or may not be; failed requests are no error, but
+/// counted.
+pub fn run(plan: &Plan, ready: impl FnOnce()) -> anyhow::Result<Report> {
+    ensure!(!plan.paths.is_empty(), "there is nothing to ask for");
+    ensure!(plan.connections > 0, "requests need a connection");
+    let all = plan.connections + plan.idle;
+    allow_open_files(all as u64 + OTHER_FILES)?;
+    let mut load = Load::open(plan)?;
+    ready();
+    load.run()?;
+    load.report()
+}
+
+struct Load<'a> {
+    plan: &'a Plan,
+    requests: Vec<Vec<u8>>,
+    epoll: OwnedFd,
+    /// Those that requests go over, and then the idle ones.
+    lanes: Vec<Lane>,
+    /// Lanes without a request, and since when, in the order in which they became free.
+    free: VecDeque<(usize, u64)>,
+    /// Lanes with a request or a connection under way, in the order in which it began: the
+    /// first is the first to take too long. Those that have ended since are passed over.
+    under_way: VecDeque<(usize, u64)>,
+    pacer: Pacer,
+    histogram: Histogram<u64>,
+    begun: Instant,
+    next_path: usize,
+    /// Requests under way.
+    busy: usize,
+    report: Report,
+    buffer: Vec<u8>,
+}
+
+/// A connection, and what is under way over it.
+struct Lane {
+    connection: Option<Connection>,
+    /// Which request, and when it was due.
+    request: Option<(usize, u64)>,
+    /// When this began, in nanoseconds.
+    since_ns: u64,
+    /// Whether it is registered for writing, too.
+    watches_writing: bool,
+}
+
+impl<'a> Load<'a> {
+    fn open(plan: &'a Plan) -> anyhow::Result<Self> {
+        let request = |path: &str| {
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: paces-load\r\n\r\n",
+                plan.address
+            )
+        };
+        let schedule = plan.rate_per_s.map(|rate| Schedule::new(rate, plan.seed));
+        let mut load = Self {
+            plan,
+            requests: plan
+                .paths
+                .iter()
+                .map(|(path, _)| request(path).into_bytes())
+                .collect(),
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll")?,
+            lanes: Vec::new(),
+            free: VecDeque::new(),
+            under_way: VecDeque::new(),
+            pacer: Pacer::new(plan.requests, schedule),
+            histogram: Histogram::new(DIGITS).context("a histogram")?,
+            begun: Instant::now(),
+            next_path: 0,
+            busy: 0,
+            report: Report::default(),
+            buffer: Vec::new(),
+        };
+        let all = plan.connections + plan.idle;
+        for lane in 0..all {
+            load.lanes.push(Lane {
+                connection: None,
+                request: None,
+                since_ns: 0,
+                watches_writing: false,
+            });
+            load.connect(lane)
+                .with_context(|| format!("connection {} of {all}", lane + 1))?;
+            if (lane + 1) % OPENED_AT_ONCE == 0 || lane + 1 == all {
+                load.stand()?;
+            }
+        }
+        load.report.connections = all as u64;
+        load.begun = Instant::now();
+        load.free = (0..plan.connections).map(|lane| (lane, 0)).collect();
+        load.under_way.clear();
+        Ok(load)
+    }
+
+    /// Waits until every connection that has begun stands.
+    fn stand(&mut self) -> anyhow::Result<()> {
+        while let Some(lane) = self.lanes.iter().position(|lane| !lane.is_ready()) {
+            let waited = self.now_ns().saturating_sub(self.lanes[lane].since_ns);
+            let left = self
+                .plan
+                .timeout
+                .saturating_sub(Duration::from_nanos(waited));
+            if left.is_zero() {
+                bail!(
+                    "connection {} to {} did not come about in {:?}",
+                    lane + 1,
+                    self.plan.address,
+                    self.plan.timeout
+                );
+            }
+            for event in self.wait(Some(left))? {
+                let lane = event.data.u64() as usize;
+                if let Err(failure) = self.turn(lane, event.flags) {
+                    bail!(
+                        "connection {} to {}: {}",
+                        lane + 1,
+                        self.plan.address,
+                        failure.kind()
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a lane's connection.
+    fn connect(&mut self, lane: usize) -> anyhow::Result<()> {
+        let connection = Connection::open(self.plan.address)?;
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT;
+        epoll::add(
+            &self.epoll,
+            &connection.stream,
+            epoll::EventData::new_u64(lane as u64),
+            flags,
+        )?;
+        let now = self.now_ns();
+        let place = &mut self.lanes[lane];
+        // The one before leaves the epoll as it is closed.
+        place.connection = Some(connection);
+        place.watches_writing = true;
+        place.since_ns = now;
+        self.under_way.push_back((lane, now));
+        Ok(())
+    }
+
+    fn run(&mut self) -> anyhow::Result<()> {
+        loop {
+            self.send_what_is_due();
+            if self.pacer.is_done() && self.busy == 0 {
+                return Ok(());
+            }
+            let now = self.now_ns();
+            let due = match self.free.is_empty() {
+                true => None, // an answer has to come first
+                false => self.pacer.next_due(),
+            };
+            let late = self.next_timeout(now);
+            let wait = [due, late].into_iter().flatten().min();
+            let wait = wait.map(|at| Duration::from_nanos(at.saturating_sub(now)));
+            for event in self.wait(wait)? {
+                let lane = event.data.u64() as usize;
+                if let Err(failure) = self.turn(lane, event.flags) {
+                    self.fail(lane, failure);
+                }
+                // At once: the other events may be many.
+                self.send_what_is_due();
+            }
+            self.give_up();
+        }
+    }
+
+    /// Sends requests over free lanes, as long as any are due.
+    fn send_what_is_due(&mut self) {
+        while let Some(&(lane, free_ns)) = self.free.front() {
+            let now = self.now_ns();
+            let Some(due_ns) = self.pacer.next(now, free_ns) else {
+                return;
+            };
+            self.free.pop_front();
+            let request = self.next_path;
+            self.next_path = (request + 1) % self.requests.len();
+            self.report.sent += 1;
+            self.busy += 1;
+            let place = &mut self.lanes[lane];
+            place.request = Some((request, due_ns));
+            place.since_ns = now;
+            self.under_way.push_back((lane, now));
+            if let Err(failure) = self.begin(lane) {
+                self.fail(lane, failure);
+            }
+        }
+    }
+
+    /// Sends a lane's request, if its connection stands; opens one if there is none.
+    fn begin(&mut self, lane: usize) -> Result<(), Failure> {
+        if self.lanes[lane].connection.is_none() {
+            self.report.reopened += 1;
+            return self.connect(lane).map_err(|_| Failure::Connect);
+        }
+        let place = &mut self.lanes[lane];
+        if let (Some(connection), Some((request, _))) = (&mut place.connection, place.request)
+            && connection.is_ready()
+        {
+            connection.send(&self.requests[request])?;
+        }
+        self.watch(lane)
+    }
+
+    /// A lane's socket can be read or written.
+    fn turn(&mut self, lane: usize, flags: epoll::EventFlags) -> Result<(), Failure> {
+        let place = &mut self.lanes[lane];
+        let Some(connection) = &mut place.connection else {
+            return Ok(());
+        };
+        let request = place.request.map(|(request, _)| &*self.requests[request]);
+        if connection.wants_to_write() {
+            let was_ready = connection.is_ready();
+            connection.write(request.unwrap_or_default())?;
+            if !was_ready && connection.is_ready() && request.is_some() {
+                return self.begin(lane);
+            }
+            return self.watch(lane);
+        }
+        if flags.intersects(!epoll::EventFlags::OUT)
+            && let Some(whole) = connection.read(&mut self.buffer)?
+        {
+            self.answered(lane, whole)?;
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, lane: usize, whole: Whole) -> Result<(), Failure> {
+        let now = self.now_ns();
+        let place = &mut self.lanes[lane];
+        let (request, due_ns) = place.request.ok_or(Failure::NoHttp)?;
+        let right = self.plan.paths[request].1;
+        let right = right
+            .is_none_or(|Expected { bytes, crc32 }| (bytes, crc32) == (whole.bytes, whole.crc32));
+        if whole.status != 200 {
+            return Err(Failure::Status);
+        } else if !right {
+            return Err(Failure::Body);
+        }
+        place.request = None;
+        self.busy -= 1;
+        if whole.closes {
+            place.connection = None;
+        }
+        self.free.push_back((lane, now));
+        self.report.right += 1;
+        // It grows as far as need be: any time fits.
+        let _ = self.histogram.record(now - due_ns);
+        Ok(())
+    }
+
+    /// A lane's request has failed, or only its connection if there was none: it is opened
+    /// anew for the next.
+    fn fail(&mut self, lane: usize, failure: Failure) {
+        let now = self.now_ns();
+        let place = &mut self.lanes[lane];
+        place.connection = None;
+        if place.request.take().is_some() {
+            self.busy -= 1;
+            *self
+                .report
+                .errors
+                .entry(failure.kind().to_owned())
+                .or_default() += 1;
+            self.free.push_back((lane, now));
+        }
+    }
+
+    /// Gives up what has taken too long.
+    fn give_up(&mut self) {
+        let now = self.now_ns();
+        while self.next_timeout(now).is_some_and(|at| at <= now) {
+            if let Some((lane, _)) = self.under_way.pop_front() {
+                self.fail(lane, Failure::Timeout);
+            }
+        }
+    }
+
+    /// When the next request will have taken too long.
+    fn next_timeout(&mut self, now: u64) -> Option<u64> {
+        while let Some(&(lane, since)) = self.under_way.front() {
+            let place = &self.lanes[lane];
+            if place.request.is_some() && place.since_ns == since {
+                let timeout = u64::try_from(self.plan.timeout.as_nanos()).unwrap_or(u64::MAX);
+                return Some(since.saturating_add(timeout).max(now));
+            }
+            self.under_way.pop_front();
+        }
+        None
+    }
+
+    /// Has the kernel tell when a lane can be written to, only as long as it matters.
+    fn watch(&mut self, lane: usize) -> Result<(), Failure> {
+        let place = &mut self.lanes[lane];
+        let Some(connection) = &place.connection else {
+            return Ok(());
+        };
+        let writing = connection.wants_to_write();
+        if writing != place.watches_writing {
+            let mut flags = epoll::EventFlags::IN;
+            flags.set(epoll::EventFlags::OUT, writing);
+            let data = epoll::EventData::new_u64(lane as u64);
+            epoll::modify(&self.epoll, &connection.stream, data, flags)
+                .map_err(|_| Failure::Closed)?;
+            place.watches_writing = writing;
+        }
+        Ok(())
+    }
+
+    fn wait(&self, most: Option<Duration>) -> anyhow::Result<Vec<epoll::Event>> {
+        let most = most.and_then(|most| Timespec::try_from(most).ok());
+        let mut events = Vec::with_capacity(MOST_EVENTS);
+        match epoll::wait(&self.epoll, spare_capacity(&mut events), most.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(events),
+            Err(error) => Err(error).context("waiting for sockets"),
+        }
+    }
+
+    fn report(mut self) -> anyhow::Result<Report> {
+        let elapsed_ns = self.now_ns();
+        let idle = &self.lanes[self.plan.connections..];
+        let quiet = |lane: &&Lane| lane.connection.as_ref().is_some_and(Connection::is_quiet);
+        self.report.idle_alive = idle.iter().filter(quiet).count() as u64;
+        Ok(Report {
+            elapsed_ns,
+            offered_per_s: self.plan.rate_per_s,
+            achieved_per_s: self.report.right as f64 / (elapsed_ns as f64 / 1e9),
+            latency: Latency::of(&self.histogram),
+            late: self.pacer.late(),
+            ..self.report
+        })
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Lane {
+    fn is_ready(&self) -> bool {
+        self.connection.as_ref().is_some_and(Connection::is_ready)
+    }
+}

@@ -1,0 +1,169 @@
+//! The generator against servers that are known.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::Duration;
+
+use load::{Expected, Plan, Report, Stall, run, serve_fixed};
+
+const BODY: &[u8] = b"what is served";
+
+fn plan(address: SocketAddr) -> Plan {
+    Plan {
+        address,
+        paths: vec![("/".to_owned(), Some(Expected::of(BODY)))],
+        connections: 8,
+        idle: 0,
+        requests: 500,
+        rate_per_s: None,
+        seed: 1,
+        timeout: Duration::from_secs(20),
+    }
+}
+
+fn errors(report: &Report) -> Vec<(&str, u64)> {
+    let errors = report.errors.iter();
+    errors
+        .map(|(kind, count)| (kind.as_str(), *count))
+        .collect()
+}
+
+/// A server that treats each connection so.
+fn server(treat: fn(&mut std::net::TcpStream)) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("its address");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || treat(&mut stream));
+        }
+    });
+    address
+}
+
+#[test]
+fn every_request_is_answered_and_looked_at() {
+    let address = serve_fixed(BODY, None).expect("a server");
+    let report = run(&plan(address), || ()).expect("a load");
+    assert_eq!(
+        (report.sent, report.right, errors(&report)),
+        (500, 500, vec![])
+    );
+    assert_eq!(
+        (report.connections, report.reopened, report.offered_per_s),
+        (8, 0, None)
+    );
+    assert!(report.latency.p50 > 0 && report.latency.p50 <= report.latency.max);
+
+    let mut other = plan(address);
+    other
+        .paths
+        .push(("/".to_owned(), Some(Expected::of(b"something else"))));
+    let report = run(&other, || ()).expect("a load");
+    assert_eq!(
+        (report.right, errors(&report)),
+        (250, vec![("another body", 250)])
+    );
+}
+
+/// Of 1,000 requests at 2,000 a second, some 400 are due while the server stands still for
+/// 200 ms. The 100 that wait longest wait for three quarters of that, at least.
+#[test]
+fn an_open_loop_shows_a_stall() {
+    let time = Duration::from_millis(200);
+    let address = serve_fixed(BODY, Some(Stall { after: 200, time })).expect("a server");
+    let open = Plan {
+        requests: 1_000,
+        rate_per_s: Some(2_000.0),
+        ..plan(address)
+    };
+    let report = run(&open, || ()).expect("a load");
+    assert_eq!((report.right, errors(&report)), (1_000, vec![]));
+    let longest = Duration::from_nanos(report.latency.p90);
+    assert!(longest >= time / 2, "{report}");
+    assert_eq!(report.offered_per_s, Some(2_000.0));
+}
+
+#[test]
+fn idle_connections_are_counted_at_the_end() {
+    let address = serve_fixed(BODY, None).expect("a server");
+    let idle = Plan {
+        idle: 200,
+        ..plan(address)
+    };
+    let mut ready = false;
+    let report = run(&idle, || ready = true).expect("a load");
+    assert!(ready);
+    assert_eq!((report.connections, report.idle_alive), (208, 200));
+}
+
+#[test]
+fn a_connection_that_is_closed_after_each_answer_is_opened_anew() {
+    let address = server(|stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n", BODY.len());
+        let _ = write!(stream, "{head}Connection: close\r\n\r\n");
+        let _ = stream.write_all(BODY);
+    });
+    let report = run(&plan(address), || ()).expect("a load");
+    assert_eq!((report.right, errors(&report)), (500, vec![]));
+    assert_eq!(report.reopened, 492); // all but the first over each
+}
+
+#[test]
+fn each_kind_of_failure_is_counted() {
+    let hangs_up = server(|stream| drop(stream.read(&mut [0; 1024])));
+    let refuses = server(|stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    });
+    let speaks_otherwise = server(|stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"220 ready\r\n\r\n");
+        let _ = stream.read(&mut [0; 1024]);
+    });
+    let says_nothing = server(|stream| while let Ok(1..) = stream.read(&mut [0; 1024]) {});
+    for (address, kind) in [
+        (hangs_up, "closed before the answer was whole"),
+        (refuses, "another status"),
+        (
+            speaks_otherwise,
+            "an answer that is no HTTP/1.1 with a Content-Length",
+        ),
+        (says_nothing, "no answer in time"),
+    ] {
+        let few = Plan {
+            requests: 16,
+            timeout: Duration::from_millis(300),
+            ..plan(address)
+        };
+        let report = run(&few, || ()).expect("a load");
+        assert_eq!((report.right, errors(&report)), (0, vec![(kind, 16)]));
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let address = {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        listener.local_addr().expect("its address")
+    };
+    let error = run(&plan(address), || ()).expect_err("nothing listens there");
+    let text = format!("{error:#}");
+    assert_eq!(text, format!("connection 1 to {address}: no connection"));
+}
+
+#[test]
+fn more_connections_than_files_are_refused() {
+    let address = serve_fixed(BODY, None).expect("a server");
+    let many = Plan {
+        idle: usize::MAX / 2,
+        ..plan(address)
+    };
+    let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    if hard.is_none() {
+        return; // there is no limit here
+    }
+    let error = run(&many, || ()).expect_err("too many");
+    assert!(format!("{error:#}").contains("ulimit -Hn"), "{error:#}");
+}
