@@ -299,6 +299,8 @@ fn what_has_changed_since_an_earlier_run_is_told() {
     };
     change(&|data| {
         data["versions"]["tokio"] = "1.0.0".into();
+        data["versions"]["rustc"] = "rustc 1.94.0 (a)".into();
+        data["build"]["profile"] = "opt-level 2".into();
         data["host"]["kernel"] = "5.4".into();
         for cell in data["cells"].as_array_mut().expect("a list") {
             match cell["model"].as_str() {
@@ -320,6 +322,9 @@ fn what_has_changed_since_an_earlier_run_is_told() {
         &printed,
         &[
             "tokio 1.0.0 to 1.",
+            "rustc 1.94.0 (a) to ",
+            // These are scripts.
+            "with which flags and profile the present programs were built is not known",
             "kernel 5.4, now ",
             "tokio: counter heavy 1.08 times slower [1.08, 1.08]",
             "thread: counter heavy 2.00 times faster [2.00, 2.00]",

@@ -74,12 +74,18 @@ impl Against {
         let warning = |Change { what, from, to }| {
             format!("not only the programs differ: {what} {from}, now {to}")
         };
+        let mut warnings: Vec<_> = changes.into_iter().flatten().map(warning).collect();
+        let mut versions = versions(&then.versions, &now.versions);
+        match built(&then.build, &now.build) {
+            Ok(changes) => versions.extend(changes),
+            Err(unknown) => warnings.push(unknown),
+        }
         Baseline {
             name: then.run.name.clone(),
             revision: then.run.revision.clone(),
             fail_above,
-            versions: versions(&then.versions, &now.versions),
-            warnings: changes.into_iter().flatten().map(warning).collect(),
+            versions,
+            warnings,
             cells: Vec::new(),
             left_out: Vec::new(),
         }
@@ -159,7 +165,8 @@ fn threads(was: usize, is: usize, option: &str) -> (String, String) {
     (text(was), text(is))
 }
 
-/// The libraries whose versions have changed, with those added or removed.
+/// The libraries whose versions have changed, or what else has other values, with those
+/// added or removed.
 fn versions(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<Change> {
     let mut all: Vec<&String> = then.keys().chain(now.keys()).collect();
     all.sort_unstable();
@@ -172,6 +179,26 @@ fn versions(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> 
         change_unless_same(library, &from, &to)
     };
     all.into_iter().filter_map(change).collect()
+}
+
+/// What the programs were built with that is another one now, or that this cannot be
+/// known, as one of the two does not say.
+fn built(
+    then: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Result<Vec<Change>, String> {
+    if then.is_empty() == now.is_empty() {
+        return Ok(versions(then, now));
+    }
+    let which = if then.is_empty() {
+        "earlier"
+    } else {
+        "present"
+    };
+    Err(format!(
+        "not only the code may differ: with which flags and profile the {which} programs were \
+         built is not known"
+    ))
 }
 
 /// The first of a job's parameters that are not what they were: `end = 1250000
@@ -262,6 +289,29 @@ mod tests {
         ];
         let expected = expected.map(|(what, from, to)| change_unless_same(what, from, to));
         assert_eq!(changes, expected.map(|change| change.expect("they differ")));
+    }
+
+    #[test]
+    fn programs_that_were_built_otherwise_are_named() {
+        let of = |pairs: &[(&str, &str)]| {
+            let owned = pairs.iter();
+            let owned = owned.map(|(what, value)| (what.to_string(), value.to_string()));
+            owned.collect::<BTreeMap<_, _>>()
+        };
+        let then = of(&[("profile", "opt-level 3"), ("RUSTFLAGS", "-C lto=off")]);
+        let now = of(&[("profile", "opt-level 2")]);
+        let changes = built(&then, &now).expect("both say");
+        let expected = [
+            ("RUSTFLAGS", "-C lto=off", "none"),
+            ("profile", "opt-level 3", "opt-level 2"),
+        ];
+        let expected = expected.map(|(what, from, to)| change_unless_same(what, from, to));
+        assert_eq!(changes, expected.map(|change| change.expect("they differ")));
+        assert_eq!(built(&then, &then), Ok(Vec::new()));
+        assert_eq!(built(&of(&[]), &of(&[])), Ok(Vec::new()));
+        let unknown = built(&of(&[]), &now).expect_err("the earlier one does not say");
+        assert!(unknown.contains("the earlier programs"), "{unknown}");
+        assert!(built(&then, &of(&[])).is_err());
     }
 
     #[test]

@@ -91,6 +91,9 @@ impl Preparation {
     ) -> anyhow::Result<()> {
         let began = Instant::now();
         let (request, comparison) = (&self.request, &mut self.comparison);
+        let rustc = built.with.rustc.unwrap_or_else(|| host::UNKNOWN.to_owned());
+        comparison.versions.insert("rustc".to_owned(), rustc);
+        comparison.build = built.with.settings;
         let mut contestants: Vec<_> = built
             .models
             .into_iter()
@@ -212,6 +215,7 @@ fn empty_comparison(request: &Request, root: &Path) -> anyhow::Result<Comparison
             .map(|model| model.info.clone())
             .collect(),
         versions: host::versions(root, &request.all_models)?,
+        build: BTreeMap::new(),
         cells: Vec::new(),
         verdicts: Vec::new(),
         baseline: None,

@@ -4,6 +4,7 @@ pub mod affinity;
 pub mod background_load;
 pub mod build;
 pub mod build_times;
+pub mod built_with;
 pub mod case;
 pub mod child;
 mod command_run;

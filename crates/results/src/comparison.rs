@@ -29,6 +29,10 @@ pub struct Comparison {
     pub models: Vec<ModelInfo>,
     /// The compiler, and each library that a model uses.
     pub versions: BTreeMap<String, String>,
+    /// How the programs were built, besides the compiler: profile, flags, wrappers. Older
+    /// results do not have it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub build: BTreeMap<String, String>,
     /// The figures: one for each workload, preset, variant and model.
     pub cells: Vec<Cell>,
     /// Which model is faster than which: one for each workload, preset and variant.

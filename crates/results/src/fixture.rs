@@ -146,6 +146,7 @@ impl Builder {
                 clock_reading_ns: None,
             },
             versions: Default::default(),
+            build: Default::default(),
             cells: Vec::new(),
             verdicts: Vec::new(),
             baseline: None,
