@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use compare::resources;
+use lab::cpu_quota::CpuQuota;
 use lab::interrupt::Interrupt;
 use lab::process::Limits;
-use lab::progress::print;
-use lab::{process, program};
+use lab::progress::{self, print};
+use lab::{host, machine, process, program};
 use report::terminal;
 use results::Resources;
 use serde::Serialize;
@@ -56,7 +57,16 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     };
     let text = |word: &OsString| word.to_string_lossy().into_owned();
     let command: Vec<String> = options.command.iter().map(text).collect();
+    let quota = CpuQuota::find();
+    for note in machine::notes(&host::host(), quota.as_ref()) {
+        progress::log_line(&note);
+    }
+    let periods = || quota.as_ref().and_then(CpuQuota::periods);
+    let before = periods();
     let runs = program::run(&options.command, options.runs, options.hold, &limits)?;
+    if let Some((before, after)) = before.zip(periods()) {
+        progress::log_line(&after.since(before).words());
+    }
     let measured = Measured {
         command,
         resources: resources(&runs.unobserved, &[runs.peaks]),

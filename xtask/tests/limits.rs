@@ -41,6 +41,37 @@ fn a_missing_place_for_temporary_files_is_found_before_anything_is_built() {
 }
 
 #[test]
+fn cores_that_may_not_be_used_are_said() {
+    let taskset = |command: Command| {
+        Command::new("taskset")
+            .args(["-c", "0"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .output()
+    };
+    if fs::read_to_string("/sys/devices/system/cpu/online").is_ok_and(|all| all.trim() == "0") {
+        eprintln!("SKIPPED: this machine has one core");
+        return;
+    }
+    let sandbox = Sandbox::with(&["serial", "tokio"]);
+    let args = [&COUNTER[..], &["--models", "serial,tokio"]].concat();
+    let output = match taskset(sandbox.command(&args)) {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("SKIPPED: taskset: {error}");
+            return;
+        }
+    };
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert_shown(&sandbox, &printed, &["kept to 1 of the machine's "]);
+    let mut measure = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    measure.args(["measure", "--", "true"]);
+    let said = text(&taskset(measure).expect("it starts").stderr);
+    assert!(said.contains("kept to 1 of the machine's "), "{said}");
+}
+
+#[test]
 fn a_quota_of_cpu_time_is_said() {
     let group = format!("/sys/fs/cgroup/cpu/paces-test-{}", std::process::id());
     let quota = format!("{group}/cpu.cfs_quota_us");
@@ -53,6 +84,9 @@ fn a_quota_of_cpu_time_is_said() {
         return;
     }
     let sandbox = Sandbox::with(&["serial", "tokio"]);
+    // More than half a core's time of two periods.
+    let work = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done\n";
+    sandbox.bench("tokio", work, "1000000");
     let inner = sandbox.command(&[&COUNTER[..], &["--models", "serial,tokio"]].concat());
     let output = Command::new("sh")
         .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", &group])
@@ -66,6 +100,12 @@ fn a_quota_of_cpu_time_is_said() {
     assert_shown(
         &sandbox,
         &printed,
-        &["CPU quota: 0.5 cores", "programs were stopped in"],
+        &[
+            "CPU quota: 0.5 cores",
+            "programs were stopped in",
+            "stopped by the CPU quota in",
+            "1 core, a quota of 0.5 cores' time",
+        ],
     );
+    assert!(sandbox.cell("tokio")["throttled"].as_u64() >= Some(1));
 }

@@ -33,7 +33,14 @@ impl Against {
         let refused = |why: String| Invalid::new("--baseline", name, why);
         let (then, now) = (&earlier.host, &comparison.host);
         let (old, new) = (&earlier.run, &comparison.run);
-        let cores = |host: &Host| format!("{} cores", host.cores);
+        let cores = |host: &Host| {
+            let own = Host {
+                // Older results do not have it.
+                machine_cores: None,
+                ..host.clone()
+            };
+            own.cores_words()
+        };
         for (was, is) in [
             (then.cpu.clone(), now.cpu.clone()),
             (cores(then), cores(now)),
@@ -65,7 +72,16 @@ impl Against {
     /// What differs between the two runs, before there are any cells.
     pub fn begin(&self, now: &Comparison, fail_above: Option<f64>) -> Baseline {
         let then = &self.earlier;
+        // Older results do not say what governed the frequencies.
+        let governor = |host: &Host| host.governor.clone();
+        let governors = governor(&then.host).zip(governor(&now.host));
+        let battery = |host: &Host| match host.on_battery {
+            Some(true) => "a battery",
+            _ => "mains power",
+        };
         let changes = [
+            governors.and_then(|(from, to)| change_unless_same("frequency governor", &from, &to)),
+            change_unless_same("power from", battery(&then.host), battery(&now.host)),
             change_unless_same("mode", &then.run.mode, &now.run.mode),
             change_unless_same("kernel", &then.host.kernel, &now.host.kernel),
             change_unless_same("system", &then.host.os, &now.host.os),

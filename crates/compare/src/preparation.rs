@@ -12,6 +12,7 @@ use lab::affinity::{self, Share};
 use lab::background_load::LoadMonitor;
 use lab::build::Built;
 use lab::case::Case;
+use lab::cpu_quota::CpuQuota;
 use lab::executor::RunContext;
 use lab::host;
 use lab::interrupt::Interrupt;
@@ -129,6 +130,7 @@ impl Preparation {
                 threads: request.threads,
                 blocking_threads: request.blocking_threads,
                 temporary,
+                quota: CpuQuota::find(),
                 interrupt: interrupt.clone(),
             },
             monitor: LoadMonitor::new(request.mode.budget, request.load_limit),

@@ -12,6 +12,7 @@ use analysis::server_bound::{self, Observed, OriginAlone};
 use analysis::statistics::{median, median_count, median_interval};
 use lab::affinity;
 use lab::case::Case;
+use lab::cpu_quota::{CpuQuota, Periods};
 use lab::error::{CellError, Interrupted};
 use lab::executor::{Executor, RunContext};
 use lab::run::{Peaks, Run};
@@ -37,6 +38,8 @@ pub(crate) struct Series<'a> {
     runs: Vec<Run>,
     /// How many of the runs each round gave.
     run_rounds: Vec<usize>,
+    /// In which rounds a CPU quota stopped it.
+    throttled: Vec<bool>,
     observed: Vec<Peaks>,
     outcome: Option<Value>,
 }
@@ -53,6 +56,7 @@ impl<'a> Series<'a> {
             rounds: Vec::new(),
             runs: Vec::new(),
             run_rounds: Vec::new(),
+            throttled: Vec::new(),
             observed: Vec::new(),
             outcome: None,
         }
@@ -119,6 +123,9 @@ impl<'a> Series<'a> {
             return Ok(());
         };
         let timeouts = cost.timeouts(mode);
+        // This process is stopped with its group, so the count is up to date when it runs.
+        let periods = || context.quota.as_ref().and_then(CpuQuota::periods);
+        let before = periods();
         let model = self.contestant.original();
         let mut samples = Vec::new();
         if cost.benched {
@@ -136,6 +143,9 @@ impl<'a> Series<'a> {
             }
         }
         self.run_rounds.push(self.runs.len() - first);
+        let reached = |(before, after): (Periods, Periods)| after.since(before).throttled > 0;
+        self.throttled
+            .push(before.zip(periods()).is_some_and(reached));
         if !cost.benched {
             let runs = self.runs[first..].iter();
             samples = runs.map(|run| run.elapsed_ns as f64).collect();
@@ -170,6 +180,7 @@ impl<'a> Series<'a> {
         self.samples.drain(from.samples..to.samples);
         self.rounds.drain(from.rounds..to.rounds);
         self.run_rounds.drain(from.run_rounds..to.run_rounds);
+        self.throttled.drain(from.run_rounds..to.run_rounds);
         self.runs.drain(from.runs..to.runs);
         self.observed.drain(from.observed..to.observed);
     }
@@ -272,6 +283,7 @@ impl<'a> Series<'a> {
             },
             outcome: self.outcome.clone().filter(|outcome| !outcome.is_null()),
             disturbed: 0,
+            throttled: self.throttled.iter().filter(|reached| **reached).count() as u32,
             origin_ceiling_ns: origin.ceiling.map(nanoseconds),
             origin_cpu_ns: median_count(runs.iter().filter_map(|run| run.origin_cpu_ns)),
             origin_bound: bound.is_some(),

@@ -7,9 +7,10 @@ use analysis::baseline::Against;
 use analysis::{Rules, crossovers, self_check, verdicts};
 use lab::background_load::LoadMonitor;
 use lab::case::Case;
-use lab::cpu_quota::{CpuQuota, Periods};
+use lab::cpu_quota::CpuQuota;
 use lab::error::Interrupted;
 use lab::executor::RunContext;
+use lab::machine;
 use lab::progress::{Progress, whole_seconds};
 use lab::server_ceiling;
 use results::{Cell, Comparison, ResultsDir, Sidecars};
@@ -78,9 +79,9 @@ impl Session<'_> {
                 Experiment::new(case, contestants, clock_reading_ns)
             })
             .collect();
-        let quota = CpuQuota::find();
-        if let Some(quota) = &quota {
-            self.note(quota_words(quota));
+        let quota = self.context.quota.clone();
+        for note in machine::notes(&self.comparison.host, quota.as_ref()) {
+            self.note(note);
         }
         let before = quota.as_ref().and_then(CpuQuota::periods);
         match self.measure(&mut experiments) {
@@ -90,7 +91,7 @@ impl Session<'_> {
         }
         let after = quota.as_ref().and_then(CpuQuota::periods);
         if let Some((before, after)) = before.zip(after) {
-            self.note(throttled_words(before, after));
+            self.note(after.since(before).words());
         }
         self.conclude(&experiments);
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
@@ -276,12 +277,12 @@ impl Session<'_> {
         let run = &self.comparison.run;
         let names: Vec<_> = contestants.iter().map(|one| &*one.model).collect();
         format!(
-            "{}: {jobs} jobs by {}, within {}, seed {}, on {} cores",
+            "{}: {jobs} jobs by {}, within {}, seed {}, on {}",
             run.name,
             names.join(", "),
             whole_seconds(self.mode.budget),
             run.seed,
-            self.comparison.host.cores
+            self.comparison.host.cores_words()
         )
     }
 
@@ -290,23 +291,4 @@ impl Session<'_> {
         self.progress.line(&note);
         self.comparison.run.notes.push(note);
     }
-}
-
-/// What a CPU quota means for the figures.
-fn quota_words(quota: &CpuQuota) -> String {
-    format!(
-        "CPU quota: {} cores' time ({}). Programs that use more are stopped for the rest of each \
-         period, and their times are the quota's",
-        quota.cores,
-        quota.group.display()
-    )
-}
-
-/// How often the quota was reached during the comparison.
-fn throttled_words(before: Periods, after: Periods) -> String {
-    format!(
-        "CPU quota: programs were stopped in {} of {} periods",
-        after.throttled.saturating_sub(before.throttled),
-        after.all.saturating_sub(before.all)
-    )
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::case::Case;
 use crate::child::Finished;
+use crate::cpu_quota::CpuQuota;
 use crate::error::CellError;
 use crate::interrupt::Interrupt;
 use crate::process::{self, Limits, Observer};
@@ -81,6 +82,8 @@ pub struct RunContext {
     /// Every run gets a directory in here, and leaves nothing anywhere else,
     /// even if it is killed.
     pub temporary: Scratch,
+    /// The quota of CPU time that holds, if any does.
+    pub quota: Option<CpuQuota>,
     /// Ends it all.
     pub interrupt: Interrupt,
 }

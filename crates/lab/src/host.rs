@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use results::Host;
 
+use crate::affinity;
+use crate::cpu_quota::CpuQuota;
+use crate::machine::Machine;
 use crate::models::Model;
 use crate::workspace;
 
@@ -19,9 +22,17 @@ pub const UNKNOWN: &str = "unknown";
 /// nothing.
 pub fn host() -> Host {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let machine = Machine::below(Path::new("/"));
+    let usable = affinity::usable();
     Host {
         cpu: field(&read("/proc/cpuinfo"), "model name", ':'),
         cores: runner::cores(),
+        machine_cores: machine
+            .cores
+            .filter(|all| usable.is_some_and(|usable| usable < *all)),
+        quota: CpuQuota::find().map(|quota| quota.cores),
+        governor: machine.governor,
+        on_battery: machine.on_battery,
         memory: field(&read("/proc/meminfo"), "MemTotal", ':')
             .trim_end_matches(" kB")
             .parse::<u64>()

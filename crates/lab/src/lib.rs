@@ -21,6 +21,7 @@ pub mod interrupt;
 pub mod kernel_memory;
 mod known_work;
 pub mod lock;
+pub mod machine;
 mod model_run;
 pub mod models;
 pub mod process;

@@ -135,9 +135,9 @@ fn time_and_memory(row: &ModelRow) -> String {
 pub(crate) fn machine(comparison: &Comparison) -> String {
     let host = &comparison.host;
     format!(
-        "{}, {} cores, {}, {}, Linux {}",
+        "{}, {}, {}, {}, Linux {}",
         host.cpu,
-        host.cores,
+        host.cores_words(),
         memory(host.memory),
         host.os,
         host.kernel

@@ -39,6 +39,7 @@ pub fn cell(workload: &str, label: &str, model: &str) -> Cell {
         resources: Resources::default(),
         outcome: None,
         disturbed: 0,
+        throttled: 0,
         origin_ceiling_ns: None,
         origin_cpu_ns: None,
         origin_bound: false,
@@ -138,6 +139,10 @@ impl Builder {
             },
             models: OF_SCHEMA_1.clone(),
             host: Host {
+                machine_cores: None,
+                quota: None,
+                governor: None,
+                on_battery: None,
                 cpu: "a processor".to_owned(),
                 cores: 2,
                 memory: 8_000_000_000,
