@@ -19,7 +19,8 @@ use crate::budget::{self, MeasuredCosts};
 use crate::contestants::Contestant;
 use crate::experiment::Experiment;
 use crate::mode::Mode;
-use crate::rounds::Rounds;
+use crate::rounds::{Rounds, again};
+use crate::series::Series;
 use crate::sweep;
 
 /// A job of unknown length is first tried at this part of its size: in a mode that
@@ -176,7 +177,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn try_out(&self, experiment: &mut Experiment, counted: &str) -> Result<(), Interrupted> {
+    fn try_out(&mut self, experiment: &mut Experiment, counted: &str) -> Result<(), Interrupted> {
         // A hung process must not use up the budget.
         let timeout = (self.mode.budget / 8).max(Duration::from_secs(5));
         let case = &experiment.case;
@@ -184,7 +185,13 @@ impl Session<'_> {
         for series in &mut experiment.series {
             self.progress
                 .doing(&format!("{title} · {}", series.model()));
-            series.try_out(&self.context, &case.of(series.original()), timeout)?;
+            let case = case.of(series.original());
+            let stops = self.context.interrupt.stops();
+            let before = stops.lost();
+            let again = |series: &mut Series, ()| again(self.progress, &title, series.model());
+            let try_out = |series: &mut Series| series.try_out(&self.context, &case, timeout);
+            stops.unstopped(series, try_out, again)?;
+            self.began += stops.lost() - before;
         }
         experiment.choose_bench();
         Ok(())

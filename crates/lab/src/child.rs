@@ -91,6 +91,9 @@ pub(crate) enum Stream {
 pub(crate) enum Event {
     /// A line; without its text, only the first of standard output: see [`Output`].
     Line(Stream, String),
+    /// This signal has stopped it.
+    Stopped(Signal),
+    Continued,
     Exited(Instant),
 }
 
@@ -277,12 +280,26 @@ impl Drop for Process {
     }
 }
 
-/// Tells when the child has exited, and leaves it to be waited for: until then its
-/// ID is its own, and it can be killed by it.
+/// Tells when the child is stopped and continued, and when it has exited. It leaves it to
+/// be waited for: until then its ID is its own, and it can be killed by it.
 fn await_exit(pid: Pid, events: Sender<Event>) -> io::Result<()> {
     thread::Builder::new().spawn(move || {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-        while waitid(Id::Pid(pid), flags) == Err(Errno::EINTR) {}
+        let changes = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED;
+        let any = changes | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        loop {
+            match waitid(Id::Pid(pid), any) {
+                Err(Errno::EINTR) => continue,
+                Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(_)) => {}
+                _ => break,
+            }
+            // Only this takes the change, which is there until then.
+            let event = match waitid(Id::Pid(pid), changes | WaitPidFlag::WNOHANG) {
+                Ok(WaitStatus::Stopped(_, signal)) => Event::Stopped(signal),
+                Ok(WaitStatus::Continued(_)) => Event::Continued,
+                _ => continue,
+            };
+            let _ = events.send(event);
+        }
         // The receiver is gone if it was killed for some other reason.
         let _ = events.send(Event::Exited(Instant::now()));
     })?;

@@ -31,5 +31,6 @@ pub mod run;
 pub mod rusage;
 pub mod server_ceiling;
 pub mod sources;
+pub mod stops;
 pub mod symbols;
 pub mod workspace;

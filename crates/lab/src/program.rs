@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::child::Finished;
 use crate::containment::{SAMPLE_EVERY, TreeSampler, contained};
 use crate::process::{self, Limits, Observer};
+use crate::progress::log_line;
 use crate::run::{Peaks, Run};
 
 /// What came of a program's runs.
@@ -37,8 +38,11 @@ pub fn run(command: &[OsString], times: u32, hold: bool, limits: &Limits) -> any
         new.args(&command[1..]);
         new
     };
+    let stops = limits.interrupt.stops();
+    let again = |_: &mut (), _| log_line("something was stopped meanwhile: it is run again");
     for _ in 0..times {
-        let done = contained(|| process::run(&mut new(), limits, None))?;
+        let run = |_: &mut ()| contained(|| process::run(&mut new(), limits, None));
+        let done = stops.unstopped(&mut (), run, again)?;
         runs.left_behind = runs.left_behind.max(check(&done, &command[0])?);
         runs.unobserved.push(Run::whole(&done, Value::Null));
     }
