@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -166,6 +167,91 @@ fn a_round_in_which_compare_was_stopped_is_measured_again() {
     let own = sandbox.cell("waits")["time"]["samples_ns"].clone();
     let each = rounds[0].as_u64().expect("a number") * 2;
     assert_eq!(own.as_array().map(|all| all.len() as u64), Some(each));
+}
+
+#[test]
+fn a_program_that_uses_the_terminal_is_named() {
+    let sandbox = Sandbox::empty();
+    let said = sandbox.path("said");
+    for (uses, signal) in [
+        ("stty -echo < /dev/tty", "SIGTTOU"),
+        ("cat /dev/tty", "SIGTTIN"),
+    ] {
+        let xtask = env!("CARGO_BIN_EXE_xtask");
+        let line = format!("{xtask} measure -- sh -c '{uses}' 2> {}", said.display());
+        // It gives the command a terminal.
+        let script = Command::new("script")
+            .args(["-q", "-e", "-c", &line, "/dev/null"])
+            .stdin(Stdio::piped())
+            .output();
+        let Ok(output) = script else {
+            eprintln!("SKIPPED: there is no program `script`");
+            return;
+        };
+        let said = fs::read_to_string(&said).expect("a file");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let right = format!("sh uses the terminal, and was stopped by that ({signal})");
+        assert!(said.contains(&right), "{said}");
+    }
+}
+
+/// The user of a process, or none if it has ended.
+fn user(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn a_program_that_became_root_is_left_and_named() {
+    const NOT_ROOT: &str = "65534";
+    let sandbox = Sandbox::empty();
+    let place = fs::metadata(sandbox.path(".")).expect("a directory");
+    let began = sandbox.path("began");
+    let root = sandbox.path("setpriv");
+    let copied = fs::copy("/usr/bin/setpriv", &root);
+    if place.uid() != 0 || copied.is_err() {
+        eprintln!("SKIPPED: this needs root, and setpriv");
+        return;
+    }
+    fs::set_permissions(sandbox.path("."), PermissionsExt::from_mode(0o777)).expect("its own");
+    fs::set_permissions(&root, PermissionsExt::from_mode(0o4755)).expect("its own");
+    let become_root = [&*root.display().to_string(), "--reuid", "0"].map(str::to_owned);
+    let wait = format!("echo $$ > {}; exec sleep 1000", began.display());
+    let child = start(
+        Command::new("setpriv")
+            .args(["--reuid", NOT_ROOT, "--clear-groups"])
+            .args([env!("CARGO_BIN_EXE_xtask"), "measure", "--"])
+            .args(&become_root)
+            .args(["sh", "-c", &wait]),
+    );
+    until("it runs", || lines(&began) == 1);
+    let pid = fs::read_to_string(&began).expect("a file");
+    let pid: u32 = pid.trim().parse().expect("a number");
+    let became_root = user(pid) == Some(0);
+    signal(child.id(), Signal::SIGINT);
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    if !became_root {
+        eprintln!("SKIPPED: programs do not become root here");
+        return;
+    }
+    let lives = user(pid) == Some(0);
+    signal(pid, Signal::SIGKILL);
+    let right = format!("process {pid} cannot be ended");
+    assert!(lives && said.contains(&right), "{said}");
+}
+
+#[test]
+fn a_start_that_takes_long_makes_no_job_smaller() {
+    let sandbox = Sandbox::with(&["serial"]);
+    let args = [
+        "primes", "--models", "serial", "--rounds", "1", "--budget", "30",
+    ];
+    let starts = ["--contestant", "starts=sleep 0.5"];
+    sandbox.compared(0, &[&args[..], &starts].concat());
+    assert_eq!(sandbox.cell("starts")["divisor"], 1);
 }
 
 #[test]

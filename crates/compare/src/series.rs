@@ -20,7 +20,7 @@ use results::{Cell, Resources, Status, Time};
 use serde_json::Value;
 use suite::completion::nanoseconds;
 
-use crate::budget::RunCost;
+use crate::budget::{self, RunCost};
 use crate::contestants::Contestant;
 use crate::mode::Mode;
 use crate::resources::resources;
@@ -33,6 +33,10 @@ pub(crate) struct Series<'a> {
     error: Option<(Status, String)>,
     /// What a run takes, once one has come to its end.
     cost: Option<RunCost>,
+    /// The divisor that it was tried at last, and its job's time.
+    tried: Option<(u64, Duration)>,
+    /// Whether it was tried at two sizes.
+    start_is_known: bool,
     samples: Vec<f64>,
     rounds: Vec<usize>,
     runs: Vec<Run>,
@@ -52,6 +56,8 @@ impl<'a> Series<'a> {
             contestant,
             error: error.map(|why| (Status::Failed, why.clone())),
             cost: None,
+            tried: None,
+            start_is_known: false,
             samples: Vec::new(),
             rounds: Vec::new(),
             runs: Vec::new(),
@@ -74,6 +80,12 @@ impl<'a> Series<'a> {
     /// What one run takes; none after an error.
     pub(crate) fn cost(&self) -> Option<RunCost> {
         self.cost.filter(|_| self.error.is_none())
+    }
+
+    /// Whether it is a custom command that was tried at one size only: then nothing is known
+    /// of its start, which is in its time.
+    pub(crate) fn has_unknown_start(&self) -> bool {
+        self.cost().is_some() && !self.is_model() && !self.start_is_known
     }
 
     /// Whether a bench gives its times, if it is a model's.
@@ -100,8 +112,15 @@ impl<'a> Series<'a> {
             return Ok(());
         };
         let job = Duration::from_nanos(run.elapsed_ns) + case.job().wait();
+        let now = (case.divisor, job);
+        let known = self
+            .tried
+            .and_then(|before| budget::fixed_part(before, now));
+        self.start_is_known |= known.is_some();
+        self.tried = Some(now);
         self.cost = Some(RunCost {
             job,
+            fixed: known.filter(|_| !self.is_model()).unwrap_or_default(),
             around: run.wall.saturating_sub(job),
             benched: self.is_model(),
         });

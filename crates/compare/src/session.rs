@@ -213,6 +213,13 @@ impl Session<'_> {
             .collect();
         let left = self.mode.budget.saturating_sub(self.began.elapsed());
         let mut divisors = budget::divisors(&measured, budget::plannable(left), &self.mode);
+        for (experiment, divisor) in experiments.iter().zip(&mut divisors) {
+            let size = experiment.case.divisor;
+            let mut series = experiment.series.iter();
+            if *divisor == size && size > 1 && series.any(Series::has_unknown_start) {
+                *divisor = size / 2;
+            }
+        }
         let cases: Vec<_> = experiments
             .iter()
             .map(|experiment| &experiment.case)

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use crate::affinity::{self, Share};
 use crate::error::{CellError, last_words};
+use crate::progress::log_line;
 use crate::rusage::Usage;
 
 /// A child that has ended, and all that it started with it.
@@ -240,8 +241,13 @@ impl Process {
         if self.exited.is_none() || grace.is_zero() {
             self.kill_group(Signal::SIGKILL);
         }
-        let waited = self.child.wait();
         self.reaped = true;
+        if self.exited.is_none() && kill(self.group, Signal::SIGKILL) == Err(Errno::EPERM) {
+            goes_on(self.pid());
+            let denied = io::Error::from(Errno::EPERM);
+            return (Err(denied), Usage::of_children(), 0);
+        }
+        let waited = self.child.wait();
         let usage = Usage::of_children();
         let since = Instant::now();
         while since.elapsed() < grace {
@@ -251,13 +257,21 @@ impl Process {
                 None => return (waited, usage, 0),
             }
         }
-        self.kill_group(Signal::SIGKILL);
         let mut left_behind = 0;
-        while let Some(status) = self.reap_one(None) {
-            let ended = matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..));
-            left_behind += usize::from(ended);
+        loop {
+            // As long as it can end any, those that it cannot may be of the same group.
+            let denied = killpg(self.group, Signal::SIGKILL) == Err(Errno::EPERM);
+            match self.reap_one(Some(WaitPidFlag::WNOHANG)) {
+                Some(WaitStatus::StillAlive) if denied => {
+                    goes_on(self.pid());
+                    return (waited, usage, left_behind + 1);
+                }
+                Some(WaitStatus::StillAlive) => thread::sleep(Duration::from_millis(1)),
+                Some(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => left_behind += 1,
+                Some(_) => {}
+                None => return (waited, usage, left_behind),
+            }
         }
-        (waited, usage, left_behind)
     }
 
     /// Waits for a process of the group; `None` if there is none, which is usual.
@@ -269,6 +283,14 @@ impl Process {
             }
         }
     }
+}
+
+/// Says that a process, or one that it started, cannot be ended: it has become another
+/// user.
+pub(crate) fn goes_on(pid: u32) {
+    log_line(&format!(
+        "process {pid} cannot be ended, as it or what it started runs as another user: it goes on"
+    ));
 }
 
 impl Drop for Process {
