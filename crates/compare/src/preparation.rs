@@ -59,7 +59,7 @@ impl Preparation {
         let comparison = empty_comparison(&request, root)?;
         let results = output.join("results");
         let against = match &request.baseline {
-            Some(name) => Some(earlier_run(name, &results, &comparison, &cases)?),
+            Some(name) => Some(earlier_run(name, &results, &comparison, &cases, &request)?),
             None => None,
         };
         Ok(Self {
@@ -171,6 +171,7 @@ fn earlier_run(
     results: &Path,
     comparison: &Comparison,
     cases: &[Case],
+    request: &Request,
 ) -> anyhow::Result<Against> {
     let refused = |why: String| Invalid::new("--baseline", name, why);
     if name == comparison.run.name {
@@ -181,9 +182,14 @@ fn earlier_run(
         .read()?;
     let jobs: Vec<_> = cases
         .iter()
-        .map(|case| (case.workload.name(), case.label()))
+        .map(|case| (case.workload.name().to_owned(), case.label()))
         .collect();
-    Ok(Against::open(name, earlier, comparison, &jobs)?)
+    let commands: Vec<_> = request
+        .custom_commands
+        .iter()
+        .map(|command| &*command.name)
+        .collect();
+    Ok(Against::open(name, earlier, comparison, jobs, &commands)?)
 }
 
 /// All that is known before anything is measured.

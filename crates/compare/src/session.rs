@@ -267,6 +267,11 @@ impl Session<'_> {
             self.judge(&cells);
             self.comparison.cells.extend(cells);
         }
+        let comparison = &mut *self.comparison;
+        if let Some((against, mut baseline)) = self.against.zip(comparison.baseline.take()) {
+            against.finish(comparison, &mut baseline);
+            comparison.baseline = Some(baseline);
+        }
         let Comparison {
             cells, verdicts, ..
         } = &*self.comparison;

@@ -51,6 +51,11 @@ impl std::str::FromStr for CustomCommand {
         if name.chars().any(char::is_control) {
             return Err(refuse("its name has a control character in it"));
         }
+        if name.contains('#') {
+            return Err(refuse(
+                "its name has a # in it, which marks copies of models, as in serial#2",
+            ));
+        }
         let words = shlex::split(command).ok_or_else(|| refuse("a quote is not closed"))?;
         if words.is_empty() {
             return Err(refuse("its command names no program"));
@@ -209,6 +214,7 @@ mod tests {
             ("=curl", "1 to 40"),
             (" x=curl", "1 to 40"),
             ("a\u{7}b=curl", "control character"),
+            ("serial#2=curl", "copies of models"),
             ("x=", "no program"),
             ("x=curl 'a", "quote"),
             ("x=awk '{print $1}'", "doubled"),
