@@ -3,6 +3,7 @@
 mod agreement;
 mod check;
 mod compare;
+mod conditions;
 mod criterion_pages;
 mod download;
 mod effort;

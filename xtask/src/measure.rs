@@ -15,9 +15,11 @@ use report::terminal;
 use results::Resources;
 use serde::Serialize;
 
+use crate::conditions;
+
 /// Measures one program: its time while it is not observed, its memory in another run.
 ///
-/// It has no standard input. Its output goes through pipes, as some programs do less
+/// It has no standard input but --input. Its output goes through pipes, as some programs do less
 /// without a reader, and is dropped; its standard error is shown if it fails.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -26,11 +28,13 @@ pub(crate) struct Options {
     runs: u32,
     /// Samples its memory when it prints its first line, and only then ends its
     /// standard input: so a program can say when it uses the most
-    #[arg(long)]
+    #[arg(long, conflicts_with = "input")]
     hold: bool,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    conditions: conditions::Options,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -63,7 +67,13 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     }
     let periods = || quota.as_ref().and_then(CpuQuota::periods);
     let before = periods();
-    let runs = program::run(&options.command, options.runs, options.hold, &limits)?;
+    let runs = program::run(
+        &options.command,
+        &options.conditions.conditions()?,
+        options.runs,
+        options.hold,
+        &limits,
+    )?;
     if let Some((before, after)) = before.zip(periods()) {
         progress::log_line(&after.since(before).words());
     }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::fs;
 use std::process::Command;
 
 use common::{Sandbox, assert_shown};
@@ -46,6 +47,37 @@ fn a_program_of_ones_own_is_held_against_an_earlier_run() {
         assert!(printed.contains(words), "no {words} in {printed}");
     }
     primes(0, "no-gate", &[&limit[..2], &serial].concat());
+}
+
+#[test]
+fn the_conditions_of_a_program_are_prepared_and_said() {
+    let sandbox = Sandbox::with(&["serial"]);
+    let input = sandbox.path("input").display().to_string();
+    fs::write(&input, "its input\n").expect("a file");
+    let [ready, cleaned] = ["ready", "cleaned"].map(|name| sandbox.path(name));
+    let (ready, cleaned) = (ready.display(), cleaned.display());
+    let reads = format!("reads=sh -c 'test \"$(cat)\" = \"its input\" && rm {ready} && exit 3'");
+    let prepare = format!("echo > {ready} && test ! -e {cleaned}");
+    let cleanup = format!("echo >> {cleaned}");
+    let mut args = vec!["primes", "--models", "serial", "--contestant", &reads];
+    args.extend(["--prepare", &prepare, "--cleanup", &cleanup]);
+    args.extend(["--input", &input, "--ignore-exit", "3"]);
+    sandbox.compared(0, &args);
+    sandbox.assert_cell("reads", "ok", "");
+    assert_eq!(sandbox.read("cleaned"), "\n");
+    let said = format!("input: {input}; also right: exit code 3");
+    let command = sandbox.cell("reads")["command"].to_string();
+    assert!(command.contains(&said), "{command}");
+    // Not again: that is there now.
+    sandbox.compared(1, &args);
+    sandbox.assert_cell("reads", "failed", "--prepare echo > ");
+
+    let without = ["primes", "--prepare", "true"];
+    assert!(
+        sandbox
+            .compared(2, &without)
+            .contains("is for --contestant")
+    );
 }
 
 /// Whether there is curl. Without it, a test says that it has tested nothing.

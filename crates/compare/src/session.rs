@@ -90,6 +90,15 @@ impl Session<'_> {
             Err(error) if error.is::<Interrupted>() => self.comparison.run.interrupted = true,
             Err(error) => return Err(error),
         }
+        if !self.context.interrupt.came() {
+            for one in contestants {
+                let executor = one.executor.as_ref().ok();
+                if let Some(Err(error)) = executor.map(|executor| executor.clean_up(&self.context))
+                {
+                    self.note(format!("{}: {error:#}", one.model));
+                }
+            }
+        }
         let after = quota.as_ref().and_then(CpuQuota::periods);
         if let Some((before, after)) = before.zip(after) {
             self.note(after.since(before).words());

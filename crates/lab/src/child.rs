@@ -23,7 +23,7 @@ use crate::rusage::Usage;
 pub struct Finished {
     /// How it ended.
     pub status: ExitStatus,
-    /// What it printed, up to 64 MiB.
+    /// What it printed, up to 64 MiB, unless that was dropped.
     pub stdout: String,
     /// What it printed on standard error, up to 64 MiB.
     pub stderr: String,
@@ -103,6 +103,8 @@ pub(crate) enum Event {
 pub(crate) enum Output {
     /// Kept to the end; the first line of standard output is an event.
     Collected,
+    /// The same, but that standard output is dropped.
+    Dropped,
     /// Each line is an event, and none is kept.
     Lines,
 }
@@ -359,18 +361,37 @@ fn read(
             return;
         }
         let mut bytes = Vec::new();
-        let mut kept = pipe.by_ref().take(MOST_KEPT);
-        if stream == Stream::Stdout
-            && kept.read_until(b'\n', &mut bytes).is_ok()
-            && bytes.ends_with(b"\n")
-        {
-            let _ = events.send(Event::Line(stream, String::new()));
+        if (stream, output) == (Stream::Stdout, Output::Dropped) {
+            if skip_line(&mut pipe).is_ok_and(|ended| ended) {
+                let _ = events.send(Event::Line(stream, String::new()));
+            }
+            drop(events);
+        } else {
+            let mut kept = pipe.by_ref().take(MOST_KEPT);
+            if stream == Stream::Stdout
+                && kept.read_until(b'\n', &mut bytes).is_ok()
+                && bytes.ends_with(b"\n")
+            {
+                let _ = events.send(Event::Line(stream, String::new()));
+            }
+            drop(events);
+            // What could be read before an error is still worth having.
+            let _ = kept.read_to_end(&mut bytes);
         }
-        drop(events);
-        // What could be read before an error is still worth having.
-        let _ = kept.read_to_end(&mut bytes);
         let _ = io::copy(&mut pipe, &mut io::sink());
         let _ = text.send(String::from_utf8_lossy(&bytes).into_owned());
     })?;
     Ok(())
+}
+
+/// Reads a line and drops it. Returns whether it has an end.
+fn skip_line(pipe: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let read = pipe.fill_buf()?;
+        let (length, end) = (read.len(), read.iter().position(|byte| *byte == b'\n'));
+        pipe.consume(end.map_or(length, |end| end + 1));
+        if end.is_some() || length == 0 {
+            return Ok(end.is_some());
+        }
+    }
 }

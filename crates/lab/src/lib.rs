@@ -9,6 +9,7 @@ pub mod case;
 pub mod child;
 mod command_run;
 pub mod command_template;
+pub mod conditions;
 pub mod containment;
 pub mod cpu_quota;
 pub mod cpu_time;

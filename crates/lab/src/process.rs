@@ -1,5 +1,7 @@
 //! Runs one child process to its end.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -120,6 +122,16 @@ pub fn adopt_orphans() -> anyhow::Result<()> {
 /// A signal only sets a flag: it is checked this often.
 const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 
+/// Where a child's input comes from, and whether its output is kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Streams<'a> {
+    /// Its standard input, unless an observer holds that; nothing, if there is none.
+    pub input: Option<&'a Path>,
+    /// Whether its standard output is read and dropped. A program may do less if it
+    /// writes to `/dev/null`, as `grep` does.
+    pub drops_output: bool,
+}
+
 /// Runs `command` to its end in a process group of its own. Whatever happens,
 /// nothing that it started is alive afterwards.
 ///
@@ -134,25 +146,34 @@ pub fn run(
     limits: &Limits,
     observer: Option<Observer>,
 ) -> anyhow::Result<Finished> {
-    run_on(None, command, limits, observer)
+    run_on(None, Streams::default(), command, limits, observer)
 }
 
-/// The same, on a share of the cores; on all, if none is given.
-pub(crate) fn run_on(
+/// The same with these streams, on a share of the cores; on all, if none is given.
+pub fn run_on(
     share: Option<Share>,
+    streams: Streams,
     command: &mut Command,
     limits: &Limits,
     mut observer: Option<Observer>,
 ) -> anyhow::Result<Finished> {
     let stdin = if observer.as_ref().is_some_and(|observer| observer.hold) {
         Stdio::piped()
+    } else if let Some(input) = streams.input {
+        let file = File::open(input).with_context(|| input.display().to_string())?;
+        Stdio::from(file)
     } else {
         Stdio::null()
+    };
+    let output = if streams.drops_output {
+        Output::Dropped
+    } else {
+        Output::Collected
     };
     let tick = observer
         .as_ref()
         .map_or(INTERRUPT_EVERY, |observer| observer.every);
-    let mut process = Process::start_on(share, command, stdin, Output::Collected)?;
+    let mut process = Process::start_on(share, command, stdin, output)?;
     let mut stdin = process.take_stdin();
     let mut deadline = Deadline::new(limits, command, &process);
     loop {
