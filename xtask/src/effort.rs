@@ -15,7 +15,7 @@ use lab::lock::Lock;
 use lab::progress::Progress;
 use lab::{build_times, crate_size, host, machine, models, process, workspace};
 use report::highlight::RustCode;
-use results::{Effort, OfModel, ResultsDir, Sidecars, safe_name};
+use results::{Effort, OfModel, ResultsDir, Sidecars, check_writable, safe_name};
 
 use crate::Outcome;
 
@@ -40,6 +40,7 @@ pub(crate) fn effort(options: &Options) -> anyhow::Result<Outcome> {
     let output = options.output.as_deref().unwrap_or(&root);
     let directory = ResultsDir::named(&output.join("results"), options.name.as_deref())?;
     let comparison = directory.read()?;
+    check_writable(directory.path())?;
     let target = output.join("target");
     std::fs::create_dir_all(&target)
         .with_context(|| format!("cannot make {}", target.display()))?;

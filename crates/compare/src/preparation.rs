@@ -17,6 +17,8 @@ use lab::executor::RunContext;
 use lab::host;
 use lab::interrupt::Interrupt;
 use lab::lock::Lock;
+use lab::models::Model;
+use lab::places;
 use lab::progress::Progress;
 use origin::Origin;
 use results::{Comparison, ResultsDir, RunInfo, SCHEMA, SelfCheck, Sidecars};
@@ -51,7 +53,11 @@ impl Preparation {
     pub fn new(request: Request, root: &Path, output: &Path) -> anyhow::Result<Self> {
         let cases = request.cases()?;
         // Better now than after the build.
-        drop(scratch::directory(plan::room_needed(&cases))?);
+        let (scratch, _) = scratch::directory(plan::room_needed(&cases))?;
+        let compared = |model: &&Model| request.models.iter().any(|name| name == model.name());
+        let models = request.all_models.iter().filter(compared);
+        places::check_sockets(models, scratch.path(), places::OWN_DIRECTORY)?;
+        drop(scratch);
         let target = output.join("target");
         std::fs::create_dir_all(&target)
             .with_context(|| format!("cannot make {}", target.display()))?;

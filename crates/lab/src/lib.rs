@@ -25,6 +25,7 @@ pub mod lock;
 pub mod machine;
 mod model_run;
 pub mod models;
+pub mod places;
 pub mod process;
 pub mod program;
 pub mod progress;
