@@ -33,7 +33,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Compare(compare::Options),
+    Compare(Box<compare::Options>),
     Measure(measure::Options),
     Report(report::Options),
     Agreement(agreement::Options),
