@@ -170,6 +170,37 @@ fn a_round_in_which_compare_was_stopped_is_measured_again() {
 }
 
 #[test]
+fn a_fault_in_which_faults_was_stopped_is_tried_again() {
+    let sandbox = Sandbox::empty().with_origin();
+    waiting(&sandbox);
+    fs::rename(sandbox.path("waits"), sandbox.path("model-serial")).expect("a program");
+    let mut faults = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    faults
+        .args([
+            "faults",
+            "--models",
+            "serial",
+            "--only",
+            "13",
+            "--at-once",
+            "1",
+            "--prebuilt",
+        ])
+        .arg(sandbox.path("."));
+    let child = start(&mut faults);
+    stop_while_it_ends(&sandbox, &child);
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    // It downloads nothing.
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(
+        said.matches(" in serial again: something").count(),
+        1,
+        "{said}"
+    );
+}
+
+#[test]
 fn a_program_that_uses_the_terminal_is_named() {
     let sandbox = Sandbox::empty();
     let said = sandbox.path("said");
