@@ -104,7 +104,7 @@ pub fn build(
     Ok(built.with_compiler())
 }
 
-/// What is set for a build of `packages`, by cargo's own word.
+/// What is set for a build of `packages`, as cargo prints it.
 fn settings(root: &Path, packages: &[&str], options: &[&str]) -> BTreeMap<String, String> {
     let mut config = workspace::cargo(root);
     config.args(["config", "get", "--format", "json"]);
@@ -179,7 +179,7 @@ pub fn prebuilt(directory: &Path, models: &[String]) -> Built {
     let built = Built {
         models: models.iter().map(programs).collect(),
         origin: directory.join(ORIGIN),
-        // Only those who built them know more than what they say themselves.
+        // Flags and profile are not in a program.
         with: BuiltWith::default(),
     };
     built.with_compiler()

@@ -193,9 +193,8 @@ pub(crate) fn rustc<'a>(programs: impl Iterator<Item = &'a Path>) -> Option<Stri
 }
 
 /// What is set for a build of which these are the commands: `config`, which prints
-/// cargo's configuration, and `unit_graph`, which prints what would be built. Cargo offers
-/// both only to those who ask for what is not stable yet, and what it does not tell is
-/// missing.
+/// cargo's configuration, and `unit_graph`, which prints what would be built. Neither is
+/// stable in cargo: `RUSTC_BOOTSTRAP` allows them, and what cargo does not print is missing.
 pub(crate) fn settings_of(config: Command, unit_graph: Command) -> BTreeMap<String, String> {
     let told = |mut command: Command| {
         command.env("RUSTC_BOOTSTRAP", "1");
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_configuration_files_and_profiles_set_is_cargos_own_word() {
+    fn what_configuration_files_and_profiles_set_is_as_cargo_prints_it() {
         let place = tempfile::tempdir().expect("a directory");
         let write = |name: &str, text: &str| {
             let path = place.path().join(name);
