@@ -18,9 +18,9 @@ use results::{
     Baseline, Cell, Comparison, EQUIVALENCE, Effort, ResultsDir, RunInfo, SelfCheck, Sidecars,
     Status, safe_name,
 };
-use suite::{Setting, Setup, Workload};
+use suite::{Invalid, Setting, Setup, Workload};
 
-use crate::{Outcome, criterion_pages};
+use crate::{Outcome, conditions, criterion_pages};
 
 /// Measures models side by side, and writes results/NAME.
 #[derive(Debug, Args)]
@@ -49,6 +49,8 @@ pub struct Options {
     /// the job. Double a brace to keep it. No shell is involved.
     #[arg(long = "contestant", value_name = "NAME=COMMAND")]
     custom_commands: Vec<CustomCommand>,
+    #[command(flatten)]
+    conditions: conditions::Options,
     /// Measures the heavy job at each of these values of one key
     #[arg(long = "sweep", value_name = "WORKLOAD.KEY=VALUE,VALUE,...")]
     sweeps: Vec<SweepSpec>,
@@ -138,7 +140,7 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let models = models::names(&models::select(&all, "--models", &options.models)?);
     let output = options.output.as_deref().unwrap_or(&root);
     let target = output.join("target");
-    let request = options.request(all, models.clone());
+    let request = options.request(all, models.clone())?;
     let mut preparation = Preparation::new(request, &root, output)?;
     process::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
@@ -237,18 +239,30 @@ fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
 }
 
 impl Options {
-    fn request(&self, all_models: Vec<Model>, models: Vec<String>) -> Request {
+    fn request(&self, all_models: Vec<Model>, models: Vec<String>) -> Result<Request, Invalid> {
+        let conditions = self.conditions.conditions()?;
+        if let Some(option) = self.conditions.first()
+            && self.custom_commands.is_empty()
+        {
+            return Err(Invalid::new(
+                option,
+                "",
+                "is for --contestant, and there is none",
+            ));
+        }
+        let custom_commands = self.custom_commands.iter().cloned();
+        let custom_commands = custom_commands.map(|command| command.under(&conditions));
         let mode = match (self.quick, self.thorough) {
             (true, _) => Mode::QUICK,
             (_, true) => Mode::THOROUGH,
             _ => Mode::DEFAULT,
         };
         let time = self.time.map(|seconds| Duration::from_secs(seconds.into()));
-        Request {
+        Ok(Request {
             workloads: self.workloads.clone(),
             all_models,
             models,
-            custom_commands: self.custom_commands.clone(),
+            custom_commands: custom_commands.collect(),
             mode: Mode {
                 budget: time.unwrap_or(mode.budget),
                 least_rounds: self.rounds.unwrap_or(mode.least_rounds),
@@ -267,7 +281,7 @@ impl Options {
             load_limit: self.load_limit / 100.0,
             self_check: self.self_check,
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
-        }
+        })
     }
 
     /// The code that was built, its size, and with `--thorough` how long it builds. What

@@ -9,12 +9,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use lab::cpu_quota::CpuQuota;
 use lab::interrupt::Interrupt;
 use lab::lock::Lock;
 use lab::progress::Progress;
-use lab::{build_times, crate_size, host, models, process, workspace};
+use lab::{build_times, crate_size, host, machine, models, process, workspace};
 use report::highlight::RustCode;
-use results::{Effort, OfModel, ResultsDir, Sidecars, safe_name};
+use results::{Effort, OfModel, ResultsDir, Sidecars, check_writable, safe_name};
 
 use crate::Outcome;
 
@@ -39,6 +40,7 @@ pub(crate) fn effort(options: &Options) -> anyhow::Result<Outcome> {
     let output = options.output.as_deref().unwrap_or(&root);
     let directory = ResultsDir::named(&output.join("results"), options.name.as_deref())?;
     let comparison = directory.read()?;
+    check_writable(directory.path())?;
     let target = output.join("target");
     std::fs::create_dir_all(&target)
         .with_context(|| format!("cannot make {}", target.display()))?;
@@ -52,6 +54,9 @@ pub(crate) fn effort(options: &Options) -> anyhow::Result<Outcome> {
         revision: host::revision(&root),
         models: crate_size::sizes(&root, &models::names(&models), RustCode::count)?,
     };
+    for note in machine::notes(&host::host(), CpuQuota::find().as_ref()) {
+        progress.line(&note);
+    }
     build_times::measure(&root, &target, &mut effort, &interrupt, &progress)?;
     let failed = |of: &OfModel| {
         of.build

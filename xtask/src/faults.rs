@@ -13,7 +13,7 @@ use lab::build::Profile;
 use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
 use lab::progress::Progress;
-use lab::{models, process, workspace};
+use lab::{models, places, process, workspace};
 use origin::Origin;
 use report::format::memory;
 use report::readme;
@@ -22,7 +22,10 @@ use suite::Invalid;
 
 use crate::Outcome;
 
-/// What the table in `crates/transfer/README.md` stands between.
+/// Where `--readme` writes the table.
+const README: &str = "crates/transfer/README.md";
+
+/// What it stands between there.
 const MARKS: [&str; 2] = [
     "<!-- faults: written by `cargo xtask faults --readme` -->",
     "<!-- /faults -->",
@@ -83,7 +86,11 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
     let progress = Progress::new();
     let cases = options.cases()?;
     let root = workspace::root()?;
+    if options.readme {
+        readme::check(&root.join(README), MARKS)?;
+    }
     let models = options.models(&root)?;
+    places::check_sockets(&models, &std::env::temp_dir(), "")?;
     let built = match &options.prebuilt {
         Some(directory) => Ok(programs::in_directory(directory, &models)),
         None => programs::build(&root, &models, options.profile(), &interrupt, &progress),
@@ -182,7 +189,7 @@ impl Options {
         let [_, failed, _] = matrix.counts();
         let unbuilt = models.iter().any(|model| model.program.is_none());
         if self.readme && !interrupt.came() {
-            let path = workspace::root()?.join("crates/transfer/README.md");
+            let path = workspace::root()?.join(README);
             readme::replace(&path, MARKS, &table::markdown(&matrix))?;
         }
         Ok(failed == 0 && !unbuilt)

@@ -3,6 +3,7 @@
 mod agreement;
 mod check;
 mod compare;
+mod conditions;
 mod criterion_pages;
 mod download;
 mod effort;
@@ -32,7 +33,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Compare(compare::Options),
+    Compare(Box<compare::Options>),
     Measure(measure::Options),
     Report(report::Options),
     Agreement(agreement::Options),

@@ -6,17 +6,20 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use compare::resources;
+use lab::cpu_quota::CpuQuota;
 use lab::interrupt::Interrupt;
 use lab::process::Limits;
-use lab::progress::print;
-use lab::{process, program};
+use lab::progress::{self, print};
+use lab::{host, machine, process, program};
 use report::terminal;
 use results::Resources;
 use serde::Serialize;
 
+use crate::conditions;
+
 /// Measures one program: its time while it is not observed, its memory in another run.
 ///
-/// It has no standard input. Its output goes through pipes, as some programs do less
+/// It has no standard input but --input. Its output goes through pipes, as some programs do less
 /// without a reader, and is dropped; its standard error is shown if it fails.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -25,11 +28,13 @@ pub(crate) struct Options {
     runs: u32,
     /// Samples its memory when it prints its first line, and only then ends its
     /// standard input: so a program can say when it uses the most
-    #[arg(long)]
+    #[arg(long, conflicts_with = "input")]
     hold: bool,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    conditions: conditions::Options,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -56,7 +61,22 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     };
     let text = |word: &OsString| word.to_string_lossy().into_owned();
     let command: Vec<String> = options.command.iter().map(text).collect();
-    let runs = program::run(&options.command, options.runs, options.hold, &limits)?;
+    let quota = CpuQuota::find();
+    for note in machine::notes(&host::host(), quota.as_ref()) {
+        progress::log_line(&note);
+    }
+    let periods = || quota.as_ref().and_then(CpuQuota::periods);
+    let before = periods();
+    let runs = program::run(
+        &options.command,
+        &options.conditions.conditions()?,
+        options.runs,
+        options.hold,
+        &limits,
+    )?;
+    if let Some((before, after)) = before.zip(periods()) {
+        progress::log_line(&after.since(before).words());
+    }
     let measured = Measured {
         command,
         resources: resources(&runs.unobserved, &[runs.peaks]),

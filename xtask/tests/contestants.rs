@@ -2,9 +2,10 @@
 
 mod common;
 
+use std::fs;
 use std::process::Command;
 
-use common::Sandbox;
+use common::{Sandbox, assert_shown};
 
 /// Compares `serial` and these custom commands, some of which fail.
 fn compare(sandbox: &Sandbox, args: &[&str], contestants: &[&str]) {
@@ -13,6 +14,70 @@ fn compare(sandbox: &Sandbox, args: &[&str], contestants: &[&str]) {
         all.extend(["--contestant", contestant]);
     }
     sandbox.compared(1, &all);
+}
+
+#[test]
+fn a_program_of_ones_own_is_held_against_an_earlier_run() {
+    let sandbox = Sandbox::with(&["serial", "tokio"]);
+    let primes = |code: i32, name: &str, more: &[&str]| {
+        let args = ["primes", "--name", name, "--load-limit", "100"];
+        sandbox.compared(code, &[&args[..], more].concat())
+    };
+    let (quick, slow) = ("mine=sleep 0.02", "mine=sleep 0.1");
+    let serial = ["--models", "serial"];
+    primes(0, "then", &[&serial[..], &["--contestant", quick]].concat());
+
+    // No model is in both.
+    let limit = ["--baseline", "then", "--fail-above", "1.5"];
+    let now = ["--models", "tokio", "--contestant", slow];
+    let printed = primes(1, "made-up", &[&limit[..], &now].concat());
+    let shown = [
+        "command of mine sleep 0.02 to sleep 0.1",
+        "mine: primes heavy ",
+    ];
+    assert_shown(&sandbox, &printed, &shown);
+    let words = ["times slower", "slower than 1.5 times, which is the limit"];
+    assert_shown(&sandbox, &printed, &words);
+
+    let printed = primes(1, "gone", &[&limit[..], &serial].concat());
+    for words in [
+        "mine: primes heavy had a time then, and has none now",
+        "cells have vanished, so the limit is not kept",
+    ] {
+        assert!(printed.contains(words), "no {words} in {printed}");
+    }
+    primes(0, "no-gate", &[&limit[..2], &serial].concat());
+}
+
+#[test]
+fn the_conditions_of_a_program_are_prepared_and_said() {
+    let sandbox = Sandbox::with(&["serial"]);
+    let input = sandbox.path("input").display().to_string();
+    fs::write(&input, "its input\n").expect("a file");
+    let [ready, cleaned] = ["ready", "cleaned"].map(|name| sandbox.path(name));
+    let (ready, cleaned) = (ready.display(), cleaned.display());
+    let reads = format!("reads=sh -c 'test \"$(cat)\" = \"its input\" && rm {ready} && exit 3'");
+    let prepare = format!("echo > {ready} && test ! -e {cleaned}");
+    let cleanup = format!("echo >> {cleaned}");
+    let mut args = vec!["primes", "--models", "serial", "--contestant", &reads];
+    args.extend(["--prepare", &prepare, "--cleanup", &cleanup]);
+    args.extend(["--input", &input, "--ignore-exit", "3"]);
+    sandbox.compared(0, &args);
+    sandbox.assert_cell("reads", "ok", "");
+    assert_eq!(sandbox.read("cleaned"), "\n");
+    let said = format!("input: {input}; also right: exit code 3");
+    let command = sandbox.cell("reads")["command"].to_string();
+    assert!(command.contains(&said), "{command}");
+    // Not again: that is there now.
+    sandbox.compared(1, &args);
+    sandbox.assert_cell("reads", "failed", "--prepare echo > ");
+
+    let without = ["primes", "--prepare", "true"];
+    assert!(
+        sandbox
+            .compared(2, &without)
+            .contains("is for --contestant")
+    );
 }
 
 /// Whether there is curl. Without it, a test says that it has tested nothing.

@@ -207,6 +207,47 @@ fn the_figures_are_those_of_a_cell() {
 }
 
 #[test]
+fn a_program_is_run_under_the_conditions_that_are_asked_for() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name).display().to_string();
+    let (log, input) = (path("log"), path("input"));
+    fs::write(&input, "input\n").expect("a file");
+    let [prepare, cleanup] = ["prepare", "cleanup"].map(|what| format!("echo {what} >> {log}"));
+    let program = format!("cat >> {log}; exit $0");
+    let conditions = [
+        "--prepare",
+        &prepare,
+        "--cleanup",
+        &cleanup,
+        "--input",
+        &input,
+    ];
+    let run = |ignored: &str, exit: &str| {
+        fs::write(&log, "").expect("a file");
+        let more = ["--ignore-exit", ignored, "--", "sh", "-c", &program, exit];
+        let output = measure(&[&conditions[..], &more].concat());
+        (
+            output.status.code(),
+            fs::read_to_string(&log).expect("a file"),
+        )
+    };
+    // One run for its time, and one for its memory.
+    let all = "prepare\ninput\nprepare\ninput\ncleanup\n";
+    assert_eq!(run("3,4", "4"), (Some(0), all.to_owned()));
+    assert_eq!(run("3", "0"), (Some(0), all.to_owned()));
+    let first = "prepare\ninput\ncleanup\n";
+    assert_eq!(run("3", "5"), (Some(1), first.to_owned()));
+}
+
+#[test]
+fn output_is_read_and_not_kept() {
+    let _alone = one_at_a_time();
+    let writes = ["measure", "--", "head", "-c", "200000000", "/dev/zero"];
+    let taken = memory(&[&["--", env!("CARGO_BIN_EXE_xtask")], &writes[..]].concat());
+    assert!(taken < 64.0, "{taken} MiB");
+}
+
+#[test]
 fn what_fails_or_cannot_be_is_named() {
     for (args, code, says) in [
         (
@@ -222,6 +263,23 @@ fn what_fails_or_cannot_be_is_named() {
         ),
         (&[], 2, "COMMAND"),
         (&["--runs", "0", "--", "true"], 2, "1..=10000"),
+        (
+            &["--prepare", "echo why >&2; exit 9", "--", "true"],
+            1,
+            "--prepare echo why >&2; exit 9: exit status: 9: why",
+        ),
+        (
+            &["--cleanup", "exit 9", "--", "true"],
+            1,
+            "--cleanup exit 9",
+        ),
+        (
+            &["--input", "/no/such", "--", "true"],
+            2,
+            "/no/such: cannot be read",
+        ),
+        (&["--input", "/", "--", "true"], 2, "is a directory"),
+        (&["--input", "/", "--hold", "--", "true"], 2, "--hold"),
         (&["true"], 2, "true"),
     ] {
         let output = measure(args);

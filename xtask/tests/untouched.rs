@@ -107,7 +107,7 @@ fn build(directory: &Path) {
     let root = workspace::root().expect("a checkout");
     let models = MODELS.map(str::to_owned);
     let built = build::build(&root, &models, &Interrupt::default(), &Progress::new());
-    let Built { models, origin } = built.expect("the origin builds");
+    let Built { models, origin, .. } = built.expect("the origin builds");
     let link = |program: &Path, name: &str| {
         symlink(program, directory.join(name)).expect("a link");
     };

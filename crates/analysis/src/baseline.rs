@@ -13,11 +13,13 @@ use crate::{Rules, bootstrap, holm};
 #[derive(Debug)]
 pub struct Against {
     earlier: Comparison,
+    /// The jobs of this run: a workload and a label each.
+    jobs: Vec<(String, String)>,
 }
 
 impl Against {
-    /// Takes the earlier run `name`, for the run that is about to measure `jobs`: a
-    /// workload and a label each.
+    /// Takes the earlier run `name`, for the run that is about to measure `jobs` (a
+    /// workload and a label each) by its models and these custom commands.
     ///
     /// # Errors
     ///
@@ -28,12 +30,20 @@ impl Against {
         name: &str,
         earlier: Comparison,
         comparison: &Comparison,
-        jobs: &[(&str, String)],
+        jobs: Vec<(String, String)>,
+        commands: &[&str],
     ) -> Result<Self, Invalid> {
         let refused = |why: String| Invalid::new("--baseline", name, why);
         let (then, now) = (&earlier.host, &comparison.host);
         let (old, new) = (&earlier.run, &comparison.run);
-        let cores = |host: &Host| format!("{} cores", host.cores);
+        let cores = |host: &Host| {
+            let own = Host {
+                // Older results do not have it.
+                machine_cores: None,
+                ..host.clone()
+            };
+            own.cores_words()
+        };
         for (was, is) in [
             (then.cpu.clone(), now.cpu.clone()),
             (cores(then), cores(now)),
@@ -50,22 +60,39 @@ impl Against {
                 )));
             }
         }
-        let is_known = |cell: &Cell| {
-            let is_of = |(workload, label): &(&str, String)| {
-                (*workload, label) == (&*cell.workload, &cell.label)
-            };
-            new.models.contains(&cell.model) && jobs.iter().any(is_of)
+        let against = Self { earlier, jobs };
+        let takes_part = |cell: &&Cell| match cell.is_model() {
+            true => new.models.contains(&cell.model),
+            false => commands.contains(&&*cell.model),
         };
-        if !earlier.cells.iter().any(is_known) {
+        if !against.of_these_jobs().any(|cell| takes_part(&cell)) {
             return Err(refused("has none of these jobs and models".to_owned()));
         }
-        Ok(Self { earlier })
+        Ok(against)
+    }
+
+    /// The earlier cells of the jobs of this run.
+    fn of_these_jobs(&self) -> impl Iterator<Item = &Cell> {
+        let is_of = |cell: &&Cell| {
+            let mut jobs = self.jobs.iter();
+            jobs.any(|(workload, label)| cell.is_of(workload, label))
+        };
+        self.earlier.cells.iter().filter(is_of)
     }
 
     /// What differs between the two runs, before there are any cells.
     pub fn begin(&self, now: &Comparison, fail_above: Option<f64>) -> Baseline {
         let then = &self.earlier;
+        // Older results do not say what governed the frequencies.
+        let governor = |host: &Host| host.governor.clone();
+        let governors = governor(&then.host).zip(governor(&now.host));
+        let battery = |host: &Host| match host.on_battery {
+            Some(true) => "a battery",
+            _ => "mains power",
+        };
         let changes = [
+            governors.and_then(|(from, to)| change_unless_same("frequency governor", &from, &to)),
+            change_unless_same("power from", battery(&then.host), battery(&now.host)),
             change_unless_same("mode", &then.run.mode, &now.run.mode),
             change_unless_same("kernel", &then.host.kernel, &now.host.kernel),
             change_unless_same("system", &then.host.os, &now.host.os),
@@ -74,14 +101,21 @@ impl Against {
         let warning = |Change { what, from, to }| {
             format!("not only the programs differ: {what} {from}, now {to}")
         };
+        let mut warnings: Vec<_> = changes.into_iter().flatten().map(warning).collect();
+        let mut versions = versions(&then.versions, &now.versions);
+        match built(&then.build, &now.build) {
+            Ok(changes) => versions.extend(changes),
+            Err(unknown) => warnings.push(unknown),
+        }
         Baseline {
             name: then.run.name.clone(),
             revision: then.run.revision.clone(),
             fail_above,
-            versions: versions(&then.versions, &now.versions),
-            warnings: changes.into_iter().flatten().map(warning).collect(),
+            versions,
+            warnings,
             cells: Vec::new(),
             left_out: Vec::new(),
+            vanished: Vec::new(),
         }
     }
 
@@ -90,6 +124,7 @@ impl Against {
         let mut estimates = Vec::new();
         let mut compared = Vec::new();
         for cell in cells {
+            self.name_new_command(cell, baseline);
             match self.both(cell) {
                 Ok((then, now)) => {
                     estimates.push(bootstrap::unpaired(&now, &then, rules.seed));
@@ -115,21 +150,49 @@ impl Against {
             }));
     }
 
+    /// Adds the earlier cells that have no time now: of these jobs, by the models that take
+    /// part, and by all custom commands.
+    pub fn finish(&self, now: &Comparison, baseline: &mut Baseline) {
+        let takes_part = |cell: &&Cell| !cell.is_model() || now.run.models.contains(&cell.model);
+        let is_missing = |cell: &&Cell| {
+            let mut cells = now.cells.iter();
+            let same = cells.find(|same| same.is_same_job(cell) && same.model == cell.model);
+            cell.time.is_some() && same.is_none_or(|same| same.time.is_none())
+        };
+        let missing = self.of_these_jobs().filter(takes_part).filter(is_missing);
+        let name = |cell: &Cell| format!("{}: {} {}", cell.model, cell.workload, cell.label);
+        baseline.vanished = missing.map(name).collect();
+    }
+
+    /// The earlier cell of the same job, and of the same name.
+    fn earlier(&self, cell: &Cell) -> Option<&Cell> {
+        let mut earlier = self.earlier.cells.iter();
+        earlier.find(|then| then.is_same_job(cell) && then.model == cell.model)
+    }
+
+    /// Adds a custom command that is another one now, once.
+    fn name_new_command(&self, cell: &Cell, baseline: &mut Baseline) {
+        let then = self.earlier(cell).and_then(|then| then.command.as_ref());
+        let changed = then.zip(cell.command.as_ref()).and_then(|(then, now)| {
+            change_unless_same(&format!("command of {}", cell.model), then, now)
+        });
+        if let Some(changed) = changed
+            && !baseline.versions.contains(&changed)
+        {
+            baseline.versions.push(changed);
+        }
+    }
+
     /// The rounds of the earlier cell and of this one, or why these two cannot be
     /// compared.
     fn both<'a>(
         &'a self,
         cell: &'a Cell,
     ) -> Result<(bootstrap::Rounds<'a>, bootstrap::Rounds<'a>), String> {
-        fn key(cell: &Cell) -> [&str; 3] {
-            [&cell.workload, &cell.label, &cell.model]
+        let earlier = self.earlier(cell).ok_or("it was not measured then")?;
+        if earlier.is_model() != cell.is_model() {
+            return Err("one of the two is a model, and the other a custom command".to_owned());
         }
-        let earlier = self
-            .earlier
-            .cells
-            .iter()
-            .find(|earlier| key(earlier) == key(cell))
-            .ok_or("it was not measured then")?;
         let then = earlier.time.as_ref().ok_or("it had no time then")?;
         let now = cell.time.as_ref().ok_or("it has no time now")?;
         if let Some(other) = difference(&earlier.job, &cell.job) {
@@ -159,7 +222,8 @@ fn threads(was: usize, is: usize, option: &str) -> (String, String) {
     (text(was), text(is))
 }
 
-/// The libraries whose versions have changed, with those added or removed.
+/// The libraries whose versions have changed, or what else has other values, with those
+/// added or removed.
 fn versions(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<Change> {
     let mut all: Vec<&String> = then.keys().chain(now.keys()).collect();
     all.sort_unstable();
@@ -172,6 +236,26 @@ fn versions(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> 
         change_unless_same(library, &from, &to)
     };
     all.into_iter().filter_map(change).collect()
+}
+
+/// What the programs were built with that is another one now, or that this cannot be
+/// known, as one of the two does not say.
+fn built(
+    then: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Result<Vec<Change>, String> {
+    if then.is_empty() == now.is_empty() {
+        return Ok(versions(then, now));
+    }
+    let which = if then.is_empty() {
+        "earlier"
+    } else {
+        "present"
+    };
+    Err(format!(
+        "not only the code may differ: with which flags and profile the {which} programs were \
+         built is not known"
+    ))
 }
 
 /// The first of a job's parameters that are not what they were: `end = 1250000
@@ -228,6 +312,7 @@ mod tests {
             warnings: Vec::new(),
             cells,
             left_out: Vec::new(),
+            vanished: Vec::new(),
         };
         let slower = compared(1.08, Verdict::Slower);
         let unsure = compared(1.5, Verdict::NoDifference);
@@ -235,6 +320,11 @@ mod tests {
         assert!(baseline(Some(1.1), vec![slower.clone(), unsure]).holds());
         assert!(!baseline(Some(1.05), vec![slower.clone()]).holds());
         assert!(!baseline(Some(1.05), Vec::new()).holds());
+        let vanished = |fail_above| Baseline {
+            vanished: vec!["mine: pipeline heavy".to_owned()],
+            ..baseline(fail_above, vec![slower.clone()])
+        };
+        assert!(vanished(None).holds() && !vanished(Some(2.0)).holds());
     }
 
     #[test]
@@ -262,6 +352,29 @@ mod tests {
         ];
         let expected = expected.map(|(what, from, to)| change_unless_same(what, from, to));
         assert_eq!(changes, expected.map(|change| change.expect("they differ")));
+    }
+
+    #[test]
+    fn programs_that_were_built_otherwise_are_named() {
+        let of = |pairs: &[(&str, &str)]| {
+            let owned = pairs.iter();
+            let owned = owned.map(|(what, value)| (what.to_string(), value.to_string()));
+            owned.collect::<BTreeMap<_, _>>()
+        };
+        let then = of(&[("profile", "opt-level 3"), ("RUSTFLAGS", "-C lto=off")]);
+        let now = of(&[("profile", "opt-level 2")]);
+        let changes = built(&then, &now).expect("both say");
+        let expected = [
+            ("RUSTFLAGS", "-C lto=off", "none"),
+            ("profile", "opt-level 3", "opt-level 2"),
+        ];
+        let expected = expected.map(|(what, from, to)| change_unless_same(what, from, to));
+        assert_eq!(changes, expected.map(|change| change.expect("they differ")));
+        assert_eq!(built(&then, &then), Ok(Vec::new()));
+        assert_eq!(built(&of(&[]), &of(&[])), Ok(Vec::new()));
+        let unknown = built(&of(&[]), &now).expect_err("the earlier one does not say");
+        assert!(unknown.contains("the earlier programs"), "{unknown}");
+        assert!(built(&then, &of(&[])).is_err());
     }
 
     #[test]

@@ -29,6 +29,9 @@ const PLANNED: f64 = 0.85;
 pub(crate) struct RunCost {
     /// The job alone.
     pub(crate) job: Duration,
+    /// What of that is the same at every size, as far as is known: the start of a custom
+    /// command.
+    pub(crate) fixed: Duration,
     /// Everything around it in a process of its own.
     pub(crate) around: Duration,
     /// Whether a bench gives its times. If not, its runs do: then a round has one run
@@ -37,11 +40,11 @@ pub(crate) struct RunCost {
 }
 
 impl RunCost {
-    /// The same for a job `factor` times the size, taken to be linear. A job's fixed
-    /// part makes this too high for a larger job.
+    /// The same for a job `factor` times the size, taken to be linear but for what is
+    /// known to be fixed. What is not known of that makes this too high for a larger job.
     fn times(self, factor: f64) -> Self {
         Self {
-            job: self.job.mul_f64(factor),
+            job: self.fixed + self.job.saturating_sub(self.fixed).mul_f64(factor),
             ..self
         }
     }
@@ -74,6 +77,20 @@ impl RunCost {
             run: STALL + self.run() * 10,
         }
     }
+}
+
+/// What of a job's time is the same at every size, by its times at two: a divisor and a
+/// time each. `None` if the two are of one size.
+pub(crate) fn fixed_part(one: (u64, Duration), other: (u64, Duration)) -> Option<Duration> {
+    let (small, large) = if one.0 > other.0 {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    // It is fixed + part at the smaller size, and fixed + times * part at the larger.
+    let times = small.0 as f64 / large.0 as f64;
+    let more = large.1.saturating_sub(small.1);
+    (times > 1.0).then(|| small.1.saturating_sub(more.div_f64(times - 1.0)))
 }
 
 /// When a process counts as hung.
@@ -263,6 +280,7 @@ mod tests {
 
     fn cost(job_us: u64) -> RunCost {
         RunCost {
+            fixed: Duration::ZERO,
             job: Duration::from_micros(job_us),
             around: Duration::from_millis(25),
             benched: true,
@@ -400,6 +418,22 @@ mod tests {
         // Half way to the next look, it goes on.
         let cases = [estimate(7, 0.6), estimate(20, 9.0), estimate(30, 9.0)];
         assert_eq!(rounds(&cases, seconds(100), &mode), [10, 30, 30]);
+    }
+
+    #[test]
+    fn a_start_is_not_taken_to_grow_with_the_job() {
+        let (ms, s) = (Duration::from_millis, Duration::from_secs);
+        assert_eq!(fixed_part((64, s(2)), (64, s(2))), None);
+        assert_eq!(fixed_part((64, s(2)), (32, s(2))), Some(s(2)));
+        // One that was slow by chance.
+        assert_eq!(fixed_part((64, ms(2100)), (32, s(2))), Some(ms(2100)));
+        assert_eq!(fixed_part((64, s(1)), (32, s(2))), Some(s(0)));
+        assert_eq!(fixed_part((16, ms(1400)), (64, ms(1100))), Some(s(1)));
+        let cost = RunCost {
+            fixed: s(1),
+            ..cost(1_400_000)
+        };
+        assert_eq!(cost.times(16.0).job, ms(1000 + 16 * 400));
     }
 
     #[test]

@@ -12,10 +12,13 @@ use lab::affinity::{self, Share};
 use lab::background_load::LoadMonitor;
 use lab::build::Built;
 use lab::case::Case;
+use lab::cpu_quota::CpuQuota;
 use lab::executor::RunContext;
 use lab::host;
 use lab::interrupt::Interrupt;
 use lab::lock::Lock;
+use lab::models::Model;
+use lab::places;
 use lab::progress::Progress;
 use origin::Origin;
 use results::{Comparison, ResultsDir, RunInfo, SCHEMA, SelfCheck, Sidecars};
@@ -50,7 +53,11 @@ impl Preparation {
     pub fn new(request: Request, root: &Path, output: &Path) -> anyhow::Result<Self> {
         let cases = request.cases()?;
         // Better now than after the build.
-        drop(scratch::directory(plan::room_needed(&cases))?);
+        let (scratch, _) = scratch::directory(plan::room_needed(&cases))?;
+        let compared = |model: &&Model| request.models.iter().any(|name| name == model.name());
+        let models = request.all_models.iter().filter(compared);
+        places::check_sockets(models, scratch.path(), places::OWN_DIRECTORY)?;
+        drop(scratch);
         let target = output.join("target");
         std::fs::create_dir_all(&target)
             .with_context(|| format!("cannot make {}", target.display()))?;
@@ -58,7 +65,7 @@ impl Preparation {
         let comparison = empty_comparison(&request, root)?;
         let results = output.join("results");
         let against = match &request.baseline {
-            Some(name) => Some(earlier_run(name, &results, &comparison, &cases)?),
+            Some(name) => Some(earlier_run(name, &results, &comparison, &cases, &request)?),
             None => None,
         };
         Ok(Self {
@@ -91,6 +98,9 @@ impl Preparation {
     ) -> anyhow::Result<()> {
         let began = Instant::now();
         let (request, comparison) = (&self.request, &mut self.comparison);
+        let rustc = built.with.rustc.unwrap_or_else(|| host::UNKNOWN.to_owned());
+        comparison.versions.insert("rustc".to_owned(), rustc);
+        comparison.build = built.with.settings;
         let mut contestants: Vec<_> = built
             .models
             .into_iter()
@@ -126,6 +136,7 @@ impl Preparation {
                 threads: request.threads,
                 blocking_threads: request.blocking_threads,
                 temporary,
+                quota: CpuQuota::find(),
                 interrupt: interrupt.clone(),
             },
             monitor: LoadMonitor::new(request.mode.budget, request.load_limit),
@@ -166,6 +177,7 @@ fn earlier_run(
     results: &Path,
     comparison: &Comparison,
     cases: &[Case],
+    request: &Request,
 ) -> anyhow::Result<Against> {
     let refused = |why: String| Invalid::new("--baseline", name, why);
     if name == comparison.run.name {
@@ -176,9 +188,14 @@ fn earlier_run(
         .read()?;
     let jobs: Vec<_> = cases
         .iter()
-        .map(|case| (case.workload.name(), case.label()))
+        .map(|case| (case.workload.name().to_owned(), case.label()))
         .collect();
-    Ok(Against::open(name, earlier, comparison, &jobs)?)
+    let commands: Vec<_> = request
+        .custom_commands
+        .iter()
+        .map(|command| &*command.name)
+        .collect();
+    Ok(Against::open(name, earlier, comparison, jobs, &commands)?)
 }
 
 /// All that is known before anything is measured.
@@ -212,6 +229,7 @@ fn empty_comparison(request: &Request, root: &Path) -> anyhow::Result<Comparison
             .map(|model| model.info.clone())
             .collect(),
         versions: host::versions(root, &request.all_models)?,
+        build: BTreeMap::new(),
         cells: Vec::new(),
         verdicts: Vec::new(),
         baseline: None,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use analysis::Rules;
 use fastrand::Rng;
 use lab::background_load::LoadMonitor;
+use lab::cpu_time::Reading;
 use lab::error::Interrupted;
 use lab::executor::RunContext;
 use lab::progress::{Progress, whole_seconds};
@@ -119,15 +120,14 @@ impl<'a> Rounds<'a> {
             let mut measured_any = false;
             for index in indices {
                 let estimate = &mut estimates[index];
-                let started = Instant::now();
                 // The first round of a case is measured even if it is late.
-                if estimate.done > 0 && started + estimate.round > self.deadline {
+                if estimate.done > 0 && Instant::now() + estimate.round > self.deadline {
                     continue;
                 }
                 let experiment = &mut experiments[index];
                 window.add(index, experiment, estimate.done);
-                self.round(experiment, estimate.done)?;
-                estimate.record_round(started.elapsed());
+                let took = self.round(&mut window.opened, experiment, estimate.done)?;
+                estimate.record_round(took);
                 estimate.look(&experiment.cells(), self.rules);
                 measured_any = true;
                 if window.is_full() {
@@ -179,8 +179,39 @@ impl<'a> Rounds<'a> {
         indices
     }
 
-    /// One round of one case.
-    fn round(&mut self, experiment: &mut Experiment, number: u32) -> Result<(), Interrupted> {
+    /// One round of one case, and again if something was stopped meanwhile. Returns how
+    /// long it has taken, the last time. What was `opened` before is opened anew then.
+    fn round(
+        &mut self,
+        opened: &mut Option<Reading>,
+        experiment: &mut Experiment,
+        number: u32,
+    ) -> Result<Duration, Interrupted> {
+        let stops = self.context.interrupt.stops();
+        let before = stops.lost();
+        let title = format!("{} · round {}", experiment.case.title(), number + 1);
+        let progress = self.progress;
+        let took = stops.unstopped(
+            experiment,
+            |experiment| {
+                let measured = experiment.checkpoints();
+                let started = Instant::now();
+                self.one_round(experiment, number)?;
+                Ok((started.elapsed(), measured))
+            },
+            |experiment, (_, measured)| {
+                let all = experiment.checkpoints();
+                experiment.rollback(&measured, &all);
+                again(progress, &title, "all models");
+                // What used the machine in the stop has not disturbed what was measured.
+                *opened = opened.and_then(|_| Reading::now().ok());
+            },
+        )?;
+        self.deadline += stops.lost() - before;
+        Ok(took.0)
+    }
+
+    fn one_round(&mut self, experiment: &mut Experiment, number: u32) -> Result<(), Interrupted> {
         let title = experiment.case.title();
         let contestants = experiment.series.len();
         let mut at = 0;
@@ -219,7 +250,7 @@ impl<'a> Rounds<'a> {
                 let experiment = &mut experiments[index];
                 let old = experiment.checkpoints();
                 for &number in &rounds.numbers {
-                    self.round(experiment, number)?;
+                    self.round(&mut window.opened, experiment, number)?;
                 }
                 // Only now: an interruption loses nothing.
                 experiment.rollback(&rounds.before, &old);
@@ -230,4 +261,11 @@ impl<'a> Rounds<'a> {
         self.monitor.settle(noisy);
         Ok(())
     }
+}
+
+/// Says that `of` do something again.
+pub(crate) fn again(progress: &Progress, what: &str, of: &str) {
+    progress.line(&format!(
+        "{what} · {of} again: something was stopped meanwhile"
+    ));
 }

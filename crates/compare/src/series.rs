@@ -12,6 +12,7 @@ use analysis::server_bound::{self, Observed, OriginAlone};
 use analysis::statistics::{median, median_count, median_interval};
 use lab::affinity;
 use lab::case::Case;
+use lab::cpu_quota::{CpuQuota, Periods};
 use lab::error::{CellError, Interrupted};
 use lab::executor::{Executor, RunContext};
 use lab::run::{Peaks, Run};
@@ -19,7 +20,7 @@ use results::{Cell, Resources, Status, Time};
 use serde_json::Value;
 use suite::completion::nanoseconds;
 
-use crate::budget::RunCost;
+use crate::budget::{self, RunCost};
 use crate::contestants::Contestant;
 use crate::mode::Mode;
 use crate::resources::resources;
@@ -32,11 +33,17 @@ pub(crate) struct Series<'a> {
     error: Option<(Status, String)>,
     /// What a run takes, once one has come to its end.
     cost: Option<RunCost>,
+    /// The divisor that it was tried at last, and its job's time.
+    tried: Option<(u64, Duration)>,
+    /// Whether it was tried at two sizes.
+    start_is_known: bool,
     samples: Vec<f64>,
     rounds: Vec<usize>,
     runs: Vec<Run>,
     /// How many of the runs each round gave.
     run_rounds: Vec<usize>,
+    /// In which rounds a CPU quota stopped it.
+    throttled: Vec<bool>,
     observed: Vec<Peaks>,
     outcome: Option<Value>,
 }
@@ -49,10 +56,13 @@ impl<'a> Series<'a> {
             contestant,
             error: error.map(|why| (Status::Failed, why.clone())),
             cost: None,
+            tried: None,
+            start_is_known: false,
             samples: Vec::new(),
             rounds: Vec::new(),
             runs: Vec::new(),
             run_rounds: Vec::new(),
+            throttled: Vec::new(),
             observed: Vec::new(),
             outcome: None,
         }
@@ -70,6 +80,12 @@ impl<'a> Series<'a> {
     /// What one run takes; none after an error.
     pub(crate) fn cost(&self) -> Option<RunCost> {
         self.cost.filter(|_| self.error.is_none())
+    }
+
+    /// Whether it is a custom command that was tried at one size only: then nothing is known
+    /// of its start, which is in its time.
+    pub(crate) fn has_unknown_start(&self) -> bool {
+        self.cost().is_some() && !self.is_model() && !self.start_is_known
     }
 
     /// Whether a bench gives its times, if it is a model's.
@@ -96,8 +112,15 @@ impl<'a> Series<'a> {
             return Ok(());
         };
         let job = Duration::from_nanos(run.elapsed_ns) + case.job().wait();
+        let now = (case.divisor, job);
+        let known = self
+            .tried
+            .and_then(|before| budget::fixed_part(before, now));
+        self.start_is_known |= known.is_some();
+        self.tried = Some(now);
         self.cost = Some(RunCost {
             job,
+            fixed: known.filter(|_| !self.is_model()).unwrap_or_default(),
             around: run.wall.saturating_sub(job),
             benched: self.is_model(),
         });
@@ -119,6 +142,9 @@ impl<'a> Series<'a> {
             return Ok(());
         };
         let timeouts = cost.timeouts(mode);
+        // This process is stopped with its group, so the count is up to date when it runs.
+        let periods = || context.quota.as_ref().and_then(CpuQuota::periods);
+        let before = periods();
         let model = self.contestant.original();
         let mut samples = Vec::new();
         if cost.benched {
@@ -136,6 +162,9 @@ impl<'a> Series<'a> {
             }
         }
         self.run_rounds.push(self.runs.len() - first);
+        let reached = |(before, after): (Periods, Periods)| after.since(before).throttled > 0;
+        self.throttled
+            .push(before.zip(periods()).is_some_and(reached));
         if !cost.benched {
             let runs = self.runs[first..].iter();
             samples = runs.map(|run| run.elapsed_ns as f64).collect();
@@ -170,6 +199,7 @@ impl<'a> Series<'a> {
         self.samples.drain(from.samples..to.samples);
         self.rounds.drain(from.rounds..to.rounds);
         self.run_rounds.drain(from.run_rounds..to.run_rounds);
+        self.throttled.drain(from.run_rounds..to.run_rounds);
         self.runs.drain(from.runs..to.runs);
         self.observed.drain(from.observed..to.observed);
     }
@@ -272,6 +302,7 @@ impl<'a> Series<'a> {
             },
             outcome: self.outcome.clone().filter(|outcome| !outcome.is_null()),
             disturbed: 0,
+            throttled: self.throttled.iter().filter(|reached| **reached).count() as u32,
             origin_ceiling_ns: origin.ceiling.map(nanoseconds),
             origin_cpu_ns: median_count(runs.iter().filter_map(|run| run.origin_cpu_ns)),
             origin_bound: bound.is_some(),

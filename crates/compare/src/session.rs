@@ -7,9 +7,10 @@ use analysis::baseline::Against;
 use analysis::{Rules, crossovers, self_check, verdicts};
 use lab::background_load::LoadMonitor;
 use lab::case::Case;
-use lab::cpu_quota::{CpuQuota, Periods};
+use lab::cpu_quota::CpuQuota;
 use lab::error::Interrupted;
 use lab::executor::RunContext;
+use lab::machine;
 use lab::progress::{Progress, whole_seconds};
 use lab::server_ceiling;
 use results::{Cell, Comparison, ResultsDir, Sidecars};
@@ -18,7 +19,8 @@ use crate::budget::{self, MeasuredCosts};
 use crate::contestants::Contestant;
 use crate::experiment::Experiment;
 use crate::mode::Mode;
-use crate::rounds::Rounds;
+use crate::rounds::{Rounds, again};
+use crate::series::Series;
 use crate::sweep;
 
 /// A job of unknown length is first tried at this part of its size: in a mode that
@@ -78,9 +80,9 @@ impl Session<'_> {
                 Experiment::new(case, contestants, clock_reading_ns)
             })
             .collect();
-        let quota = CpuQuota::find();
-        if let Some(quota) = &quota {
-            self.note(quota_words(quota));
+        let quota = self.context.quota.clone();
+        for note in machine::notes(&self.comparison.host, quota.as_ref()) {
+            self.note(note);
         }
         let before = quota.as_ref().and_then(CpuQuota::periods);
         match self.measure(&mut experiments) {
@@ -88,9 +90,18 @@ impl Session<'_> {
             Err(error) if error.is::<Interrupted>() => self.comparison.run.interrupted = true,
             Err(error) => return Err(error),
         }
+        if !self.context.interrupt.came() {
+            for one in contestants {
+                let executor = one.executor.as_ref().ok();
+                if let Some(Err(error)) = executor.map(|executor| executor.clean_up(&self.context))
+                {
+                    self.note(format!("{}: {error:#}", one.model));
+                }
+            }
+        }
         let after = quota.as_ref().and_then(CpuQuota::periods);
         if let Some((before, after)) = before.zip(after) {
-            self.note(throttled_words(before, after));
+            self.note(after.since(before).words());
         }
         self.conclude(&experiments);
         self.comparison.run.took_s = self.began.elapsed().as_secs_f64();
@@ -175,7 +186,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn try_out(&self, experiment: &mut Experiment, counted: &str) -> Result<(), Interrupted> {
+    fn try_out(&mut self, experiment: &mut Experiment, counted: &str) -> Result<(), Interrupted> {
         // A hung process must not use up the budget.
         let timeout = (self.mode.budget / 8).max(Duration::from_secs(5));
         let case = &experiment.case;
@@ -183,7 +194,13 @@ impl Session<'_> {
         for series in &mut experiment.series {
             self.progress
                 .doing(&format!("{title} · {}", series.model()));
-            series.try_out(&self.context, &case.of(series.original()), timeout)?;
+            let case = case.of(series.original());
+            let stops = self.context.interrupt.stops();
+            let before = stops.lost();
+            let again = |series: &mut Series, ()| again(self.progress, &title, series.model());
+            let try_out = |series: &mut Series| series.try_out(&self.context, &case, timeout);
+            stops.unstopped(series, try_out, again)?;
+            self.began += stops.lost() - before;
         }
         experiment.choose_bench();
         Ok(())
@@ -205,6 +222,13 @@ impl Session<'_> {
             .collect();
         let left = self.mode.budget.saturating_sub(self.began.elapsed());
         let mut divisors = budget::divisors(&measured, budget::plannable(left), &self.mode);
+        for (experiment, divisor) in experiments.iter().zip(&mut divisors) {
+            let size = experiment.case.divisor;
+            let mut series = experiment.series.iter();
+            if *divisor == size && size > 1 && series.any(Series::has_unknown_start) {
+                *divisor = size / 2;
+            }
+        }
         let cases: Vec<_> = experiments
             .iter()
             .map(|experiment| &experiment.case)
@@ -252,6 +276,11 @@ impl Session<'_> {
             self.judge(&cells);
             self.comparison.cells.extend(cells);
         }
+        let comparison = &mut *self.comparison;
+        if let Some((against, mut baseline)) = self.against.zip(comparison.baseline.take()) {
+            against.finish(comparison, &mut baseline);
+            comparison.baseline = Some(baseline);
+        }
         let Comparison {
             cells, verdicts, ..
         } = &*self.comparison;
@@ -276,12 +305,12 @@ impl Session<'_> {
         let run = &self.comparison.run;
         let names: Vec<_> = contestants.iter().map(|one| &*one.model).collect();
         format!(
-            "{}: {jobs} jobs by {}, within {}, seed {}, on {} cores",
+            "{}: {jobs} jobs by {}, within {}, seed {}, on {}",
             run.name,
             names.join(", "),
             whole_seconds(self.mode.budget),
             run.seed,
-            self.comparison.host.cores
+            self.comparison.host.cores_words()
         )
     }
 
@@ -290,23 +319,4 @@ impl Session<'_> {
         self.progress.line(&note);
         self.comparison.run.notes.push(note);
     }
-}
-
-/// What a CPU quota means for the figures.
-fn quota_words(quota: &CpuQuota) -> String {
-    format!(
-        "CPU quota: {} cores' time ({}). Programs that use more are stopped for the rest of each \
-         period, and their times are the quota's",
-        quota.cores,
-        quota.group.display()
-    )
-}
-
-/// How often the quota was reached during the comparison.
-fn throttled_words(before: Periods, after: Periods) -> String {
-    format!(
-        "CPU quota: programs were stopped in {} of {} periods",
-        after.throttled.saturating_sub(before.throttled),
-        after.all.saturating_sub(before.all)
-    )
 }

@@ -1,5 +1,6 @@
 //! Every case with every model, many at a time.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -85,7 +86,20 @@ pub fn run(
             let verdict = match &model.program {
                 _ if environment.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
                 None => Verdict::NotRun("it does not build".to_owned()),
-                Some(program) => run_case(case, (&model.name, model.serial), program, environment),
+                Some(program) => {
+                    // A program that was waited for in a stop looks as if it hung.
+                    let model = (&*model.name, model.serial);
+                    let run = |_: &mut ()| Ok(run_case(case, model, program, environment));
+                    let again = |_: &mut (), _| {
+                        let (case, model) = (&case.name, model.0);
+                        progress.line(&format!(
+                            "{case} in {model} again: something was stopped meanwhile"
+                        ));
+                    };
+                    let stops = environment.interrupt.stops();
+                    let Ok::<_, Infallible>(verdict) = stops.unstopped(&mut (), run, again);
+                    verdict
+                }
             };
             verdicts.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(verdict);
         }

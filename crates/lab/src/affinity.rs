@@ -50,6 +50,13 @@ pub fn of_origin(kept: Option<usize>) -> usize {
     kept.map_or(all.len(), |kept| Share::Origin(kept).of(&all).len())
 }
 
+/// How many cores this process may use, without regard to quotas.
+pub(crate) fn usable() -> Option<usize> {
+    let set = sched_getaffinity(Pid::from_raw(0)).ok()?;
+    let is_set = |core: &usize| set.is_set(*core) == Ok(true);
+    Some((0..CpuSet::count()).filter(is_set).count())
+}
+
 /// Calls `start`, and has what it starts run on a share of the cores; on all, if
 /// none is given.
 pub fn kept_to<T>(share: Option<Share>, start: impl FnOnce() -> T) -> anyhow::Result<T> {
@@ -87,14 +94,9 @@ mod tests {
     #[test]
     fn only_while_it_starts_a_child_does_a_thread_keep_to_its_share() {
         let own = || sched_getaffinity(Pid::from_raw(0)).expect("a Linux system");
-        let number = |set: CpuSet| {
-            (0..CpuSet::count())
-                .filter(|&core| set.is_set(core) == Ok(true))
-                .count()
-        };
         let before = own();
-        let meanwhile = kept_to(Some(Share::Contestants(1)), own).expect("one's own cores");
-        assert_eq!(number(meanwhile), 1);
+        let meanwhile = kept_to(Some(Share::Contestants(1)), usable);
+        assert_eq!(meanwhile.expect("one's own cores"), Some(1));
         assert_eq!(own(), before);
         assert_eq!(kept_to(None, own).expect("nothing to do"), before);
     }

@@ -1,6 +1,6 @@
 //! Builds the programs that are measured.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use cargo_metadata::{Artifact, Message, TargetKind};
 
+use crate::built_with::{self, BuiltWith};
 use crate::child::Stream;
 use crate::interrupt::Interrupt;
 use crate::process::{Limits, run_lines};
@@ -40,6 +41,21 @@ pub struct Built {
     /// The origin's own program: were it a model's, that model would share
     /// pages with it and seem smaller than it is.
     pub origin: PathBuf,
+    /// What the models' programs were built with.
+    pub with: BuiltWith,
+}
+
+impl Built {
+    /// Adds the compiler that the models' programs name.
+    fn with_compiler(mut self) -> Self {
+        let programs = self
+            .models
+            .iter()
+            .filter_map(|(_, built)| built.as_ref().ok());
+        let paths = programs.flat_map(|programs| [&*programs.runner, &*programs.bench]);
+        self.with.rustc = built_with::rustc(paths);
+        self
+    }
 }
 
 const ORIGIN: &str = "origin";
@@ -75,12 +91,29 @@ pub fn build(
         let why = || does_not_build(package, progress);
         (model.clone(), programs(package).ok_or_else(why))
     };
-    Ok(Built {
+    let built = Built {
         origin: built
             .program(ORIGIN, ORIGIN)
             .context("the origin does not build")?,
         models: models.iter().zip(&names).map(model).collect(),
-    })
+        with: BuiltWith {
+            settings: settings(root, &packages[1..], &options),
+            rustc: None,
+        },
+    };
+    Ok(built.with_compiler())
+}
+
+/// What is set for a build of `packages`, as cargo prints it.
+fn settings(root: &Path, packages: &[&str], options: &[&str]) -> BTreeMap<String, String> {
+    let mut config = workspace::cargo(root);
+    config.args(["config", "get", "--format", "json"]);
+    let mut graph = cargo(root, "build", packages);
+    graph.args(["--bins", "--unit-graph"]).args(options);
+    for command in [&mut config, &mut graph] {
+        command.args(["-Z", "unstable-options"]);
+    }
+    built_with::settings_of(config, graph)
 }
 
 /// Builds the programs of `packages`, which have their names, in one run of cargo.
@@ -143,10 +176,13 @@ pub fn prebuilt(directory: &Path, models: &[String]) -> Built {
         };
         (model.clone(), Ok(programs))
     };
-    Built {
+    let built = Built {
         models: models.iter().map(programs).collect(),
         origin: directory.join(ORIGIN),
-    }
+        // Flags and profile are not in a program.
+        with: BuiltWith::default(),
+    };
+    built.with_compiler()
 }
 
 /// The programs that cargo has built, by package and target.

@@ -97,20 +97,29 @@ impl Builder<'_> {
         build: &mut Build,
         progress: &Progress,
     ) -> anyhow::Result<()> {
-        // Another model's would be there to be used again.
-        match fs::remove_dir_all(&self.target) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-        .with_context(|| format!("cannot empty {}", self.target.display()))?;
-        build.cold_ns = Some(nanoseconds(self.build(model)?));
+        let stops = self.interrupt.stops();
+        let again = |_: &mut (), _| progress.line("something was stopped meanwhile: built again");
+        let cold = |_: &mut ()| {
+            // Another model's would be there to be used again.
+            match fs::remove_dir_all(&self.target) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+            .with_context(|| format!("cannot empty {}", self.target.display()))?;
+            self.build(model)
+        };
+        build.cold_ns = Some(nanoseconds(stops.unstopped(&mut (), cold, again)?));
         let touched = workspace::source(&self.tree, model, TOUCHED);
         for time in 1..=AGAIN {
             progress.doing(&format!(
                 "effort: building {model} again, {time} of {AGAIN}"
             ));
-            touch(&touched)?;
-            build.incremental_ns.push(nanoseconds(self.build(model)?));
+            let incremental = |_: &mut ()| {
+                touch(&touched)?;
+                self.build(model)
+            };
+            let time = stops.unstopped(&mut (), incremental, again)?;
+            build.incremental_ns.push(nanoseconds(time));
         }
         Ok(())
     }

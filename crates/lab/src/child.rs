@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use crate::affinity::{self, Share};
 use crate::error::{CellError, last_words};
+use crate::progress::log_line;
 use crate::rusage::Usage;
 
 /// A child that has ended, and all that it started with it.
@@ -22,7 +23,7 @@ use crate::rusage::Usage;
 pub struct Finished {
     /// How it ended.
     pub status: ExitStatus,
-    /// What it printed, up to 64 MiB.
+    /// What it printed, up to 64 MiB, unless that was dropped.
     pub stdout: String,
     /// What it printed on standard error, up to 64 MiB.
     pub stderr: String,
@@ -91,6 +92,9 @@ pub(crate) enum Stream {
 pub(crate) enum Event {
     /// A line; without its text, only the first of standard output: see [`Output`].
     Line(Stream, String),
+    /// This signal has stopped it.
+    Stopped(Signal),
+    Continued,
     Exited(Instant),
 }
 
@@ -99,6 +103,8 @@ pub(crate) enum Event {
 pub(crate) enum Output {
     /// Kept to the end; the first line of standard output is an event.
     Collected,
+    /// The same, but that standard output is dropped.
+    Dropped,
     /// Each line is an event, and none is kept.
     Lines,
 }
@@ -237,8 +243,13 @@ impl Process {
         if self.exited.is_none() || grace.is_zero() {
             self.kill_group(Signal::SIGKILL);
         }
-        let waited = self.child.wait();
         self.reaped = true;
+        if self.exited.is_none() && kill(self.group, Signal::SIGKILL) == Err(Errno::EPERM) {
+            goes_on(self.pid());
+            let denied = io::Error::from(Errno::EPERM);
+            return (Err(denied), Usage::of_children(), 0);
+        }
+        let waited = self.child.wait();
         let usage = Usage::of_children();
         let since = Instant::now();
         while since.elapsed() < grace {
@@ -248,13 +259,21 @@ impl Process {
                 None => return (waited, usage, 0),
             }
         }
-        self.kill_group(Signal::SIGKILL);
         let mut left_behind = 0;
-        while let Some(status) = self.reap_one(None) {
-            let ended = matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..));
-            left_behind += usize::from(ended);
+        loop {
+            // As long as it can end any, those that it cannot may be of the same group.
+            let denied = killpg(self.group, Signal::SIGKILL) == Err(Errno::EPERM);
+            match self.reap_one(Some(WaitPidFlag::WNOHANG)) {
+                Some(WaitStatus::StillAlive) if denied => {
+                    goes_on(self.pid());
+                    return (waited, usage, left_behind + 1);
+                }
+                Some(WaitStatus::StillAlive) => thread::sleep(Duration::from_millis(1)),
+                Some(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => left_behind += 1,
+                Some(_) => {}
+                None => return (waited, usage, left_behind),
+            }
         }
-        (waited, usage, left_behind)
     }
 
     /// Waits for a process of the group; `None` if there is none, which is usual.
@@ -268,6 +287,14 @@ impl Process {
     }
 }
 
+/// Says that a process, or one that it started, cannot be ended: it has become another
+/// user.
+pub(crate) fn goes_on(pid: u32) {
+    log_line(&format!(
+        "process {pid} cannot be ended, as it or what it started runs as another user: it goes on"
+    ));
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         if !self.reaped {
@@ -277,12 +304,26 @@ impl Drop for Process {
     }
 }
 
-/// Tells when the child has exited, and leaves it to be waited for: until then its
-/// ID is its own, and it can be killed by it.
+/// Tells when the child is stopped and continued, and when it has exited. It leaves it to
+/// be waited for: until then its ID is its own, and it can be killed by it.
 fn await_exit(pid: Pid, events: Sender<Event>) -> io::Result<()> {
     thread::Builder::new().spawn(move || {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-        while waitid(Id::Pid(pid), flags) == Err(Errno::EINTR) {}
+        let changes = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED;
+        let any = changes | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        loop {
+            match waitid(Id::Pid(pid), any) {
+                Err(Errno::EINTR) => continue,
+                Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(_)) => {}
+                _ => break,
+            }
+            // Only this takes the change, which is there until then.
+            let event = match waitid(Id::Pid(pid), changes | WaitPidFlag::WNOHANG) {
+                Ok(WaitStatus::Stopped(_, signal)) => Event::Stopped(signal),
+                Ok(WaitStatus::Continued(_)) => Event::Continued,
+                _ => continue,
+            };
+            let _ = events.send(event);
+        }
         // The receiver is gone if it was killed for some other reason.
         let _ = events.send(Event::Exited(Instant::now()));
     })?;
@@ -320,18 +361,37 @@ fn read(
             return;
         }
         let mut bytes = Vec::new();
-        let mut kept = pipe.by_ref().take(MOST_KEPT);
-        if stream == Stream::Stdout
-            && kept.read_until(b'\n', &mut bytes).is_ok()
-            && bytes.ends_with(b"\n")
-        {
-            let _ = events.send(Event::Line(stream, String::new()));
+        if (stream, output) == (Stream::Stdout, Output::Dropped) {
+            if skip_line(&mut pipe).is_ok_and(|ended| ended) {
+                let _ = events.send(Event::Line(stream, String::new()));
+            }
+            drop(events);
+        } else {
+            let mut kept = pipe.by_ref().take(MOST_KEPT);
+            if stream == Stream::Stdout
+                && kept.read_until(b'\n', &mut bytes).is_ok()
+                && bytes.ends_with(b"\n")
+            {
+                let _ = events.send(Event::Line(stream, String::new()));
+            }
+            drop(events);
+            // What could be read before an error is still worth having.
+            let _ = kept.read_to_end(&mut bytes);
         }
-        drop(events);
-        // What could be read before an error is still worth having.
-        let _ = kept.read_to_end(&mut bytes);
         let _ = io::copy(&mut pipe, &mut io::sink());
         let _ = text.send(String::from_utf8_lossy(&bytes).into_owned());
     })?;
     Ok(())
+}
+
+/// Reads a line and drops it. Returns whether it has an end.
+fn skip_line(pipe: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let read = pipe.fill_buf()?;
+        let (length, end) = (read.len(), read.iter().position(|byte| *byte == b'\n'));
+        pipe.consume(end.map_or(length, |end| end + 1));
+        if end.is_some() || length == 0 {
+            return Ok(end.is_some());
+        }
+    }
 }

@@ -35,9 +35,10 @@ impl Executor for CustomCommand {
         timeout: Duration,
     ) -> Result<Run, CellError> {
         let run = CommandRun::new(self, context, case)?;
+        self.conditions.prepare(&context.limits(timeout))?;
         let mut command = run.command(self);
-        let done = contained(|| context.child(case, &mut command, timeout, None))?;
-        let (outcome, origin) = run.end(&done)?;
+        let done = contained(|| context.child(case, self.streams(), &mut command, timeout, None))?;
+        let (outcome, origin) = run.end(self, &done)?;
         Ok(Run {
             origin_cpu_ns: origin.map(|stats| stats.run_cpu_ns),
             ..Run::whole(&done, outcome)
@@ -51,6 +52,7 @@ impl Executor for CustomCommand {
         timeout: Duration,
     ) -> Result<Peaks, CellError> {
         let run = CommandRun::new(self, context, case)?;
+        self.conditions.prepare(&context.limits(timeout))?;
         let mut command = run.command(self);
         let mut sampler = TreeSampler::new();
         let observer = Observer {
@@ -58,8 +60,10 @@ impl Executor for CustomCommand {
             hold: false,
             observe: &mut |pid, moment| sampler.sample(pid, moment),
         };
-        let done = contained(|| context.child(case, &mut command, timeout, Some(observer)))?;
-        run.end(&done)?;
+        let done = contained(|| {
+            context.child(case, self.streams(), &mut command, timeout, Some(observer))
+        })?;
+        run.end(self, &done)?;
         Ok(sampler.peaks)
     }
 
@@ -78,7 +82,14 @@ impl Executor for CustomCommand {
     fn command(&self) -> Option<&str> {
         Some(&self.command)
     }
+
+    fn clean_up(&self, context: &RunContext) -> anyhow::Result<()> {
+        self.conditions.clean_up(&context.limits(LONGEST_CLEANUP))
+    }
 }
+
+/// Nothing is known of how long it should take.
+const LONGEST_CLEANUP: Duration = Duration::from_secs(600);
 
 /// One run of a custom command, prepared.
 struct CommandRun {
@@ -156,8 +167,15 @@ impl CommandRun {
 
     /// The job's outcome, if the run succeeded; null where it cannot be known. And the
     /// origin's figures, if it asked one.
-    fn end(&self, done: &Finished) -> Result<(Value, Option<Stats>), CellError> {
-        check_exit(done)?;
+    fn end(
+        &self,
+        custom: &CustomCommand,
+        done: &Finished,
+    ) -> Result<(Value, Option<Stats>), CellError> {
+        if !custom.conditions.is_success(done) {
+            return Err(done.failure());
+        }
+        done.check_left_behind()?;
         let (outcome, origin) = self.outcome().map_err(|error| {
             let status = if error.is::<WrongAnswer>() {
                 Status::WrongAnswer
@@ -273,12 +291,4 @@ fn listed(list: &str) -> anyhow::Result<Vec<String>> {
         urls.push(entry.url.to_string());
     }
     Ok(urls)
-}
-
-/// Of exit codes it is known only that 0 is success.
-fn check_exit(done: &Finished) -> Result<(), CellError> {
-    if !done.status.success() {
-        return Err(done.failure());
-    }
-    done.check_left_behind()
 }

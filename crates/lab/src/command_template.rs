@@ -8,15 +8,19 @@ use suite::setting_text;
 use suite::{Invalid, Job};
 
 use crate::case::Case;
+use crate::conditions::Conditions;
 use crate::models::Model;
+use crate::process::Streams;
 
 /// One `--contestant NAME=COMMAND`.
 #[derive(Debug, Clone)]
 pub struct CustomCommand {
     /// What it is called in the tables.
     pub name: String,
-    /// The command as it was given.
+    /// The command as it was given, and its conditions.
     pub command: String,
+    /// What it is run under.
+    pub(crate) conditions: Conditions,
     /// Its words, as a shell would split them, with their placeholders.
     words: Vec<String>,
     placeholders: Vec<String>,
@@ -51,6 +55,11 @@ impl std::str::FromStr for CustomCommand {
         if name.chars().any(char::is_control) {
             return Err(refuse("its name has a control character in it"));
         }
+        if name.contains('#') {
+            return Err(refuse(
+                "its name has a # in it, which marks copies of models, as in serial#2",
+            ));
+        }
         let words = shlex::split(command).ok_or_else(|| refuse("a quote is not closed"))?;
         if words.is_empty() {
             return Err(refuse("its command names no program"));
@@ -71,6 +80,7 @@ impl std::str::FromStr for CustomCommand {
         Ok(Self {
             name: name.to_owned(),
             command: command.to_owned(),
+            conditions: Conditions::default(),
             words,
             placeholders,
         })
@@ -78,6 +88,22 @@ impl std::str::FromStr for CustomCommand {
 }
 
 impl CustomCommand {
+    /// The same under these conditions.
+    pub fn under(self, conditions: &Conditions) -> Self {
+        Self {
+            command: self.command + &conditions.words(),
+            conditions: conditions.clone(),
+            ..self
+        }
+    }
+
+    pub(crate) fn streams(&self) -> Streams<'_> {
+        Streams {
+            input: self.conditions.input.as_deref(),
+            drops_output: true,
+        }
+    }
+
     /// The command with its placeholders filled in: the program, and its arguments.
     pub(crate) fn fill(&self, filling: &Filling) -> Vec<OsString> {
         let value = |name: &str| filling.values.get(name).cloned().unwrap_or_default();
@@ -209,6 +235,7 @@ mod tests {
             ("=curl", "1 to 40"),
             (" x=curl", "1 to 40"),
             ("a\u{7}b=curl", "control character"),
+            ("serial#2=curl", "copies of models"),
             ("x=", "no program"),
             ("x=curl 'a", "quote"),
             ("x=awk '{print $1}'", "doubled"),

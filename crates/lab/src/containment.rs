@@ -10,7 +10,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use runner::tree;
 
-use crate::child::Finished;
+use crate::child::{Finished, goes_on};
 use crate::kernel_memory::KernelMemory;
 use crate::process::Moment;
 use crate::run::Peaks;
@@ -96,17 +96,22 @@ impl ProcessSnapshot {
     /// Ends it, and says how much there was.
     fn kill_descendants_since(&self) -> usize {
         let mut ended = 0;
+        let mut others = self.0.clone();
         loop {
-            let strays = self.descendants_since();
+            let strays = tree::descendants(std::process::id(), &others);
             if strays.is_empty() {
                 return ended;
             }
-            for stray in strays {
-                let stray = Pid::from_raw(stray.cast_signed());
+            for id in strays {
+                let stray = Pid::from_raw(id.cast_signed());
                 // Only a child of this process keeps its number until it is waited
                 // for. The others become that when their parents have ended.
                 if waitpid(stray, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive) {
-                    let _ = kill(stray, Signal::SIGKILL);
+                    if kill(stray, Signal::SIGKILL) == Err(Errno::EPERM) {
+                        goes_on(id);
+                        others.push(id);
+                        continue;
+                    }
                     while waitpid(stray, None) == Err(Errno::EINTR) {}
                     ended += 1;
                 }

@@ -24,6 +24,22 @@ pub struct Periods {
     pub throttled: u64,
 }
 
+impl Periods {
+    /// Those since `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            all: self.all.saturating_sub(before.all),
+            throttled: self.throttled.saturating_sub(before.throttled),
+        }
+    }
+
+    /// How often the quota was reached in them.
+    pub fn words(self) -> String {
+        let Self { all, throttled } = self;
+        format!("CPU quota: programs were stopped in {throttled} of {all} periods")
+    }
+}
+
 impl CpuQuota {
     /// The quota that holds here, if any does and the system tells.
     pub fn find() -> Option<Self> {
@@ -61,6 +77,16 @@ impl CpuQuota {
                 })
             })
             .min_by(|one, other| one.cores.total_cmp(&other.cores))
+    }
+
+    /// What it means for the figures.
+    pub fn words(&self) -> String {
+        format!(
+            "CPU quota: {} cores' time ({}). Programs that use more are stopped for the rest of \
+             each period, and their times are the quota's",
+            self.cores,
+            self.group.display()
+        )
     }
 
     /// How often it was reached until now; none if the system does not tell.

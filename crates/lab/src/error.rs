@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use results::Status;
 
 /// A signal asked for all of this to end.
@@ -13,6 +14,34 @@ pub struct Interrupted;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not within {} s", .0.as_secs_f64().round())]
 pub struct TimedOut(pub Duration);
+
+/// A child process was stopped, and nothing would have continued it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// What was run.
+    pub program: String,
+    /// What stopped it.
+    pub signal: Signal,
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let Self { program, signal } = self;
+        match signal {
+            Signal::SIGTTIN | Signal::SIGTTOU => write!(
+                f,
+                "{program} uses the terminal, and was stopped by that ({signal}): programs are \
+                 measured in the background"
+            ),
+            _ => write!(
+                f,
+                "{program} is stopped ({signal}), and nothing continues it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Stopped {}
 
 /// Why there is no figure.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ use tempfile::TempDir;
 
 use crate::case::Case;
 use crate::child::Finished;
+use crate::cpu_quota::CpuQuota;
 use crate::error::CellError;
 use crate::interrupt::Interrupt;
-use crate::process::{self, Limits, Observer};
+use crate::process::{self, Limits, Observer, Streams};
 use crate::run::{Peaks, Run};
 
 /// Something that does jobs and can be measured: a model's programs, or a custom
@@ -54,6 +55,15 @@ pub trait Executor: Debug {
     fn command(&self) -> Option<&str> {
         None
     }
+
+    /// Does what has to be done after the last run.
+    ///
+    /// # Errors
+    ///
+    /// When that fails.
+    fn clean_up(&self, _context: &RunContext) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// How long a bench process takes.
@@ -81,6 +91,8 @@ pub struct RunContext {
     /// Every run gets a directory in here, and leaves nothing anywhere else,
     /// even if it is killed.
     pub temporary: Scratch,
+    /// The quota of CPU time that holds, if any does.
+    pub quota: Option<CpuQuota>,
     /// Ends it all.
     pub interrupt: Interrupt,
 }
@@ -103,19 +115,25 @@ impl RunContext {
         Ok(directory)
     }
 
+    /// The limits of a run that may take this long.
+    pub(crate) fn limits(&self, timeout: Duration) -> Limits {
+        Limits {
+            timeout,
+            interrupt: self.interrupt.clone(),
+        }
+    }
+
     /// One program, to its end.
     pub(crate) fn child(
         &self,
         case: &Case,
+        streams: Streams,
         command: &mut Command,
         timeout: Duration,
         observer: Option<Observer>,
     ) -> Result<Finished, CellError> {
-        let limits = Limits {
-            timeout,
-            interrupt: self.interrupt.clone(),
-        };
-        let done = process::run_on(case.share(), command, &limits, observer);
+        let limits = self.limits(timeout);
+        let done = process::run_on(case.share(), streams, command, &limits, observer);
         if self.interrupt.came() {
             // A signal to all of a terminal's programs may have ended the origin,
             // too: what fails from now on says nothing about a model.

@@ -9,18 +9,30 @@ use std::time::{Duration, Instant};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use results::Host;
 
+use crate::affinity;
+use crate::cpu_quota::CpuQuota;
+use crate::machine::Machine;
 use crate::models::Model;
 use crate::workspace;
 
-const UNKNOWN: &str = "unknown";
+/// What is not told.
+pub const UNKNOWN: &str = "unknown";
 
 /// This machine. What it does not tell is "unknown": no reason to measure
 /// nothing.
 pub fn host() -> Host {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let machine = Machine::below(Path::new("/"));
+    let usable = affinity::usable();
     Host {
         cpu: field(&read("/proc/cpuinfo"), "model name", ':'),
         cores: runner::cores(),
+        machine_cores: machine
+            .cores
+            .filter(|all| usable.is_some_and(|usable| usable < *all)),
+        quota: CpuQuota::find().map(|quota| quota.cores),
+        governor: machine.governor,
+        on_battery: machine.on_battery,
         memory: field(&read("/proc/meminfo"), "MemTotal", ':')
             .trim_end_matches(" kB")
             .parse::<u64>()
@@ -83,8 +95,9 @@ pub fn revision(root: &Path) -> String {
 /// Libraries that do a part of the work in every model.
 const OF_THE_SUITE: [&str; 2] = ["blake3", "image"];
 
-/// The compiler, each library that a model itself depends on, and those that do
-/// a part of the work for all of them.
+/// Each library that a model itself depends on, and those that do a part of the work for
+/// all of them. The compiler is known once the programs are built: see
+/// [`BuiltWith`](crate::built_with::BuiltWith).
 ///
 /// # Errors
 ///
@@ -92,8 +105,6 @@ const OF_THE_SUITE: [&str; 2] = ["blake3", "image"];
 pub fn versions(root: &Path, models: &[Model]) -> anyhow::Result<BTreeMap<String, String>> {
     let metadata = MetadataCommand::new().current_dir(root).exec()?;
     let mut versions = BTreeMap::new();
-    let rustc = output(Command::new("rustc").arg("--version").current_dir(root));
-    versions.insert("rustc".to_owned(), rustc);
     let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
     for node in nodes {
         let owner = metadata[&node.id].name.as_str();
@@ -167,7 +178,6 @@ mod tests {
         let root = workspace::root().expect("a checkout");
         let models = crate::models::models(&root).expect("models");
         let versions = versions(&root, &models).expect("cargo tells");
-        assert!(versions["rustc"].starts_with("rustc 1."));
         assert_eq!(versions["async-std"], "1.13.2");
         assert!(versions.contains_key("tokio") && !versions.contains_key("suite"));
         assert!(versions.contains_key("blake3") && !versions.contains_key("proptest"));

@@ -16,7 +16,7 @@ use crate::criterion_files;
 use crate::error::{CellError, last_words};
 use crate::executor::{BenchTimes, Executor, RunContext};
 use crate::kernel_memory::KernelMemory;
-use crate::process::{Moment, Observer};
+use crate::process::{Moment, Observer, Streams};
 use crate::run::{Peaks, Run};
 
 /// Memory is sampled this seldom, as it costs the kernel a walk over all pages: the
@@ -40,7 +40,7 @@ impl Executor for Programs {
             command.arg("--unchecked");
         }
         command.args(["--spawned-at", &monotonic_ns().to_string()]);
-        let done = context.child(case, &mut command, timeout, None)?;
+        let done = context.child(case, Streams::default(), &mut command, timeout, None)?;
         let report = report(&done)?;
         Run::reported(&done, report).map_err(malformed)
     }
@@ -71,7 +71,13 @@ impl Executor for Programs {
             hold: true,
             observe: &mut observe,
         };
-        let done = context.child(case, &mut command, timeout, Some(observer))?;
+        let done = context.child(
+            case,
+            Streams::default(),
+            &mut command,
+            timeout,
+            Some(observer),
+        )?;
         let report = report(&done)?;
         // Its threads may have come and gone between two samples.
         peaks.threads = peaks.threads.max(report.threads);
@@ -111,7 +117,7 @@ impl Executor for Programs {
             .arg(times.sampling.as_secs_f64().to_string());
         spec.set_on(&mut command)
             .map_err(|error| CellError::failed(format!("bench: {error:#}")))?;
-        let done = context.child(case, &mut command, timeout, None)?;
+        let done = context.child(case, Streams::default(), &mut command, timeout, None)?;
         check_exit(&done)?;
         let workload = case.workload.name();
         let data = criterion_files::directory(&home, workload, model, &case.label());

@@ -1,14 +1,18 @@
 //! Runs one child process to its end.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use nix::sys::signal::Signal;
 
 use crate::affinity::Share;
 use crate::child::{Event, Finished, Output, Process, Stream};
-use crate::error::{Interrupted, TimedOut};
+use crate::error::{Interrupted, Stopped, TimedOut};
 use crate::interrupt::Interrupt;
+use crate::progress::log_line;
 
 /// How long a child may take, and what else ends it.
 #[derive(Debug, Clone)]
@@ -19,15 +23,70 @@ pub struct Limits {
     pub interrupt: Interrupt,
 }
 
-impl Limits {
-    fn check(&self, started: Instant) -> anyhow::Result<()> {
-        if self.interrupt.came() {
+/// How much of its time a child has left. Time in which it or this process was stopped
+/// does not count.
+#[derive(Debug)]
+struct Deadline<'a> {
+    limits: &'a Limits,
+    program: String,
+    /// When its time was counted last.
+    counted: Instant,
+    /// The time it has had.
+    ran: Duration,
+    /// What has stopped it, if it is stopped now, and for how long.
+    stopped: Option<(Signal, Duration)>,
+}
+
+impl<'a> Deadline<'a> {
+    fn new(limits: &'a Limits, command: &Command, process: &Process) -> Self {
+        Self {
+            limits,
+            program: command.get_program().display().to_string(),
+            counted: process.started(),
+            ran: Duration::ZERO,
+            stopped: None,
+        }
+    }
+
+    /// Counts the time up to `event`, which does not end the child.
+    fn check(&mut self, event: Option<&Event>) -> anyhow::Result<()> {
+        let Limits { timeout, interrupt } = self.limits;
+        let now = Instant::now();
+        let passed = now - std::mem::replace(&mut self.counted, now);
+        let stops = interrupt.stops();
+        match &mut self.stopped {
+            _ if stops.was_continued() => stops.lose(passed),
+            Some((_, time)) => {
+                stops.lose(passed);
+                *time += passed;
+            }
+            None => self.ran += passed,
+        }
+        match event {
+            Some(&Event::Stopped(signal)) => {
+                stops.add();
+                if matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU) {
+                    return Err(self.stopped_by(signal));
+                }
+                log_line(&format!("{} is stopped ({signal})", self.program));
+                self.stopped = Some((signal, Duration::ZERO));
+            }
+            Some(Event::Continued) => self.stopped = None,
+            _ => {}
+        }
+        if interrupt.came() {
             return Err(Interrupted.into());
         }
-        if started.elapsed() > self.timeout {
-            return Err(TimedOut(self.timeout).into());
+        match self.stopped {
+            Some((signal, time)) if time > *timeout => Err(self.stopped_by(signal)),
+            _ if self.ran > *timeout => Err(TimedOut(*timeout).into()),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    fn stopped_by(&self, signal: Signal) -> anyhow::Error {
+        let program = self.program.clone();
+        Stopped { program, signal }.into()
     }
 }
 
@@ -63,6 +122,16 @@ pub fn adopt_orphans() -> anyhow::Result<()> {
 /// A signal only sets a flag: it is checked this often.
 const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 
+/// Where a child's input comes from, and whether its output is kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Streams<'a> {
+    /// Its standard input, unless an observer holds that; nothing, if there is none.
+    pub input: Option<&'a Path>,
+    /// Whether its standard output is read and dropped. A program may do less if it
+    /// writes to `/dev/null`, as `grep` does.
+    pub drops_output: bool,
+}
+
 /// Runs `command` to its end in a process group of its own. Whatever happens,
 /// nothing that it started is alive afterwards.
 ///
@@ -77,31 +146,42 @@ pub fn run(
     limits: &Limits,
     observer: Option<Observer>,
 ) -> anyhow::Result<Finished> {
-    run_on(None, command, limits, observer)
+    run_on(None, Streams::default(), command, limits, observer)
 }
 
-/// The same, on a share of the cores; on all, if none is given.
-pub(crate) fn run_on(
+/// The same with these streams, on a share of the cores; on all, if none is given.
+pub fn run_on(
     share: Option<Share>,
+    streams: Streams,
     command: &mut Command,
     limits: &Limits,
     mut observer: Option<Observer>,
 ) -> anyhow::Result<Finished> {
     let stdin = if observer.as_ref().is_some_and(|observer| observer.hold) {
         Stdio::piped()
+    } else if let Some(input) = streams.input {
+        let file = File::open(input).with_context(|| input.display().to_string())?;
+        Stdio::from(file)
     } else {
         Stdio::null()
+    };
+    let output = if streams.drops_output {
+        Output::Dropped
+    } else {
+        Output::Collected
     };
     let tick = observer
         .as_ref()
         .map_or(INTERRUPT_EVERY, |observer| observer.every);
-    let mut process = Process::start_on(share, command, stdin, Output::Collected)?;
+    let mut process = Process::start_on(share, command, stdin, output)?;
     let mut stdin = process.take_stdin();
+    let mut deadline = Deadline::new(limits, command, &process);
     loop {
-        let moment = match process.next_event(tick) {
+        let event = process.next_event(tick);
+        let moment = match event {
             Some(Event::Exited(_)) => break,
             Some(Event::Line(..)) => Moment::Line,
-            None => Moment::Tick,
+            Some(Event::Stopped(_) | Event::Continued) | None => Moment::Tick,
         };
         if let Some(observer) = &mut observer {
             (observer.observe)(process.pid(), moment);
@@ -109,7 +189,7 @@ pub(crate) fn run_on(
         if moment == Moment::Line {
             stdin = None;
         }
-        limits.check(process.started())?;
+        deadline.check(event.as_ref())?;
     }
     drop(stdin);
     process.end(Duration::ZERO)
@@ -122,13 +202,15 @@ pub(crate) fn run_lines(
     mut on_line: impl FnMut(Stream, &str),
 ) -> anyhow::Result<ExitStatus> {
     let mut process = Process::start_on(None, command, Stdio::null(), Output::Lines)?;
+    let mut deadline = Deadline::new(limits, command, &process);
     loop {
-        match process.next_event(INTERRUPT_EVERY) {
+        let event = process.next_event(INTERRUPT_EVERY);
+        match &event {
             Some(Event::Exited(_)) => break,
-            Some(Event::Line(stream, line)) => on_line(stream, &line),
-            None => {}
+            Some(Event::Line(stream, line)) => on_line(*stream, line),
+            Some(Event::Stopped(_) | Event::Continued) | None => {}
         }
-        limits.check(process.started())?;
+        deadline.check(event.as_ref())?;
     }
     process.last_lines(on_line);
     Ok(process.end(Duration::ZERO)?.status)

@@ -7,8 +7,10 @@ use anyhow::bail;
 use serde_json::Value;
 
 use crate::child::Finished;
+use crate::conditions::Conditions;
 use crate::containment::{SAMPLE_EVERY, TreeSampler, contained};
-use crate::process::{self, Limits, Observer};
+use crate::process::{self, Limits, Observer, Streams};
+use crate::progress::log_line;
 use crate::run::{Peaks, Run};
 
 /// What came of a program's runs.
@@ -29,17 +31,47 @@ pub struct Runs {
 ///
 /// # Errors
 ///
-/// When it cannot be started, fails, or takes longer than allowed.
-pub fn run(command: &[OsString], times: u32, hold: bool, limits: &Limits) -> anyhow::Result<Runs> {
+/// When it cannot be started, fails, or takes longer than allowed; and when what its
+/// conditions ask for fails.
+pub fn run(
+    command: &[OsString],
+    conditions: &Conditions,
+    times: u32,
+    hold: bool,
+    limits: &Limits,
+) -> anyhow::Result<Runs> {
+    let runs = all_runs(command, conditions, times, hold, limits);
+    if limits.interrupt.came() {
+        return runs;
+    }
+    let cleaned_up = conditions.clean_up(limits);
+    let runs = runs?;
+    cleaned_up.map(|()| runs)
+}
+
+fn all_runs(
+    command: &[OsString],
+    conditions: &Conditions,
+    times: u32,
+    hold: bool,
+    limits: &Limits,
+) -> anyhow::Result<Runs> {
     let mut runs = Runs::default();
-    let new = || {
+    let streams = Streams {
+        input: conditions.input.as_deref(),
+        drops_output: true,
+    };
+    let run = |observer: Option<Observer>| {
+        conditions.prepare(limits)?;
         let mut new = Command::new(&command[0]);
         new.args(&command[1..]);
-        new
+        contained(|| process::run_on(None, streams, &mut new, limits, observer))
     };
+    let stops = limits.interrupt.stops();
+    let again = |_: &mut (), _| log_line("something was stopped meanwhile: it is run again");
     for _ in 0..times {
-        let done = contained(|| process::run(&mut new(), limits, None))?;
-        runs.left_behind = runs.left_behind.max(check(&done, &command[0])?);
+        let done = stops.unstopped(&mut (), |()| run(None), again)?;
+        runs.left_behind = runs.left_behind.max(check(&done, conditions, &command[0])?);
         runs.unobserved.push(Run::whole(&done, Value::Null));
     }
     for _ in 0..times {
@@ -49,16 +81,16 @@ pub fn run(command: &[OsString], times: u32, hold: bool, limits: &Limits) -> any
             hold,
             observe: &mut |pid, moment| sampler.sample(pid, moment),
         };
-        let done = contained(|| process::run(&mut new(), limits, Some(observer)))?;
-        runs.left_behind = runs.left_behind.max(check(&done, &command[0])?);
+        let done = run(Some(observer))?;
+        runs.left_behind = runs.left_behind.max(check(&done, conditions, &command[0])?);
         runs.peaks.join(&sampler.peaks);
     }
     Ok(runs)
 }
 
 /// How many processes it has left behind, if it did not fail.
-fn check(done: &Finished, program: &OsString) -> anyhow::Result<usize> {
-    if done.status.success() {
+fn check(done: &Finished, conditions: &Conditions, program: &OsString) -> anyhow::Result<usize> {
+    if conditions.is_success(done) {
         return Ok(done.left_behind);
     }
     let (program, status) = (program.display(), done.status);

@@ -249,7 +249,8 @@ pub fn print(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
-fn log_line(line: &str) {
+/// Prints a line to standard error.
+pub fn log_line(line: &str) {
     // A closed standard error is no reason to measure nothing.
     let _ = writeln!(io::stderr(), "{line}");
 }

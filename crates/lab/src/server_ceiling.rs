@@ -11,7 +11,7 @@ use suite::{Job, Workload, download, fetch};
 use crate::affinity::Share;
 use crate::error::last_words;
 use crate::interrupt::Interrupt;
-use crate::process::{self, Limits};
+use crate::process::{self, Limits, Streams};
 
 /// How long the origin takes to answer the job's requests, over as many
 /// connections as the job may use, asked from the contestants' share of the
@@ -49,7 +49,7 @@ pub fn measure(
         timeout,
         interrupt: interrupt.clone(),
     };
-    let done = process::run_on(share, &mut command, &limits, None)?;
+    let done = process::run_on(share, Streams::default(), &mut command, &limits, None)?;
     match done.stdout.trim().parse() {
         Ok(nanoseconds) => Ok(Some(Duration::from_nanos(nanoseconds))),
         Err(_) => bail!("{}: {}", done.status, last_words(&done.stderr)),

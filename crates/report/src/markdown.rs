@@ -75,8 +75,8 @@ pub fn document(comparison: &Comparison) -> String {
         text.sweep(&sweep);
     }
     text.line("\n## Versions\n");
-    for (library, version) in &comparison.versions {
-        text.line(format_args!("- {}: {}", escape(library), escape(version)));
+    for (what, version) in comparison.versions.iter().chain(&comparison.build) {
+        text.line(format_args!("- {}: {}", escape(what), escape(version)));
     }
     text.0
 }
@@ -135,9 +135,9 @@ fn time_and_memory(row: &ModelRow) -> String {
 pub(crate) fn machine(comparison: &Comparison) -> String {
     let host = &comparison.host;
     format!(
-        "{}, {} cores, {}, {}, Linux {}",
+        "{}, {}, {}, {}, Linux {}",
         host.cpu,
-        host.cores,
+        host.cores_words(),
         memory(host.memory),
         host.os,
         host.kernel

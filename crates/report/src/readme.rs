@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use results::{Comparison, write_whole};
+use results::{Comparison, check_writable, write_whole};
 
 use crate::markdown;
 
@@ -30,6 +30,18 @@ pub fn replace(path: &Path, marks: [&str; 2], text: &str) -> anyhow::Result<()> 
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let new = between(&old, marks, text).with_context(|| path.display().to_string())?;
     write_whole(path, &new)
+}
+
+/// Makes sure that [`replace`] will find its place: better now than after a build.
+///
+/// # Errors
+///
+/// As those of [`replace`].
+pub fn check(path: &Path, marks: [&str; 2]) -> anyhow::Result<()> {
+    let name = || path.display().to_string();
+    let old = fs::read_to_string(path).with_context(name)?;
+    between(&old, marks, "").with_context(name)?;
+    check_writable(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// `page` with `text` between its marks.

@@ -14,7 +14,7 @@ pub struct Baseline {
     /// From which ratio on a slower cell is a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_above: Option<f64>,
-    /// What it was measured with that has another version now.
+    /// What it was measured or built with that is another one now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<Change>,
     /// What else may be behind a difference.
@@ -25,6 +25,9 @@ pub struct Baseline {
     /// Cells that could not be compared, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+    /// Cells that had a time in the earlier run, and have none in this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vanished: Vec<String>,
 }
 
 /// Something that was one thing and is another.
@@ -55,14 +58,18 @@ pub struct Compared {
 }
 
 impl Baseline {
-    /// Whether no cell is slower than it may be. A limit that nothing could be
-    /// held to is not kept.
+    /// Whether no cell is slower than it may be, and none has vanished. A limit that
+    /// nothing could be held to is not kept.
     pub fn holds(&self) -> bool {
-        let Some(limit) = self.fail_above else {
-            return true;
-        };
+        let all_there = !self.cells.is_empty() && self.vanished.is_empty();
+        self.fail_above.is_none() || all_there && self.keeps_limit()
+    }
+
+    /// Whether no cell is slower than it may be.
+    pub fn keeps_limit(&self) -> bool {
+        let limit = self.fail_above.unwrap_or(f64::INFINITY);
         let slower = |cell: &&Compared| cell.judged.verdict == Verdict::Slower;
         let mut slower = self.cells.iter().filter(slower);
-        !self.cells.is_empty() && slower.all(|cell| cell.judged.ratio <= limit)
+        slower.all(|cell| cell.judged.ratio <= limit)
     }
 }

@@ -83,6 +83,9 @@ pub struct Cell {
     /// the same.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disturbed: u32,
+    /// In how many of its rounds a CPU quota stopped it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub throttled: u32,
     /// How long the origin alone takes for the job's requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_ceiling_ns: Option<u64>,

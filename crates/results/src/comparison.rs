@@ -29,6 +29,10 @@ pub struct Comparison {
     pub models: Vec<ModelInfo>,
     /// The compiler, and each library that a model uses.
     pub versions: BTreeMap<String, String>,
+    /// How the programs were built, besides the compiler: profile, flags, wrappers. Older
+    /// results do not have it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub build: BTreeMap<String, String>,
     /// The figures: one for each workload, preset, variant and model.
     pub cells: Vec<Cell>,
     /// Which model is faster than which: one for each workload, preset and variant.
@@ -141,8 +145,21 @@ fn equivalence() -> f64 {
 pub struct Host {
     /// Its processor.
     pub cpu: String,
-    /// How many cores this could use.
+    /// How many cores this could use, where a quota counts: then it is what the quota
+    /// has, rounded down, and 1 at least.
     pub cores: usize,
+    /// All of the machine's, if this was kept to some of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_cores: Option<usize>,
+    /// How many cores' time there was, if there was a quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<f64>,
+    /// What governs the frequencies of its cores, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governor: Option<String>,
+    /// Whether a battery fed it. `None` if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_battery: Option<bool>,
     /// Its memory, in bytes.
     pub memory: u64,
     /// The kernel's version.
@@ -153,4 +170,19 @@ pub struct Host {
     /// does nothing, in nanoseconds. Older results do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_reading_ns: Option<f64>,
+}
+
+impl Host {
+    /// The cores there were: `2 cores`, `2 of 8 cores` or `1 core, a quota of 0.5 cores' time`.
+    pub fn cores_words(&self) -> String {
+        let mut words = self.cores.to_string();
+        if let Some(all) = self.machine_cores {
+            words += &format!(" of {all}");
+        }
+        words += if words == "1" { " core" } else { " cores" };
+        if let Some(quota) = self.quota {
+            words += &format!(", a quota of {quota} cores' time");
+        }
+        words
+    }
 }

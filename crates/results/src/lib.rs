@@ -28,6 +28,6 @@ pub use models::{Color, Kind, ModelInfo, Models, Rgb};
 pub use self_check::{MOST, SelfCheck, Slowed};
 pub use sidecars::Sidecars;
 pub use sources::{Source, Sources};
-pub use store::{ResultsDir, STARTED, safe_name, write_whole};
+pub use store::{ResultsDir, STARTED, check_writable, safe_name, write_whole};
 pub use sweep::{Crossover, Sweep};
 pub use verdicts::{EQUIVALENCE, JobVerdicts, Judged, MIN_ROUNDS, Pair, Verdict};

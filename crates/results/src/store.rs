@@ -64,14 +64,9 @@ impl ResultsDir {
     ///
     /// When it cannot be written, or the disk is full.
     pub fn prepare(path: PathBuf) -> anyhow::Result<Self> {
-        const ROOM: usize = 8 << 20;
-        let probe = || -> std::io::Result<()> {
-            fs::create_dir_all(&path)?;
-            let mut probe = tempfile::NamedTempFile::new_in(&path)?;
-            probe.write_all(&vec![0x5a; ROOM])?;
-            probe.as_file().sync_all()
-        };
-        probe().with_context(|| format!("cannot write results into {}", path.display()))?;
+        let cannot = || format!("cannot write results into {}", path.display());
+        fs::create_dir_all(&path).with_context(cannot)?;
+        check_writable(&path)?;
         Ok(Self { path })
     }
 
@@ -184,6 +179,21 @@ impl Drop for ResultsDir {
         // Removes it only if nothing was ever written: then it says nothing.
         let _ = fs::remove_dir(&self.path);
     }
+}
+
+/// Makes sure that results fit into a directory.
+///
+/// # Errors
+///
+/// When it cannot be written, or the disk is full.
+pub fn check_writable(directory: &Path) -> anyhow::Result<()> {
+    const ROOM: usize = 8 << 20;
+    let probe = || -> std::io::Result<()> {
+        let mut probe = tempfile::NamedTempFile::new_in(directory)?;
+        probe.write_all(&vec![0x5a; ROOM])?;
+        probe.as_file().sync_all()
+    };
+    probe().with_context(|| format!("cannot write results into {}", directory.display()))
 }
 
 /// Writes a file whole or not at all.

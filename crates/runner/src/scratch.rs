@@ -18,6 +18,10 @@ const TMPFS: i64 = 0x0102_1994;
 /// What the names of all such directories begin with.
 const PREFIX: &str = "paces-";
 
+/// How many bytes the path of a directory may have in which ipc-channel makes its sockets: a
+/// socket's path has at most 107, and the rest is its own name.
+pub const LONGEST_FOR_SOCKETS: usize = 80;
+
 /// An empty directory, removed when it is dropped. As long as it lives it is
 /// locked, so that others can tell it from one whose owner was killed.
 #[derive(Debug)]

@@ -257,6 +257,7 @@ pub fn compare_against(
             threads: request.threads,
             blocking_threads: request.blocking_threads,
             temporary,
+            quota: None,
             interrupt: Interrupt::default(),
         },
         mode: request.mode,

@@ -91,8 +91,8 @@ fn an_earlier_run_is_compared_cell_by_cell() {
     let mut earlier = compare(&counter(), &steady([1_000_000; 2])).comparison;
     let smol = earlier.cells.iter_mut().find(|cell| cell.model == "smol");
     smol.expect("it was measured").job["workers"] = 3.into();
-    let jobs = [("counter", "heavy".to_owned())];
-    let against = Against::open("then", earlier.clone(), &earlier, &jobs);
+    let jobs = vec![("counter".to_owned(), "heavy".to_owned())];
+    let against = Against::open("then", earlier.clone(), &earlier, jobs, &[]);
     let against = against.expect("the same machine");
     let now = compare_against(
         &counter(),

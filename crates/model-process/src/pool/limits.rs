@@ -3,6 +3,7 @@
 use std::env;
 
 use anyhow::{bail, ensure};
+use runner::scratch::LONGEST_FOR_SOCKETS;
 use rustix::process::{Resource, getrlimit};
 use suite::{Result, Unsupported};
 
@@ -52,8 +53,7 @@ fn check_max(units: usize) -> Result<()> {
 /// Refuses a temporary directory that does not exist or has a long path:
 /// ipc-channel makes a socket there for each child, and would panic.
 pub(crate) fn check_temporary_directory() -> Result<()> {
-    /// A socket's path has at most 108 bytes; the rest is its own name.
-    const MAX_BYTES: usize = 80;
+    const MAX_BYTES: usize = LONGEST_FOR_SOCKETS;
     let directory = env::temp_dir();
     ensure!(
         directory.is_dir() && directory.as_os_str().len() <= MAX_BYTES,

@@ -44,6 +44,13 @@ pub(crate) fn warnings(comparison: &Comparison) -> Vec<Warning> {
             false,
         ),
         (
+            throttled(comparison),
+            "stopped by the CPU quota",
+            "It kept them from the processors for a part of their time: what is measured is the \
+             quota.",
+            false,
+        ),
+        (
             origin_bound(comparison),
             "origin-bound",
             "The server, or what the job asks of its link, set their time: models can hardly \
@@ -113,10 +120,16 @@ fn drifting(comparison: &Comparison) -> Vec<String> {
 }
 
 fn noisy(comparison: &Comparison) -> Vec<String> {
-    let line = |cell: &Cell| {
-        let load = remarks::background_load(cell)?;
-        Some(format!("{}: {load}", name(cell)))
-    };
+    remarked(comparison, remarks::background_load)
+}
+
+fn throttled(comparison: &Comparison) -> Vec<String> {
+    remarked(comparison, remarks::throttled)
+}
+
+/// The cells that this remarks something on.
+fn remarked(comparison: &Comparison, remark: fn(&Cell) -> Option<String>) -> Vec<String> {
+    let line = |cell: &Cell| Some(format!("{}: {}", name(cell), remark(cell)?));
     comparison.cells.iter().filter_map(line).collect()
 }
 

@@ -201,6 +201,7 @@ pub(crate) fn notes(cell: &Cell, has_custom_commands: bool, own_keys: &[String])
         }
     }
     notes.extend(background_load(cell));
+    notes.extend(throttled(cell));
     if cell.resources.peak_memory_bytes.is_none()
         && let Some(why) = &cell.resources.memory_method
     {
@@ -226,6 +227,12 @@ pub(crate) fn cpu_remark(cells: &[&Cell]) -> Option<String> {
 pub(crate) fn background_load(cell: &Cell) -> Option<String> {
     let (rounds, noisy) = (cell.rounds()?, cell.disturbed);
     (noisy > 0).then(|| format!("background load in {noisy} of {rounds} rounds"))
+}
+
+/// In how many rounds of the cell a CPU quota stopped it, if in any.
+pub(crate) fn throttled(cell: &Cell) -> Option<String> {
+    let (rounds, throttled) = (cell.rounds()?, cell.throttled);
+    (throttled > 0).then(|| format!("stopped by the CPU quota in {throttled} of {rounds} rounds"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,295 @@
+//! Programs and a `measure` or `compare` that are stopped for a time.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use common::{Sandbox, text};
+
+/// Waits for a fact that another process brings about.
+#[track_caller]
+fn until(what: &str, fact: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !fact() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
+}
+
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ")
+        .next()
+        .is_some_and(|rest| rest.starts_with('T'))
+}
+
+fn lines(path: &Path) -> usize {
+    fs::read_to_string(path).unwrap_or_default().lines().count()
+}
+
+/// A script that says in `began` that it runs, waits for `go`, and says in `ended` that it
+/// is done.
+fn waiting(sandbox: &Sandbox) -> String {
+    let [began, go, ended] = ["began", "go", "ended"].map(|name| sandbox.path(name));
+    sandbox.script(
+        "waits",
+        &format!(
+            "echo $$ >> {}; while [ ! -e {} ]; do sleep 0.01; done; echo >> {}\n",
+            began.display(),
+            go.display(),
+            ended.display()
+        ),
+    );
+    sandbox.path("waits").display().to_string()
+}
+
+fn start(command: &mut Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts")
+}
+
+fn measure(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("measure").args(args);
+    command
+}
+
+/// Stops `stopped` while the script waits, and continues it when the script has ended.
+fn stop_while_it_ends(sandbox: &Sandbox, stopped: &Child) {
+    until("it runs", || lines(&sandbox.path("began")) == 1);
+    signal(stopped.id(), Signal::SIGSTOP);
+    until("it is stopped", || is_stopped(stopped.id()));
+    fs::write(sandbox.path("go"), "").expect("a file");
+    until("the script has ended", || {
+        lines(&sandbox.path("ended")) == 1
+    });
+    signal(stopped.id(), Signal::SIGCONT);
+}
+
+#[test]
+fn a_run_in_which_measure_was_stopped_is_done_again() {
+    let sandbox = Sandbox::empty();
+    let program = waiting(&sandbox);
+    let child = start(&mut measure(&["--json", "--", &program]));
+    stop_while_it_ends(&sandbox, &child);
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("it is run again"), "{said}");
+    // Dropped, timed, and observed.
+    assert_eq!(lines(&sandbox.path("began")), 3, "{said}");
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(figures["runs"], 1);
+}
+
+#[test]
+fn a_run_in_which_the_program_was_stopped_is_done_again() {
+    let sandbox = Sandbox::empty();
+    let program = waiting(&sandbox);
+    let child = start(&mut measure(&["--", &program]));
+    let began = sandbox.path("began");
+    until("it runs", || lines(&began) == 1);
+    let pid = fs::read_to_string(&began).expect("a file");
+    let pid = pid.trim().parse().expect("a number");
+    signal(pid, Signal::SIGSTOP);
+    until("it is stopped", || is_stopped(pid));
+    fs::write(sandbox.path("go"), "").expect("a file");
+    signal(pid, Signal::SIGCONT);
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for says in ["waits is stopped (SIGSTOP)", "it is run again"] {
+        assert!(said.contains(says), "no {says}: {said}");
+    }
+    assert_eq!(lines(&began), 3, "{said}");
+}
+
+#[test]
+fn a_round_in_which_compare_was_stopped_is_measured_again() {
+    let sandbox = Sandbox::with(&["serial"]);
+    let program = waiting(&sandbox);
+    let contestant = format!("waits={program}");
+    let args = ["primes", "--models", "serial", "--rounds", "2"];
+    let more = ["--contestant", &contestant, "--load-limit", "100"];
+    let child = start(&mut sandbox.command(&[&args[..], &more].concat()));
+    stop_while_it_ends(&sandbox, &child);
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("waits again: something was stopped"),
+        "{said}"
+    );
+    // That was its first try, whose time is the job's cost.
+    let rounds = sandbox.cell("waits")["time"]["rounds"].clone();
+    assert_eq!(rounds.as_array().map(Vec::len), Some(2), "{rounds}");
+
+    // Now in a round: it is tried three times at most, and runs four times in each round.
+    for file in ["began", "go", "ended"] {
+        fs::remove_file(sandbox.path(file)).expect("it was there");
+    }
+    let began = sandbox.path("began");
+    let script = format!(
+        "echo $$ >> {0}; if [ $(wc -l < {0}) = 4 ]; then kill -STOP $$; fi\n",
+        began.display()
+    );
+    sandbox.script("waits", &script);
+    let child = start(&mut sandbox.command(&[&args[..], &more].concat()));
+    let last = || {
+        let pids = fs::read_to_string(&began).unwrap_or_default();
+        pids.lines().nth(3).and_then(|pid| pid.parse::<u32>().ok())
+    };
+    until("it has stopped itself", || last().is_some_and(is_stopped));
+    signal(last().expect("a number"), Signal::SIGCONT);
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("primes heavy · round 1 · all models again"),
+        "{said}"
+    );
+    let rounds = sandbox.cell("waits")["time"]["rounds"].clone();
+    assert_eq!(rounds.as_array().map(Vec::len), Some(2), "{rounds}");
+    let own = sandbox.cell("waits")["time"]["samples_ns"].clone();
+    let each = rounds[0].as_u64().expect("a number") * 2;
+    assert_eq!(own.as_array().map(|all| all.len() as u64), Some(each));
+}
+
+#[test]
+fn a_fault_in_which_faults_was_stopped_is_tried_again() {
+    let sandbox = Sandbox::empty().with_origin();
+    waiting(&sandbox);
+    fs::rename(sandbox.path("waits"), sandbox.path("model-serial")).expect("a program");
+    let mut faults = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    faults
+        .args([
+            "faults",
+            "--models",
+            "serial",
+            "--only",
+            "13",
+            "--at-once",
+            "1",
+            "--prebuilt",
+        ])
+        .arg(sandbox.path("."));
+    let child = start(&mut faults);
+    stop_while_it_ends(&sandbox, &child);
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    // It downloads nothing.
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(
+        said.matches(" in serial again: something").count(),
+        1,
+        "{said}"
+    );
+}
+
+#[test]
+fn a_program_that_uses_the_terminal_is_named() {
+    let sandbox = Sandbox::empty();
+    let said = sandbox.path("said");
+    for (uses, signal) in [
+        ("stty -echo < /dev/tty", "SIGTTOU"),
+        ("cat /dev/tty", "SIGTTIN"),
+    ] {
+        let xtask = env!("CARGO_BIN_EXE_xtask");
+        let line = format!("{xtask} measure -- sh -c '{uses}' 2> {}", said.display());
+        // It gives the command a terminal.
+        let script = Command::new("script")
+            .args(["-q", "-e", "-c", &line, "/dev/null"])
+            .stdin(Stdio::piped())
+            .output();
+        let Ok(output) = script else {
+            eprintln!("SKIPPED: there is no program `script`");
+            return;
+        };
+        let said = fs::read_to_string(&said).expect("a file");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let right = format!("sh uses the terminal, and was stopped by that ({signal})");
+        assert!(said.contains(&right), "{said}");
+    }
+}
+
+/// The user of a process, or none if it has ended.
+fn user(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn a_program_that_became_root_is_left_and_named() {
+    const NOT_ROOT: &str = "65534";
+    let sandbox = Sandbox::empty();
+    let place = fs::metadata(sandbox.path(".")).expect("a directory");
+    let began = sandbox.path("began");
+    let root = sandbox.path("setpriv");
+    let copied = fs::copy("/usr/bin/setpriv", &root);
+    if place.uid() != 0 || copied.is_err() {
+        eprintln!("SKIPPED: this needs root, and setpriv");
+        return;
+    }
+    fs::set_permissions(sandbox.path("."), PermissionsExt::from_mode(0o777)).expect("its own");
+    fs::set_permissions(&root, PermissionsExt::from_mode(0o4755)).expect("its own");
+    let become_root = [&*root.display().to_string(), "--reuid", "0"].map(str::to_owned);
+    let wait = format!("echo $$ > {}; exec sleep 1000", began.display());
+    let child = start(
+        Command::new("setpriv")
+            .args(["--reuid", NOT_ROOT, "--clear-groups"])
+            .args([env!("CARGO_BIN_EXE_xtask"), "measure", "--"])
+            .args(&become_root)
+            .args(["sh", "-c", &wait]),
+    );
+    until("it runs", || lines(&began) == 1);
+    let pid = fs::read_to_string(&began).expect("a file");
+    let pid: u32 = pid.trim().parse().expect("a number");
+    let became_root = user(pid) == Some(0);
+    signal(child.id(), Signal::SIGINT);
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    if !became_root {
+        eprintln!("SKIPPED: programs do not become root here");
+        return;
+    }
+    let lives = user(pid) == Some(0);
+    signal(pid, Signal::SIGKILL);
+    let right = format!("process {pid} cannot be ended");
+    assert!(lives && said.contains(&right), "{said}");
+}
+
+#[test]
+fn a_start_that_takes_long_makes_no_job_smaller() {
+    let sandbox = Sandbox::with(&["serial"]);
+    let args = [
+        "primes", "--models", "serial", "--rounds", "1", "--budget", "30",
+    ];
+    let starts = ["--contestant", "starts=sleep 0.5"];
+    sandbox.compared(0, &[&args[..], &starts].concat());
+    assert_eq!(sandbox.cell("starts")["divisor"], 1);
+}
+
+#[test]
+fn a_program_that_nothing_continues_is_ended() {
+    let sandbox = Sandbox::with(&["serial"]);
+    let args = ["primes", "--models", "serial", "--rounds", "1"];
+    let stuck = ["--contestant", "stuck=sh -c 'kill -STOP $$'"];
+    sandbox.compared(1, &[&args[..], &stuck].concat());
+    sandbox.assert_cell("stuck", "failed", "sh is stopped (SIGSTOP), and nothing");
+}
