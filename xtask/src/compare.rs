@@ -310,7 +310,8 @@ impl Options {
     }
 }
 
-fn percentage(text: &str) -> Result<f64, String> {
+/// A part, given in percent.
+pub(crate) fn percentage(text: &str) -> Result<f64, String> {
     let percent = text.trim_end_matches('%').trim_end().parse();
     let percent = percent
         .ok()
@@ -318,7 +319,8 @@ fn percentage(text: &str) -> Result<f64, String> {
     percent.ok_or_else(|| "has to be a number of percent from 0 to 100".to_owned())
 }
 
-fn limit(text: &str) -> Result<f64, String> {
+/// From which ratio on a slower cell is a failure.
+pub(crate) fn limit(text: &str) -> Result<f64, String> {
     let ratio = text.parse().ok();
     let ratio = ratio.filter(|ratio: &f64| ratio.is_finite() && *ratio >= 1.0);
     ratio.ok_or_else(|| "has to be a ratio from 1: 1.10 is ten percent slower".to_owned())

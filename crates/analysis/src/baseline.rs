@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use results::{Baseline, Cell, Change, Compared, Comparison, Host, MIN_ROUNDS, Time};
+use results::{Baseline, Cell, Change, Compared, Comparison, Host, Judged, MIN_ROUNDS, Time};
 use serde_json::Value;
 use suite::Invalid;
 use suite::setting_text;
@@ -65,12 +65,7 @@ impl Against {
     /// What differs between the two runs, before there are any cells.
     pub fn begin(&self, now: &Comparison, fail_above: Option<f64>) -> Baseline {
         let then = &self.earlier;
-        let changes = [
-            change_unless_same("mode", &then.run.mode, &now.run.mode),
-            change_unless_same("kernel", &then.host.kernel, &now.host.kernel),
-            change_unless_same("system", &then.host.os, &now.host.os),
-            change_unless_same("downloads into", &then.run.scratch, &now.run.scratch),
-        ];
+        let changes = differences(then, now);
         let warning = |Change { what, from, to }| {
             format!("not only the programs differ: {what} {from}, now {to}")
         };
@@ -79,7 +74,7 @@ impl Against {
             revision: then.run.revision.clone(),
             fail_above,
             versions: versions(&then.versions, &now.versions),
-            warnings: changes.into_iter().flatten().map(warning).collect(),
+            warnings: changes.into_iter().map(warning).collect(),
             cells: Vec::new(),
             left_out: Vec::new(),
         }
@@ -87,70 +82,88 @@ impl Against {
 
     /// Compares `cells`, all of one job, and adds what came of it.
     pub fn add(&self, cells: &[Cell], rules: Rules, baseline: &mut Baseline) {
-        let mut estimates = Vec::new();
-        let mut compared = Vec::new();
-        for cell in cells {
-            match self.both(cell) {
-                Ok((then, now)) => {
-                    estimates.push(bootstrap::unpaired(&now, &then, rules.seed));
-                    compared.push(cell);
-                }
+        let cells: Vec<&Cell> = cells.iter().collect();
+        let judged = judge(&self.earlier, &cells, ["then", "now"], rules);
+        for (cell, judged) in cells.into_iter().zip(judged) {
+            let (workload, label, model) = (&cell.workload, &cell.label, &cell.model);
+            match judged {
+                Ok(judged) => baseline.cells.push(Compared {
+                    workload: workload.clone(),
+                    preset: cell.preset.clone(),
+                    label: label.clone(),
+                    model: model.clone(),
+                    judged,
+                }),
                 Err(why) => {
-                    let (workload, label, model) = (&cell.workload, &cell.label, &cell.model);
                     let left_out = format!("{model}: {workload} {label} not compared: {why}");
                     baseline.left_out.push(left_out);
                 }
             }
         }
-        let judged = holm::judge(&estimates, rules.equivalence);
-        let compared = compared.into_iter().zip(judged);
-        baseline
-            .cells
-            .extend(compared.map(|(cell, judged)| Compared {
-                workload: cell.workload.clone(),
-                preset: cell.preset.clone(),
-                label: cell.label.clone(),
-                model: cell.model.clone(),
-                judged,
-            }));
     }
+}
 
-    /// The rounds of the earlier cell and of this one, or why these two cannot be
-    /// compared.
-    fn both<'a>(
-        &'a self,
-        cell: &'a Cell,
-    ) -> Result<(bootstrap::Rounds<'a>, bootstrap::Rounds<'a>), String> {
-        fn key(cell: &Cell) -> [&str; 3] {
-            [&cell.workload, &cell.label, &cell.model]
-        }
-        let earlier = self
-            .earlier
-            .cells
-            .iter()
-            .find(|earlier| key(earlier) == key(cell))
-            .ok_or("it was not measured then")?;
-        let then = earlier.time.as_ref().ok_or("it had no time then")?;
-        let now = cell.time.as_ref().ok_or("it has no time now")?;
-        if let Some(other) = difference(&earlier.job, &cell.job) {
-            return Err(format!("it was another job, {other}"));
-        }
-        if earlier.mostly_clock || cell.mostly_clock {
-            return Err("its time is mostly the reading of the clock".to_owned());
-        }
-        let enough = |time: &'a Time, when: &str| {
-            let rounds = bootstrap::rounds(time)
-                .ok_or_else(|| format!("its samples {when} make no sense"))?;
-            if rounds.len() < MIN_ROUNDS {
-                let few = rounds.len();
-                return Err(format!(
-                    "{few} rounds {when}, and a verdict needs {MIN_ROUNDS}"
-                ));
-            }
-            Ok(rounds)
-        };
-        Ok((enough(then, "then")?, enough(now, "now")?))
+/// Holds `cells`, all of one job, against those of an `earlier` run: their times by its,
+/// judged together; or why one cannot be compared. The two runs are called by `names`.
+pub(crate) fn judge(
+    earlier: &Comparison,
+    cells: &[&Cell],
+    names: [&str; 2],
+    rules: Rules,
+) -> Vec<Result<Judged, String>> {
+    let estimates = cells.iter().map(|cell| {
+        let (then, now) = both(earlier, cell, names)?;
+        Ok(bootstrap::unpaired(&now, &then, rules.seed))
+    });
+    let estimates: Vec<Result<_, String>> = estimates.collect();
+    let known: Vec<_> = estimates.iter().flatten().copied().collect();
+    let mut judged = holm::judge(&known, rules.equivalence).into_iter();
+    let of_estimate = |of: Result<_, String>| of.map(|_| judged.next().expect("one for each"));
+    estimates.into_iter().map(of_estimate).collect()
+}
+
+/// The rounds of the earlier cell and of this one, or why these two cannot be compared.
+fn both<'a>(
+    earlier: &'a Comparison,
+    cell: &'a Cell,
+    [then, now]: [&str; 2],
+) -> Result<(bootstrap::Rounds<'a>, bootstrap::Rounds<'a>), String> {
+    let is_same = |earlier: &&Cell| earlier.is_same_job(cell) && earlier.model == cell.model;
+    let earlier = earlier.cells.iter().find(is_same);
+    let earlier = earlier.ok_or_else(|| format!("it was not measured {then}"))?;
+    let time = earlier.time.as_ref();
+    let time_then = time.ok_or_else(|| format!("it had no time {then}"))?;
+    let time = cell.time.as_ref();
+    let time_now = time.ok_or_else(|| format!("it has no time {now}"))?;
+    if let Some(other) = difference(&earlier.job, &cell.job) {
+        return Err(format!("it was another job, {other}"));
     }
+    if earlier.mostly_clock || cell.mostly_clock {
+        return Err("its time is mostly the reading of the clock".to_owned());
+    }
+    let enough = |time: &'a Time, when: &str| {
+        let rounds =
+            bootstrap::rounds(time).ok_or_else(|| format!("its samples {when} make no sense"))?;
+        if rounds.len() < MIN_ROUNDS {
+            let few = rounds.len();
+            return Err(format!(
+                "{few} rounds {when}, and a verdict needs {MIN_ROUNDS}"
+            ));
+        }
+        Ok(rounds)
+    };
+    Ok((enough(time_then, then)?, enough(time_now, now)?))
+}
+
+/// What differs between two runs besides their programs.
+pub(crate) fn differences(then: &Comparison, now: &Comparison) -> Vec<Change> {
+    let changes = [
+        change_unless_same("mode", &then.run.mode, &now.run.mode),
+        change_unless_same("kernel", &then.host.kernel, &now.host.kernel),
+        change_unless_same("system", &then.host.os, &now.host.os),
+        change_unless_same("downloads into", &then.run.scratch, &now.run.scratch),
+    ];
+    changes.into_iter().flatten().collect()
 }
 
 /// A number of threads then and now, with the option that sets it.
@@ -160,7 +173,10 @@ fn threads(was: usize, is: usize, option: &str) -> (String, String) {
 }
 
 /// The libraries whose versions have changed, with those added or removed.
-fn versions(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<Change> {
+pub(crate) fn versions(
+    then: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Vec<Change> {
     let mut all: Vec<&String> = then.keys().chain(now.keys()).collect();
     all.sort_unstable();
     all.dedup();
@@ -189,7 +205,7 @@ pub(crate) fn difference(then: &Value, now: &Value) -> Option<String> {
     Some(format!("{key} = {was} and not {is}"))
 }
 
-fn change_unless_same(what: &str, from: &str, to: &str) -> Option<Change> {
+pub(crate) fn change_unless_same(what: &str, from: &str, to: &str) -> Option<Change> {
     (from != to).then(|| Change {
         what: what.to_owned(),
         from: from.to_owned(),
@@ -199,7 +215,7 @@ fn change_unless_same(what: &str, from: &str, to: &str) -> Option<Change> {
 
 #[cfg(test)]
 mod tests {
-    use results::{Judged, Verdict};
+    use results::Verdict;
 
     use super::*;
 

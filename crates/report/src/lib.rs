@@ -14,6 +14,7 @@ pub mod markdown;
 mod metrics;
 pub mod page;
 pub mod readme;
+pub mod runs;
 pub mod side_by_side;
 mod table;
 mod tables;

@@ -113,8 +113,36 @@ fn remarks(remarks: &[String]) -> String {
     format!("    {}\n", remarks.join("; "))
 }
 
+/// How wide tables may be: as wide as the terminal, or as `COLUMNS` says. A pipe or a
+/// file has [`COLUMNS`].
+pub fn columns() -> usize {
+    let set = std::env::var("COLUMNS").ok();
+    let set = set.and_then(|columns| columns.parse().ok());
+    let terminal = || Some(usize::from(console::Term::stdout().size_checked()?.1));
+    let known = set.or_else(terminal).filter(|&columns| columns > 0);
+    known.unwrap_or(COLUMNS)
+}
+
+/// The width of tables where there is no terminal.
+const COLUMNS: usize = 100;
+
+/// How many columns of a terminal a table takes.
+pub(crate) fn width(table: &Table) -> usize {
+    let widest = |column: usize| {
+        let texts = table.rows().map(|row| &*row.texts[column].text);
+        let texts = texts.chain([&*table.heads[column].text]);
+        texts.map(console::measure_text_width).max().unwrap_or(0)
+    };
+    (0..table.heads.len())
+        .map(|column| widest(column) + GAP)
+        .sum()
+}
+
+/// Between two columns, and at both ends of the table.
+const GAP: usize = 2;
+
 /// What a group is about stands in its first row alone.
-fn grid(table: &Table) -> String {
+pub(crate) fn grid(table: &Table) -> String {
     let bold = |text: &str, is_bold: bool| {
         if is_bold {
             Cell::new(text).add_attribute(Attribute::Bold)

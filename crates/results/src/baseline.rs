@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Judged, Verdict};
+use crate::Judged;
+use crate::runs::within;
 
 /// What has changed since an earlier run, in the data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,11 +59,7 @@ impl Baseline {
     /// Whether no cell is slower than it may be. A limit that nothing could be
     /// held to is not kept.
     pub fn holds(&self) -> bool {
-        let Some(limit) = self.fail_above else {
-            return true;
-        };
-        let slower = |cell: &&Compared| cell.judged.verdict == Verdict::Slower;
-        let mut slower = self.cells.iter().filter(slower);
-        !self.cells.is_empty() && slower.all(|cell| cell.judged.ratio <= limit)
+        let judged = || self.cells.iter().map(|cell| &cell.judged);
+        self.fail_above.is_none_or(|limit| within(limit, judged()))
     }
 }
