@@ -31,6 +31,9 @@ pub struct Options {
     /// Which models, with commas; all, if none is named
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
+    /// The model whose times the ratios are given to [default: serial]
+    #[arg(long, value_name = "MODEL")]
+    reference: Option<String>,
     /// The heavy preset only, without variants unless their workload is named, and with long
     /// jobs scaled down: three minutes
     #[arg(long, conflicts_with = "thorough")]
@@ -135,7 +138,11 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let progress = Progress::new();
     let root = workspace::root()?;
     let all = models::models(&root)?;
-    let models = models::names(&models::select(&all, "--models", &options.models)?);
+    let models = models::select(&all, "--models", &options.models)?;
+    if let Some(reference) = &options.reference {
+        models::find(&models, "--reference", reference)?;
+    }
+    let models = models::names(&models);
     let output = options.output.as_deref().unwrap_or(&root);
     let target = output.join("target");
     let request = options.request(all, models.clone());
@@ -248,6 +255,7 @@ impl Options {
             workloads: self.workloads.clone(),
             all_models,
             models,
+            reference: self.reference.clone(),
             custom_commands: self.custom_commands.clone(),
             mode: Mode {
                 budget: time.unwrap_or(mode.budget),

@@ -107,7 +107,9 @@ fn criterions_pages_say_what_the_tables_say() {
 fn the_report_is_made_again_from_the_data_alone() {
     let sandbox = Sandbox::with(&["serial", "tokio"]);
     fs::remove_file(sandbox.path("model-tokio")).expect("it was there");
-    sandbox.compared(1, &[&COUNTER[..], &["--models", "serial,tokio"]].concat());
+    let models = ["--models", "serial,tokio", "--reference", "tokio"];
+    let printed = sandbox.compared(1, &[&COUNTER[..], &models].concat());
+    assert_shown(&sandbox, &printed, &["no ratios to tokio: failed"]);
     sandbox.assert_cell("tokio", "failed", "cannot start");
     sandbox.assert_cell("serial", "ok", "");
     let files = ["comparison.md", "index.html"];
@@ -223,6 +225,10 @@ fn what_cannot_be_is_refused_before_anything_is_measured() {
         ("--equivalence 101", "percent from 0 to 100"),
         ("--neighbours-limit many", "percent from 0 to 100"),
         ("--self-check --baseline x", "--self-check"),
+        (
+            "counter --models serial --reference tokio",
+            "--reference = tokio: has to be one of serial",
+        ),
         ("counter --contestant curl", "NAME=COMMAND"),
         ("counter --contestant x={urls}", "counter has no {urls}"),
         (

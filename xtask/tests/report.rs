@@ -5,7 +5,15 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use results::fixture::{Builder, scattered};
-use results::{ResultsDir, Sources};
+use results::{ResultsDir, Sources, Status};
+use serde_json::json;
+
+/// How `report run` ends, and what it says of a failure.
+fn ended(place: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let done = report(place, args);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    (done.status.code(), said)
+}
 
 fn report(place: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -43,4 +51,59 @@ fn criterions_pages_are_made_and_linked() {
     let said = String::from_utf8_lossy(&done.stderr);
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("sources.json is malformed"), "{said}");
+}
+
+#[test]
+fn ratios_are_given_to_the_model_that_is_asked_for() {
+    let place = tempfile::tempdir().expect("a directory");
+    let directory = ResultsDir::prepare(place.path().join("results/run")).expect("a directory");
+    let times = [("serial", 4.0), ("thread", 3.0), ("tokio", 2.0)];
+    let builder = Builder::new()
+        .job("primes", "heavy", json!({}), &times)
+        .job("echo", "heavy", json!({}), &times)
+        .without("tokio", Status::Unsupported, "it does not")
+        .job("files", "heavy", json!({}), &times[..2]);
+    directory.write(&builder.build()).expect("a file");
+    let tables = |args: &[&str]| {
+        assert_eq!(ended(place.path(), args), (Some(0), String::new()));
+        let text = fs::read_to_string(directory.path().join(ResultsDir::MARKDOWN));
+        text.expect("tables")
+    };
+    let row = |text: &str, model: &str| {
+        let row = text
+            .lines()
+            .find(|line| line.contains(&format!("| heavy | {model} |")));
+        row.expect(model).to_owned()
+    };
+    let to_serial = tables(&[]);
+    assert!(to_serial.contains("| to best | to serial |"), "{to_serial}");
+    assert!(
+        row(&to_serial, "thread").contains("| 1.50× | 0.75× |"),
+        "{to_serial}"
+    );
+    assert!(!to_serial.contains("no ratios to"), "{to_serial}");
+
+    let to_tokio = tables(&["--reference", "tokio"]);
+    assert!(to_tokio.contains("| to best | to tokio |"), "{to_tokio}");
+    assert!(
+        row(&to_tokio, "thread").contains("| 1.50× | 1.50× |"),
+        "{to_tokio}"
+    );
+    let echo = to_tokio.split("## ").find(|part| part.starts_with("echo"));
+    let echo = echo.expect("it was measured");
+    assert!(echo.contains("no ratios to tokio: unsupported"), "{echo}");
+    assert!(row(echo, "thread").contains("× | - |"), "{echo}");
+    assert!(
+        to_tokio.contains("no ratios to tokio: it was not measured"),
+        "{to_tokio}"
+    );
+    let page = fs::read_to_string(directory.path().join(ResultsDir::PAGE)).expect("a page");
+    assert!(page.contains("to tokio</th>") && !page.contains("to serial</th>"));
+
+    let (code, said) = ended(place.path(), &["--reference", "go"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("has to be one of serial, thread, tokio"),
+        "{said}"
+    );
 }

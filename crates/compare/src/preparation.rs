@@ -198,6 +198,7 @@ fn empty_comparison(request: &Request, root: &Path) -> anyhow::Result<Comparison
             blocking_threads: request.blocking_threads,
             scratch: String::new(),
             models: request.models.clone(),
+            reference: request.reference.clone(),
             budget_s: request.mode.budget.as_secs_f64(),
             took_s: 0.0,
             interrupted: false,

@@ -93,8 +93,8 @@ pub(crate) struct Column {
 pub(crate) struct Context {
     /// The best time of the job, of those that have ranks.
     pub(crate) best: Option<f64>,
-    /// The serial model's.
-    pub(crate) serial: Option<f64>,
+    /// That of the model whose times the ratios are given to.
+    pub(crate) reference: Option<f64>,
     /// How its time is to the best.
     pub(crate) to_best: Option<Verdict>,
     pub(crate) notes: String,
@@ -111,6 +111,17 @@ pub(crate) fn verdict_mark(to_best: Option<Verdict>) -> &'static str {
 
 fn times(cell: &Cell, other: Option<f64>) -> Option<String> {
     Some(ratio(cell.ranked_ns()? / other?))
+}
+
+/// The column of ratios to one model, whose name is shown.
+pub(crate) const TO_REFERENCE: &str = "to reference";
+
+/// The heads of [`COLUMNS`], with ratios to the model `reference`.
+pub(crate) fn heads(reference: &str) -> impl Iterator<Item = String> {
+    COLUMNS.iter().map(move |column| match column.head {
+        TO_REFERENCE => format!("to {reference}"),
+        head => head.to_owned(),
+    })
 }
 
 /// The columns of a job's table: the first is the model, the last is text.
@@ -151,8 +162,8 @@ pub(crate) const COLUMNS: [Column; 13] = [
         key: Cell::median_ns,
     },
     Column {
-        head: "to serial",
-        text: |cell, context| times(cell, context.serial),
+        head: TO_REFERENCE,
+        text: |cell, context| times(cell, context.reference),
         key: Cell::median_ns,
     },
     Column {

@@ -39,8 +39,8 @@ pub(crate) struct Text {
 impl Table {
     /// With these heads: the first `texts` ones are of words, and the last one is if
     /// that is said.
-    pub(crate) fn new<'a>(
-        heads: impl IntoIterator<Item = &'a str>,
+    pub(crate) fn new(
+        heads: impl IntoIterator<Item = impl Into<String>>,
         texts: usize,
         last_is_text: bool,
     ) -> Self {
@@ -48,7 +48,7 @@ impl Table {
             .into_iter()
             .enumerate()
             .map(|(at, text)| Head {
-                text: text.to_owned(),
+                text: text.into(),
                 is_text: at < texts,
             })
             .collect();
