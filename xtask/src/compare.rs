@@ -171,7 +171,8 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
         ));
         return Err(Interrupted.into());
     }
-    progress.print(&terminal::tables(&comparison));
+    let columns = terminal::columns(terminal::COLUMNS);
+    progress.print(&terminal::tables(&comparison, columns));
     let results = preparation.results();
     let measured = Instant::now();
     if !comparison.run.interrupted {

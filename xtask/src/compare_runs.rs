@@ -86,7 +86,10 @@ pub(crate) fn compare_runs(options: &Options) -> anyhow::Result<Outcome> {
     };
     let compared = analysis::runs::compare(&stored, rules, options.fail_above)?;
     let directory = ResultsDir::prepare(results.join(&options.name))?;
-    print(&runs::terminal(&compared, terminal::columns()));
+    print(&runs::terminal(
+        &compared,
+        terminal::columns(terminal::COLUMNS),
+    ));
     let mut files = vec![("runs.html", runs::page(&compared)?)];
     for form in &options.export {
         files.push(match form {

@@ -554,3 +554,28 @@ fn any_program_is_measured_and_what_goes_wrong_is_its_own() {
     let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["serial"]);
 }
+
+#[test]
+fn tables_fit_and_the_best_so_far_is_told_before_them() {
+    let sandbox = Sandbox::with(&["smol"]);
+    sandbox.model("serial", "2000000");
+    let args = [&COUNTER[..], &["--models", "serial,smol", "--rounds", "5"]].concat();
+    for (columns, width) in [(None, 100), (Some("60"), 60)] {
+        let mut command = sandbox.command(&args);
+        command.env_remove("COLUMNS");
+        command.envs(columns.map(|columns| ("COLUMNS", columns)));
+        let output = command.output().expect("it starts");
+        assert!(output.status.success(), "{output:?}");
+        let (tables, log) = (text(&output.stdout), text(&output.stderr));
+        let rules = tables.lines().filter(|line| line.starts_with('─'));
+        let widths: Vec<usize> = rules.map(|line| line.chars().count()).collect();
+        assert!(!widths.is_empty(), "{tables}");
+        assert!(widths.iter().all(|&own| own <= width), "{tables}");
+        let dropped = tables.contains("not shown in 60 columns: ");
+        assert_eq!(dropped, columns.is_some(), "{tables}");
+        for rounds in ["1 round", "5 rounds"] {
+            let line = format!("counter heavy: best so far smol, 1.0ms, after {rounds}");
+            assert!(log.contains(&line), "no {line} in {log}");
+        }
+    }
+}

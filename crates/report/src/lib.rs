@@ -8,6 +8,7 @@ mod distinct;
 pub mod export;
 pub mod files;
 pub mod findings;
+mod fit;
 pub mod format;
 pub mod highlight;
 pub mod markdown;

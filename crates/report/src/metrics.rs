@@ -1,7 +1,7 @@
 //! The figures of a cell: the one list that tables, charts and rankings take
 //! theirs from.
 
-use results::{Cell, Verdict};
+use results::{Cell, Comparison, Verdict};
 
 use crate::format::{count, memory, ratio, time};
 
@@ -113,13 +113,42 @@ fn times(cell: &Cell, other: Option<f64>) -> Option<String> {
     Some(ratio(cell.ranked_ns()? / other?))
 }
 
+/// The column of what else there is to say.
+pub(crate) const NOTES: &str = "notes";
+
 /// The column of ratios to one model, whose name is shown.
-pub(crate) const TO_REFERENCE: &str = "to reference";
+const TO_REFERENCE: &str = "to reference";
+
+/// The columns that go first where a table is too wide, in this order: what is told
+/// elsewhere, and then what says the least of a model. Ratios to a model that was asked for
+/// are not among them.
+pub(crate) fn least_important(comparison: &Comparison) -> Vec<String> {
+    let first = [
+        NOTES,
+        "with kernel",
+        "processes",
+        "threads",
+        "cold",
+        SWITCHES.name,
+        "±",
+    ];
+    let first = first.iter().map(|&head| head.to_owned());
+    let ratios = match comparison.run.reference {
+        None => Some(to_reference(comparison.reference())),
+        Some(_) => None,
+    };
+    let last = [CPU.name, MEMORY.name].map(str::to_owned);
+    first.chain(ratios).chain(last).collect()
+}
+
+fn to_reference(reference: &str) -> String {
+    format!("to {reference}")
+}
 
 /// The heads of [`COLUMNS`], with ratios to the model `reference`.
 pub(crate) fn heads(reference: &str) -> impl Iterator<Item = String> {
     COLUMNS.iter().map(move |column| match column.head {
-        TO_REFERENCE => format!("to {reference}"),
+        TO_REFERENCE => to_reference(reference),
         head => head.to_owned(),
     })
 }
@@ -185,7 +214,7 @@ pub(crate) const COLUMNS: [Column; 13] = [
         },
     },
     Column {
-        head: "switches (vol / inv)",
+        head: SWITCHES.name,
         text: |cell, _| {
             let figures = &cell.resources;
             let (own, forced) = (figures.voluntary_switches?, figures.involuntary_switches?);
@@ -204,7 +233,7 @@ pub(crate) const COLUMNS: [Column; 13] = [
         key: |cell| cell.resources.processes.map(|processes| processes as f64),
     },
     Column {
-        head: "notes",
+        head: NOTES,
         text: |_, context| Some(context.notes.clone()),
         key: |_| None,
     },

@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use crate::distinct::distinct;
 use crate::export;
+use crate::fit::parts;
 use crate::format::{NONE, three_digits, time};
 use crate::markdown::Text as Markdown;
 use crate::page::{self, SCRIPTS};
 use crate::table::{Row, Table, Text};
-use crate::terminal::{grid, width};
+use crate::terminal::grid;
 use crate::words;
 
 /// The page of compared runs.
@@ -46,24 +47,17 @@ struct CsvRow<'a> {
 
 /// For a terminal of `columns`: as many runs side by side as fit, the others below.
 pub fn terminal(runs: &ComparedRuns, columns: usize) -> String {
-    let mut text = String::new();
-    let mut from = 1;
-    while from < runs.runs.len() {
-        let fits = |to: &usize| width(&table(runs, from, *to)) <= columns;
-        let to = (from + 2..=runs.runs.len()).take_while(fits).last();
-        let to = to.unwrap_or(from + 1);
-        text += &grid(&table(runs, from, to));
-        text += "\n\n";
-        from = to;
-    }
-    text + &[about(runs), left_out(runs)].concat().join("\n")
+    let parts = parts(&table(runs), 3, columns);
+    let mut texts: Vec<String> = parts.iter().map(grid).collect();
+    texts.push([about(runs), left_out(runs)].concat().join("\n"));
+    texts.join("\n\n")
 }
 
 /// As Markdown.
 pub fn document(runs: &ComparedRuns) -> String {
     let mut text = Markdown::default();
     text.line("# Stored runs against each other\n");
-    text.table(&table(runs, 1, runs.runs.len()));
+    text.table(&table(runs));
     text.line("");
     for line in about(runs).iter().chain(&left_out(runs)) {
         text.item(line);
@@ -126,26 +120,22 @@ pub fn page(runs: &ComparedRuns) -> anyhow::Result<String> {
     Ok(page::without_turns(&html))
 }
 
-/// The reference's times, and the runs from one number up to another against it: a row a
-/// cell.
-fn table(runs: &ComparedRuns, from: usize, to: usize) -> Table {
-    let others = runs.runs[from..to].iter();
-    let names = runs.runs[..1].iter().chain(others).map(|run| &*run.name);
+/// The reference's times, and the other runs against it: a row a cell.
+fn table(runs: &ComparedRuns) -> Table {
+    let names = runs.runs.iter().map(|run| &*run.name);
     let mut table = Table::new(["job", "model"].into_iter().chain(names), 2, false);
     for cells in runs.cells.chunk_by(same_job) {
         let rows = cells.iter().map(|cell| {
-            let first = [
+            let of = [
                 format!("{} {}", cell.workload, cell.label).into(),
                 cell.model.clone().into(),
-                place_text(&cell.places[0]).into(),
             ];
-            let others = cell.places[from..to].iter();
-            let others = others.map(|place| Text {
+            let places = cell.places.iter().map(|place| Text {
                 best: is_difference(place),
                 ..Text::from(place_text(place))
             });
             Row {
-                texts: first.into_iter().chain(others).collect(),
+                texts: of.into_iter().chain(places).collect(),
                 best: false,
             }
         });

@@ -12,7 +12,7 @@ use suite::Workload;
 use crate::distinct::distinct;
 use crate::findings::unranked;
 use crate::format::{NONE, parameters, status, time};
-use crate::metrics::{COLUMNS, Context, heads};
+use crate::metrics::{COLUMNS, Context, heads, least_important};
 use crate::table::{Row, Table, Text};
 use crate::tables::completion::CompletionTable;
 
@@ -24,6 +24,8 @@ pub(crate) struct WorkloadTables<'a> {
     pub(crate) about: String,
     /// The model whose times the ratios are given to.
     reference: &'a str,
+    /// The columns that go first where there is no room.
+    least_important: Vec<String>,
     /// One for each preset and variant.
     pub(crate) sections: Vec<Section<'a>>,
     /// When the job's items were done, where they have such a time.
@@ -121,7 +123,8 @@ impl WorkloadTables<'_> {
     /// All sections in one, with a column for their labels.
     pub(crate) fn table(&self) -> Table {
         let heads = std::iter::once("job".to_owned()).chain(heads(self.reference));
-        let mut table = Table::new(heads, 2, true);
+        let least: Vec<&str> = self.least_important.iter().map(String::as_str).collect();
+        let mut table = Table::new(heads, 2, true).without_first(&least);
         for section in &self.sections {
             let mut rows: Vec<Row> = section.models.iter().map(ModelRow::row).collect();
             for row in &mut rows {
@@ -132,13 +135,17 @@ impl WorkloadTables<'_> {
         table
     }
 
+    /// Every row, with the label of its section.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&str, &ModelRow<'_>)> {
+        let sections = self.sections.iter();
+        sections.flat_map(|section| section.models.iter().map(|row| (section.label, row)))
+    }
+
     /// Each cell without figures that says why, with the label of its section.
     pub(crate) fn reasons(&self) -> impl Iterator<Item = (&str, &ModelRow<'_>, &str)> {
-        self.sections.iter().flat_map(|section| {
-            section.models.iter().filter_map(|row| {
-                let reason = row.cell.reason.as_deref()?;
-                Some((section.label, row, reason))
-            })
+        self.rows().filter_map(|(label, row)| {
+            let reason = row.cell.reason.as_deref()?;
+            Some((label, row, reason))
         })
     }
 }
@@ -178,6 +185,7 @@ pub(crate) fn table<'a>(comparison: &'a Comparison, workload: &'a str) -> Worklo
         completion: CompletionTable::new(workload, in_order.map(|row| row.cell)),
         workload,
         reference: comparison.reference(),
+        least_important: least_important(comparison),
         about: workload
             .parse::<Workload>()
             .map_or(String::new(), |known| known.about().to_owned()),
