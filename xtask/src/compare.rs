@@ -206,7 +206,8 @@ fn make_criterion_pages(
     interrupt: &Interrupt,
     progress: &Progress,
 ) {
-    if !comparison.cells.iter().any(criterion_pages::shown) {
+    let mut cells = comparison.cells.iter();
+    if !cells.any(|cell| criterion_pages::samples(cell).is_some()) {
         return;
     }
     progress.stage("making Criterion's pages");

@@ -4,6 +4,7 @@ mod agreement;
 mod check;
 mod compare;
 mod compare_runs;
+mod criterion_index;
 mod criterion_pages;
 mod download;
 mod effort;

@@ -171,9 +171,11 @@ fn earlier_run(
     if name == comparison.run.name {
         return Err(refused("this run would be written over it".to_owned()).into());
     }
-    let earlier = ResultsDir::open(results.join(name))
+    let mut earlier = ResultsDir::open(results.join(name))
         .map_err(|error| refused(format!("{error:#}")))?
         .read()?;
+    // The directory may have got another name than the run had.
+    earlier.run.name = name.to_owned();
     let jobs: Vec<_> = cases
         .iter()
         .map(|case| (case.workload.name(), case.label()))

@@ -122,7 +122,7 @@ impl Page<'_> {
         };
         let is_here = criterion_links::made_from(&there, run) && there.join(&page).is_file();
         Some(if is_here {
-            Pages::Here(way.join(page).display().to_string())
+            Pages::Here(link(&way.join(page)))
         } else {
             Pages::Missing(format!("cargo xtask report {} --criterion", run.name))
         })
@@ -196,6 +196,13 @@ pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Res
     };
     let html = page.render().context("the page's template")?;
     Ok(without_turns(&html))
+}
+
+/// A path as a link: Criterion's directories have the names of its groups, with spaces.
+fn link(path: &Path) -> String {
+    let path = path.display().to_string();
+    let path = path.replace('%', "%25").replace(' ', "%20");
+    path.replace('#', "%23")
 }
 
 /// A page without characters that turn text round: one in a name would turn around

@@ -162,10 +162,11 @@ fn criterions_pages_are_linked_where_they_are_of_this_run() {
     let place = place.expect("a directory");
     let directory = ResultsDir::prepare(place.path().join("results/run")).expect("a directory");
     let times = [("serial", 2.0), ("tokio", 1.0)];
-    let builder = Builder::new().job("primes", "heavy", json!({}), &times);
-    let mut comparison = builder
-        .of_run(|comparison| comparison.run.name = "run".to_owned())
-        .build();
+    let builder = Builder::new()
+        .job("primes", "heavy", json!({}), &times)
+        .sweep("primes", "workers", &[(1, &times), (2, &times)]);
+    let mut comparison = swept(builder);
+    comparison.run.name = "run".to_owned();
     let page_of = |comparison: &Comparison| {
         files::write(&directory, comparison).expect("files");
         fs::read_to_string(place.path().join("results/run/index.html")).expect("a page")
@@ -178,7 +179,11 @@ fn criterions_pages_are_linked_where_they_are_of_this_run() {
     );
 
     let home = place.path().join("target/criterion");
-    let pages = ["primes/report/index.html", "report/index.html"];
+    let pages = [
+        "primes heavy/report/index.html",
+        "primes.workers/report/index.html",
+        "report/index.html",
+    ];
     for page in pages {
         let page = home.join(page);
         fs::create_dir_all(page.parent().expect("it has one")).expect("a directory");
@@ -189,6 +194,7 @@ fn criterions_pages_are_linked_where_they_are_of_this_run() {
     let with = page_of(&comparison);
     assert!(!with.contains(COMMAND), "they are there");
     for page in pages {
+        let page = page.replace(' ', "%20");
         let link = format!("href=\"../../target/criterion/{page}\"");
         assert!(with.contains(&link), "{link}");
     }
