@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use results::fixture::Builder;
-use results::{Comparison, ResultsDir};
+use results::{Comparison, ResultsDir, Status};
 use serde_json::{Value, json};
 
 /// A place for results, with a space in its path.
@@ -131,7 +131,8 @@ fn two_runs_are_compared_in_every_form() {
 
     let file = Path::new(now).join(ResultsDir::JSON);
     let file = file.to_str().expect("it is UTF-8");
-    place.compared(1, &["then", file, "--fail-above", "1.2"]);
+    let said = place.compared(1, &["then", file, "--fail-above", "1.2"]);
+    assert_says(&said, &["now: slower than 1.2 times, which is the limit"]);
     place.compared(0, &["then", file, "--fail-above", "1.6"]);
     // The other way round, and the run that started last.
     let said = place.compared(0, &["latest", "--against", file, "--fail-above", "1.2"]);
@@ -214,10 +215,56 @@ fn what_makes_no_sense_is_refused() {
         (
             1,
             &["run", "few", "--fail-above", "2"],
-            "nothing that can be held to it",
+            "few: nothing could be compared, so the limit is not kept",
         ),
     ] {
         assert_says(&place.compared(code, args), &[says]);
+    }
+}
+
+#[test]
+fn what_has_vanished_or_is_another_command_is_told() {
+    let place = Place::new();
+    let custom = |command: &str| {
+        let times = [("tokio", 1.0), ("smol", 1.0), ("mine", 1.0)];
+        let builder = Builder::new().job("primes", "heavy", json!({}), &times);
+        builder.with("mine", |cell| cell.command = Some(command.to_owned()))
+    };
+    place.store("then", custom("mine --fast"));
+    place.store("other", custom("mine --slow"));
+    place.store(
+        "failed",
+        custom("mine --fast").without("tokio", Status::Failed, "it hung"),
+    );
+    let without = [("tokio", 1.0), ("smol", 1.0)];
+    place.store(
+        "without",
+        Builder::new().job("primes", "heavy", json!({}), &without),
+    );
+    place.store(
+        "fewer",
+        Builder::new().job(
+            "primes",
+            "heavy",
+            json!({}),
+            &[("tokio", 1.0), ("mine", 1.0)],
+        ),
+    );
+    const VANISHED: &str = "cells have vanished, so the limit is not kept";
+    let gate = ["--fail-above", "2"];
+    for (code, run, says) in [
+        (0, "other", "command of mine mine --fast to mine --slow"),
+        (1, "failed", VANISHED),
+        (1, "without", VANISHED),
+        (
+            0,
+            "fewer",
+            "one of the two is a model, and the other a custom command: primes heavy (mine)",
+        ),
+    ] {
+        let said = place.compared(code, &[&["then", run], &gate[..]].concat());
+        assert_says(&said, &[says]);
+        place.compared(0, &["then", run]);
     }
 }
 

@@ -131,6 +131,9 @@ fn both<'a>(
     let is_same = |earlier: &&Cell| earlier.is_same_job(cell) && earlier.model == cell.model;
     let earlier = earlier.cells.iter().find(is_same);
     let earlier = earlier.ok_or_else(|| format!("it was not measured {then}"))?;
+    if earlier.is_model() != cell.is_model() {
+        return Err("one of the two is a model, and the other a custom command".to_owned());
+    }
     let time = earlier.time.as_ref();
     let time_then = time.ok_or_else(|| format!("it had no time {then}"))?;
     let time = cell.time.as_ref();

@@ -52,8 +52,16 @@ pub fn compare(
                         judged,
                         // Of what has no time in either run there is nothing to say.
                         not_compared: not_compared.filter(|_| is_timed),
+                        vanished: false,
                     };
                 }
+            }
+        }
+    }
+    for then in &reference.cells {
+        if let Some(of_runs) = cells.iter_mut().find(|of_runs| is_of(of_runs, then)) {
+            for (place, (_, run)) in of_runs.places.iter_mut().zip(runs) {
+                place.vanished = has_vanished(then, run);
             }
         }
     }
@@ -85,6 +93,34 @@ fn comparable(name: &str, reference: &Comparison, other: &Comparison) -> Result<
     })
 }
 
+/// Whether a cell that has a time has vanished from another run: that one has the job, and
+/// no time of this model, or not even this custom command. Which models take part is a
+/// choice.
+fn has_vanished(then: &Cell, run: &Comparison) -> bool {
+    let job = || run.cells.iter().filter(|cell| cell.is_same_job(then));
+    let same = job().find(|cell| cell.model == then.model);
+    let is_missing = match same {
+        Some(cell) => cell.time.is_none(),
+        None => !then.is_model() && job().next().is_some(),
+    };
+    then.time.is_some() && is_missing
+}
+
+/// The custom commands that are other ones than they were.
+fn commands(then: &Comparison, now: &Comparison) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for cell in &now.cells {
+        let same = |of: &&Cell| of.is_same_job(cell) && of.model == cell.model;
+        let earlier = then.cells.iter().find(same);
+        let earlier = earlier.and_then(|earlier| earlier.command.as_ref());
+        let change = earlier.zip(cell.command.as_ref()).and_then(|(then, now)| {
+            change_unless_same(&format!("command of {}", cell.model), then, now)
+        });
+        changes.extend(change.filter(|change| !changes.contains(change)));
+    }
+    changes
+}
+
 /// What may be behind a difference between two runs: unlike those that `--baseline`
 /// compares, they may be of two machines.
 fn all_differences(then: &Comparison, now: &Comparison) -> Vec<Change> {
@@ -101,6 +137,7 @@ fn all_differences(then: &Comparison, now: &Comparison) -> Vec<Change> {
     let own = own.into_iter().flatten();
     own.chain(differences(then, now))
         .chain(versions(&then.versions, &now.versions))
+        .chain(commands(then, now))
         .collect()
 }
 

@@ -60,6 +60,7 @@ impl Baseline {
     /// held to is not kept.
     pub fn holds(&self) -> bool {
         let judged = || self.cells.iter().map(|cell| &cell.judged);
-        self.fail_above.is_none_or(|limit| within(limit, judged()))
+        self.fail_above
+            .is_none_or(|limit| !self.cells.is_empty() && within(limit, judged()))
     }
 }

@@ -60,6 +60,9 @@ pub struct PlaceOfRun {
     /// Why there is none in another run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_compared: Option<String>,
+    /// Whether the reference has a time, and this run has its job and no time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub vanished: bool,
 }
 
 impl StoredRun {
@@ -92,22 +95,29 @@ impl ComparedRuns {
             .count()
     }
 
-    /// Whether no cell of any run is slower than it may be, as
-    /// [`Baseline::holds`](crate::Baseline::holds) has it.
+    /// Whether a cell of the reference has vanished from a run.
+    pub fn has_vanished(&self, run: usize) -> bool {
+        self.cells.iter().any(|cell| cell.places[run].vanished)
+    }
+
+    /// Whether no cell of a run is slower than it may be.
+    pub fn keeps_limit(&self, run: usize) -> bool {
+        let limit = self.fail_above.unwrap_or(f64::INFINITY);
+        within(limit, self.judged(run))
+    }
+
+    /// Whether every run keeps the limit, as [`Baseline::holds`](crate::Baseline::holds)
+    /// has it. A limit that nothing could be held to is not kept.
     pub fn holds(&self) -> bool {
-        let others = 1..self.runs.len();
-        self.fail_above.is_none_or(|limit| {
-            others
-                .into_iter()
-                .all(|run| within(limit, self.judged(run)))
-        })
+        let keeps = |run: usize| {
+            let is_compared = self.judged(run).next().is_some();
+            is_compared && !self.has_vanished(run) && self.keeps_limit(run)
+        };
+        self.fail_above.is_none() || (1..self.runs.len()).all(keeps)
     }
 }
 
-/// Whether none of `judged` is shown to be slower by more than `limit`. A limit that
-/// nothing could be held to is not kept.
-pub(crate) fn within<'a>(limit: f64, judged: impl Iterator<Item = &'a Judged>) -> bool {
-    let mut judged = judged.peekable();
-    judged.peek().is_some()
-        && judged.all(|judged| judged.verdict != Verdict::Slower || judged.ratio <= limit)
+/// Whether none of `judged` is shown to be slower by more than `limit`.
+pub(crate) fn within<'a>(limit: f64, mut judged: impl Iterator<Item = &'a Judged>) -> bool {
+    judged.all(|judged| judged.verdict != Verdict::Slower || judged.ratio <= limit)
 }
