@@ -45,6 +45,7 @@ pub(crate) fn agreement(options: &Options) -> anyhow::Result<Outcome> {
     print(&terminal::agreement(
         &found,
         [&options.first, &options.second],
+        terminal::columns(terminal::COLUMNS),
     ));
     Ok(Outcome::of(found.pairs() > 0 && found.turned_round() == 0))
 }

@@ -31,6 +31,9 @@ pub struct Options {
     /// Which models, with commas; all, if none is named
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
+    /// The model whose times the ratios are given to [default: serial]
+    #[arg(long, value_name = "MODEL")]
+    reference: Option<String>,
     /// The heavy preset only, without variants unless their workload is named, and with long
     /// jobs scaled down: three minutes
     #[arg(long, conflicts_with = "thorough")]
@@ -137,7 +140,11 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let progress = Progress::new();
     let root = workspace::root()?;
     let all = models::models(&root)?;
-    let models = models::names(&models::select(&all, "--models", &options.models)?);
+    let models = models::select(&all, "--models", &options.models)?;
+    if let Some(reference) = &options.reference {
+        models::find(&models, "--reference", reference)?;
+    }
+    let models = models::names(&models);
     let output = options.output.as_deref().unwrap_or(&root);
     let target = output.join("target");
     let request = options.request(all, models.clone())?;
@@ -166,7 +173,8 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
         ));
         return Err(Interrupted.into());
     }
-    progress.print(&terminal::tables(&comparison));
+    let columns = terminal::columns(terminal::COLUMNS);
+    progress.print(&terminal::tables(&comparison, columns));
     let results = preparation.results();
     let measured = Instant::now();
     if !comparison.run.interrupted {
@@ -200,7 +208,8 @@ fn make_criterion_pages(
     interrupt: &Interrupt,
     progress: &Progress,
 ) {
-    if !comparison.cells.iter().any(criterion_pages::shown) {
+    let mut cells = comparison.cells.iter();
+    if !cells.any(|cell| criterion_pages::samples(cell).is_some()) {
         return;
     }
     progress.stage("making Criterion's pages");
@@ -262,6 +271,7 @@ impl Options {
             workloads: self.workloads.clone(),
             all_models,
             models,
+            reference: self.reference.clone(),
             custom_commands: custom_commands.collect(),
             mode: Mode {
                 budget: time.unwrap_or(mode.budget),
@@ -324,7 +334,8 @@ impl Options {
     }
 }
 
-fn percentage(text: &str) -> Result<f64, String> {
+/// A part, given in percent.
+pub(crate) fn percentage(text: &str) -> Result<f64, String> {
     let percent = text.trim_end_matches('%').trim_end().parse();
     let percent = percent
         .ok()
@@ -332,7 +343,8 @@ fn percentage(text: &str) -> Result<f64, String> {
     percent.ok_or_else(|| "has to be a number of percent from 0 to 100".to_owned())
 }
 
-fn limit(text: &str) -> Result<f64, String> {
+/// From which ratio on a slower cell is a failure.
+pub(crate) fn limit(text: &str) -> Result<f64, String> {
     let ratio = text.parse().ok();
     let ratio = ratio.filter(|ratio: &f64| ratio.is_finite() && *ratio >= 1.0);
     ratio.ok_or_else(|| "has to be a ratio from 1: 1.10 is ten percent slower".to_owned())

@@ -15,14 +15,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use compare::SAMPLES;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
-use criterion::{BenchmarkId, Criterion, PlottingBackend, SamplingMode};
+use criterion::{
+    AxisScale, Bencher, BenchmarkId, Criterion, PlotConfiguration, PlottingBackend, SamplingMode,
+};
 use lab::error::last_words;
 use lab::interrupt::Interrupt;
 use lab::process;
 use lab::process::Limits;
-use report::page::criterion_links::MADE_FROM;
+use report::page::criterion_links::{MADE_FROM, group, is_of_workload};
 use results::{Cell, Comparison, ResultsDir, write_whole};
-use suite::Workload;
+use suite::{Workload, setting_text};
+
+use crate::criterion_index;
 
 /// Makes Criterion's pages in `home` from the data in `results`, in a child.
 ///
@@ -63,11 +67,18 @@ fn remove_stale(home: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let groups = Workload::ALL.iter().map(|workload| workload.name());
-    for stale in groups.chain(["report"]) {
-        match fs::remove_dir_all(home.join(stale)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+    let is_ours = |name: &str| {
+        let mut workloads = Workload::ALL.iter();
+        name == "report" || workloads.any(|of| is_of_workload(name, of.name()))
+    };
+    let entries = match fs::read_dir(home) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_ours) {
+            fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())
@@ -85,63 +96,145 @@ pub fn replay(results: &Path) -> anyhow::Result<()> {
         "CRITERION_HOME says where the pages go, and is not set"
     );
     let comparison = ResultsDir::open(results.to_owned())?.read()?;
-    let mut criterion = Criterion::default()
+    let benches = benches(&comparison.cells)?;
+    if let Some(earlier) = earlier_run(&comparison, results)? {
+        let mut earlier = self::benches(&earlier)?;
+        // Criterion would list what is not there any more.
+        earlier.retain(|bench| benches.iter().any(|new| new.is_same(bench)));
+        run(&mut criterion().without_plots(), &earlier);
+    }
+    let mut criterion = criterion();
+    run(&mut criterion, &benches);
+    criterion.final_summary();
+    let home = std::env::var_os("CRITERION_HOME").unwrap_or_default();
+    criterion_index::fill(&Path::new(&home).join("report/index.html"))
+}
+
+fn criterion() -> Criterion<Recorded> {
+    Criterion::default()
         .with_measurement(Recorded(WallTime))
         .plotting_backend(PlottingBackend::Plotters)
         .nresamples(1001)
         // One iteration a sample, and nothing to warm up.
         .warm_up_time(Duration::from_nanos(1))
-        .measurement_time(Duration::from_nanos(1));
-    for workload in workloads(&comparison) {
-        let mut group = criterion.benchmark_group(workload);
+        .measurement_time(Duration::from_nanos(1))
+}
+
+/// The cells of the run that `comparison` was compared with: those that were the same job.
+fn earlier_run(comparison: &Comparison, results: &Path) -> anyhow::Result<Option<Vec<Cell>>> {
+    let Some(baseline) = &comparison.baseline else {
+        return Ok(None);
+    };
+    let directory = results.with_file_name(&baseline.name);
+    // It may have been removed since.
+    let Ok(directory) = ResultsDir::open(directory) else {
+        return Ok(None);
+    };
+    let mut cells = directory.read()?.cells;
+    cells.retain(|cell| {
+        let mut compared = baseline.cells.iter();
+        compared.any(|of| cell.is_of(&of.workload, &of.label) && cell.model == of.model)
+    });
+    Ok(Some(cells))
+}
+
+/// Replays `benches`, those of a group together.
+fn run(criterion: &mut Criterion<Recorded>, benches: &[Bench]) {
+    for benches in benches.chunk_by(|one, other| one.group == other.group) {
+        let mut group = criterion.benchmark_group(&benches[0].group);
         group.sampling_mode(SamplingMode::Flat);
-        let cells = comparison.cells.iter().filter(|cell| shown(cell));
-        for cell in cells.filter(|cell| cell.workload == workload) {
-            let Some(samples) = samples(cell)? else {
-                continue;
-            };
-            group.sample_size(samples.len());
-            let id = BenchmarkId::new(&cell.model, &cell.label);
+        if is_wide(benches) {
+            let scale = PlotConfiguration::default().summary_scale(AxisScale::Logarithmic);
+            group.plot_config(scale);
+        }
+        for bench in benches {
+            let samples = bench.samples;
+            group.sample_size(samples.len() * repeats(samples.len()));
             let mut next = Replayed::new(samples);
-            group.bench_function(id, |bencher| bencher.iter_custom(|_| next.sample()));
+            let routine = |bencher: &mut Bencher<Recorded>| {
+                bencher.iter_custom(|_| next.sample());
+            };
+            match &bench.value {
+                Some(value) => {
+                    group.bench_function(BenchmarkId::new(&bench.function, value), routine)
+                }
+                None => group.bench_function(&bench.function, routine),
+            };
         }
         group.finish();
     }
-    criterion.final_summary();
-    Ok(())
 }
 
-/// The workloads that have cells, in the order of those.
-fn workloads(comparison: &Comparison) -> Vec<&str> {
-    let mut workloads: Vec<&str> = Vec::new();
-    for cell in &comparison.cells {
-        if shown(cell) && cell.time.is_some() && !workloads.contains(&&*cell.workload) {
-            workloads.push(&cell.workload);
-        }
+/// Whether the samples of a group need a logarithmic scale: on a linear one, all but the
+/// slowest of them would be a stroke at its beginning. The values of a sweep are on that
+/// scale, too, and so have to be above 0.
+fn is_wide(benches: &[Bench]) -> bool {
+    let samples = || benches.iter().flat_map(|bench| bench.samples).copied();
+    let least = samples().fold(f64::INFINITY, f64::min);
+    let most = samples().fold(0.0, f64::max);
+    let values = benches
+        .iter()
+        .filter_map(|bench| bench.value.as_ref()?.parse::<f64>().ok());
+    most > 10.0 * least && values.into_iter().all(|value| value > 0.0)
+}
+
+/// What Criterion's pages show of a cell.
+struct Bench<'a> {
+    group: String,
+    /// The model, and how many samples it has, if they have to be repeated.
+    function: String,
+    /// The value of a sweep.
+    value: Option<String>,
+    samples: &'a [f64],
+}
+
+impl Bench<'_> {
+    /// Whether Criterion takes both for one.
+    fn is_same(&self, other: &Self) -> bool {
+        let id = |bench: &Self| [bench.group.clone(), bench.function.clone()];
+        id(self) == id(other) && self.value == other.value
     }
-    workloads
 }
 
-/// Whether Criterion's pages have a cell. They have no use for the points of a
-/// sweep: each would be one more violin beside the presets'. Nor for contestants
-/// from outside: the times of whole processes are none beside those of jobs. And
-/// Criterion takes no fewer than [`SAMPLES`].
-pub fn shown(cell: &Cell) -> bool {
-    let samples = cell.time.as_ref().map(|time| time.samples_ns.len());
-    let enough = samples.is_none_or(|samples| samples >= SAMPLES as usize);
-    cell.point.is_none() && cell.command.is_none() && enough
+/// What is shown of `cells`, in the order of their groups.
+fn benches(cells: &[Cell]) -> anyhow::Result<Vec<Bench<'_>>> {
+    let mut benches = Vec::new();
+    for cell in cells {
+        let Some(samples) = samples(cell) else {
+            continue;
+        };
+        let sane = samples.iter().all(|ns| ns.is_finite() && *ns > 0.0);
+        let named = || format!("{} {} {}", cell.workload, cell.model, cell.label);
+        ensure!(sane, "{}: a sample that is no time", named());
+        let value = cell.point.as_ref().map(|point| setting_text(&point.value));
+        let (model, number) = (&cell.model, samples.len());
+        let is_repeated = repeats(number) > 1 && value.is_none();
+        benches.push(Bench {
+            group: group(cell),
+            function: match is_repeated {
+                true if number == 1 => format!("{model} (1 sample)"),
+                true => format!("{model} ({number} samples)"),
+                false => model.clone(),
+            },
+            value,
+            samples,
+        });
+    }
+    benches.sort_by(|one, other| one.group.cmp(&other.group));
+    Ok(benches)
 }
 
-/// A cell's samples, if it has any, made sure to be what Criterion can take.
-fn samples(cell: &Cell) -> anyhow::Result<Option<&[f64]>> {
-    let Some(time) = &cell.time else {
-        return Ok(None);
-    };
-    let samples = &time.samples_ns;
-    let named = || format!("{} {} {}", cell.workload, cell.model, cell.label);
-    let sane = samples.iter().all(|ns| ns.is_finite() && *ns > 0.0);
-    ensure!(sane, "{}: a sample that is no time", named());
-    Ok(Some(samples))
+/// How often each of so many samples has to be replayed: Criterion takes no fewer than
+/// [`SAMPLES`], and a job of fresh processes may have two.
+fn repeats(samples: usize) -> usize {
+    (SAMPLES as usize).div_ceil(samples)
+}
+
+/// What Criterion's pages show of a cell, if they do. They have no use for contestants from
+/// outside: the times of whole processes are none beside those of jobs.
+pub fn samples(cell: &Cell) -> Option<&[f64]> {
+    let time = cell.time.as_ref().filter(|_| cell.is_model())?;
+    Some(&*time.samples_ns).filter(|samples| !samples.is_empty())
 }
 
 /// Gives one recorded sample after the other.

@@ -3,7 +3,9 @@
 mod agreement;
 mod check;
 mod compare;
+mod compare_runs;
 mod conditions;
+mod criterion_index;
 mod criterion_pages;
 mod download;
 mod effort;
@@ -36,6 +38,7 @@ enum Command {
     Compare(Box<compare::Options>),
     Measure(measure::Options),
     Report(report::Options),
+    CompareRuns(compare_runs::Options),
     Agreement(agreement::Options),
     Read(read::Options),
     Effort(effort::Options),
@@ -111,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Compare(options) => return compare::compare(&options),
         Command::Measure(options) => measure::measure(&options)?,
         Command::Report(options) => report::report(&options)?,
+        Command::CompareRuns(options) => return compare_runs::compare_runs(&options),
         Command::Agreement(options) => return agreement::agreement(&options),
         Command::Read(options) => read::read(&options)?,
         Command::Effort(options) => return effort::effort(&options),

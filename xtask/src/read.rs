@@ -9,6 +9,7 @@ use lab::progress::print;
 use lab::{models, workspace};
 use report::highlight::RustCode;
 use report::side_by_side::side_by_side;
+use report::terminal;
 use suite::Workload;
 
 /// Shows a workload's file of two models side by side.
@@ -32,10 +33,7 @@ pub(crate) fn read(options: &Options) -> anyhow::Result<()> {
     for model in [&options.left, &options.right] {
         models::find(&models, "model", model)?;
     }
-    let width = match console::Term::stdout().size_checked() {
-        Some((_, columns)) => usize::from(columns),
-        None => WIDTH,
-    };
+    let width = terminal::columns(WIDTH);
     let text = |model: &str| -> anyhow::Result<(String, String)> {
         let path = workspace::source(&root, model, options.workload.name());
         let text =

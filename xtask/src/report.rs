@@ -13,6 +13,7 @@ use lab::workspace;
 use report::files::write_texts;
 use report::{export, readme};
 use results::{ResultsDir, safe_name};
+use suite::Invalid;
 
 use crate::criterion_pages;
 use crate::serve::Server;
@@ -43,6 +44,9 @@ pub(crate) struct Options {
     /// Puts the table into README.md as well
     #[arg(long)]
     readme: bool,
+    /// The model whose times the ratios are given to [default: as in the run]
+    #[arg(long, value_name = "MODEL")]
+    reference: Option<String>,
     /// Writes the data in another form as well: cells.csv and samples.csv
     #[arg(long, value_enum)]
     export: Option<Export>,
@@ -63,7 +67,15 @@ pub(crate) fn report(options: &Options) -> anyhow::Result<()> {
     let root = workspace::root()?;
     let output = options.output.as_deref().unwrap_or(&root);
     let directory = ResultsDir::named(&output.join("results"), options.name.as_deref())?;
-    let comparison = directory.read()?;
+    let mut comparison = directory.read()?;
+    if let Some(reference) = &options.reference {
+        let known = &comparison.run.models;
+        if !known.contains(reference) {
+            let allowed = format!("has to be one of {}", known.join(", "));
+            return Err(Invalid::new("--reference", reference, allowed).into());
+        }
+        comparison.run.reference = Some(reference.clone());
+    }
     if options.criterion {
         make_criterion_pages(&directory, output)?;
     }

@@ -81,14 +81,14 @@ fn a_bad_cell_says_so_and_the_rest_stands() {
 fn criterions_pages_say_what_the_tables_say() {
     let sandbox = Sandbox::with(&["serial", "smol"]);
     // What an earlier comparison has left must not show.
-    let stale = sandbox.path("target/criterion/primes/report");
+    let stale = sandbox.path("target/criterion/primes heavy/report");
     fs::create_dir_all(&stale).expect("a directory");
     sandbox.compared(0, &[&COUNTER[..], &["--models", "smol,serial"]].concat());
     assert!(!stale.exists());
 
     let home = sandbox.path("target/criterion");
     for model in ["serial", "smol"] {
-        let data = criterion_files::directory(&home, "counter", model, "heavy");
+        let data = home.join("counter heavy").join(model).join("new");
         let median = criterion_files::median(&data).expect("Criterion wrote it");
         assert_eq!(sandbox.cell(model)["time"]["median_ns"], median);
         let samples = criterion_files::read(&data).expect("Criterion wrote it");
@@ -96,18 +96,22 @@ fn criterions_pages_say_what_the_tables_say() {
     }
     let index = fs::read_to_string(home.join("report/index.html")).expect("an index");
     assert!(index.contains("counter"), "{index}");
-    let violin = fs::read_to_string(home.join("counter/report/violin.svg")).expect("a violin");
+    let violin =
+        fs::read_to_string(home.join("counter heavy/report/violin.svg")).expect("a violin");
     assert!(violin.contains("serial") && violin.contains("smol"));
-    let link = "../../target/criterion/counter/report/index.html";
+    let link = "../../target/criterion/counter%20heavy/report/index.html";
     assert!(sandbox.result("index.html").contains(link));
-    assert!(sandbox.path("results/made-up").join(link).exists());
+    let path = link.replace("%20", " ");
+    assert!(sandbox.path("results/made-up").join(path).exists());
 }
 
 #[test]
 fn the_report_is_made_again_from_the_data_alone() {
     let sandbox = Sandbox::with(&["serial", "tokio"]);
     fs::remove_file(sandbox.path("model-tokio")).expect("it was there");
-    sandbox.compared(1, &[&COUNTER[..], &["--models", "serial,tokio"]].concat());
+    let models = ["--models", "serial,tokio", "--reference", "tokio"];
+    let printed = sandbox.compared(1, &[&COUNTER[..], &models].concat());
+    assert_shown(&sandbox, &printed, &["no ratios to tokio: failed"]);
     sandbox.assert_cell("tokio", "failed", "cannot start");
     sandbox.assert_cell("serial", "ok", "");
     let files = ["comparison.md", "index.html"];
@@ -223,6 +227,10 @@ fn what_cannot_be_is_refused_before_anything_is_measured() {
         ("--equivalence 101", "percent from 0 to 100"),
         ("--neighbours-limit many", "percent from 0 to 100"),
         ("--self-check --baseline x", "--self-check"),
+        (
+            "counter --models serial --reference tokio",
+            "--reference = tokio: has to be one of serial",
+        ),
         ("counter --contestant curl", "NAME=COMMAND"),
         ("counter --contestant x={urls}", "counter has no {urls}"),
         (
@@ -264,11 +272,20 @@ fn a_sweep_has_curves_next_to_the_presets_and_cores_are_kept_to() {
         let chart = format!("<figcaption>{figure} by workers</figcaption><svg");
         assert!(page.contains(&chart), "{figure}");
     }
-    // The presets' own table has no points, and neither have Criterion's pages.
+    // The presets' own table has no points, and Criterion's pages a group of them.
     let table = markdown.split("## Sweep").next().expect("something");
     assert!(!table.contains("workers=1"), "{table}");
-    let criterion = sandbox.path("target/criterion/counter/serial");
-    assert!(criterion.join("heavy").exists() && !criterion.join("heavy workers=1").exists());
+    for page in [
+        "counter heavy/serial",
+        "counter heavy cores=1/serial",
+        "counter.workers/serial/4",
+        "counter.workers cores=1/thread/1",
+    ] {
+        let page = sandbox.path("target/criterion").join(page);
+        assert!(page.join("report/index.html").exists(), "{page:?}");
+    }
+    let lines = "target/criterion/counter.workers/report/lines.svg";
+    assert!(sandbox.path(lines).exists());
 
     let all = std::thread::available_parallelism().expect("a Linux system");
     let log = sandbox.read("bench-serial.log");
@@ -342,6 +359,15 @@ fn what_has_changed_since_an_earlier_run_is_told() {
         <td data-key=\"2\">2.00×</td><td class=\"text\">2.00 times slower [2.00, 2.00]</td>";
     assert!(page.contains(pair), "{page}");
     assert_eq!(sandbox.results("made-up")["baseline"]["name"], "then");
+    // Criterion's own pages of change are about the same: 1 ms then, 0.5 ms now.
+    let pages = |model: &str| sandbox.path("target/criterion/counter heavy").join(model);
+    let changed = fs::read(pages("thread").join("change/estimates.json")).expect("a change");
+    let changed: Value = serde_json::from_slice(&changed).expect("it is JSON");
+    let median = changed["median"]["point_estimate"]
+        .as_f64()
+        .expect("a number");
+    assert!((median + 0.5).abs() < 0.01, "{changed}");
+    assert!(pages("smol").exists() && !pages("smol").join("change").exists());
 
     let printed = against(1, &["--fail-above", "1.05", "--name", "broken"]);
     assert!(printed.contains("slower than 1.05 times"), "{printed}");
@@ -550,8 +576,33 @@ fn any_program_is_measured_and_what_goes_wrong_is_its_own() {
     let markdown = sandbox.result("comparison.md");
     assert!(markdown.contains("&lt;b>a\\|b&lt;/b>"), "{markdown}");
     // Criterion's pages have the models alone.
-    let criterion = sandbox.path("target/criterion/counter");
+    let criterion = sandbox.path("target/criterion/counter heavy");
     let entries = fs::read_dir(criterion).expect("pages").flatten();
     let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["serial"]);
+}
+
+#[test]
+fn tables_fit_and_the_best_so_far_is_told_before_them() {
+    let sandbox = Sandbox::with(&["smol"]);
+    sandbox.model("serial", "2000000");
+    let args = [&COUNTER[..], &["--models", "serial,smol", "--rounds", "5"]].concat();
+    for (columns, width) in [(None, 100), (Some("60"), 60)] {
+        let mut command = sandbox.command(&args);
+        command.env_remove("COLUMNS");
+        command.envs(columns.map(|columns| ("COLUMNS", columns)));
+        let output = command.output().expect("it starts");
+        assert!(output.status.success(), "{output:?}");
+        let (tables, log) = (text(&output.stdout), text(&output.stderr));
+        let rules = tables.lines().filter(|line| line.starts_with('─'));
+        let widths: Vec<usize> = rules.map(|line| line.chars().count()).collect();
+        assert!(!widths.is_empty(), "{tables}");
+        assert!(widths.iter().all(|&own| own <= width), "{tables}");
+        let dropped = tables.contains("not shown in 60 columns: ");
+        assert_eq!(dropped, columns.is_some(), "{tables}");
+        for rounds in ["1 round", "5 rounds"] {
+            let line = format!("counter heavy: best so far smol, 1.0ms, after {rounds}");
+            assert!(log.contains(&line), "no {line} in {log}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use results::{Baseline, Cell, Change, Compared, Comparison, Host, MIN_ROUNDS, Time};
+use results::{Baseline, Cell, Change, Compared, Comparison, Host, Judged, MIN_ROUNDS, Time};
 use serde_json::Value;
 use suite::Invalid;
 use suite::setting_text;
@@ -83,25 +83,11 @@ impl Against {
     /// What differs between the two runs, before there are any cells.
     pub fn begin(&self, now: &Comparison, fail_above: Option<f64>) -> Baseline {
         let then = &self.earlier;
-        // Older results do not say what governed the frequencies.
-        let governor = |host: &Host| host.governor.clone();
-        let governors = governor(&then.host).zip(governor(&now.host));
-        let battery = |host: &Host| match host.on_battery {
-            Some(true) => "a battery",
-            _ => "mains power",
-        };
-        let changes = [
-            governors.and_then(|(from, to)| change_unless_same("frequency governor", &from, &to)),
-            change_unless_same("power from", battery(&then.host), battery(&now.host)),
-            change_unless_same("mode", &then.run.mode, &now.run.mode),
-            change_unless_same("kernel", &then.host.kernel, &now.host.kernel),
-            change_unless_same("system", &then.host.os, &now.host.os),
-            change_unless_same("downloads into", &then.run.scratch, &now.run.scratch),
-        ];
+        let changes = differences(then, now);
         let warning = |Change { what, from, to }| {
             format!("not only the programs differ: {what} {from}, now {to}")
         };
-        let mut warnings: Vec<_> = changes.into_iter().flatten().map(warning).collect();
+        let mut warnings: Vec<_> = changes.into_iter().map(warning).collect();
         let mut versions = versions(&then.versions, &now.versions);
         match built(&then.build, &now.build) {
             Ok(changes) => versions.extend(changes),
@@ -121,33 +107,25 @@ impl Against {
 
     /// Compares `cells`, all of one job, and adds what came of it.
     pub fn add(&self, cells: &[Cell], rules: Rules, baseline: &mut Baseline) {
-        let mut estimates = Vec::new();
-        let mut compared = Vec::new();
-        for cell in cells {
+        let cells: Vec<&Cell> = cells.iter().collect();
+        let judged = judge(&self.earlier, &cells, ["then", "now"], rules);
+        for (cell, judged) in cells.into_iter().zip(judged) {
             self.name_new_command(cell, baseline);
-            match self.both(cell) {
-                Ok((then, now)) => {
-                    estimates.push(bootstrap::unpaired(&now, &then, rules.seed));
-                    compared.push(cell);
-                }
+            let (workload, label, model) = (&cell.workload, &cell.label, &cell.model);
+            match judged {
+                Ok(judged) => baseline.cells.push(Compared {
+                    workload: workload.clone(),
+                    preset: cell.preset.clone(),
+                    label: label.clone(),
+                    model: model.clone(),
+                    judged,
+                }),
                 Err(why) => {
-                    let (workload, label, model) = (&cell.workload, &cell.label, &cell.model);
                     let left_out = format!("{model}: {workload} {label} not compared: {why}");
                     baseline.left_out.push(left_out);
                 }
             }
         }
-        let judged = holm::judge(&estimates, rules.equivalence);
-        let compared = compared.into_iter().zip(judged);
-        baseline
-            .cells
-            .extend(compared.map(|(cell, judged)| Compared {
-                workload: cell.workload.clone(),
-                preset: cell.preset.clone(),
-                label: cell.label.clone(),
-                model: cell.model.clone(),
-                judged,
-            }));
     }
 
     /// Adds the earlier cells that have no time now: of these jobs, by the models that take
@@ -172,48 +150,94 @@ impl Against {
 
     /// Adds a custom command that is another one now, once.
     fn name_new_command(&self, cell: &Cell, baseline: &mut Baseline) {
-        let then = self.earlier(cell).and_then(|then| then.command.as_ref());
-        let changed = then.zip(cell.command.as_ref()).and_then(|(then, now)| {
-            change_unless_same(&format!("command of {}", cell.model), then, now)
-        });
-        if let Some(changed) = changed
+        let then = self.earlier(cell);
+        if let Some(changed) = then.and_then(|then| changed_command(then, cell))
             && !baseline.versions.contains(&changed)
         {
             baseline.versions.push(changed);
         }
     }
+}
 
-    /// The rounds of the earlier cell and of this one, or why these two cannot be
-    /// compared.
-    fn both<'a>(
-        &'a self,
-        cell: &'a Cell,
-    ) -> Result<(bootstrap::Rounds<'a>, bootstrap::Rounds<'a>), String> {
-        let earlier = self.earlier(cell).ok_or("it was not measured then")?;
-        if earlier.is_model() != cell.is_model() {
-            return Err("one of the two is a model, and the other a custom command".to_owned());
-        }
-        let then = earlier.time.as_ref().ok_or("it had no time then")?;
-        let now = cell.time.as_ref().ok_or("it has no time now")?;
-        if let Some(other) = difference(&earlier.job, &cell.job) {
-            return Err(format!("it was another job, {other}"));
-        }
-        if earlier.mostly_clock || cell.mostly_clock {
-            return Err("its time is mostly the reading of the clock".to_owned());
-        }
-        let enough = |time: &'a Time, when: &str| {
-            let rounds = bootstrap::rounds(time)
-                .ok_or_else(|| format!("its samples {when} make no sense"))?;
-            if rounds.len() < MIN_ROUNDS {
-                let few = rounds.len();
-                return Err(format!(
-                    "{few} rounds {when}, and a verdict needs {MIN_ROUNDS}"
-                ));
-            }
-            Ok(rounds)
-        };
-        Ok((enough(then, "then")?, enough(now, "now")?))
+/// Holds `cells`, all of one job, against those of an `earlier` run: their times by its,
+/// judged together; or why one cannot be compared. The two runs are called by `names`.
+pub(crate) fn judge(
+    earlier: &Comparison,
+    cells: &[&Cell],
+    names: [&str; 2],
+    rules: Rules,
+) -> Vec<Result<Judged, String>> {
+    let estimates = cells.iter().map(|cell| {
+        let (then, now) = both(earlier, cell, names)?;
+        Ok(bootstrap::unpaired(&now, &then, rules.seed))
+    });
+    let estimates: Vec<Result<_, String>> = estimates.collect();
+    let known: Vec<_> = estimates.iter().flatten().copied().collect();
+    let mut judged = holm::judge(&known, rules.equivalence).into_iter();
+    let of_estimate = |of: Result<_, String>| of.map(|_| judged.next().expect("one for each"));
+    estimates.into_iter().map(of_estimate).collect()
+}
+
+/// The rounds of the earlier cell and of this one, or why these two cannot be compared.
+fn both<'a>(
+    earlier: &'a Comparison,
+    cell: &'a Cell,
+    [then, now]: [&str; 2],
+) -> Result<(bootstrap::Rounds<'a>, bootstrap::Rounds<'a>), String> {
+    let is_same = |earlier: &&Cell| earlier.is_same_job(cell) && earlier.model == cell.model;
+    let earlier = earlier.cells.iter().find(is_same);
+    let earlier = earlier.ok_or_else(|| format!("it was not measured {then}"))?;
+    if earlier.is_model() != cell.is_model() {
+        return Err("one of the two is a model, and the other a custom command".to_owned());
     }
+    let time = earlier.time.as_ref();
+    let time_then = time.ok_or_else(|| format!("it had no time {then}"))?;
+    let time = cell.time.as_ref();
+    let time_now = time.ok_or_else(|| format!("it has no time {now}"))?;
+    if let Some(other) = difference(&earlier.job, &cell.job) {
+        return Err(format!("it was another job, {other}"));
+    }
+    if earlier.mostly_clock || cell.mostly_clock {
+        return Err("its time is mostly the reading of the clock".to_owned());
+    }
+    let enough = |time: &'a Time, when: &str| {
+        let rounds =
+            bootstrap::rounds(time).ok_or_else(|| format!("its samples {when} make no sense"))?;
+        if rounds.len() < MIN_ROUNDS {
+            let few = rounds.len();
+            return Err(format!(
+                "{few} rounds {when}, and a verdict needs {MIN_ROUNDS}"
+            ));
+        }
+        Ok(rounds)
+    };
+    Ok((enough(time_then, then)?, enough(time_now, now)?))
+}
+
+/// The custom command of a cell, if it is another one than it was.
+pub(crate) fn changed_command(then: &Cell, now: &Cell) -> Option<Change> {
+    let (from, to) = (then.command.as_ref()?, now.command.as_ref()?);
+    change_unless_same(&format!("command of {}", now.model), from, to)
+}
+
+/// What differs between two runs besides their programs.
+pub(crate) fn differences(then: &Comparison, now: &Comparison) -> Vec<Change> {
+    // Older results do not say what governed the frequencies.
+    let governor = |host: &Host| host.governor.clone();
+    let governors = governor(&then.host).zip(governor(&now.host));
+    let battery = |host: &Host| match host.on_battery {
+        Some(true) => "a battery",
+        _ => "mains power",
+    };
+    let changes = [
+        governors.and_then(|(from, to)| change_unless_same("frequency governor", &from, &to)),
+        change_unless_same("power from", battery(&then.host), battery(&now.host)),
+        change_unless_same("mode", &then.run.mode, &now.run.mode),
+        change_unless_same("kernel", &then.host.kernel, &now.host.kernel),
+        change_unless_same("system", &then.host.os, &now.host.os),
+        change_unless_same("downloads into", &then.run.scratch, &now.run.scratch),
+    ];
+    changes.into_iter().flatten().collect()
 }
 
 /// A number of threads then and now, with the option that sets it.
@@ -224,7 +248,10 @@ fn threads(was: usize, is: usize, option: &str) -> (String, String) {
 
 /// The libraries whose versions have changed, or what else has other values, with those
 /// added or removed.
-fn versions(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<Change> {
+pub(crate) fn versions(
+    then: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Vec<Change> {
     let mut all: Vec<&String> = then.keys().chain(now.keys()).collect();
     all.sort_unstable();
     all.dedup();
@@ -240,7 +267,7 @@ fn versions(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> 
 
 /// What the programs were built with that is another one now, or that this cannot be
 /// known, as one of the two does not say.
-fn built(
+pub(crate) fn built(
     then: &BTreeMap<String, String>,
     now: &BTreeMap<String, String>,
 ) -> Result<Vec<Change>, String> {
@@ -273,7 +300,7 @@ pub(crate) fn difference(then: &Value, now: &Value) -> Option<String> {
     Some(format!("{key} = {was} and not {is}"))
 }
 
-fn change_unless_same(what: &str, from: &str, to: &str) -> Option<Change> {
+pub(crate) fn change_unless_same(what: &str, from: &str, to: &str) -> Option<Change> {
     (from != to).then(|| Change {
         what: what.to_owned(),
         from: from.to_owned(),
@@ -283,7 +310,7 @@ fn change_unless_same(what: &str, from: &str, to: &str) -> Option<Change> {
 
 #[cfg(test)]
 mod tests {
-    use results::{Judged, Verdict};
+    use results::Verdict;
 
     use super::*;
 

@@ -183,9 +183,11 @@ fn earlier_run(
     if name == comparison.run.name {
         return Err(refused("this run would be written over it".to_owned()).into());
     }
-    let earlier = ResultsDir::open(results.join(name))
+    let mut earlier = ResultsDir::open(results.join(name))
         .map_err(|error| refused(format!("{error:#}")))?
         .read()?;
+    // The directory may have got another name than the run had.
+    earlier.run.name = name.to_owned();
     let jobs: Vec<_> = cases
         .iter()
         .map(|case| (case.workload.name().to_owned(), case.label()))
@@ -215,6 +217,7 @@ fn empty_comparison(request: &Request, root: &Path) -> anyhow::Result<Comparison
             blocking_threads: request.blocking_threads,
             scratch: String::new(),
             models: request.models.clone(),
+            reference: request.reference.clone(),
             budget_s: request.mode.budget.as_secs_f64(),
             took_s: 0.0,
             interrupted: false,

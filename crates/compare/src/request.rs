@@ -19,6 +19,8 @@ pub struct Request {
     pub all_models: Vec<Model>,
     /// Those that take part, in the order of the tables.
     pub models: Vec<String>,
+    /// The model whose times the ratios are given to, if it is not the baseline.
+    pub reference: Option<String>,
     /// The user's own commands that take part.
     pub custom_commands: Vec<CustomCommand>,
     /// How much time there is, and what it is spent on.

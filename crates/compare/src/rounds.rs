@@ -14,7 +14,8 @@ use lab::cpu_time::Reading;
 use lab::error::Interrupted;
 use lab::executor::RunContext;
 use lab::progress::{Progress, whole_seconds};
-use results::MIN_ROUNDS;
+use results::{Cell, MIN_ROUNDS};
+use suite::unranked;
 
 use crate::budget::{self, RoundEstimate};
 use crate::experiment::Experiment;
@@ -128,7 +129,14 @@ impl<'a> Rounds<'a> {
                 window.add(index, experiment, estimate.done);
                 let took = self.round(&mut window.opened, experiment, estimate.done)?;
                 estimate.record_round(took);
-                estimate.look(&experiment.cells(), self.rules);
+                let cells = experiment.cells();
+                estimate.look(&cells, self.rules);
+                if [1, MIN_ROUNDS].contains(&(estimate.done as usize)) {
+                    let so_far = so_far(&cells, estimate.done);
+                    so_far
+                        .into_iter()
+                        .for_each(|line| self.progress.line(&line));
+                }
                 measured_any = true;
                 if window.is_full() {
                     self.close(window, experiments)?;
@@ -268,4 +276,25 @@ pub(crate) fn again(progress: &Progress, what: &str, of: &str) {
     progress.line(&format!(
         "{what} · {of} again: something was stopped meanwhile"
     ));
+}
+
+/// The best of a job's `cells` until now, after so many rounds: its table comes at the end,
+/// as its other rounds lie all over the run. None of a job that is not ranked.
+fn so_far(cells: &[Cell], rounds: u32) -> Option<String> {
+    let models = cells.iter().filter(|cell| cell.is_model());
+    let times = models.filter_map(|cell| Some((cell, cell.ranked_ns()?)));
+    let (best, ns) = times.min_by(|(_, one), (_, other)| one.total_cmp(other))?;
+    let Cell {
+        workload,
+        label,
+        model,
+        ..
+    } = best;
+    let time = Duration::from_nanos(ns as u64);
+    let rounds = match rounds {
+        1 => "1 round".to_owned(),
+        more => format!("{more} rounds"),
+    };
+    let line = format!("{workload} {label}: best so far {model}, {time:.1?}, after {rounds}");
+    unranked(workload, &best.job).is_none().then_some(line)
 }

@@ -122,7 +122,8 @@ fn of_cell(cell: &Cell) -> impl Iterator<Item = SampleRow<'_>> {
     })
 }
 
-fn text(rows: impl Iterator<Item = impl Serialize>) -> anyhow::Result<String> {
+/// Rows as CSV, with their fields as heads.
+pub(crate) fn text(rows: impl Iterator<Item = impl Serialize>) -> anyhow::Result<String> {
     let mut writer = Writer::from_writer(Vec::new());
     for row in rows {
         writer.serialize(row).context("a row as CSV")?;

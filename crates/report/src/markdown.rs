@@ -36,12 +36,12 @@ pub fn document(comparison: &Comparison) -> String {
         text.line(format_args!("Background load: {words}.\n"));
     }
     for note in &run.notes {
-        text.line(format_args!("- {}", escape(note)));
+        text.item(note);
     }
     for summary in crate::words::summaries(comparison) {
         text.line(format_args!("\n## {}\n", escape(&summary.title)));
         for line in &summary.lines {
-            text.line(format_args!("- {}", escape(line)));
+            text.item(line);
         }
     }
     for workload in tables::tables(comparison) {
@@ -144,11 +144,12 @@ pub(crate) fn machine(comparison: &Comparison) -> String {
     )
 }
 
+/// Markdown in the making.
 #[derive(Default)]
-struct Text(String);
+pub(crate) struct Text(pub(crate) String);
 
 impl Text {
-    fn line(&mut self, line: impl Display) {
+    pub(crate) fn line(&mut self, line: impl Display) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.0, "{line}");
     }
@@ -160,7 +161,12 @@ impl Text {
         self.line(format_args!("- {label}: `{job}`{remarks}"));
     }
 
-    fn table(&mut self, table: &Table) {
+    /// One of a list.
+    pub(crate) fn item(&mut self, text: &str) {
+        self.line(format_args!("- {}", escape(text)));
+    }
+
+    pub(crate) fn table(&mut self, table: &Table) {
         let heads: Vec<_> = table.heads.iter().map(|head| escape(&head.text)).collect();
         self.line(format_args!("| {} |", heads.join(" | ")));
         let rule = |is_text| if is_text { "---|" } else { "--:|" };
@@ -187,7 +193,7 @@ impl Text {
         self.table(&sweep.table);
         self.line(format_args!("\n{RULE}\n"));
         for crossover in &sweep.crossovers {
-            self.line(format_args!("- {}", escape(crossover)));
+            self.item(crossover);
         }
         for gap in &sweep.gaps {
             self.line(format_args!("\n{}", escape(gap)));

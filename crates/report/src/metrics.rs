@@ -1,7 +1,7 @@
 //! The figures of a cell: the one list that tables, charts and rankings take
 //! theirs from.
 
-use results::{Cell, Verdict};
+use results::{Cell, Comparison, Verdict};
 
 use crate::format::{count, memory, ratio, time};
 
@@ -93,8 +93,8 @@ pub(crate) struct Column {
 pub(crate) struct Context {
     /// The best time of the job, of those that have ranks.
     pub(crate) best: Option<f64>,
-    /// The serial model's.
-    pub(crate) serial: Option<f64>,
+    /// That of the model whose times the ratios are given to.
+    pub(crate) reference: Option<f64>,
     /// How its time is to the best.
     pub(crate) to_best: Option<Verdict>,
     pub(crate) notes: String,
@@ -111,6 +111,46 @@ pub(crate) fn verdict_mark(to_best: Option<Verdict>) -> &'static str {
 
 fn times(cell: &Cell, other: Option<f64>) -> Option<String> {
     Some(ratio(cell.ranked_ns()? / other?))
+}
+
+/// The column of what else there is to say.
+pub(crate) const NOTES: &str = "notes";
+
+/// The column of ratios to one model, whose name is shown.
+const TO_REFERENCE: &str = "to reference";
+
+/// The columns that go first where a table is too wide, in this order: what is told
+/// elsewhere, and then what says the least of a model. Ratios to a model that was asked for
+/// are not among them.
+pub(crate) fn least_important(comparison: &Comparison) -> Vec<String> {
+    let first = [
+        NOTES,
+        "with kernel",
+        "processes",
+        "threads",
+        "cold",
+        SWITCHES.name,
+        "±",
+    ];
+    let first = first.iter().map(|&head| head.to_owned());
+    let ratios = match comparison.run.reference {
+        None => Some(to_reference(comparison.reference())),
+        Some(_) => None,
+    };
+    let last = [CPU.name, MEMORY.name].map(str::to_owned);
+    first.chain(ratios).chain(last).collect()
+}
+
+fn to_reference(reference: &str) -> String {
+    format!("to {reference}")
+}
+
+/// The heads of [`COLUMNS`], with ratios to the model `reference`.
+pub(crate) fn heads(reference: &str) -> impl Iterator<Item = String> {
+    COLUMNS.iter().map(move |column| match column.head {
+        TO_REFERENCE => to_reference(reference),
+        head => head.to_owned(),
+    })
 }
 
 /// The columns of a job's table: the first is the model, the last is text.
@@ -151,8 +191,8 @@ pub(crate) const COLUMNS: [Column; 13] = [
         key: Cell::median_ns,
     },
     Column {
-        head: "to serial",
-        text: |cell, context| times(cell, context.serial),
+        head: TO_REFERENCE,
+        text: |cell, context| times(cell, context.reference),
         key: Cell::median_ns,
     },
     Column {
@@ -174,7 +214,7 @@ pub(crate) const COLUMNS: [Column; 13] = [
         },
     },
     Column {
-        head: "switches (vol / inv)",
+        head: SWITCHES.name,
         text: |cell, _| {
             let figures = &cell.resources;
             let (own, forced) = (figures.voluntary_switches?, figures.involuntary_switches?);
@@ -193,7 +233,7 @@ pub(crate) const COLUMNS: [Column; 13] = [
         key: |cell| cell.resources.processes.map(|processes| processes as f64),
     },
     Column {
-        head: "notes",
+        head: NOTES,
         text: |_, context| Some(context.notes.clone()),
         key: |_| None,
     },

@@ -1,21 +1,24 @@
 //! A table before it is drawn: for the terminal, for Markdown and for the page.
 
 /// Rows in groups, each of which is about one thing: that is its first column.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
     pub(crate) heads: Vec<Head>,
     pub(crate) groups: Vec<Vec<Row>>,
 }
 
 /// The head of a column.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub(crate) text: String,
     /// Whether words stand beneath it, to the left; or figures, to the right.
     pub(crate) is_text: bool,
+    /// Where a table is too wide for a terminal, the column with the least goes first.
+    /// One without it stays.
+    pub(crate) importance: Option<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) texts: Vec<Text>,
     /// Whether it is one of the best of its group.
@@ -23,7 +26,7 @@ pub(crate) struct Row {
 }
 
 /// What stands in one place.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Text {
     pub(crate) text: String,
     /// What to sort by, if not by the text.
@@ -39,8 +42,8 @@ pub(crate) struct Text {
 impl Table {
     /// With these heads: the first `texts` ones are of words, and the last one is if
     /// that is said.
-    pub(crate) fn new<'a>(
-        heads: impl IntoIterator<Item = &'a str>,
+    pub(crate) fn new(
+        heads: impl IntoIterator<Item = impl Into<String>>,
         texts: usize,
         last_is_text: bool,
     ) -> Self {
@@ -48,8 +51,9 @@ impl Table {
             .into_iter()
             .enumerate()
             .map(|(at, text)| Head {
-                text: text.to_owned(),
+                text: text.into(),
                 is_text: at < texts,
+                importance: None,
             })
             .collect();
         if let Some(last) = heads.last_mut() {
@@ -59,6 +63,14 @@ impl Table {
             heads,
             groups: Vec::new(),
         }
+    }
+
+    /// With these columns going first where it is too wide, in this order.
+    pub(crate) fn without_first(mut self, heads: &[&str]) -> Self {
+        for head in &mut self.heads {
+            head.importance = heads.iter().position(|known| *known == head.text);
+        }
+        self
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {

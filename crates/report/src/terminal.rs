@@ -5,7 +5,9 @@ use comfy_table::{
 };
 use results::{Agreement, Comparison, JobAgreement, Resources};
 
+use crate::fit::{fit, gone_words, parts};
 use crate::format::{NONE, count, memory, three_digits, time};
+use crate::metrics::NOTES;
 use crate::table::{Row, Table, Text};
 use crate::tables;
 use crate::tables::WorkloadTables;
@@ -13,25 +15,45 @@ use crate::tables::completion::CompletionTable;
 use crate::tables::sweep::{self, SweepTable};
 use crate::words;
 
-/// All tables of a comparison for a terminal, with what they need to be read: the
-/// workloads', then the sweeps'.
-pub fn tables(comparison: &Comparison) -> String {
+/// The width of tables where there is no terminal.
+pub const COLUMNS: usize = 100;
+
+/// How wide what is printed may be: as wide as `COLUMNS` says, or as the terminal is. In a
+/// pipe or a file that is `otherwise`.
+pub fn columns(otherwise: usize) -> usize {
+    let set = std::env::var("COLUMNS").ok();
+    let set = set.and_then(|columns| columns.parse().ok());
+    let terminal = || Some(usize::from(console::Term::stdout().size_checked()?.1));
+    let known = set.or_else(terminal).filter(|&columns| columns > 0);
+    known.unwrap_or(otherwise)
+}
+
+/// All tables of a comparison for a terminal of so many columns, with what they need to be
+/// read: the workloads', then the sweeps'.
+pub fn tables(comparison: &Comparison, columns: usize) -> String {
+    let mut gone = Vec::new();
     let workloads = tables::tables(comparison).into_iter();
-    let workloads = workloads.map(|tables| workload(&tables));
+    let workloads = workloads.map(|tables| {
+        let (text, without) = workload(&tables, columns);
+        gone.extend(without);
+        text
+    });
+    let workloads: Vec<String> = workloads.collect();
     let sweeps = sweep::sweeps(comparison).into_iter();
-    let sweeps = sweeps.map(|sweep| of_sweep(&sweep));
-    workloads.chain(sweeps).collect::<Vec<_>>().join("\n")
+    let sweeps = sweeps.map(|sweep| of_sweep(&sweep, columns));
+    let texts: Vec<_> = workloads.into_iter().chain(sweeps).collect();
+    texts.join("\n") + &gone_words(gone, columns)
 }
 
 /// How far two comparisons of these names agree: a row for each job, and beneath them
 /// the pairs whose verdict is turned round, and what could not be compared.
-pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2]) -> String {
+pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2], columns: usize) -> String {
     let heads = [
         "workload",
         "job",
         "pairs",
         "turned round",
-        "ratios differ by a factor of",
+        "ratios differ by",
     ];
     let mut table = Table::new(heads, 2, false);
     let same_workload = |one: &JobAgreement, other: &JobAgreement| one.workload == other.workload;
@@ -51,6 +73,7 @@ pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2]) -> String {
         });
         table.groups.push(rows.collect());
     }
+    fit(&mut table, columns);
     let mut lines = vec![grid(&table)];
     for job in &agreement.jobs {
         lines.extend(job.turned_round().map(|pair| {
@@ -74,47 +97,67 @@ pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2]) -> String {
     lines.join("\n")
 }
 
-fn workload(tables: &WorkloadTables) -> String {
+/// One workload's tables, and which columns they have no room for.
+fn workload(tables: &WorkloadTables, columns: usize) -> (String, Vec<String>) {
     let mut text = format!("\n{}: {}\n", tables.workload, tables.about);
     for section in &tables.sections {
         text += &format!("  {}: {}\n", section.label, section.job);
-        text += &remarks(&section.remarks);
     }
-    text += &grid(&tables.table());
+    let mut table = tables.table();
+    let mut gone = fit(&mut table, columns);
+    text += &grid(&table);
+    for section in &tables.sections {
+        text += &remarks(section.label, &section.remarks);
+    }
+    // These are no loss: they stand below.
+    if let Some(notes) = gone.iter().position(|head| head == NOTES) {
+        gone.remove(notes);
+        for (label, row) in tables.rows() {
+            let notes = Some(row.text(NOTES)).filter(|notes| !notes.is_empty());
+            text += &remarks(&format!("{label} {}", row.cell.model), notes);
+        }
+    }
     if let Some(CompletionTable {
         title,
         clock,
         table,
     }) = &tables.completion
     {
-        text += &format!("\n\n  {title}, {clock}\n{}", grid(table));
+        let mut table = table.clone();
+        gone.extend(fit(&mut table, columns));
+        text += &format!("\n\n  {title}, {clock}\n{}", grid(&table));
     }
     for (label, row, reason) in tables.reasons() {
         let model = &row.cell.model;
         text += &format!("\n  {label} {model}: {}: {reason}", row.status());
     }
-    text
+    (text, gone)
 }
 
-fn of_sweep(sweep: &SweepTable) -> String {
+fn of_sweep(sweep: &SweepTable, columns: usize) -> String {
     let mut text = format!("\nsweep of {}\n  heavy: {}\n", sweep.title, sweep.job);
-    text += &remarks(&sweep.remarks);
-    text += &grid(&sweep.table);
+    let parts = parts(&sweep.table, 2, columns);
+    let parts: Vec<String> = parts.iter().map(grid).collect();
+    text += &parts.join("\n\n");
+    text += &remarks("heavy", &sweep.remarks);
     for sentence in sweep.crossovers.iter().chain(&sweep.gaps) {
         text += &format!("\n  {sentence}");
     }
     text
 }
 
-fn remarks(remarks: &[String]) -> String {
+/// Beneath a table, what to know of `of`.
+fn remarks(of: &str, remarks: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let remarks: Vec<_> = remarks.into_iter().collect();
+    let remarks: Vec<&str> = remarks.iter().map(AsRef::as_ref).collect();
     if remarks.is_empty() {
         return String::new();
     }
-    format!("    {}\n", remarks.join("; "))
+    format!("\n  {of}: {}", remarks.join("; "))
 }
 
 /// What a group is about stands in its first row alone.
-fn grid(table: &Table) -> String {
+pub(crate) fn grid(table: &Table) -> String {
     let bold = |text: &str, is_bold: bool| {
         if is_bold {
             Cell::new(text).add_attribute(Attribute::Bold)

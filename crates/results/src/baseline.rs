@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Judged, Verdict};
+use crate::Judged;
+use crate::runs::within;
 
 /// What has changed since an earlier run, in the data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -68,8 +69,6 @@ impl Baseline {
     /// Whether no cell is slower than it may be.
     pub fn keeps_limit(&self) -> bool {
         let limit = self.fail_above.unwrap_or(f64::INFINITY);
-        let slower = |cell: &&Compared| cell.judged.verdict == Verdict::Slower;
-        let mut slower = self.cells.iter().filter(slower);
-        slower.all(|cell| cell.judged.ratio <= limit)
+        within(limit, self.cells.iter().map(|cell| &cell.judged))
     }
 }

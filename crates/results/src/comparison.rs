@@ -58,6 +58,13 @@ impl Comparison {
         })
     }
 
+    /// The model whose times the ratios are given to.
+    pub fn reference(&self) -> &str {
+        let reference = self.run.reference.as_deref();
+        let reference = reference.or_else(|| self.models().baseline());
+        reference.unwrap_or_default()
+    }
+
     /// The cells of each job, in the order of the data.
     pub fn jobs(&self) -> Vec<Vec<&Cell>> {
         let mut jobs: Vec<Vec<&Cell>> = Vec::new();
@@ -119,6 +126,9 @@ pub struct RunInfo {
     pub scratch: String,
     /// The models, in the order asked for.
     pub models: Vec<String>,
+    /// The model whose times the ratios are given to, if it is not the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// The time there was, from the end of the build.
     pub budget_s: f64,
     /// The time it took, from the end of the build.

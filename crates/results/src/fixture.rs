@@ -130,6 +130,7 @@ impl Builder {
                 blocking_threads: 64,
                 scratch: "memory, /dev/shm".to_owned(),
                 models: Vec::new(),
+                reference: None,
                 budget_s: 900.0,
                 took_s: 800.0,
                 interrupted: false,

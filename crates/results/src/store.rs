@@ -128,28 +128,7 @@ impl ResultsDir {
     ///
     /// When they are not there, or not of this schema.
     pub fn read(&self) -> anyhow::Result<Comparison> {
-        let path = self.path.join(Self::JSON);
-        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let data: Value = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not JSON", path.display()))?;
-        let schema = data.get("schema").and_then(Value::as_u64);
-        ensure!(
-            schema.is_some_and(|schema| (1..=u64::from(SCHEMA)).contains(&schema)),
-            "{} has schema {}, and this reads 1 to {SCHEMA}",
-            path.display(),
-            schema.map_or("none".to_owned(), |schema| schema.to_string())
-        );
-        let malformed = || format!("{} is malformed", path.display());
-        let mut comparison: Comparison = serde_json::from_value(data).with_context(malformed)?;
-        ensure!(
-            comparison.models().baseline().is_some(),
-            "{}: none of its models is the baseline",
-            malformed()
-        );
-        if comparison.schema < 3 {
-            comparison.judge_again();
-        }
-        Ok(comparison)
+        read_comparison(&self.path.join(Self::JSON))
     }
 
     /// Writes the data.
@@ -194,6 +173,35 @@ pub fn check_writable(directory: &Path) -> anyhow::Result<()> {
         probe.as_file().sync_all()
     };
     probe().with_context(|| format!("cannot write results into {}", directory.display()))
+}
+
+/// Reads a comparison from its file, whatever that is called.
+///
+/// # Errors
+///
+/// When it is not there, or not of this schema.
+pub fn read_comparison(path: &Path) -> anyhow::Result<Comparison> {
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let data: Value =
+        serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+    let schema = data.get("schema").and_then(Value::as_u64);
+    ensure!(
+        schema.is_some_and(|schema| (1..=u64::from(SCHEMA)).contains(&schema)),
+        "{} has schema {}, and this reads 1 to {SCHEMA}",
+        path.display(),
+        schema.map_or("none".to_owned(), |schema| schema.to_string())
+    );
+    let malformed = || format!("{} is malformed", path.display());
+    let mut comparison: Comparison = serde_json::from_value(data).with_context(malformed)?;
+    ensure!(
+        comparison.models().baseline().is_some(),
+        "{}: none of its models is the baseline",
+        malformed()
+    );
+    if comparison.schema < 3 {
+        comparison.judge_again();
+    }
+    Ok(comparison)
 }
 
 /// Writes a file whole or not at all.

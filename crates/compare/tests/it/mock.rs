@@ -173,6 +173,7 @@ pub fn request(workload: Workload, settings: &[&str]) -> Request {
         workloads: vec![workload],
         all_models: Vec::new(),
         models: Vec::new(),
+        reference: None,
         custom_commands: Vec::new(),
         mode: Mode {
             budget: Duration::from_secs(60),

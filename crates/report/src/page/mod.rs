@@ -34,14 +34,14 @@ mod warnings;
 mod workload;
 
 /// The page's styles, a file a part of it.
-const STYLES: [&str; 3] = [
+pub(crate) const STYLES: [&str; 3] = [
     include_str!("../../templates/page.css"),
     include_str!("../../templates/recommendations.css"),
     include_str!("../../templates/side_by_side.css"),
 ];
 
 /// Its scripts. All of it can be read without them, too.
-const SCRIPTS: [&str; 3] = [
+pub(crate) const SCRIPTS: [&str; 3] = [
     include_str!("../../templates/page.js"),
     include_str!("../../templates/recommendations.js"),
     include_str!("../../templates/side_by_side.js"),
@@ -109,19 +109,6 @@ impl Page<'_> {
         }
     }
 
-    /// What browsers let this page do: run its own scripts, and nothing else.
-    fn policy(&self) -> String {
-        let hashes = SCRIPTS.map(|script| {
-            let hash = BASE64_STANDARD.encode(Sha256::digest(script));
-            format!("'sha256-{hash}'")
-        });
-        format!(
-            "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data:; \
-             base-uri 'none'; form-action 'none'",
-            hashes.join(" ")
-        )
-    }
-
     /// Criterion's page of `group`, `report` for all of them. Nothing of a page that
     /// lies nowhere.
     fn criterion(&self, group: &str) -> Option<Pages> {
@@ -135,11 +122,24 @@ impl Page<'_> {
         };
         let is_here = criterion_links::made_from(&there, run) && there.join(&page).is_file();
         Some(if is_here {
-            Pages::Here(way.join(page).display().to_string())
+            Pages::Here(link(&way.join(page)))
         } else {
             Pages::Missing(format!("cargo xtask report {} --criterion", run.name))
         })
     }
+}
+
+/// What browsers let a page do: run its own scripts, and nothing else.
+pub(crate) fn policy() -> String {
+    let hashes = SCRIPTS.map(|script| {
+        let hash = BASE64_STANDARD.encode(Sha256::digest(script));
+        format!("'sha256-{hash}'")
+    });
+    format!(
+        "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data:; \
+         base-uri 'none'; form-action 'none'",
+        hashes.join(" ")
+    )
 }
 
 /// The page's styles, with the colors of the models in them.
@@ -195,6 +195,18 @@ pub fn page_at(comparison: &Comparison, directory: Option<&Path>) -> anyhow::Res
         data: data::embedded(comparison)?,
     };
     let html = page.render().context("the page's template")?;
-    // One in a name would turn around whatever comes after it.
-    Ok(html.replace(data::turns_text, "\u{fffd}"))
+    Ok(without_turns(&html))
+}
+
+/// A path as a link: Criterion's directories have the names of its groups, with spaces.
+fn link(path: &Path) -> String {
+    let path = path.display().to_string();
+    let path = path.replace('%', "%25").replace(' ', "%20");
+    path.replace('#', "%23")
+}
+
+/// A page without characters that turn text round: one in a name would turn around
+/// whatever comes after it.
+pub(crate) fn without_turns(html: &str) -> String {
+    html.replace(data::turns_text, "\u{fffd}")
 }

@@ -8,6 +8,7 @@ use crate::anchors::{anchor, color, slug};
 use crate::distinct::distinct;
 use crate::format::{NONE, ratio};
 use crate::metrics::{CPU, MEMORY, Metric};
+use crate::page::criterion_links::job_group;
 use crate::page::introductions::introduction;
 use crate::page::samples::{Distribution, short};
 use crate::table::{Row, Table, Text};
@@ -36,6 +37,8 @@ pub(crate) struct Workload<'a> {
 pub(crate) struct Job<'a> {
     /// Where it is on the page.
     pub(crate) anchor: String,
+    /// What Criterion's pages call it.
+    pub(crate) criterion: String,
     /// In words.
     pub(crate) section: Section<'a>,
     pub(crate) table: Table,
@@ -111,6 +114,7 @@ fn job<'a>(workload: &str, section: Section<'a>, models: Models) -> Job<'a> {
             .collect(),
         table: section.table(),
         pairs: pairs(section.pairs),
+        criterion: job_group(workload, section.label),
         anchor,
         section,
     }

@@ -57,7 +57,7 @@ impl CompletionTable {
             clock,
             table: Table {
                 groups: groups.into_iter().map(|(_, rows)| rows).collect(),
-                ..Table::new(heads, 2, false)
+                ..Table::new(heads, 2, false).without_first(&["items", "p90"])
             },
         })
     }

@@ -5,14 +5,14 @@ pub(crate) mod completion;
 pub(crate) mod remarks;
 pub(crate) mod sweep;
 
-use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Models, Pair, Status};
+use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Pair, Status};
 use serde_json::Value;
 use suite::Workload;
 
 use crate::distinct::distinct;
 use crate::findings::unranked;
 use crate::format::{NONE, parameters, status, time};
-use crate::metrics::{COLUMNS, Context};
+use crate::metrics::{COLUMNS, Context, heads, least_important};
 use crate::table::{Row, Table, Text};
 use crate::tables::completion::CompletionTable;
 
@@ -22,6 +22,10 @@ pub(crate) struct WorkloadTables<'a> {
     pub(crate) workload: &'a str,
     /// What the job is, in one line.
     pub(crate) about: String,
+    /// The model whose times the ratios are given to.
+    reference: &'a str,
+    /// The columns that go first where there is no room.
+    least_important: Vec<String>,
     /// One for each preset and variant.
     pub(crate) sections: Vec<Section<'a>>,
     /// When the job's items were done, where they have such a time.
@@ -35,6 +39,8 @@ pub(crate) struct Section<'a> {
     pub(crate) label: &'a str,
     /// Whose numbers: `article` or `heavy`.
     pub(crate) preset: &'a str,
+    /// The model whose times the ratios are given to.
+    reference: &'a str,
     /// The job's parameters.
     pub(crate) job: String,
     /// What to know about the job before reading its figures.
@@ -108,7 +114,7 @@ impl Section<'_> {
         let rows = self.models.iter().map(ModelRow::row);
         Table {
             groups: vec![rows.collect()],
-            ..Table::new(COLUMNS.iter().map(|column| column.head), 1, true)
+            ..Table::new(heads(self.reference), 1, true)
         }
     }
 }
@@ -116,8 +122,9 @@ impl Section<'_> {
 impl WorkloadTables<'_> {
     /// All sections in one, with a column for their labels.
     pub(crate) fn table(&self) -> Table {
-        let heads = COLUMNS.iter().map(|column| column.head);
-        let mut table = Table::new(["job"].into_iter().chain(heads), 2, true);
+        let heads = std::iter::once("job".to_owned()).chain(heads(self.reference));
+        let least: Vec<&str> = self.least_important.iter().map(String::as_str).collect();
+        let mut table = Table::new(heads, 2, true).without_first(&least);
         for section in &self.sections {
             let mut rows: Vec<Row> = section.models.iter().map(ModelRow::row).collect();
             for row in &mut rows {
@@ -128,13 +135,17 @@ impl WorkloadTables<'_> {
         table
     }
 
+    /// Every row, with the label of its section.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&str, &ModelRow<'_>)> {
+        let sections = self.sections.iter();
+        sections.flat_map(|section| section.models.iter().map(|row| (section.label, row)))
+    }
+
     /// Each cell without figures that says why, with the label of its section.
     pub(crate) fn reasons(&self) -> impl Iterator<Item = (&str, &ModelRow<'_>, &str)> {
-        self.sections.iter().flat_map(|section| {
-            section.models.iter().filter_map(|row| {
-                let reason = row.cell.reason.as_deref()?;
-                Some((section.label, row, reason))
-            })
+        self.rows().filter_map(|(label, row)| {
+            let reason = row.cell.reason.as_deref()?;
+            Some((label, row, reason))
         })
     }
 }
@@ -152,14 +163,13 @@ pub(crate) fn tables(comparison: &Comparison) -> Vec<WorkloadTables<'_>> {
 pub(crate) fn table<'a>(comparison: &'a Comparison, workload: &'a str) -> WorkloadTables<'a> {
     let of_workload = |cell: &&Cell| cell.workload == workload && cell.point.is_none();
     let cells: Vec<&Cell> = comparison.cells.iter().filter(of_workload).collect();
-    let known = comparison.models();
     let section = |label| {
         let cells = cells.iter().copied().filter(|cell| cell.label == label);
         let mut verdicts = comparison.verdicts.iter();
         let judged = verdicts.find(|of| of.workload == workload && of.label == label);
         // Models that are compared with themselves get verdicts and no ranks.
         let is_ranked = comparison.self_check.is_none();
-        section(label, cells.collect(), judged, is_ranked, known)
+        section(label, cells.collect(), judged, is_ranked, comparison)
     };
     let labels = distinct(cells.iter().map(|cell| &*cell.label));
     let mut sections: Vec<_> = labels.into_iter().map(section).collect();
@@ -174,6 +184,8 @@ pub(crate) fn table<'a>(comparison: &'a Comparison, workload: &'a str) -> Worklo
     WorkloadTables {
         completion: CompletionTable::new(workload, in_order.map(|row| row.cell)),
         workload,
+        reference: comparison.reference(),
+        least_important: least_important(comparison),
         about: workload
             .parse::<Workload>()
             .map_or(String::new(), |known| known.about().to_owned()),
@@ -186,15 +198,14 @@ fn section<'a>(
     mut cells: Vec<&'a Cell>,
     judged: Option<&'a JobVerdicts>,
     is_ranked: bool,
-    known: Models<'a>,
+    comparison: &'a Comparison,
 ) -> Section<'a> {
     let key = |cell: &Cell| cell.median_ns().unwrap_or(f64::INFINITY);
     cells.sort_by(|one, other| key(one).total_cmp(&key(other)));
     let best = cells.iter().find_map(|cell| cell.ranked_ns());
-    let serial = cells
-        .iter()
-        .find(|cell| Some(&*cell.model) == known.baseline());
-    let serial = serial.and_then(|cell| cell.ranked_ns());
+    let (known, reference) = (comparison.models(), comparison.reference());
+    let of_reference = cells.iter().find(|cell| cell.model == reference);
+    let of_reference = of_reference.copied();
     // A custom command knows less about the job.
     let model = cells.iter().find(|cell| cell.is_model());
     let first = model.or(cells.first());
@@ -217,7 +228,7 @@ fn section<'a>(
         let of_best = ranks.first().zip(judged);
         let context = Context {
             best,
-            serial,
+            reference: of_reference.and_then(Cell::ranked_ns),
             to_best: of_best.and_then(|((_, best), judged)| judged.verdict(&cell.model, best)),
             notes: notes.join(", "),
         };
@@ -241,10 +252,15 @@ fn section<'a>(
         Some(why) => Some(format!("not ranked: {why}")),
         None => judged.and_then(|judged| rank_remark(judged, &ranks)),
     });
+    // The baseline's absence shows by itself: only another one was asked for.
+    if comparison.run.reference.is_some() {
+        remarks.extend(remarks::no_reference(reference, of_reference));
+    }
     remarks.extend(custom_commands);
     Section {
         label,
         preset: first.map_or("", |cell| &cell.preset),
+        reference,
         job: first.map_or(String::new(), |cell| parameters(&shared(&cell.job, &own))),
         remarks,
         models,

@@ -3,7 +3,7 @@
 use results::{Cell, Pair, Status, Verdict};
 use suite::{Job, Phases, Workload, setting_text};
 
-use crate::format::{count, counted, kept_to, ratio, time};
+use crate::format::{count, counted, kept_to, ratio, status, time};
 use crate::words;
 
 /// What to know of a job.
@@ -97,6 +97,17 @@ pub(crate) fn channels(own: &[&Cell], common: &[&Cell], pairs: &[Pair]) -> Optio
             both.iter().map(channel).collect::<Vec<_>>().join(", ")
         )
     })
+}
+
+/// Why there are no ratios to the model `reference`, whose cell this is, if there are none.
+pub(crate) fn no_reference(reference: &str, cell: Option<&Cell>) -> Option<String> {
+    let why = match cell {
+        None => "it was not measured",
+        Some(cell) if cell.ranked_ns().is_some() => return None,
+        Some(cell) if cell.status == Status::Ok => "it has no time that can be ranked",
+        Some(cell) => status(cell.status),
+    };
+    Some(format!("no ratios to {reference}: {why}"))
 }
 
 /// What the custom commands are, and how to read their figures.

@@ -9,6 +9,7 @@ use crate::anchors;
 use crate::chart::{Chart, Dot, Series};
 use crate::format::{NONE, counted, kept_to, parameters, status};
 use crate::metrics::{CPU, MEMORY, Metric, TIME};
+use crate::page::criterion_links::sweep_group;
 use crate::table::{Row, Table, Text};
 
 /// The rule that makes a crossover.
@@ -23,6 +24,8 @@ pub(crate) struct SweepTable {
     pub(crate) title: String,
     /// Only the key: `workers`.
     pub(crate) key: String,
+    /// What Criterion's pages call it.
+    pub(crate) criterion: String,
     /// The title as an anchor on a page.
     pub(crate) anchor: String,
     /// The job's other parameters.
@@ -91,6 +94,7 @@ impl SweepTable {
             charts: charts.collect(),
             title,
             key: sweep.key.clone(),
+            criterion: sweep_group(&sweep.workload, &sweep.key, sweep.cores),
             anchor,
             job: parameters(&sweep.job),
             remarks: remarks(sweep, cells),

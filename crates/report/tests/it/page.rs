@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::comparisons::{ENDLESS, HOSTILE, REASON, everything, swept};
 use report::page::criterion_links::MADE_FROM;
+use report::terminal::COLUMNS;
 use report::{files, markdown, page, terminal};
 use results::fixture::{Builder, cell};
 use results::{Cell, Comparison, ResultsDir, Status};
@@ -161,10 +162,11 @@ fn criterions_pages_are_linked_where_they_are_of_this_run() {
     let place = place.expect("a directory");
     let directory = ResultsDir::prepare(place.path().join("results/run")).expect("a directory");
     let times = [("serial", 2.0), ("tokio", 1.0)];
-    let builder = Builder::new().job("primes", "heavy", json!({}), &times);
-    let mut comparison = builder
-        .of_run(|comparison| comparison.run.name = "run".to_owned())
-        .build();
+    let builder = Builder::new()
+        .job("primes", "heavy", json!({}), &times)
+        .sweep("primes", "workers", &[(1, &times), (2, &times)]);
+    let mut comparison = swept(builder);
+    comparison.run.name = "run".to_owned();
     let page_of = |comparison: &Comparison| {
         files::write(&directory, comparison).expect("files");
         fs::read_to_string(place.path().join("results/run/index.html")).expect("a page")
@@ -177,7 +179,11 @@ fn criterions_pages_are_linked_where_they_are_of_this_run() {
     );
 
     let home = place.path().join("target/criterion");
-    let pages = ["primes/report/index.html", "report/index.html"];
+    let pages = [
+        "primes heavy/report/index.html",
+        "primes.workers/report/index.html",
+        "report/index.html",
+    ];
     for page in pages {
         let page = home.join(page);
         fs::create_dir_all(page.parent().expect("it has one")).expect("a directory");
@@ -188,6 +194,7 @@ fn criterions_pages_are_linked_where_they_are_of_this_run() {
     let with = page_of(&comparison);
     assert!(!with.contains(COMMAND), "they are there");
     for page in pages {
+        let page = page.replace(' ', "%20");
         let link = format!("href=\"../../target/criterion/{page}\"");
         assert!(with.contains(&link), "{link}");
     }
@@ -289,7 +296,7 @@ fn markdown_escapes_what_it_shows() {
 fn the_terminals_table_is_best_first_and_names_what_is_missing() {
     let mut comparison = of_markup();
     comparison.sweeps.clear();
-    let table = terminal::tables(&comparison);
+    let table = terminal::tables(&comparison, 1000);
     let at = |text: &str| {
         table
             .find(text)
@@ -302,7 +309,7 @@ fn the_terminals_table_is_best_first_and_names_what_is_missing() {
         table.contains("0.50×") && table.contains("2.00×"),
         "{table}"
     );
-    assert_eq!(table.matches("heavy").count(), 5, "{table}");
+    assert_eq!(table.matches("heavy").count(), 6, "{table}");
 }
 
 #[test]
@@ -315,7 +322,7 @@ fn four_rounds_give_no_verdict() {
         let comparison = Builder::new()
             .job_in_rounds("counter", "heavy", json!({}), &times, rounds)
             .build();
-        let table = terminal::tables(&comparison);
+        let table = terminal::tables(&comparison, COLUMNS);
         let page = page::page(&comparison).expect("a page");
         assert!(table.contains(says) && page.contains(says), "{table}");
     }
@@ -329,7 +336,7 @@ fn what_each_model_has_of_its_own_is_said() {
         let comparison = Builder::new()
             .job("download", "article", job, &times)
             .with("thread", |cell| cell.job["limit"] = own.into());
-        terminal::tables(&comparison.build())
+        terminal::tables(&comparison.build(), COLUMNS)
     };
     let same = limits(20);
     assert!(
@@ -364,7 +371,7 @@ fn what_makes_a_models_cells_unlike_the_others_stands_at_them() {
         .of_run(note)
         .build();
     for text in [
-        terminal::tables(&comparison),
+        terminal::tables(&comparison, COLUMNS),
         markdown::document(&comparison),
     ] {
         assert_eq!(text.matches(NOTE).count(), 1, "{text}");
@@ -381,12 +388,13 @@ fn a_time_that_is_mostly_clock_says_so_and_has_no_rank() {
         .with("serial", |cell| cell.mostly_clock = true);
     let comparison = swept(builder);
 
-    let terminal = terminal::tables(&comparison);
+    let terminal = terminal::tables(&comparison, COLUMNS);
     let serial = terminal.lines().find(|line| line.contains("90.0 ns"));
     let serial = serial.expect("a row");
+    assert!(serial.contains("serial"), "{serial}");
     assert!(
-        serial.contains("serial") && serial.contains(NOTE),
-        "{serial}"
+        terminal.contains(&format!("article serial: {NOTE}")),
+        "{terminal}"
     );
     assert!(!serial.contains('×'), "{serial}");
     for ranks in ["ranks: 1 tokio; 2 thread", "2.00×"] {
@@ -417,9 +425,30 @@ fn memory_with_the_kernels_stands_beside_pss() {
     assert_eq!(heads[at + 1], "with kernel");
     assert_eq!(row[at..=at + 1], ["1.00 MiB", "2.00 MiB"]);
     let page = page::page(&comparison).expect("a page");
-    for text in [terminal::tables(&comparison), page] {
+    for text in [terminal::tables(&comparison, 120), page] {
         let [memory, with_kernel] = ["memory", "with kernel"].map(|head| text.find(head));
         assert!(memory.is_some() && memory < with_kernel, "{text}");
         assert!(text.contains("2.00 MiB"), "{text}");
+    }
+}
+
+#[test]
+fn tables_are_no_wider_than_the_terminal() {
+    let reference = lab::workspace::root().expect("a checkout");
+    let reference = ResultsDir::open(reference.join("results/reference"));
+    let reference = reference.and_then(|directory| directory.read());
+    for comparison in [everything(), reference.expect("it is there")] {
+        let tables = |columns| terminal::tables(&comparison, columns);
+        for columns in [80, COLUMNS, 200] {
+            let text = tables(columns);
+            // Each table has a line beneath its heads, as wide as itself.
+            let rules = text.lines().filter(|line| line.starts_with('─'));
+            let widths: Vec<usize> = rules.map(|line| line.chars().count()).collect();
+            assert!(!widths.is_empty(), "{text}");
+            assert!(widths.iter().all(|&width| width <= columns), "{widths:?}");
+        }
+        // What there is no room for is named, but for the notes, which are there.
+        assert!(tables(80).contains("not shown in 80 columns: "));
+        assert!(!tables(1000).contains("not shown in"));
     }
 }
