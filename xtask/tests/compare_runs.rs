@@ -100,7 +100,7 @@ fn two_runs_are_compared_in_every_form() {
         "files heavy smol - 3.00 ms",
         "fetch heavy tokio 7.00 ms -",
         "day 2026-01-02 to 2026-03-04; processor a processor to another processor; \
-         cores 2 to 8; worker threads 2 to 8; mode default to quick; \
+         run on 2 cores to 8 cores; worker threads 2 to 8; mode default to quick; \
          rustc none to 1.96.0 (b)",
         "now against then: of 2 cells, 1 slower, 0 faster, 1 no difference, 0 cannot tell",
         "now: not compared, as it was another job, bytes = 1 and not 2: echo heavy (tokio)",

@@ -139,7 +139,7 @@ fn all_differences(then: &Comparison, now: &Comparison) -> Vec<Change> {
     let own = [
         change_unless_same("day", &day(then), &day(now)),
         machine("processor", |of| of.host.cpu.clone()),
-        machine("cores", |of| of.host.cores_words()),
+        machine("run on", |of| of.host.cores_words()),
         machine("worker threads", |of| of.run.threads.to_string()),
         machine("blocking threads", |of| of.run.blocking_threads.to_string()),
     ];

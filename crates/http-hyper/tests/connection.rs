@@ -290,8 +290,10 @@ fn every_error_has_its_name() {
             other => panic!("{bytes}: {other:?}"),
         }
     }
+    for bytes in ["hello\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "\0\0\x12\x04\0\0"] {
+        assert_eq!(outcome(bytes), Err(AttemptError::NotHttp1), "{bytes:?}");
+    }
     for bytes in [
-        "hello\r\n\r\n",
         "HTTP/1.1 2000 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello",

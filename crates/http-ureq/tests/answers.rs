@@ -199,8 +199,7 @@ fn what_is_no_http_is_refused() {
     let long = [&b"HTTP/1.1 200 OK\r\nX: "[..], &[b'x'; 70_000]].concat();
     let endless = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".repeat(5000);
     for answer in [
-        &b"HTP/9.9 huh\r\n\r\n"[..],
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"[..],
         b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello",
         b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello",
@@ -212,6 +211,16 @@ fn what_is_no_http_is_refused() {
     ] {
         let body = answered(answer, Then::Hold);
         assert!(matches!(body, Err(AttemptError::Protocol(_))), "{body:?}");
+    }
+    // The other side says no more, and does not hang up.
+    for answer in [
+        &b"HTP/9.9 huh\r\n\r\n"[..],
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"\0\0\x12\x04",
+        b"\r\nSSH",
+    ] {
+        let body = answered(answer, Then::Hold);
+        assert_eq!(body, Err(AttemptError::NotHttp1), "{answer:?}");
     }
 }
 

@@ -38,7 +38,7 @@ async fn join(units: Range<u64>, batch: Batch, alive: Alive) -> u64 {
     let tasks: Vec<_> = units.map(|unit| spawn(unit, batch, &alive)).collect();
     let mut sum = 0u64;
     for task in tasks {
-        sum = sum.wrapping_add(ended(task).await);
+        sum = sum.wrapping_add(task.await.expect("a unit does not panic"));
     }
     sum
 }
@@ -59,7 +59,7 @@ async fn receive(units: Range<u64>, batch: Batch, alive: Alive) -> u64 {
         sum = sum.wrapping_add(reply);
     }
     for task in tasks {
-        ended(task).await;
+        task.await.expect("a unit does not panic");
     }
     sum
 }
@@ -85,9 +85,4 @@ async fn perform(unit: u64, batch: Batch, alive: Alive) -> u64 {
         false => start(children, batch, alive).await,
     };
     answer(unit).wrapping_add(below)
-}
-
-/// What a task returned.
-async fn ended<T>(task: JoinHandle<T>) -> T {
-    task.await.expect("a unit does not panic")
 }
