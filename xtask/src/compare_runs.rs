@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// The directory under results that the page is written into
     #[arg(long, value_parser = safe_name, default_value = "compared-runs")]
     name: String,
-    /// Writes this form as well, with commas
+    /// Writes this form as well, or these with commas
     #[arg(long, value_enum, value_delimiter = ',')]
     export: Vec<Export>,
     /// Where results are, for tests

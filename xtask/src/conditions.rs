@@ -1,5 +1,5 @@
-//! The options of what a measured program finds when it begins: of `measure`, and of
-//! `compare` for `--contestant`.
+//! The options of `measure`, and of `compare` for `--contestant`, about what is done before
+//! and after a program, its input and its exit code.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub(crate) struct Options {
     /// Gives the program this file as its standard input
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Takes this exit code, or these with commas, for as right as 0
+    /// Counts this exit code, or these with commas, as success like 0
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     ignore_exit: Vec<u8>,
 }

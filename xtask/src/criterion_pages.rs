@@ -189,7 +189,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Whether Criterion takes both for one.
+    /// Whether both have the same page in Criterion.
     fn is_same(&self, other: &Self) -> bool {
         let id = |bench: &Self| [bench.group.clone(), bench.function.clone()];
         id(self) == id(other) && self.value == other.value
@@ -224,7 +224,7 @@ fn benches(cells: &[Cell]) -> anyhow::Result<Vec<Bench<'_>>> {
     Ok(benches)
 }
 
-/// How often each of so many samples has to be replayed: Criterion takes no fewer than
+/// How often each of this number of samples has to be replayed: Criterion takes no fewer than
 /// [`SAMPLES`], and a job of fresh processes may have two.
 fn repeats(samples: usize) -> usize {
     (SAMPLES as usize).div_ceil(samples)

@@ -19,8 +19,9 @@ use crate::conditions;
 
 /// Measures one program: its time while it is not observed, its memory in another run.
 ///
-/// It has no standard input but --input. Its output goes through pipes, as some programs do less
-/// without a reader, and is dropped; its standard error is shown if it fails.
+/// It has no standard input unless --input gives it one. Its output goes through pipes, as
+/// some programs do less without a reader, and is dropped; its standard error is shown if it
+/// fails.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How often it is run for its times, and as often again for its memory

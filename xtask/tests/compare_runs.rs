@@ -54,7 +54,7 @@ impl Place {
     }
 }
 
-/// `primes heavy` by tokio and smol in so many milliseconds.
+/// `primes heavy` by tokio and smol in these times, in milliseconds.
 fn primes(tokio: f64, smol: f64) -> Builder {
     let job = json!({"end": 9});
     Builder::new().job("primes", "heavy", job, &[("tokio", tokio), ("smol", smol)])

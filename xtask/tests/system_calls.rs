@@ -139,7 +139,7 @@ fn of_a_file(few: &BTreeMap<String, u64>, many: &BTreeMap<String, u64>, call: &s
     (count(many) - count(few)) / (FILES[1] - FILES[0]) as f64
 }
 
-/// Downloads so many files of 16 KiB under strace: what it says, and how long that took.
+/// Downloads this number of files of 16 KiB under strace: its output, and how long that took.
 fn traced(program: &Path, origin: &Origin, files: u64, strace: &[&str]) -> (String, Duration) {
     let place = tempfile::tempdir().expect("a directory");
     let shape = Shape {

@@ -148,7 +148,7 @@ impl Against {
         earlier.find(|then| then.is_same_job(cell) && then.model == cell.model)
     }
 
-    /// Adds a custom command that is another one now, once.
+    /// Adds the custom command of a cell, once, if it has changed.
     fn name_new_command(&self, cell: &Cell, baseline: &mut Baseline) {
         let then = self.earlier(cell);
         if let Some(changed) = then.and_then(|then| changed_command(then, cell))
@@ -159,8 +159,9 @@ impl Against {
     }
 }
 
-/// Holds `cells`, all of one job, against those of an `earlier` run: their times by its,
-/// judged together; or why one cannot be compared. The two runs are called by `names`.
+/// Compares `cells`, all of one job, with those of an `earlier` run: the ratios of their times
+/// to the earlier ones, tested together; or why a cell cannot be compared. Messages call the
+/// two runs by `names`.
 pub(crate) fn judge(
     earlier: &Comparison,
     cells: &[&Cell],
@@ -214,7 +215,7 @@ fn both<'a>(
     Ok((enough(time_then, then)?, enough(time_now, now)?))
 }
 
-/// The custom command of a cell, if it is another one than it was.
+/// The custom command of a cell, if it has changed.
 pub(crate) fn changed_command(then: &Cell, now: &Cell) -> Option<Change> {
     let (from, to) = (then.command.as_ref()?, now.command.as_ref()?);
     change_unless_same(&format!("command of {}", now.model), from, to)
@@ -246,8 +247,8 @@ fn threads(was: usize, is: usize, option: &str) -> (String, String) {
     (text(was), text(is))
 }
 
-/// The libraries whose versions have changed, or what else has other values, with those
-/// added or removed.
+/// The entries whose values have changed (libraries and their versions, or build settings),
+/// with those added or removed.
 pub(crate) fn versions(
     then: &BTreeMap<String, String>,
     now: &BTreeMap<String, String>,
@@ -265,8 +266,8 @@ pub(crate) fn versions(
     all.into_iter().filter_map(change).collect()
 }
 
-/// What the programs were built with that is another one now, or that this cannot be
-/// known, as one of the two does not say.
+/// The build settings that have changed; or that this cannot be known, as one of the two runs
+/// has none recorded.
 pub(crate) fn built(
     then: &BTreeMap<String, String>,
     now: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! Stored runs against one of them.
+//! Compares stored runs with one of them.
 
 use results::{Cell, CellOfRuns, Change, ComparedRuns, Comparison, PlaceOfRun, StoredRun};
 use suite::Invalid;
@@ -8,7 +8,7 @@ use crate::baseline::{
     built, change_unless_same, changed_command, difference, differences, judge, versions,
 };
 
-/// Holds every one of `runs` against the first, with the verdicts of
+/// Compares every one of `runs` with the first, with the verdicts of
 /// [`baseline`](crate::baseline); each has the name that it is called by, and no two have
 /// the same one. Runs of two machines, modes or days can be compared: what differs is
 /// named.
@@ -52,7 +52,7 @@ pub fn compare(
                     of_runs.places[run] = PlaceOfRun {
                         median_ns,
                         judged,
-                        // Of what has no time in either run there is nothing to say.
+                        // A cell without a time in both runs needs no reason.
                         not_compared: not_compared.filter(|_| is_timed),
                         vanished: false,
                     };
@@ -108,7 +108,7 @@ fn has_vanished(then: &Cell, run: &Comparison) -> bool {
     then.time.is_some() && is_missing
 }
 
-/// The custom commands that are other ones than they were.
+/// The custom commands that have changed.
 fn commands(then: &Comparison, now: &Comparison) -> Vec<Change> {
     let mut changes = Vec::new();
     for cell in &now.cells {
@@ -120,7 +120,7 @@ fn commands(then: &Comparison, now: &Comparison) -> Vec<Change> {
     changes
 }
 
-/// What one of two runs does not say.
+/// That only one of two runs has its build settings recorded.
 fn build_unknown(then: &Comparison) -> Vec<Change> {
     let [from, to] = match then.build.is_empty() {
         true => ["not known", "known"],
@@ -151,7 +151,8 @@ fn all_differences(then: &Comparison, now: &Comparison) -> Vec<Change> {
         .collect()
 }
 
-/// Every cell that one of the runs has; the places are of runs that have none.
+/// Every cell that any of the runs has. Its places are filled in later: until then they say
+/// that it was not measured.
 fn union(runs: &[(String, Comparison)]) -> Vec<CellOfRuns> {
     let mut cells: Vec<CellOfRuns> = Vec::new();
     let places = runs.iter().map(|(name, _)| PlaceOfRun {

@@ -187,8 +187,8 @@ impl<'a> Rounds<'a> {
         indices
     }
 
-    /// One round of one case, and again if something was stopped meanwhile. Returns how
-    /// long it has taken, the last time. What was `opened` before is opened anew then.
+    /// One round of one case, and again if something was stopped meanwhile. Returns how long
+    /// the last one has taken. After a stop, the window is `opened` anew.
     fn round(
         &mut self,
         opened: &mut Option<Reading>,
@@ -211,7 +211,7 @@ impl<'a> Rounds<'a> {
                 let all = experiment.checkpoints();
                 experiment.rollback(&measured, &all);
                 again(progress, &title, "all models");
-                // What used the machine in the stop has not disturbed what was measured.
+                // Background load during the stop has not disturbed what was measured.
                 *opened = opened.and_then(|_| Reading::now().ok());
             },
         )?;
@@ -278,8 +278,8 @@ pub(crate) fn again(progress: &Progress, what: &str, of: &str) {
     ));
 }
 
-/// The best of a job's `cells` until now, after so many rounds: its table comes at the end,
-/// as its other rounds lie all over the run. None of a job that is not ranked.
+/// A line with the best of a job's `cells` after this number of rounds: its table comes at the
+/// end, as its other rounds lie all over the run. `None` for a job that is not ranked.
 fn so_far(cells: &[Cell], rounds: u32) -> Option<String> {
     let models = cells.iter().filter(|cell| cell.is_model());
     let times = models.filter_map(|cell| Some((cell, cell.ranked_ns()?)));

@@ -33,7 +33,7 @@ pub(crate) struct Series<'a> {
     error: Option<(Status, String)>,
     /// What a run takes, once one has come to its end.
     cost: Option<RunCost>,
-    /// The divisor that it was tried at last, and its job's time.
+    /// The divisor of its last try, and its job's time.
     tried: Option<(u64, Duration)>,
     /// Whether it was tried at two sizes.
     start_is_known: bool,
@@ -142,7 +142,7 @@ impl<'a> Series<'a> {
             return Ok(());
         };
         let timeouts = cost.timeouts(mode);
-        // This process is stopped with its group, so the count is up to date when it runs.
+        // The quota stops this process too, so when it runs the count is up to date.
         let periods = || context.quota.as_ref().and_then(CpuQuota::periods);
         let before = periods();
         let model = self.contestant.original();

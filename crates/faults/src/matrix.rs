@@ -87,7 +87,7 @@ pub fn run(
                 _ if environment.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
                 None => Verdict::NotRun("it does not build".to_owned()),
                 Some(program) => {
-                    // A program that was waited for in a stop looks as if it hung.
+                    // If this or a program was stopped, the program looks as if it hung.
                     let model = (&*model.name, model.serial);
                     let run = |_: &mut ()| Ok(run_case(case, model, program, environment));
                     let again = |_: &mut (), _| {

@@ -11,7 +11,7 @@ use crate::connection::BUFFER_BYTES;
 
 /// Reads into a buffer of its own, and copies what has come into hyper's.
 ///
-/// hyper's buffer is not initialised, and futures-io reads only into one that is.
+/// hyper's buffer is not initialized, and futures-io reads only into one that is.
 /// `smol-hyper`'s adapter writes zeros over all of hyper's 64 KiB for that, in every poll,
 /// also in those that find nothing: a fifth of the CPU time of a download of small files.
 pub struct FuturesStream<S> {
@@ -20,7 +20,7 @@ pub struct FuturesStream<S> {
 }
 
 impl<S> FuturesStream<S> {
-    /// Takes a stream that stands.
+    /// Takes a connected stream.
     pub fn new(stream: S) -> Self {
         Self {
             stream,

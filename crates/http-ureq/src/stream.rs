@@ -158,7 +158,7 @@ impl Connection {
     fn take_head(&mut self, read: usize) -> Result<bool, AttemptError> {
         let before = self.head.len();
         let piece = &mut self.buffers.input_append_buf()[..read];
-        // Of HTTP/2, the end of a head may never come.
+        // An answer in HTTP/2 may never have what ends a head here.
         if !begins_as_http1(self.head.iter().chain(&*piece)) {
             return Err(AttemptError::NotHttp1);
         }

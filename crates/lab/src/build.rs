@@ -46,7 +46,7 @@ pub struct Built {
 }
 
 impl Built {
-    /// Adds the compiler that the models' programs name.
+    /// Adds the compiler that is recorded in the models' programs.
     fn with_compiler(mut self) -> Self {
         let programs = self
             .models
@@ -179,7 +179,7 @@ pub fn prebuilt(directory: &Path, models: &[String]) -> Built {
     let built = Built {
         models: models.iter().map(programs).collect(),
         origin: directory.join(ORIGIN),
-        // Flags and profile are not in a program.
+        // Flags and profile cannot be read from a program.
         with: BuiltWith::default(),
     };
     built.with_compiler()

@@ -11,16 +11,16 @@ use serde_json::{Map, Value};
 /// What built some programs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuiltWith {
-    /// The compiler that each program names in itself, as `rustc --version` prints it; all
-    /// of them, if there is more than one. `None` if no program names any.
+    /// The compiler that is recorded in the programs, as `rustc --version` prints it; all of
+    /// them, if there is more than one. `None` if none is recorded.
     pub rustc: Option<String>,
     /// Profile, flags, wrappers and linkers, as far as they are set.
     pub settings: BTreeMap<String, String>,
 }
 
-/// The variables that change what cargo and the C compiler make of the same code. What
-/// `CARGO_PROFILE_*` does is in the profile, and what a toolchain's name does in the
-/// compiler's version.
+/// The variables that change what cargo and the C compiler make of the same code. The effect
+/// of `CARGO_PROFILE_*` is in the profile, and that of a toolchain override in the compiler's
+/// version.
 const VARIABLES: [&str; 12] = [
     "RUSTFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",
@@ -130,7 +130,7 @@ pub(crate) fn profiles(unit_graph: &str) -> BTreeMap<String, String> {
         return BTreeMap::new();
     };
     let programs = graph.roots.iter().filter_map(|&root| graph.units.get(root));
-    // A bench also links what only measures.
+    // Benches also link crates that only measure.
     let mut left: Vec<&Unit> = programs
         .filter(|unit| unit.target.kind == ["bin"])
         .collect();
@@ -145,7 +145,7 @@ pub(crate) fn profiles(unit_graph: &str) -> BTreeMap<String, String> {
             profiles.insert(format!("profile of {}", unit.target.name), profile);
         }
         for dependency in &unit.dependencies {
-            // What runs while the compiler does is in no program.
+            // Procedural macros and build scripts are in no program.
             let of_build = ["proc-macro", "custom-build"];
             if let Some(unit) = graph.units.get(dependency.index)
                 && !unit
@@ -173,8 +173,8 @@ fn settings(profile: &Map<String, Value>) -> String {
     set.collect::<Vec<_>>().join(", ")
 }
 
-/// The compilers that a program names in itself: in the section `.comment`, as the compiler
-/// and the linker write it.
+/// The compilers that are recorded in a program: in its section `.comment`, by the compiler
+/// and the linker.
 fn compilers(program: &[u8]) -> BTreeSet<String> {
     const BEGIN: &[u8] = b"rustc version ";
     program
@@ -185,16 +185,16 @@ fn compilers(program: &[u8]) -> BTreeSet<String> {
         .collect()
 }
 
-/// The compilers of these programs, with commas; `None` if they name none.
+/// The compilers of these programs, with commas; `None` if none is recorded.
 pub(crate) fn rustc<'a>(programs: impl Iterator<Item = &'a Path>) -> Option<String> {
     let read = programs.filter_map(|program| fs::read(program).ok());
     let all: BTreeSet<String> = read.flat_map(|bytes| compilers(&bytes)).collect();
     (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-/// What is set for a build of which these are the commands: `config`, which prints
-/// cargo's configuration, and `unit_graph`, which prints what would be built. Neither is
-/// stable in cargo: `RUSTC_BOOTSTRAP` allows them, and what cargo does not print is missing.
+/// What is set for a build, by two commands of cargo: `config` prints its configuration, and
+/// `unit_graph` what would be built. Neither is stable, so `RUSTC_BOOTSTRAP` is needed; what
+/// cargo does not print is missing here.
 pub(crate) fn settings_of(config: Command, unit_graph: Command) -> BTreeMap<String, String> {
     let told = |mut command: Command| {
         command.env("RUSTC_BOOTSTRAP", "1");

@@ -261,7 +261,7 @@ impl Process {
         }
         let mut left_behind = 0;
         loop {
-            // As long as it can end any, those that it cannot may be of the same group.
+            // EPERM says that no process of the group could be signaled.
             let denied = killpg(self.group, Signal::SIGKILL) == Err(Errno::EPERM);
             match self.reap_one(Some(WaitPidFlag::WNOHANG)) {
                 Some(WaitStatus::StillAlive) if denied => {
@@ -304,8 +304,8 @@ impl Drop for Process {
     }
 }
 
-/// Tells when the child is stopped and continued, and when it has exited. It leaves it to
-/// be waited for: until then its ID is its own, and it can be killed by it.
+/// Tells when the child is stopped and continued, and when it has exited. The child is not
+/// reaped here: until it is, no other process gets its ID, so it can be killed by that.
 fn await_exit(pid: Pid, events: Sender<Event>) -> io::Result<()> {
     thread::Builder::new().spawn(move || {
         let changes = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED;
@@ -316,7 +316,7 @@ fn await_exit(pid: Pid, events: Sender<Event>) -> io::Result<()> {
                 Ok(WaitStatus::Stopped(..) | WaitStatus::Continued(_)) => {}
                 _ => break,
             }
-            // Only this takes the change, which is there until then.
+            // The call above leaves the change in place; this one takes it.
             let event = match waitid(Id::Pid(pid), changes | WaitPidFlag::WNOHANG) {
                 Ok(WaitStatus::Stopped(_, signal)) => Event::Stopped(signal),
                 Ok(WaitStatus::Continued(_)) => Event::Continued,

@@ -88,7 +88,7 @@ impl Executor for CustomCommand {
     }
 }
 
-/// Nothing is known of how long it should take.
+/// How long `--cleanup` may take: there is no earlier run to estimate it from.
 const LONGEST_CLEANUP: Duration = Duration::from_secs(600);
 
 /// One run of a custom command, prepared.

@@ -1,4 +1,5 @@
-//! What a measured program finds when it begins, and which of its ends are right.
+//! What is done before and after a measured program, its input, and which exit codes count
+//! as success.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ pub struct Conditions {
     pub cleanup: Option<String>,
     /// Its standard input; nothing, if there is none.
     pub input: Option<PathBuf>,
-    /// Exit codes that are as right as 0.
+    /// Exit codes that count as success, besides 0.
     pub ignored_exits: Vec<u8>,
 }
 
@@ -59,14 +60,13 @@ impl Conditions {
         shell("--cleanup", self.cleanup.as_deref(), limits)
     }
 
-    /// Whether the program ended as it may.
+    /// Whether the program's exit code counts as success.
     pub fn is_success(&self, done: &Finished) -> bool {
         let ignored = |code| self.ignored_exits.iter().any(|&one| i32::from(one) == code);
         done.status.success() || done.status.code().is_some_and(ignored)
     }
 
-    /// What sets a run under these conditions apart, in words; nothing if they are the usual
-    /// ones.
+    /// These conditions in words, to stand after the command; nothing if none is given.
     pub(crate) fn words(&self) -> String {
         let text = |what: &str, text: &Option<String>| Some(format!("{what} {}", text.as_ref()?));
         let input = self.input.as_ref();

@@ -79,11 +79,11 @@ impl CpuQuota {
             .min_by(|one, other| one.cores.total_cmp(&other.cores))
     }
 
-    /// What it means for the figures.
+    /// What it does to the figures, in words.
     pub fn words(&self) -> String {
         format!(
             "CPU quota: {} cores' time ({}). Programs that use more are stopped for the rest of \
-             each period, and their times are the quota's",
+             each period, so their times show the quota",
             self.cores,
             self.group.display()
         )

@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::models::Model;
 use crate::workspace;
 
-/// What is not told.
+/// Stands for what the system does not tell.
 pub const UNKNOWN: &str = "unknown";
 
 /// This machine. What it does not tell is "unknown": no reason to measure

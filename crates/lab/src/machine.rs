@@ -1,5 +1,5 @@
-//! What the machine does to times: cores that this may not use, frequencies that change
-//! with the load, a battery.
+//! What changes times on this machine: cores that this process may not use, frequencies that
+//! change with the load, a battery.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,9 +14,9 @@ use crate::cpu_quota::CpuQuota;
 pub(crate) struct Machine {
     /// The cores that run.
     pub(crate) cores: Option<usize>,
-    /// What decides how fast they run: each of these governs some of them.
+    /// The frequency governors of the cores, with commas if they have several.
     pub(crate) governor: Option<String>,
-    /// Whether a battery feeds it.
+    /// Whether it runs on battery.
     pub(crate) on_battery: Option<bool>,
 }
 
@@ -52,8 +52,8 @@ fn governors(cpus: &Path) -> Option<String> {
     (!all.is_empty()).then(|| all.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-/// Whether no supply from outside is connected, or, if there is none, a battery gets
-/// empty. `None` if there is no battery. That of a mouse is none of the machine's.
+/// Whether no external supply is connected, or, if the machine has none, a battery is
+/// discharging. `None` without a battery; those of devices such as mice do not count.
 fn on_battery(supplies: &Path) -> Option<bool> {
     let read = |supply: &Path, file: &str| {
         let text = fs::read_to_string(supply.join(file)).unwrap_or_default();

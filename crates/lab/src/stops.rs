@@ -62,8 +62,8 @@ impl Stops {
         }
     }
 
-    /// Calls `measure`, and again as long as something was stopped meanwhile: what it gave
-    /// then is handed to `again` and dropped.
+    /// Calls `measure` until nothing was stopped during the call. What it returned with a stop
+    /// is given to `again`.
     ///
     /// # Errors
     ///
@@ -99,8 +99,8 @@ impl SoFar {
     }
 }
 
-/// How long the machine has been suspended since it was started: what the one clock counts,
-/// and the other does not.
+/// How long the machine has been suspended since it was started: only `CLOCK_BOOTTIME` counts
+/// that time.
 fn suspended() -> Duration {
     let read = |clock| clock_gettime(clock).unwrap_or(TimeSpec::new(0, 0));
     let with = Duration::from(read(ClockId::CLOCK_BOOTTIME));

@@ -34,7 +34,7 @@ pub(crate) struct Whole {
     pub(crate) closes: bool,
 }
 
-/// It is not what a server of a load may answer.
+/// An answer that the generator does not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bad;
 

@@ -16,9 +16,9 @@ use crate::run::{Expected, Plan, run};
 /// How long a whole server answers nothing, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stall {
-    /// After so many requests.
+    /// After this number of requests.
     pub after: u64,
-    /// For so long.
+    /// How long it lasts.
     pub time: Duration,
 }
 

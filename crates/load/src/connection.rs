@@ -25,7 +25,7 @@ pub(crate) struct Connection {
 enum State {
     Connecting,
     Ready,
-    /// So many bytes of the request are still to be written.
+    /// With the number of bytes of the request that are still to be written.
     Writing(usize),
     Reading,
 }

@@ -4,12 +4,11 @@
 //! In a *closed loop* each connection sends its next request when the answer to the last one
 //! is there. A server that stops for 100 ms is then asked nothing for 100 ms, and one request
 //! a connection shows it. In an *open loop* requests are due at times that do not wait for
-//! answers, as those of many users who know nothing of each other: a Poisson process. What
-//! was due while the server stopped is late, and that shows.
+//! answers, as those of many independent users: a Poisson process. Requests that were due
+//! while the server stopped have the time of the stop in their latency.
 //!
-//! It is an instrument, so it stays out of what it measures: one thread and one epoll, with
-//! none of the runtimes under study. What it cannot keep up with is its own fault, and it
-//! says so: [`Report::late`].
+//! It is one thread with one epoll, and uses none of the runtimes that are measured. Requests
+//! that it could not send in time are counted apart from the server's: [`Report::late`].
 //!
 //! - [`Plan`] is what to ask, over how many connections, how often.
 //! - [`run`] does it; [`Report`] is what came of it.

@@ -2,24 +2,24 @@
 
 use crate::schedule::Schedule;
 
-/// A request that is sent later than it could have been by more than this is the generator's
-/// fault, in nanoseconds.
+/// A request that is sent later than it could have been by more than this counts as late, in
+/// nanoseconds.
 const TOLERATED_NS: u64 = 1_000_000;
 
 /// Gives out requests, in a closed or an open loop. All times are in nanoseconds from the
-/// begin.
+/// beginning.
 #[derive(Debug)]
 pub(crate) struct Pacer {
-    /// None in a closed loop.
+    /// `None` in a closed loop.
     schedule: Option<Schedule>,
     /// Requests that have not been given out.
     left: u64,
-    /// Those that were sent late by the generator's own fault.
+    /// Those that the generator sent late.
     late: u64,
 }
 
 impl Pacer {
-    /// Of so many requests.
+    /// Of this number of requests.
     pub(crate) fn new(requests: u64, schedule: Option<Schedule>) -> Self {
         Self {
             schedule,
@@ -29,7 +29,7 @@ impl Pacer {
     }
 
     /// The next request, for a connection that has been free since `free_ns`: when it was
-    /// due. None if none is due yet, or ever.
+    /// due. `None` if none is due yet, or none is left.
     pub(crate) fn next(&mut self, now_ns: u64, free_ns: u64) -> Option<u64> {
         if self.left == 0 {
             return None;
@@ -64,7 +64,7 @@ impl Pacer {
         self.left == 0
     }
 
-    /// Requests that were sent late by the generator's own fault.
+    /// Requests that the generator sent late.
     pub(crate) fn late(&self) -> u64 {
         self.late
     }

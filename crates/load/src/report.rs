@@ -16,7 +16,7 @@ pub struct Report {
     pub right: u64,
     /// Those that were not, by kind.
     pub errors: BTreeMap<String, u64>,
-    /// From the first request's due time until the last one was answered or given up, in
+    /// From when the connections stood until the last request was answered or given up, in
     /// nanoseconds.
     pub elapsed_ns: u64,
     /// Requests a second that were due; none in a closed loop.
@@ -25,9 +25,8 @@ pub struct Report {
     pub achieved_per_s: f64,
     /// How long right answers took, from when they were due.
     pub latency: Latency,
-    /// Requests that were sent more than 1 ms later than they could have been, by the
-    /// generator's own fault: with many of these, its figures are its own and not the
-    /// server's.
+    /// Requests that the generator sent more than 1 ms later than it could have. With many of
+    /// these, the latencies are its own and not the server's.
     pub late: u64,
     /// The most connections that were open at once, idle ones included.
     pub connections: u64,
@@ -100,7 +99,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{} connections, {} idle ones alive at the end, {} opened anew; {} requests sent late \
-             by the generator's own fault",
+             by the generator",
             self.connections, self.idle_alive, self.reopened, self.late
         )?;
         for (kind, count) in &self.errors {

@@ -1,6 +1,6 @@
 //! When requests are due.
 
-/// The times of a Poisson process, in nanoseconds from its begin: the gaps between them are
+/// The times of a Poisson process, in nanoseconds from its beginning: the gaps between them are
 /// independent, and exponentially distributed. The same seed gives the same times.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
@@ -11,7 +11,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// With so many a second on average.
+    /// With this many a second on average.
     pub(crate) fn new(rate_per_s: f64, seed: u64) -> Self {
         let mut schedule = Self {
             seed,

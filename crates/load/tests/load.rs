@@ -29,7 +29,7 @@ fn errors(report: &Report) -> Vec<(&str, u64)> {
         .collect()
 }
 
-/// A server that treats each connection so.
+/// A server that calls `treat` for each connection.
 fn server(treat: fn(&mut std::net::TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("its address");

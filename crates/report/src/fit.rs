@@ -28,9 +28,9 @@ fn widest(table: &Table, column: usize) -> usize {
     texts.map(measure_text_width).max().unwrap_or_default()
 }
 
-/// Takes away columns, empty ones and then the least important first, until the table is no wider than
-/// `columns`; then cuts words short. Returns the heads
-/// of the figures that were taken away.
+/// Drops columns, empty ones and then the least important ones first, until the table is no
+/// wider than `columns`; then cuts words short. Returns the heads of the dropped columns that
+/// had figures.
 pub(crate) fn fit(table: &mut Table, columns: usize) -> Vec<String> {
     let mut gone = Vec::new();
     while width(table) > columns {
@@ -107,7 +107,7 @@ fn retain<T>(items: &mut Vec<T>, is_in: impl Fn(usize) -> bool) {
     items.retain(|_| at.next().is_some_and(&is_in));
 }
 
-/// What is said of columns that were taken away from tables.
+/// What is said of columns that were dropped from tables.
 pub(crate) fn gone_words(gone: impl IntoIterator<Item = String>, columns: usize) -> String {
     let gone = distinct(gone);
     if gone.is_empty() {

@@ -113,15 +113,15 @@ fn times(cell: &Cell, other: Option<f64>) -> Option<String> {
     Some(ratio(cell.ranked_ns()? / other?))
 }
 
-/// The column of what else there is to say.
+/// The column of remarks on a cell.
 pub(crate) const NOTES: &str = "notes";
 
 /// The column of ratios to one model, whose name is shown.
 const TO_REFERENCE: &str = "to reference";
 
-/// The columns that go first where a table is too wide, in this order: what is told
-/// elsewhere, and then what says the least of a model. Ratios to a model that was asked for
-/// are not among them.
+/// The columns that are dropped first where a table is too wide, in this order: what stands
+/// elsewhere too, and then what says the least about a model. Ratios to a model that was asked
+/// for are not among them.
 pub(crate) fn least_important(comparison: &Comparison) -> Vec<String> {
     let first = [
         NOTES,

@@ -1,4 +1,4 @@
-//! Stored runs against each other, as their readers see them.
+//! Stored runs against each other: as tables, as a page, as CSV and as JSON.
 
 use std::iter::zip;
 
@@ -164,7 +164,7 @@ fn ratio(judged: &Judged) -> String {
     format!("{verdict} {}", three_digits(judged.ratio))
 }
 
-/// The ground that it has on the page: green, none or red.
+/// The class of its background color on the page: green, none or red.
 fn ground(judged: &Judged) -> &'static str {
     match judged.verdict {
         Verdict::Faster => "step0",

@@ -13,7 +13,7 @@ pub(crate) struct Head {
     pub(crate) text: String,
     /// Whether words stand beneath it, to the left; or figures, to the right.
     pub(crate) is_text: bool,
-    /// Where a table is too wide for a terminal, the column with the least goes first.
+    /// Where a table is too wide for a terminal, the column with the least is dropped first.
     /// One without it stays.
     pub(crate) importance: Option<usize>,
 }
@@ -65,7 +65,7 @@ impl Table {
         }
     }
 
-    /// With these columns going first where it is too wide, in this order.
+    /// With these columns dropped first where it is too wide, in this order.
     pub(crate) fn without_first(mut self, heads: &[&str]) -> Self {
         for head in &mut self.heads {
             head.importance = heads.iter().position(|known| *known == head.text);

@@ -18,8 +18,8 @@ use crate::words;
 /// The width of tables where there is no terminal.
 pub const COLUMNS: usize = 100;
 
-/// How wide what is printed may be: as wide as `COLUMNS` says, or as the terminal is. In a
-/// pipe or a file that is `otherwise`.
+/// How many columns what is printed may have: what the variable `COLUMNS` says, or what the
+/// terminal has. In a pipe or a file they are `otherwise`.
 pub fn columns(otherwise: usize) -> usize {
     let set = std::env::var("COLUMNS").ok();
     let set = set.and_then(|columns| columns.parse().ok());
@@ -28,8 +28,8 @@ pub fn columns(otherwise: usize) -> usize {
     known.unwrap_or(otherwise)
 }
 
-/// All tables of a comparison for a terminal of so many columns, with what they need to be
-/// read: the workloads', then the sweeps'.
+/// All tables of a comparison for a terminal with this number of columns, with what they
+/// need to be read: the workloads', then the sweeps'.
 pub fn tables(comparison: &Comparison, columns: usize) -> String {
     let mut gone = Vec::new();
     let workloads = tables::tables(comparison).into_iter();
@@ -97,7 +97,7 @@ pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2], columns: usi
     lines.join("\n")
 }
 
-/// One workload's tables, and which columns they have no room for.
+/// One workload's tables, and the heads of the columns that were dropped.
 fn workload(tables: &WorkloadTables, columns: usize) -> (String, Vec<String>) {
     let mut text = format!("\n{}: {}\n", tables.workload, tables.about);
     for section in &tables.sections {

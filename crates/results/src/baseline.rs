@@ -15,7 +15,7 @@ pub struct Baseline {
     /// From which ratio on a slower cell is a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_above: Option<f64>,
-    /// What it was measured or built with that is another one now.
+    /// What it was measured or built with that has changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<Change>,
     /// What else may be behind a difference.

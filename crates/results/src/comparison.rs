@@ -155,8 +155,8 @@ fn equivalence() -> f64 {
 pub struct Host {
     /// Its processor.
     pub cpu: String,
-    /// How many cores this could use, where a quota counts: then it is what the quota
-    /// has, rounded down, and 1 at least.
+    /// How many cores this could use. With a quota of CPU time it is at most the quota,
+    /// rounded down, and at least 1.
     pub cores: usize,
     /// All of the machine's, if this was kept to some of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -31,8 +31,7 @@ pub struct StoredRun {
     pub machine: String,
     /// Whether it was ended before its end.
     pub interrupted: bool,
-    /// What else than the programs differs from the reference: what may be behind a
-    /// difference.
+    /// What differs from the reference besides the programs: other causes of a difference.
     pub differences: Vec<Change>,
 }
 
@@ -54,10 +53,10 @@ pub struct CellOfRuns {
 pub struct PlaceOfRun {
     /// Its median time, in nanoseconds.
     pub median_ns: Option<f64>,
-    /// That time by the reference's. The reference itself has none.
+    /// The ratio of that time to the reference's. The reference itself has none.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub judged: Option<Judged>,
-    /// Why there is none in another run.
+    /// Why another run than the reference has no ratio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_compared: Option<String>,
     /// Whether the reference has a time, and this run has its job and no time.

@@ -28,7 +28,7 @@ pub struct Job {
     pub batch: usize,
     /// How a unit answers.
     pub reply: Reply,
-    /// Who starts the units of a batch.
+    /// What starts the units of a batch.
     pub tree: Tree,
     /// Switches off the count of units that are alive while the job is timed: all would share
     /// its cache line.
@@ -40,19 +40,19 @@ pub struct Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reply {
-    /// With what it returns, which the one who joins it gets.
+    /// With what it returns, to the unit that joins it.
     Join,
-    /// Over a channel that it shares with those that were started with it.
+    /// Over a channel that it shares with the units that were started together with it.
     Channel,
 }
 
-/// Who starts the units of a batch.
+/// What starts the units of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Tree {
     /// The job starts all of them: `flat`.
     Flat,
-    /// The job starts one, and each unit so many others: a number, from 2.
+    /// The job starts one, and each unit at most this many others: a number from 2.
     Width(u64),
 }
 
@@ -192,7 +192,7 @@ struct Counts {
 pub struct Living(Alive);
 
 impl Alive {
-    /// Of a job that begins.
+    /// For one run of `job`.
     pub fn new(job: &Job) -> Self {
         Self((!job.unwatched).then(Arc::default))
     }

@@ -22,7 +22,7 @@ pub(crate) fn job_group(workload: &str, label: &str) -> String {
     format!("{workload} {label}")
 }
 
-/// The same of a sweep of a workload's key, on so many cores.
+/// The same of a sweep of a workload's key, with the number of cores if it was kept to some.
 pub(crate) fn sweep_group(workload: &str, key: &str, cores: Option<usize>) -> String {
     let cores = cores.map_or(String::new(), |cores| format!(" cores={cores}"));
     format!("{workload}.{key}{cores}")

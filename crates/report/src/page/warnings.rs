@@ -127,7 +127,7 @@ fn throttled(comparison: &Comparison) -> Vec<String> {
     remarked(comparison, remarks::throttled)
 }
 
-/// The cells that this remarks something on.
+/// The cells that get this remark, each with it.
 fn remarked(comparison: &Comparison, remark: fn(&Cell) -> Option<String>) -> Vec<String> {
     let line = |cell: &Cell| Some(format!("{}: {}", name(cell), remark(cell)?));
     comparison.cells.iter().filter_map(line).collect()

@@ -24,7 +24,7 @@ pub(crate) struct WorkloadTables<'a> {
     pub(crate) about: String,
     /// The model whose times the ratios are given to.
     reference: &'a str,
-    /// The columns that go first where there is no room.
+    /// The columns that are dropped first where there is no room.
     least_important: Vec<String>,
     /// One for each preset and variant.
     pub(crate) sections: Vec<Section<'a>>,
