@@ -98,10 +98,11 @@ pub fn replay(results: &Path) -> anyhow::Result<()> {
     let comparison = ResultsDir::open(results.to_owned())?.read()?;
     let benches = benches(&comparison.cells)?;
     if let Some(earlier) = earlier_run(&comparison, results)? {
-        let mut earlier = self::benches(&earlier)?;
-        // Criterion would list what is not there any more.
-        earlier.retain(|bench| benches.iter().any(|new| new.is_same(bench)));
+        let earlier = called_as_now(self::benches(&earlier)?, &benches);
         run(&mut criterion().without_plots(), &earlier);
+    }
+    if benches.is_empty() {
+        return Ok(()); // Criterion makes no pages then
     }
     let mut criterion = criterion();
     run(&mut criterion, &benches);
@@ -136,6 +137,18 @@ fn earlier_run(comparison: &Comparison, results: &Path) -> anyhow::Result<Option
         compared.any(|of| cell.is_of(&of.workload, &of.label) && cell.model == of.model)
     });
     Ok(Some(cells))
+}
+
+/// Those of an `earlier` run that are there now, by the names that they have now, which
+/// tell the number of samples: Criterion compares what has the same name. It would list
+/// what is not there any more.
+fn called_as_now<'a>(earlier: Vec<Bench<'a>>, now: &[Bench]) -> Vec<Bench<'a>> {
+    let renamed = |bench: Bench<'a>| {
+        let same = now.iter().find(|new| new.is_same(&bench))?;
+        let function = same.function.clone();
+        Some(Bench { function, ..bench })
+    };
+    earlier.into_iter().filter_map(renamed).collect()
 }
 
 /// Replays `benches`, those of a group together.
@@ -181,6 +194,7 @@ fn is_wide(benches: &[Bench]) -> bool {
 /// What Criterion's pages show of a cell.
 struct Bench<'a> {
     group: String,
+    model: String,
     /// The model, and how many samples it has, if they have to be repeated.
     function: String,
     /// The value of a sweep.
@@ -189,10 +203,9 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Whether both have the same page in Criterion.
-    fn is_same(&self, other: &Self) -> bool {
-        let id = |bench: &Self| [bench.group.clone(), bench.function.clone()];
-        id(self) == id(other) && self.value == other.value
+    /// Whether both are the same model at the same job.
+    fn is_same(&self, other: &Bench) -> bool {
+        self.group == other.group && self.model == other.model && self.value == other.value
     }
 }
 
@@ -211,6 +224,7 @@ fn benches(cells: &[Cell]) -> anyhow::Result<Vec<Bench<'_>>> {
         let is_repeated = repeats(number) > 1 && value.is_none();
         benches.push(Bench {
             group: group(cell),
+            model: model.clone(),
             function: match is_repeated {
                 true if number == 1 => format!("{model} (1 sample)"),
                 true => format!("{model} ({number} samples)"),
@@ -294,5 +308,25 @@ impl Measurement for Recorded {
 
     fn formatter(&self) -> &dyn ValueFormatter {
         self.0.formatter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_bench_is_called_as_it_is_now() {
+        let bench = |model: &str, samples: usize| Bench {
+            group: "offload article".to_owned(),
+            model: model.to_owned(),
+            function: format!("{model} ({samples} samples)"),
+            value: None,
+            samples: &[],
+        };
+        let then = vec![bench("tokio", 3), bench("smol", 4)];
+        let renamed = called_as_now(then, &[bench("thread", 4), bench("tokio", 4)]);
+        let functions: Vec<_> = renamed.iter().map(|bench| &*bench.function).collect();
+        assert_eq!(functions, ["tokio (4 samples)"]);
     }
 }

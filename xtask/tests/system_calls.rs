@@ -86,7 +86,7 @@ fn the_readmes_table_of_costs() {
         }
     }
     let mut table = format!(
-        "| model | {} | 1,000 files | of that, in syncs |\n|---|{}---|---|\n",
+        "| model | {} | 1,000 files | in syncs, all threads together |\n|---|{}---|---|\n",
         SHOWN.join(" | "),
         "---|".repeat(SHOWN.len()),
     );

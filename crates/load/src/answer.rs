@@ -1,7 +1,5 @@
 //! One answer, as it comes in pieces: its head, and its body's length and CRC-32.
 
-use std::fmt;
-
 /// The longest head that is read, in bytes.
 const MOST_HEAD_BYTES: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
@@ -37,12 +35,6 @@ pub(crate) struct Whole {
 /// An answer that the generator does not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bad;
-
-impl fmt::Display for Bad {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an answer that is no HTTP/1.1 with a Content-Length")
-    }
-}
 
 impl Answer {
     /// Takes what has come. Gives the answer when it is whole; more than that is [`Bad`], as

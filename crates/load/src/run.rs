@@ -80,6 +80,7 @@ pub fn run(plan: &Plan, ready: impl FnOnce()) -> anyhow::Result<Report> {
     allow_open_files(all as u64 + OTHER_FILES)?;
     let mut load = Load::open(plan)?;
     ready();
+    load.begun = Instant::now();
     load.run()?;
     load.report()
 }
@@ -159,7 +160,6 @@ impl<'a> Load<'a> {
             }
         }
         load.report.connections = all as u64;
-        load.begun = Instant::now();
         load.free = (0..plan.connections).map(|lane| (lane, 0)).collect();
         load.under_way.clear();
         Ok(load)

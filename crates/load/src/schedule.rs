@@ -4,7 +4,7 @@
 /// independent, and exponentially distributed. The same seed gives the same times.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
-    seed: u64,
+    random: fastrand::Rng,
     /// The mean gap, in nanoseconds.
     mean_ns: f64,
     at_ns: f64,
@@ -14,7 +14,7 @@ impl Schedule {
     /// With this many a second on average.
     pub(crate) fn new(rate_per_s: f64, seed: u64) -> Self {
         let mut schedule = Self {
-            seed,
+            random: fastrand::Rng::with_seed(seed),
             mean_ns: 1e9 / rate_per_s,
             at_ns: 0.0,
         };
@@ -29,19 +29,10 @@ impl Schedule {
 
     /// Goes on to the one after it.
     pub(crate) fn advance(&mut self) {
-        // Of 53 bits: more than 0 and at most 1, so that its logarithm is finite.
-        let uniform = ((splitmix64(&mut self.seed) >> 11) + 1) as f64 / (1u64 << 53) as f64;
+        // More than 0 and at most 1, so that its logarithm is finite.
+        let uniform = 1.0 - self.random.f64();
         self.at_ns += -uniform.ln() * self.mean_ns;
     }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-fn splitmix64(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

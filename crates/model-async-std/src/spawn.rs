@@ -46,11 +46,15 @@ async fn receive(units: Range<u64>, batch: Batch, alive: Alive) -> u64 {
     let (replies, received) = unbounded();
     let mut tasks = Vec::new();
     for unit in units {
-        let (replies, work) = (replies.clone(), perform(unit, batch, alive.clone()));
-        tasks.push(task::spawn(async move {
-            let sent = replies.send(work.await).await;
-            sent.expect("the receiver waits for it");
-        }));
+        let (replies, alive) = (replies.clone(), alive.clone());
+        let task = match batch.children(unit).is_empty() {
+            true => task::spawn(async move { replies.send(leaf(unit, &alive)).await }),
+            false => {
+                let work = perform(unit, batch, alive);
+                task::spawn(async move { replies.send(work.await).await })
+            }
+        };
+        tasks.push(task);
     }
     drop(replies); // the tasks' own are left
     let mut sum = 0u64;
@@ -58,7 +62,7 @@ async fn receive(units: Range<u64>, batch: Batch, alive: Alive) -> u64 {
         sum = sum.wrapping_add(reply);
     }
     for task in tasks {
-        task.await;
+        task.await.expect("the receiver has waited for it");
     }
     sum
 }
@@ -67,21 +71,20 @@ async fn receive(units: Range<u64>, batch: Batch, alive: Alive) -> u64 {
 fn spawn(unit: u64, batch: Batch, alive: &Alive) -> JoinHandle<u64> {
     let alive = alive.clone();
     match batch.children(unit).is_empty() {
-        true => task::spawn(async move {
-            let _living = alive.begin();
-            answer(unit)
-        }),
+        true => task::spawn(async move { leaf(unit, &alive) }),
         false => task::spawn(perform(unit, batch, alive)),
     }
 }
 
-/// What each unit does.
+/// What a unit without children does.
+fn leaf(unit: u64, alive: &Alive) -> u64 {
+    let _living = alive.begin();
+    answer(unit)
+}
+
+/// What a unit with children does.
 async fn perform(unit: u64, batch: Batch, alive: Alive) -> u64 {
     let _living = alive.begin();
-    let children = batch.children(unit);
-    let below = match children.is_empty() {
-        true => 0,
-        false => start(children, batch, alive).await,
-    };
+    let below = start(batch.children(unit), batch, alive).await;
     answer(unit).wrapping_add(below)
 }

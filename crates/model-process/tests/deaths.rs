@@ -314,7 +314,7 @@ fn spawn() -> Result<()> {
         for sets in [
             "units=200 batch=10",
             "units=200 batch=10 reply=channel",
-            "units=40 batch=10 tree=3",
+            "units=400 batch=10 tree=3",
         ] {
             let job = job(Workload::Spawn, sets)?;
             let model = start(&job, program)?;

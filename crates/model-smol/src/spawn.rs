@@ -61,14 +61,15 @@ async fn receive(
     let (replies, received) = unbounded();
     let mut tasks = Vec::new();
     for unit in units {
-        let (replies, work) = (
-            replies.clone(),
-            perform(unit, batch, alive.clone(), executor.clone()),
-        );
-        tasks.push(executor.spawn(async move {
-            let sent = replies.send(work.await).await;
-            sent.expect("the receiver waits for it");
-        }));
+        let (replies, alive) = (replies.clone(), alive.clone());
+        let task = match batch.children(unit).is_empty() {
+            true => executor.spawn(async move { replies.send(leaf(unit, &alive)).await }),
+            false => {
+                let work = perform(unit, batch, alive, executor.clone());
+                executor.spawn(async move { replies.send(work.await).await })
+            }
+        };
+        tasks.push(task);
     }
     drop(replies); // the tasks' own are left
     let mut sum = 0u64;
@@ -76,7 +77,7 @@ async fn receive(
         sum = sum.wrapping_add(reply);
     }
     for task in tasks {
-        task.await;
+        task.await.expect("the receiver has waited for it");
     }
     sum
 }
@@ -85,21 +86,20 @@ async fn receive(
 fn spawn(unit: u64, batch: Batch, alive: &Alive, executor: &Arc<Executor<'static>>) -> Task<u64> {
     let alive = alive.clone();
     match batch.children(unit).is_empty() {
-        true => executor.spawn(async move {
-            let _living = alive.begin();
-            answer(unit)
-        }),
+        true => executor.spawn(async move { leaf(unit, &alive) }),
         false => executor.spawn(perform(unit, batch, alive, executor.clone())),
     }
 }
 
-/// What each unit does.
+/// What a unit without children does.
+fn leaf(unit: u64, alive: &Alive) -> u64 {
+    let _living = alive.begin();
+    answer(unit)
+}
+
+/// What a unit with children does.
 async fn perform(unit: u64, batch: Batch, alive: Alive, executor: Arc<Executor<'static>>) -> u64 {
     let _living = alive.begin();
-    let children = batch.children(unit);
-    let below = match children.is_empty() {
-        true => 0,
-        false => start(children, batch, alive, executor).await,
-    };
+    let below = start(batch.children(unit), batch, alive, executor).await;
     answer(unit).wrapping_add(below)
 }

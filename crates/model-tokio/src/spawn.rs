@@ -47,11 +47,15 @@ async fn receive(units: Range<u64>, batch: Batch, alive: Alive) -> u64 {
     let (replies, mut received) = unbounded_channel();
     let mut tasks = Vec::new();
     for unit in units {
-        let (replies, work) = (replies.clone(), perform(unit, batch, alive.clone()));
-        tasks.push(tokio::spawn(async move {
-            let sent = replies.send(work.await);
-            sent.expect("the receiver waits for it");
-        }));
+        let (replies, alive) = (replies.clone(), alive.clone());
+        let task = match batch.children(unit).is_empty() {
+            true => tokio::spawn(async move { replies.send(leaf(unit, &alive)) }),
+            false => {
+                let work = perform(unit, batch, alive);
+                tokio::spawn(async move { replies.send(work.await) })
+            }
+        };
+        tasks.push(task);
     }
     drop(replies); // the tasks' own are left
     let mut sum = 0u64;
@@ -59,7 +63,8 @@ async fn receive(units: Range<u64>, batch: Batch, alive: Alive) -> u64 {
         sum = sum.wrapping_add(reply);
     }
     for task in tasks {
-        task.await.expect("a unit does not panic");
+        let sent = task.await.expect("a unit does not panic");
+        sent.expect("the receiver has waited for it");
     }
     sum
 }
@@ -68,21 +73,20 @@ async fn receive(units: Range<u64>, batch: Batch, alive: Alive) -> u64 {
 fn spawn(unit: u64, batch: Batch, alive: &Alive) -> JoinHandle<u64> {
     let alive = alive.clone();
     match batch.children(unit).is_empty() {
-        true => tokio::spawn(async move {
-            let _living = alive.begin();
-            answer(unit)
-        }),
+        true => tokio::spawn(async move { leaf(unit, &alive) }),
         false => tokio::spawn(perform(unit, batch, alive)),
     }
 }
 
-/// What each unit does.
+/// What a unit without children does.
+fn leaf(unit: u64, alive: &Alive) -> u64 {
+    let _living = alive.begin();
+    answer(unit)
+}
+
+/// What a unit with children does.
 async fn perform(unit: u64, batch: Batch, alive: Alive) -> u64 {
     let _living = alive.begin();
-    let children = batch.children(unit);
-    let below = match children.is_empty() {
-        true => 0,
-        false => start(children, batch, alive).await,
-    };
+    let below = start(batch.children(unit), batch, alive).await;
     answer(unit).wrapping_add(below)
 }

@@ -213,22 +213,10 @@ fn about(runs: &ComparedRuns) -> Vec<String> {
         lines.push(format!(
             "{name} against {reference}: of {all} cells, {numbers}"
         ));
-        lines.extend(limit_words(runs, at).map(|words| format!("{name}: {words}")));
+        let broken = runs.broken_limit(at);
+        lines.extend(broken.map(|broken| format!("{name}: {broken}")));
     }
     lines
-}
-
-/// Why a run does not keep the limit, if there is one and it does not.
-fn limit_words(runs: &ComparedRuns, at: usize) -> Option<String> {
-    let limit = runs.fail_above?;
-    if runs.judged(at).next().is_none() {
-        Some("nothing could be compared, so the limit is not kept".to_owned())
-    } else if !runs.keeps_limit(at) {
-        Some(format!("slower than {limit} times, which is the limit"))
-    } else {
-        let vanished = runs.has_vanished(at);
-        vanished.then(|| "cells have vanished, so the limit is not kept".to_owned())
-    }
 }
 
 /// What one run is.

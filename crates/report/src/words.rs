@@ -99,18 +99,7 @@ pub(crate) fn baseline(baseline: &Baseline) -> Vec<String> {
     lines.extend(baseline.left_out.iter().cloned());
     let vanished = baseline.vanished.iter();
     lines.extend(vanished.map(|cell| format!("{cell} had a time then, and has none now")));
-    match baseline.fail_above {
-        Some(_) if baseline.cells.is_empty() => {
-            lines.push("nothing could be compared, so the limit is not kept".to_owned());
-        }
-        Some(limit) if !baseline.keeps_limit() => {
-            lines.push(format!("slower than {limit} times, which is the limit"));
-        }
-        Some(_) if !baseline.holds() => {
-            lines.push("cells have vanished, so the limit is not kept".to_owned());
-        }
-        _ => {}
-    }
+    lines.extend(baseline.broken_limit().map(|broken| broken.to_string()));
     lines
 }
 

@@ -1,9 +1,10 @@
 //! What has changed since an earlier run.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Judged;
-use crate::runs::within;
+use crate::{Judged, Verdict};
 
 /// What has changed since an earlier run, in the data.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,16 +60,54 @@ pub struct Compared {
 }
 
 impl Baseline {
-    /// Whether no cell is slower than it may be, and none has vanished. A limit that
-    /// nothing could be held to is not kept.
+    /// Whether the limit is kept, if there is one.
     pub fn holds(&self) -> bool {
-        let all_there = !self.cells.is_empty() && self.vanished.is_empty();
-        self.fail_above.is_none() || all_there && self.keeps_limit()
+        self.broken_limit().is_none()
     }
 
-    /// Whether no cell is slower than it may be.
-    pub fn keeps_limit(&self) -> bool {
-        let limit = self.fail_above.unwrap_or(f64::INFINITY);
-        within(limit, self.cells.iter().map(|cell| &cell.judged))
+    /// Why the limit is not kept, if there is one and it is not.
+    pub fn broken_limit(&self) -> Option<BrokenLimit> {
+        let judged = self.cells.iter().map(|cell| &cell.judged);
+        broken_limit(self.fail_above, judged, !self.vanished.is_empty())
+    }
+}
+
+/// Why a limit on the cells that are slower is not kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum BrokenLimit {
+    /// Nothing could be held to it.
+    NothingCompared,
+    /// A cell is shown to be slower by more than this.
+    Slower(f64),
+    /// A cell has no time any more.
+    Vanished,
+}
+
+impl fmt::Display for BrokenLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingCompared => {
+                f.write_str("nothing could be compared, so the limit is not kept")
+            }
+            Self::Slower(limit) => write!(f, "slower than {limit} times, which is the limit"),
+            Self::Vanished => f.write_str("cells have vanished, so the limit is not kept"),
+        }
+    }
+}
+
+/// Why `limit` is not kept by what was `judged`, if there is one and it is not.
+pub(crate) fn broken_limit<'a>(
+    limit: Option<f64>,
+    judged: impl Iterator<Item = &'a Judged> + Clone,
+    vanished: bool,
+) -> Option<BrokenLimit> {
+    let limit = limit?;
+    let is_slower = |judged: &Judged| judged.verdict == Verdict::Slower && judged.ratio > limit;
+    if judged.clone().next().is_none() {
+        Some(BrokenLimit::NothingCompared)
+    } else if judged.clone().any(is_slower) {
+        Some(BrokenLimit::Slower(limit))
+    } else {
+        vanished.then_some(BrokenLimit::Vanished)
     }
 }

@@ -21,7 +21,7 @@ mod verdicts;
 
 pub use agreement::{Agreement, JobAgreement, PairInBoth};
 pub use background_load::{BackgroundLoad, percent};
-pub use baseline::{Baseline, Change, Compared};
+pub use baseline::{Baseline, BrokenLimit, Change, Compared};
 pub use cell::{Cell, Completion, MOSTLY_CLOCK, Point, Resources, ServerBound, Status, Time};
 pub use comparison::{Comparison, Host, RunInfo, SCHEMA};
 pub use effort::{AGAIN, Build, Effort, OfModel, Size};

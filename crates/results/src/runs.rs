@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::baseline::{BrokenLimit, broken_limit};
 use crate::{Change, Comparison, Judged, Verdict};
 
 /// Stored runs against the first of them, the reference.
@@ -95,28 +96,18 @@ impl ComparedRuns {
     }
 
     /// Whether a cell of the reference has vanished from a run.
-    pub fn has_vanished(&self, run: usize) -> bool {
+    fn has_vanished(&self, run: usize) -> bool {
         self.cells.iter().any(|cell| cell.places[run].vanished)
     }
 
-    /// Whether no cell of a run is slower than it may be.
-    pub fn keeps_limit(&self, run: usize) -> bool {
-        let limit = self.fail_above.unwrap_or(f64::INFINITY);
-        within(limit, self.judged(run))
+    /// Why a run does not keep the limit, if there is one and it does not.
+    pub fn broken_limit(&self, run: usize) -> Option<BrokenLimit> {
+        let judged: Vec<_> = self.judged(run).collect();
+        broken_limit(self.fail_above, judged.into_iter(), self.has_vanished(run))
     }
 
-    /// Whether every run keeps the limit, as [`Baseline::holds`](crate::Baseline::holds)
-    /// has it. A limit that nothing could be held to is not kept.
+    /// Whether every run keeps the limit.
     pub fn holds(&self) -> bool {
-        let keeps = |run: usize| {
-            let is_compared = self.judged(run).next().is_some();
-            is_compared && !self.has_vanished(run) && self.keeps_limit(run)
-        };
-        self.fail_above.is_none() || (1..self.runs.len()).all(keeps)
+        (1..self.runs.len()).all(|run| self.broken_limit(run).is_none())
     }
-}
-
-/// Whether none of `judged` is shown to be slower by more than `limit`.
-pub(crate) fn within<'a>(limit: f64, mut judged: impl Iterator<Item = &'a Judged>) -> bool {
-    judged.all(|judged| judged.verdict != Verdict::Slower || judged.ratio <= limit)
 }
