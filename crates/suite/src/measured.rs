@@ -127,11 +127,9 @@ impl Job {
             Job::Primes(_) | Job::Download(_) | Job::Sleepers(_) | Job::Echo(_) | Job::Files(_) => {
                 8
             }
-            Job::Counter(_)
-            | Job::Pipeline(_)
-            | Job::Exchange(_)
-            | Job::PingPong(_)
-            | Job::Spawn(_) => 16,
+            Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => 16,
+            // Three batches are left.
+            Job::Spawn(_) => 32,
         }
     }
 
