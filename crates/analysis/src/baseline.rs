@@ -205,10 +205,11 @@ fn both<'a>(
         let rounds =
             bootstrap::rounds(time).ok_or_else(|| format!("its samples {when} make no sense"))?;
         if rounds.len() < MIN_ROUNDS {
-            let few = rounds.len();
-            return Err(format!(
-                "{few} rounds {when}, and a verdict needs {MIN_ROUNDS}"
-            ));
+            let few = match rounds.len() {
+                1 => "1 round".to_owned(),
+                few => format!("{few} rounds"),
+            };
+            return Err(format!("{few} {when}, and a verdict needs {MIN_ROUNDS}"));
         }
         Ok(rounds)
     };
