@@ -157,14 +157,15 @@ impl Preparation {
 }
 
 /// An origin for each number of cores that the contestants are kept to. They live until
-/// the comparison ends: every run on that number of cores asks the same one.
+/// the comparison ends: every run on that number of cores asks the same one. Ctrl-Z stops
+/// them no more than the contestants, whose requests would fail.
 fn start_origins(
     program: &Path,
     cores: &[Option<usize>],
 ) -> anyhow::Result<BTreeMap<Option<usize>, Origin>> {
     let mut origins = BTreeMap::new();
     for &cores in cores {
-        let spawn = || Origin::spawn(program, &[]);
+        let spawn = || Origin::spawn_in_own_group(program);
         let origin = affinity::kept_to(cores.map(Share::Origin), spawn).flatten()?;
         origins.insert(cores, origin);
     }
