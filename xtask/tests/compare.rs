@@ -13,18 +13,9 @@ use nix::unistd::Pid;
 use results::fixture::MODELS;
 use serde_json::{Value, json};
 
-use common::{Sandbox, assert_shown, text};
+use common::{Sandbox, assert_shown, text, until};
 
 const COUNTER: [&str; 3] = ["counter", "--set", "counter.guard=lock"];
-
-/// Waits for a fact that another process brings about.
-fn until(what: &str, fact: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !fact() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
 
 /// Whether any process has this among its arguments.
 fn runs(argument: &str) -> bool {

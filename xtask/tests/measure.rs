@@ -1,13 +1,16 @@
 //! One program's figures, by the real command.
 
+mod common;
+
 use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+
+use common::{text, until};
 
 const FOOTPRINT: &str = env!("CARGO_BIN_EXE_footprint");
 const MIB: f64 = 1024.0 * 1024.0;
@@ -31,10 +34,6 @@ fn measure(args: &[&str]) -> Output {
     command(args).output().expect("it starts")
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 #[track_caller]
 fn figures(args: &[&str]) -> Value {
     let output = measure(&[&["--json"], args].concat());
@@ -49,15 +48,6 @@ fn memory(args: &[&str]) -> f64 {
     let figures = figures(args);
     assert_eq!(figures["memory_method"], "pss", "{figures}");
     figures["peak_memory_bytes"].as_u64().expect("a figure") as f64 / MIB
-}
-
-/// Waits for a fact that another process brings about.
-fn until(what: &str, fact: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !fact() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// How many processes have this among their arguments, and run `sleep`.

@@ -13,13 +13,14 @@ use lab::executor::RunContext;
 use lab::machine;
 use lab::progress::{Progress, whole_seconds};
 use lab::server_ceiling;
+use lab::stops::again;
 use results::{Cell, Comparison, ResultsDir, Sidecars};
 
 use crate::budget::{self, MeasuredCosts};
 use crate::contestants::Contestant;
 use crate::experiment::Experiment;
 use crate::mode::Mode;
-use crate::rounds::{Rounds, again};
+use crate::rounds::Rounds;
 use crate::series::Series;
 use crate::sweep;
 
@@ -195,12 +196,23 @@ impl Session<'_> {
             self.progress
                 .doing(&format!("{title} · {}", series.model()));
             let case = case.of(series.original());
-            let stops = self.context.interrupt.stops();
-            let before = stops.lost();
-            let again = |series: &mut Series, ()| again(self.progress, &title, series.model());
-            let try_out = |series: &mut Series| series.try_out(&self.context, &case, timeout);
-            stops.unstopped(series, try_out, again)?;
-            self.began += stops.lost() - before;
+            let interrupt = &self.context.interrupt;
+            let before = interrupt.stops().lost();
+            let known = series.checkpoint();
+            let tried = interrupt.unstopped_with(
+                series,
+                |series| series.try_out(&self.context, &case, timeout),
+                |series, _| {
+                    series.forget_stopped(&known);
+                    let what = format!("{title} · {}", series.model());
+                    self.progress.line(&again(&what));
+                },
+            );
+            tried.unwrap_or_else(|_| {
+                series.fail_if_stopped(&known);
+                Ok(())
+            })?;
+            self.began += interrupt.stops().lost() - before;
         }
         experiment.choose_bench();
         Ok(())

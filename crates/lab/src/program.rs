@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::child::Finished;
@@ -12,6 +12,7 @@ use crate::containment::{SAMPLE_EVERY, TreeSampler, contained};
 use crate::process::{self, Limits, Observer, Streams};
 use crate::progress::log_line;
 use crate::run::{Peaks, Run};
+use crate::stops::again;
 
 /// What came of a program's runs.
 #[derive(Debug, Default)]
@@ -67,10 +68,11 @@ fn all_runs(
         new.args(&command[1..]);
         contained(|| process::run_on(None, streams, &mut new, limits, observer))
     };
-    let stops = limits.interrupt.stops();
-    let again = |_: &mut (), _| log_line("something was stopped meanwhile: it is run again");
+    let interrupt = &limits.interrupt;
+    let name = command[0].display().to_string();
     for _ in 0..times {
-        let done = stops.unstopped(&mut (), |()| run(None), again)?;
+        let done = interrupt.unstopped(|| run(None), |_| log_line(&again(&name)));
+        let done = done.with_context(|| name.clone())??;
         runs.left_behind = runs.left_behind.max(check(&done, conditions, &command[0])?);
         runs.unobserved.push(Run::whole(&done, Value::Null));
     }

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use lab::build::{self, Profile};
 use lab::interrupt::Interrupt;
@@ -183,6 +184,16 @@ impl Sandbox {
         assert_eq!(cell["status"], status, "{cell}");
         let reason = cell["reason"].as_str().unwrap_or_default();
         assert!(reason.contains(says), "{model}: {reason}");
+    }
+}
+
+/// Waits for a fact that another process brings about.
+#[track_caller]
+pub fn until(what: &str, fact: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !fact() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
