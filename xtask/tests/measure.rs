@@ -288,6 +288,9 @@ fn nothing_outlives_it() {
     let left = figures(&["--", "sh", "-c", &format!("{naps} exit 0")]);
     assert_eq!(left["left_behind"], 2);
     assert_eq!(sleeping(&nap), 0);
+    let own = figures(&["--prepare", &naps, "--cleanup", &naps, "--", "true"]);
+    assert_eq!(own["left_behind"], 0);
+    assert_eq!(sleeping(&nap), 0);
 
     let mut waits = command(&["--", "sh", "-c", &format!("{naps} wait")]);
     let waits = waits.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();

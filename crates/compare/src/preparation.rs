@@ -84,7 +84,7 @@ impl Preparation {
     }
 
     /// Measures the `built` programs, and writes the data with `sidecars`. Without any
-    /// cell nothing is written.
+    /// cell nothing is written. Returns whether every `--cleanup` succeeded.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Preparation {
         sidecars: &Sidecars,
         interrupt: &Interrupt,
         progress: &Progress,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let began = Instant::now();
         let (request, comparison) = (&self.request, &mut self.comparison);
         let rustc = built.with.rustc.unwrap_or_else(|| host::UNKNOWN.to_owned());

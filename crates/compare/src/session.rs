@@ -60,12 +60,13 @@ pub struct Session<'a> {
 impl Session<'_> {
     /// Compares `contestants` at `cases` and puts the results into the comparison: after
     /// an interruption, those so far. Without any cell nothing is written, so earlier
-    /// results of the same name stay.
+    /// results of the same name stay. Returns whether all that has to be done after the
+    /// last run was done.
     ///
     /// # Errors
     ///
     /// When results cannot be written.
-    pub fn run(mut self, cases: Vec<Case>, contestants: &[Contestant]) -> anyhow::Result<()> {
+    pub fn run(mut self, cases: Vec<Case>, contestants: &[Contestant]) -> anyhow::Result<bool> {
         self.progress
             .line(&self.introduction(cases.len(), contestants));
         let scale = self.mode.scale;
@@ -91,12 +92,14 @@ impl Session<'_> {
             Err(error) if error.is::<Interrupted>() => self.comparison.run.interrupted = true,
             Err(error) => return Err(error),
         }
+        let mut cleaned_up = true;
         if !self.context.interrupt.came() {
             for one in contestants {
                 let executor = one.executor.as_ref().ok();
                 if let Some(Err(error)) = executor.map(|executor| executor.clean_up(&self.context))
                 {
                     self.note(format!("{}: {error:#}", one.model));
+                    cleaned_up = false;
                 }
             }
         }
@@ -110,7 +113,7 @@ impl Session<'_> {
             self.sidecars.write(self.results)?;
             self.results.write(self.comparison)?;
         }
-        Ok(())
+        Ok(cleaned_up)
     }
 
     fn measure(&mut self, experiments: &mut [Experiment]) -> anyhow::Result<()> {
@@ -290,7 +293,10 @@ impl Session<'_> {
         }
         let comparison = &mut *self.comparison;
         if let Some((against, mut baseline)) = self.against.zip(comparison.baseline.take()) {
-            against.finish(comparison, &mut baseline);
+            // What an interrupted run has not reached has not vanished.
+            if !comparison.run.interrupted {
+                against.finish(comparison, &mut baseline);
+            }
             comparison.baseline = Some(baseline);
         }
         let Comparison {

@@ -45,7 +45,7 @@ pub fn run(
     if limits.interrupt.came() {
         return runs;
     }
-    let cleaned_up = conditions.clean_up(limits);
+    let cleaned_up = conditions.clean_up(&limits.interrupt);
     let runs = runs?;
     cleaned_up.map(|()| runs)
 }
@@ -63,7 +63,7 @@ fn all_runs(
         drops_output: true,
     };
     let run = |observer: Option<Observer>| {
-        conditions.prepare(limits)?;
+        conditions.prepare(&limits.interrupt)?;
         let mut new = Command::new(&command[0]);
         new.args(&command[1..]);
         contained(|| process::run_on(None, streams, &mut new, limits, observer))
