@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use common::{Sandbox, assert_shown, text};
+use common::{Sandbox, assert_shown, skip, text};
 
 const COUNTER: [&str; 3] = ["counter", "--set", "counter.guard=lock"];
 
@@ -113,7 +113,7 @@ fn a_destination_that_cannot_be_written_is_found_before_anything_is_built() {
         .status()
         .is_ok_and(|status| status.success())
     {
-        eprintln!("SKIPPED: this needs root, and setpriv");
+        skip("this needs root, and setpriv");
         return;
     }
     sandbox.compared(0, &["primes", "--models", "serial"]);
@@ -151,7 +151,7 @@ fn cores_that_may_not_be_used_are_said() {
     let output = match taskset(sandbox.command(&args)) {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("SKIPPED: taskset: {error}");
+            skip(&format!("taskset: {error}"));
             return;
         }
     };

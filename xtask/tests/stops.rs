@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
 
-use common::{Sandbox, text, until};
+use common::{Sandbox, skip, text, until};
 
 fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
@@ -101,9 +101,7 @@ fn a_run_in_which_the_program_was_stopped_is_done_again() {
     let output = child.wait_with_output().expect("it ends");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    for says in ["waits is stopped (SIGSTOP)", "waits again: something"] {
-        assert!(said.contains(says), "no {says}: {said}");
-    }
+    assert!(said.contains("waits again: something"), "{said}");
     assert_eq!(lines(&began), 3, "{said}");
 }
 
@@ -170,6 +168,7 @@ fn a_program_that_stops_in_every_run_is_given_up() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(right), "{said}");
     assert_eq!(said.matches("sh again: something").count(), 3, "{said}");
+    assert!(said.contains("sh is stopped (SIGSTOP)"), "{said}");
 
     let sandbox = Sandbox::with(&["serial"]);
     let stops = format!("stops=sh -c '{STOPS}'");
@@ -300,7 +299,7 @@ fn a_program_that_uses_the_terminal_is_named() {
             .stdin(Stdio::piped())
             .output();
         let Ok(output) = script else {
-            eprintln!("SKIPPED: there is no program `script`");
+            skip("there is no program `script`");
             return;
         };
         let said = fs::read_to_string(&said).expect("a file");
@@ -317,45 +316,113 @@ fn user(pid: u32) -> Option<u32> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// A program in the sandbox that becomes root, for a user who is not; none where that is
+/// not possible.
+fn become_root(sandbox: &Sandbox) -> Option<String> {
+    let place = fs::metadata(sandbox.path(".")).expect("a directory");
+    let root = sandbox.path("setpriv");
+    if place.uid() != 0 || fs::copy("/usr/bin/setpriv", &root).is_err() {
+        skip("this needs root, and setpriv");
+        return None;
+    }
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("its own");
+    };
+    mode(&sandbox.path("."), 0o777);
+    mode(&root, 0o4755);
+    let began = sandbox.path("began");
+    fs::write(&began, "").expect("a file");
+    mode(&began, 0o666);
+    Some(root.display().to_string())
+}
+
+/// `xtask measure` by a user who is not root.
+fn measure_as_other(args: &[&str]) -> Command {
+    let mut setpriv = Command::new("setpriv");
+    setpriv
+        .args(["--reuid", "65534", "--clear-groups"])
+        .args([env!("CARGO_BIN_EXE_xtask"), "measure"])
+        .args(args);
+    setpriv
+}
+
+/// Whether all these processes live and are root's. They are ended.
+fn end_roots(pids: &Path) -> (Vec<u32>, bool) {
+    let pids = fs::read_to_string(pids).expect("a file");
+    let pids = pids.lines().map(|pid| pid.parse().expect("a number"));
+    let pids: Vec<u32> = pids.collect();
+    let roots: Vec<u32> = pids
+        .iter()
+        .copied()
+        .filter(|&pid| user(pid) == Some(0))
+        .collect();
+    for &pid in &roots {
+        signal(pid, Signal::SIGKILL);
+    }
+    let all = roots.len() == pids.len();
+    (pids, all)
+}
+
 #[test]
 fn a_program_that_became_root_is_left_and_named() {
-    const NOT_ROOT: &str = "65534";
     let sandbox = Sandbox::empty();
-    let place = fs::metadata(sandbox.path(".")).expect("a directory");
-    let began = sandbox.path("began");
-    let root = sandbox.path("setpriv");
-    let copied = fs::copy("/usr/bin/setpriv", &root);
-    if place.uid() != 0 || copied.is_err() {
-        eprintln!("SKIPPED: this needs root, and setpriv");
+    let Some(root) = become_root(&sandbox) else {
         return;
-    }
-    fs::set_permissions(sandbox.path("."), PermissionsExt::from_mode(0o777)).expect("its own");
-    fs::set_permissions(&root, PermissionsExt::from_mode(0o4755)).expect("its own");
-    let become_root = [&*root.display().to_string(), "--reuid", "0"].map(str::to_owned);
-    let wait = format!("echo $$ > {}; exec sleep 1000", began.display());
-    let child = start(
-        Command::new("setpriv")
-            .args(["--reuid", NOT_ROOT, "--clear-groups"])
-            .args([env!("CARGO_BIN_EXE_xtask"), "measure", "--"])
-            .args(&become_root)
-            .args(["sh", "-c", &wait]),
-    );
+    };
+    let began = sandbox.path("began");
+    let wait = format!("echo $$ >> {}; exec sleep 1000", began.display());
+    let args = ["--", &root, "--reuid", "0", "sh", "-c", &wait];
+    let child = start(&mut measure_as_other(&args));
     until("it runs", || lines(&began) == 1);
     let pid = fs::read_to_string(&began).expect("a file");
-    let pid: u32 = pid.trim().parse().expect("a number");
-    let became_root = user(pid) == Some(0);
+    let became_root = user(pid.trim().parse().expect("a number")) == Some(0);
     signal(child.id(), Signal::SIGINT);
     let output = child.wait_with_output().expect("it ends");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{said}");
+    let (pids, live) = end_roots(&began);
     if !became_root {
-        eprintln!("SKIPPED: programs do not become root here");
+        skip("programs do not become root here");
         return;
     }
-    let lives = user(pid) == Some(0);
-    signal(pid, Signal::SIGKILL);
-    let right = format!("process {pid} cannot be ended");
-    assert!(lives && said.contains(&right), "{said}");
+    let right = format!("process {} cannot be ended", pids[0]);
+    assert!(live && said.contains(&right), "{said}");
+}
+
+#[test]
+fn what_became_root_and_stays_counts_as_left_behind() {
+    let sandbox = Sandbox::empty();
+    let Some(root) = become_root(&sandbox) else {
+        return;
+    };
+    let began = sandbox.path("began");
+    let path = began.display();
+    let wait = format!("echo $$ >> {path}; exec sleep 1000");
+    // In the group of what is measured, and in one of its own.
+    for before in ["", "setsid"] {
+        let program = format!(
+            "n=$(wc -l < {path})
+            {before} {root} --reuid 0 sh -c '{wait}' >/dev/null 2>&1 &
+            while [ $(wc -l < {path}) = $n ]; do sleep 0.01; done"
+        );
+        let args = ["--json", "--", "sh", "-c", &program];
+        let output = measure_as_other(&args).output().expect("it starts");
+        let said = text(&output.stderr);
+        let (pids, live) = end_roots(&began);
+        if !live {
+            skip("programs do not become root here");
+            return;
+        }
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_eq!(pids.len(), 2, "{said}");
+        for pid in pids {
+            let right = format!("process {pid} cannot be ended");
+            assert!(said.contains(&right), "no {right}: {said}");
+        }
+        let figures: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(figures["left_behind"], 1, "{before}: {said}");
+        fs::write(&began, "").expect("a file");
+    }
 }
 
 #[test]

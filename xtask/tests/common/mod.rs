@@ -216,8 +216,15 @@ pub fn assert_shown(sandbox: &Sandbox, printed: &str, words: &[&str]) {
     }
 }
 
-/// Whether strace works here, with these options. A test that needs it says that it is
-/// skipped, and fails where all tools have to be there.
+/// Says that a test is skipped, and fails it where all tools have to be there.
+#[track_caller]
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Whether strace works here, with these options. If not, the test that needs it is
+/// [skipped](skip).
 pub fn can_trace(options: &[&str]) -> bool {
     let works = Command::new("strace")
         .args(options)
@@ -226,11 +233,7 @@ pub fn can_trace(options: &[&str]) -> bool {
         .status();
     let works = works.is_ok_and(|status| status.success());
     if !works {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "strace is missing or not permitted"
-        );
-        eprintln!("SKIPPED: this needs strace, which is missing or not permitted");
+        skip("this needs strace, which is missing or not permitted");
     }
     works
 }
