@@ -23,24 +23,6 @@ fn as_many_rounds_are_measured_as_are_asked_for() {
     }
 }
 
-#[test]
-fn a_missing_place_for_temporary_files_is_found_before_anything_is_built() {
-    let sandbox = Sandbox::empty();
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["compare", "counter", "--output"])
-        .arg(sandbox.path("output"))
-        .env("TMPDIR", sandbox.path("not there"))
-        .output()
-        .expect("it starts");
-    let said = text(&output.stderr);
-    assert_ne!(output.status.code(), Some(0), "{said}");
-    assert!(
-        said.contains("not there") && !said.contains("building"),
-        "{said}"
-    );
-    assert!(!sandbox.path("output").exists());
-}
-
 /// What the command says that has to end before anything is built.
 #[track_caller]
 fn refused(command: &mut Command) -> String {
@@ -49,6 +31,22 @@ fn refused(command: &mut Command) -> String {
     assert_ne!(output.status.code(), Some(0), "{said}");
     assert!(!said.contains("building"), "{said}");
     said
+}
+
+#[test]
+fn a_missing_place_for_temporary_files_is_found_before_anything_is_built() {
+    let sandbox = Sandbox::empty();
+    let [output, into] = ["output", "into"].map(|name| sandbox.path(name).display().to_string());
+    for args in [
+        &["compare", "counter", "--output", &output][..],
+        &["faults", "--models", "serial"],
+        &["download", "--model", "process", "list", "--into", &into],
+    ] {
+        let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let said = refused(xtask.args(args).env("TMPDIR", sandbox.path("not there")));
+        assert!(said.contains("not there"), "{args:?}: {said}");
+    }
+    assert!(!sandbox.path("output").exists());
 }
 
 #[test]
