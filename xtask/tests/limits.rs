@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use common::{Sandbox, assert_shown, skip, text};
 
@@ -178,13 +178,19 @@ fn a_quota_of_cpu_time_is_said() {
     // More than half a core's time of two periods.
     let work = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done\n";
     sandbox.bench("tokio", work, "1000000");
-    let inner = sandbox.command(&[&COUNTER[..], &["--models", "serial,tokio"]].concat());
-    let output = Command::new("sh")
-        .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", &group])
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .output()
-        .expect("it starts");
+    let limited = |inner: Command| {
+        Command::new("sh")
+            .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", &group])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .output()
+            .expect("it starts")
+    };
+    let args = [&COUNTER[..], &["--models", "serial,tokio"]].concat();
+    let output = limited(sandbox.command(&args));
+    let mut measure = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    measure.args(["measure", "--json", "--", "sh", "-c", work]);
+    let measured = limited(measure);
     fs::remove_dir(&group).expect("all that was in it has ended");
     let printed = text(&output.stdout) + &text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{printed}");
@@ -199,4 +205,10 @@ fn a_quota_of_cpu_time_is_said() {
         ],
     );
     assert!(sandbox.cell("tokio")["throttled"].as_u64() >= Some(1));
+    let said = text(&measured.stderr);
+    let figures: Value = serde_json::from_slice(&measured.stdout).expect(&said);
+    assert_eq!(figures["quota"], 0.5, "{figures}");
+    let count = |key: &str| figures[key].as_u64().expect(key);
+    let throttled = count("throttled_periods");
+    assert!((1..=count("periods")).contains(&throttled), "{figures}");
 }

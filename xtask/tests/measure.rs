@@ -177,7 +177,7 @@ fn the_figures_are_those_of_a_cell() {
             .keys()
             .map(|key| &**key),
     );
-    right.push("left_behind");
+    right.extend(["left_behind", "quota", "periods", "throttled_periods"]);
     assert_eq!(keys, right);
     assert_eq!(figures["command"][1], "-c");
     assert_eq!(figures["runs"], 2);
@@ -230,6 +230,25 @@ fn a_program_is_run_under_the_conditions_that_are_asked_for() {
 }
 
 #[test]
+fn a_program_is_run_as_often_or_as_long_as_is_asked_for() {
+    let place = tempfile::tempdir().expect("a directory");
+    let log = place.path().join("log");
+    let program = format!("echo >> {}", log.display());
+    let runs = |options: &[&str]| {
+        fs::write(&log, "").expect("a file");
+        let figures = figures(&[options, &["--", "sh", "-c", &program]].concat());
+        let all = fs::read_to_string(&log).expect("a file").lines().count() as u64;
+        // As often for its memory.
+        assert_eq!(figures["runs"], all / 2, "{figures}");
+        all / 2
+    };
+    assert_eq!(runs(&["--rounds", "3"]), 3);
+    assert!(runs(&["--time", "1"]) > 1);
+    let sleeps = figures(&["--time", "1", "--", "sleep", "1.1"]);
+    assert_eq!(sleeps["runs"], 1);
+}
+
+#[test]
 fn output_is_read_and_not_kept() {
     let _alone = one_at_a_time();
     let writes = ["measure", "--", "head", "-c", "200000000", "/dev/zero"];
@@ -253,6 +272,8 @@ fn what_fails_or_cannot_be_is_named() {
         ),
         (&[], 2, "COMMAND"),
         (&["--runs", "0", "--", "true"], 2, "1..=10000"),
+        (&["--time", "0", "--", "true"], 2, "1..=86400"),
+        (&["--time", "1", "--rounds", "1", "--", "true"], 2, "--runs"),
         (
             &["--prepare", "echo why >&2; exit 9", "--", "true"],
             1,

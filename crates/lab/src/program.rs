@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -26,9 +27,18 @@ pub struct Runs {
     pub left_behind: usize,
 }
 
-/// Runs `command`, a program and its arguments, `times` times for its times and as
-/// often again for its memory. With `hold`, that is sampled when it prints its first
-/// line, and its input ends only then.
+/// How often a program is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Repetitions {
+    /// So often at least.
+    pub least: u32,
+    /// And until this time is over. Time in which something was stopped does not count.
+    pub time: Duration,
+}
+
+/// Runs `command`, a program and its arguments, again and again: each time for its time, and
+/// once more for its memory. With `hold`, that is sampled when it prints its first line, and
+/// its input ends only then.
 ///
 /// # Errors
 ///
@@ -37,11 +47,11 @@ pub struct Runs {
 pub fn run(
     command: &[OsString],
     conditions: &Conditions,
-    times: u32,
+    repetitions: Repetitions,
     hold: bool,
     limits: &Limits,
 ) -> anyhow::Result<Runs> {
-    let runs = all_runs(command, conditions, times, hold, limits);
+    let runs = all_runs(command, conditions, repetitions, hold, limits);
     if limits.interrupt.came() {
         return runs;
     }
@@ -53,7 +63,7 @@ pub fn run(
 fn all_runs(
     command: &[OsString],
     conditions: &Conditions,
-    times: u32,
+    repetitions: Repetitions,
     hold: bool,
     limits: &Limits,
 ) -> anyhow::Result<Runs> {
@@ -70,13 +80,17 @@ fn all_runs(
     };
     let interrupt = &limits.interrupt;
     let name = command[0].display().to_string();
-    for _ in 0..times {
+    let (began, stopped) = (Instant::now(), interrupt.stops().lost());
+    let is_over = |runs: &Runs| {
+        let lost = interrupt.stops().lost() - stopped;
+        let enough = runs.unobserved.len() >= repetitions.least as usize;
+        enough && began.elapsed().saturating_sub(lost) >= repetitions.time
+    };
+    while !is_over(&runs) {
         let done = interrupt.unstopped(|| run(None), |_| log_line(&again(&name)));
         let done = done.with_context(|| name.clone())??;
         runs.left_behind = runs.left_behind.max(check(&done, conditions, &command[0])?);
         runs.unobserved.push(Run::whole(&done, Value::Null));
-    }
-    for _ in 0..times {
         let mut sampler = TreeSampler::new();
         let observer = Observer {
             every: SAMPLE_EVERY,
