@@ -64,7 +64,7 @@ struct Measured {
     #[serde(flatten)]
     resources: Resources,
     /// Processes that it started and did not wait for, at most in one run. They
-    /// were ended, and their processor time is not in the figures.
+    /// were ended, if they could be, and their processor time is not in the figures.
     left_behind: usize,
     /// How many cores' time a CPU quota gave it, if there was one.
     quota: Option<f64>,

@@ -271,7 +271,15 @@ impl Session<'_> {
         self.progress
             .doing(&format!("measuring the origin alone at {title}"));
         let (job, share) = (case.job(), case.share());
-        match server_ceiling::measure(origin, &job, share, timeout, &self.context.interrupt) {
+        let interrupt = &self.context.interrupt;
+        let measured = interrupt.unstopped(
+            || server_ceiling::measure(origin, &job, share, timeout, interrupt),
+            |_| {
+                self.progress
+                    .line(&again(&format!("{title} · the origin alone")))
+            },
+        );
+        match measured.map_err(anyhow::Error::from).flatten() {
             Ok(ceiling) => Ok(ceiling),
             Err(error) if error.is::<Interrupted>() => Err(Interrupted),
             Err(error) => {

@@ -155,7 +155,7 @@ pub struct Streams<'a> {
 ///
 /// # Errors
 ///
-/// [`Interrupted`] or [`TimedOut`] if it was ended, and others if it could not be
+/// [`Interrupted`], [`TimedOut`] or [`Stopped`] if it was ended, and others if it could not be
 /// started or waited for.
 pub fn run(
     command: &mut Command,

@@ -23,7 +23,7 @@ pub struct Runs {
     /// The most that was seen in as many others.
     pub peaks: Peaks,
     /// Processes that it started and did not wait for, at most in one run. They were
-    /// ended, and their processor time is not in the figures.
+    /// ended, if they could be, and their processor time is not in the figures.
     pub left_behind: usize,
 }
 
