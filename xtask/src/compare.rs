@@ -164,7 +164,7 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     if interrupt.came() {
         return Err(Interrupted.into());
     }
-    preparation.run(built, &sidecars, &interrupt, &progress)?;
+    let cleaned_up = preparation.run(built, &sidecars, &interrupt, &progress)?;
     let mut comparison = preparation.comparison.clone();
     if comparison.cells.is_empty() {
         let took = whole_seconds(Duration::from_secs_f64(comparison.run.took_s));
@@ -187,7 +187,7 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     if interrupt.came() {
         return Err(Interrupted.into());
     }
-    Ok(Outcome::of(is_success(&comparison)))
+    Ok(Outcome::of(cleaned_up && is_success(&comparison)))
 }
 
 /// Whether all cells are right or unsupported, none is slower than `--fail-above`

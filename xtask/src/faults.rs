@@ -90,7 +90,9 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
         readme::check(&root.join(README), MARKS)?;
     }
     let models = options.models(&root)?;
-    places::check_sockets(&models, &std::env::temp_dir(), "")?;
+    let temporary = std::env::temp_dir();
+    places::check_temporary(&temporary)?;
+    places::check_sockets(&models, &temporary, "")?;
     let built = match &options.prebuilt {
         Some(directory) => Ok(programs::in_directory(directory, &models)),
         None => programs::build(&root, &models, options.profile(), &interrupt, &progress),

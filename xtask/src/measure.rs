@@ -9,6 +9,7 @@ use compare::resources;
 use lab::cpu_quota::CpuQuota;
 use lab::interrupt::Interrupt;
 use lab::process::Limits;
+use lab::program::Repetitions;
 use lab::progress::{self, print};
 use lab::{host, machine, process, program};
 use report::terminal;
@@ -25,8 +26,22 @@ use crate::conditions;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How often it is run for its times, and as often again for its memory
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(
+        long,
+        alias = "rounds",
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
     runs: u32,
+    /// Runs it until this time is over, and at least once for each of both
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        conflicts_with = "runs",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    time: Option<u32>,
     /// Samples its memory when it prints its first line, and only then ends its
     /// standard input: so a program can say when it uses the most
     #[arg(long, conflicts_with = "input")]
@@ -49,8 +64,14 @@ struct Measured {
     #[serde(flatten)]
     resources: Resources,
     /// Processes that it started and did not wait for, at most in one run. They
-    /// were ended, and their processor time is not in the figures.
+    /// were ended, if they could be, and their processor time is not in the figures.
     left_behind: usize,
+    /// How many cores' time a CPU quota gave it, if there was one.
+    quota: Option<f64>,
+    /// In how many of the quota's periods something was busy meanwhile.
+    periods: Option<u64>,
+    /// In how many of these the quota stopped it.
+    throttled_periods: Option<u64>,
 }
 
 /// Measures.
@@ -71,17 +92,25 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     let runs = program::run(
         &options.command,
         &options.conditions.conditions()?,
-        options.runs,
+        Repetitions {
+            least: options.runs,
+            time: Duration::from_secs(options.time.unwrap_or_default().into()),
+        },
         options.hold,
         &limits,
     )?;
-    if let Some((before, after)) = before.zip(periods()) {
-        progress::log_line(&after.since(before).words());
+    let reached = before.zip(periods());
+    let reached = reached.map(|(before, after)| after.since(before));
+    if let Some(reached) = reached {
+        progress::log_line(&reached.words());
     }
     let measured = Measured {
         command,
         resources: resources(&runs.unobserved, &[runs.peaks]),
         left_behind: runs.left_behind,
+        quota: quota.as_ref().map(|quota| quota.cores),
+        periods: reached.map(|reached| reached.all),
+        throttled_periods: reached.map(|reached| reached.throttled),
     };
     print(&if options.json {
         serde_json::to_string(&measured)?

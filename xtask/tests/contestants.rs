@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::{Sandbox, assert_shown};
+use common::{Sandbox, assert_shown, skip};
 
 /// Compares `serial` and these custom commands, some of which fail.
 fn compare(sandbox: &Sandbox, args: &[&str], contestants: &[&str]) {
@@ -72,6 +72,12 @@ fn the_conditions_of_a_program_are_prepared_and_said() {
     sandbox.compared(1, &args);
     sandbox.assert_cell("reads", "failed", "--prepare echo > ");
 
+    let fails = ["--cleanup", "exit 9", "--contestant", "true=true"];
+    let printed = sandbox.compared(1, &[&args[..3], &fails].concat());
+    sandbox.assert_cell("true", "ok", "");
+    let shown = ["true: --cleanup exit 9: exit status: 9"];
+    assert_shown(&sandbox, &printed, &shown);
+
     let without = ["primes", "--prepare", "true"];
     assert!(
         sandbox
@@ -80,11 +86,23 @@ fn the_conditions_of_a_program_are_prepared_and_said() {
     );
 }
 
+#[test]
+fn preparing_may_take_longer_than_a_run() {
+    let sandbox = Sandbox::with(&["serial"]);
+    // A run may take 5 s, and the first preparation takes more.
+    let there = sandbox.path("there").display().to_string();
+    let prepare = format!("test -e {there} || sleep 6; echo > {there}");
+    let args = ["primes", "--models", "serial", "--rounds", "1"];
+    let prepared = ["--contestant", "true=true", "--prepare", &prepare];
+    sandbox.compared(0, &[&args[..], &prepared].concat());
+    sandbox.assert_cell("true", "ok", "");
+}
+
 /// Whether there is curl. Without it, a test says that it has tested nothing.
 fn curl() -> bool {
     let there = Command::new("curl").arg("--version").output().is_ok();
     if !there {
-        eprintln!("SKIPPED: this needs curl, and there is none");
+        skip("this needs curl, and there is none");
     }
     there
 }

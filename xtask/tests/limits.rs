@@ -7,9 +7,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use common::{Sandbox, assert_shown, text};
+use common::{Sandbox, assert_shown, skip, text};
 
 const COUNTER: [&str; 3] = ["counter", "--set", "counter.guard=lock"];
 
@@ -23,24 +23,6 @@ fn as_many_rounds_are_measured_as_are_asked_for() {
     }
 }
 
-#[test]
-fn a_missing_place_for_temporary_files_is_found_before_anything_is_built() {
-    let sandbox = Sandbox::empty();
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["compare", "counter", "--output"])
-        .arg(sandbox.path("output"))
-        .env("TMPDIR", sandbox.path("not there"))
-        .output()
-        .expect("it starts");
-    let said = text(&output.stderr);
-    assert_ne!(output.status.code(), Some(0), "{said}");
-    assert!(
-        said.contains("not there") && !said.contains("building"),
-        "{said}"
-    );
-    assert!(!sandbox.path("output").exists());
-}
-
 /// What the command says that has to end before anything is built.
 #[track_caller]
 fn refused(command: &mut Command) -> String {
@@ -49,6 +31,22 @@ fn refused(command: &mut Command) -> String {
     assert_ne!(output.status.code(), Some(0), "{said}");
     assert!(!said.contains("building"), "{said}");
     said
+}
+
+#[test]
+fn a_missing_place_for_temporary_files_is_found_before_anything_is_built() {
+    let sandbox = Sandbox::empty();
+    let [output, into] = ["output", "into"].map(|name| sandbox.path(name).display().to_string());
+    for args in [
+        &["compare", "counter", "--output", &output][..],
+        &["faults", "--models", "serial"],
+        &["download", "--model", "process", "list", "--into", &into],
+    ] {
+        let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let said = refused(xtask.args(args).env("TMPDIR", sandbox.path("not there")));
+        assert!(said.contains("not there"), "{args:?}: {said}");
+    }
+    assert!(!sandbox.path("output").exists());
 }
 
 #[test]
@@ -113,7 +111,7 @@ fn a_destination_that_cannot_be_written_is_found_before_anything_is_built() {
         .status()
         .is_ok_and(|status| status.success())
     {
-        eprintln!("SKIPPED: this needs root, and setpriv");
+        skip("this needs root, and setpriv");
         return;
     }
     sandbox.compared(0, &["primes", "--models", "serial"]);
@@ -151,7 +149,7 @@ fn cores_that_may_not_be_used_are_said() {
     let output = match taskset(sandbox.command(&args)) {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("SKIPPED: taskset: {error}");
+            skip(&format!("taskset: {error}"));
             return;
         }
     };
@@ -180,13 +178,19 @@ fn a_quota_of_cpu_time_is_said() {
     // More than half a core's time of two periods.
     let work = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done\n";
     sandbox.bench("tokio", work, "1000000");
-    let inner = sandbox.command(&[&COUNTER[..], &["--models", "serial,tokio"]].concat());
-    let output = Command::new("sh")
-        .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", &group])
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .output()
-        .expect("it starts");
+    let limited = |inner: Command| {
+        Command::new("sh")
+            .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"", &group])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .output()
+            .expect("it starts")
+    };
+    let args = [&COUNTER[..], &["--models", "serial,tokio"]].concat();
+    let output = limited(sandbox.command(&args));
+    let mut measure = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    measure.args(["measure", "--json", "--", "sh", "-c", work]);
+    let measured = limited(measure);
     fs::remove_dir(&group).expect("all that was in it has ended");
     let printed = text(&output.stdout) + &text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{printed}");
@@ -201,4 +205,10 @@ fn a_quota_of_cpu_time_is_said() {
         ],
     );
     assert!(sandbox.cell("tokio")["throttled"].as_u64() >= Some(1));
+    let said = text(&measured.stderr);
+    let figures: Value = serde_json::from_slice(&measured.stdout).expect(&said);
+    assert_eq!(figures["quota"], 0.5, "{figures}");
+    let count = |key: &str| figures[key].as_u64().expect(key);
+    let throttled = count("throttled_periods");
+    assert!((1..=count("periods")).contains(&throttled), "{figures}");
 }

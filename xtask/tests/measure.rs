@@ -1,13 +1,16 @@
 //! One program's figures, by the real command.
 
+mod common;
+
 use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+
+use common::{text, until};
 
 const FOOTPRINT: &str = env!("CARGO_BIN_EXE_footprint");
 const MIB: f64 = 1024.0 * 1024.0;
@@ -31,10 +34,6 @@ fn measure(args: &[&str]) -> Output {
     command(args).output().expect("it starts")
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 #[track_caller]
 fn figures(args: &[&str]) -> Value {
     let output = measure(&[&["--json"], args].concat());
@@ -49,15 +48,6 @@ fn memory(args: &[&str]) -> f64 {
     let figures = figures(args);
     assert_eq!(figures["memory_method"], "pss", "{figures}");
     figures["peak_memory_bytes"].as_u64().expect("a figure") as f64 / MIB
-}
-
-/// Waits for a fact that another process brings about.
-fn until(what: &str, fact: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !fact() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// How many processes have this among their arguments, and run `sleep`.
@@ -187,7 +177,7 @@ fn the_figures_are_those_of_a_cell() {
             .keys()
             .map(|key| &**key),
     );
-    right.push("left_behind");
+    right.extend(["left_behind", "quota", "periods", "throttled_periods"]);
     assert_eq!(keys, right);
     assert_eq!(figures["command"][1], "-c");
     assert_eq!(figures["runs"], 2);
@@ -240,6 +230,25 @@ fn a_program_is_run_under_the_conditions_that_are_asked_for() {
 }
 
 #[test]
+fn a_program_is_run_as_often_or_as_long_as_is_asked_for() {
+    let place = tempfile::tempdir().expect("a directory");
+    let log = place.path().join("log");
+    let program = format!("echo >> {}", log.display());
+    let runs = |options: &[&str]| {
+        fs::write(&log, "").expect("a file");
+        let figures = figures(&[options, &["--", "sh", "-c", &program]].concat());
+        let all = fs::read_to_string(&log).expect("a file").lines().count() as u64;
+        // As often for its memory.
+        assert_eq!(figures["runs"], all / 2, "{figures}");
+        all / 2
+    };
+    assert_eq!(runs(&["--rounds", "3"]), 3);
+    assert!(runs(&["--time", "1"]) > 1);
+    let sleeps = figures(&["--time", "1", "--", "sleep", "1.1"]);
+    assert_eq!(sleeps["runs"], 1);
+}
+
+#[test]
 fn output_is_read_and_not_kept() {
     let _alone = one_at_a_time();
     let writes = ["measure", "--", "head", "-c", "200000000", "/dev/zero"];
@@ -263,6 +272,8 @@ fn what_fails_or_cannot_be_is_named() {
         ),
         (&[], 2, "COMMAND"),
         (&["--runs", "0", "--", "true"], 2, "1..=10000"),
+        (&["--time", "0", "--", "true"], 2, "1..=86400"),
+        (&["--time", "1", "--rounds", "1", "--", "true"], 2, "--runs"),
         (
             &["--prepare", "echo why >&2; exit 9", "--", "true"],
             1,
@@ -297,6 +308,9 @@ fn nothing_outlives_it() {
     let naps = format!("sleep {nap} >/dev/null 2>&1 & setsid sleep {nap} >/dev/null 2>&1 &");
     let left = figures(&["--", "sh", "-c", &format!("{naps} exit 0")]);
     assert_eq!(left["left_behind"], 2);
+    assert_eq!(sleeping(&nap), 0);
+    let own = figures(&["--prepare", &naps, "--cleanup", &naps, "--", "true"]);
+    assert_eq!(own["left_behind"], 0);
     assert_eq!(sleeping(&nap), 0);
 
     let mut waits = command(&["--", "sh", "-c", &format!("{naps} wait")]);

@@ -6,22 +6,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
-use common::{Sandbox, text};
-
-/// Waits for a fact that another process brings about.
-#[track_caller]
-fn until(what: &str, fact: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !fact() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use common::{Sandbox, skip, text, until};
 
 fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid.cast_signed()), signal).expect("it lives");
@@ -89,7 +78,7 @@ fn a_run_in_which_measure_was_stopped_is_done_again() {
     let output = child.wait_with_output().expect("it ends");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("it is run again"), "{said}");
+    assert!(said.contains("waits again: something"), "{said}");
     // Dropped, timed, and observed.
     assert_eq!(lines(&sandbox.path("began")), 3, "{said}");
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -112,9 +101,7 @@ fn a_run_in_which_the_program_was_stopped_is_done_again() {
     let output = child.wait_with_output().expect("it ends");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    for says in ["waits is stopped (SIGSTOP)", "it is run again"] {
-        assert!(said.contains(says), "no {says}: {said}");
-    }
+    assert!(said.contains("waits again: something"), "{said}");
     assert_eq!(lines(&began), 3, "{said}");
 }
 
@@ -169,6 +156,102 @@ fn a_round_in_which_compare_was_stopped_is_measured_again() {
     assert_eq!(own.as_array().map(|all| all.len() as u64), Some(each));
 }
 
+/// A program that stops in every run, and has itself continued.
+const STOPS: &str = "(sleep 0.1; kill -CONT $$) & kill -STOP $$; wait";
+
+#[test]
+fn a_program_that_stops_in_every_run_is_given_up() {
+    let right = "is stopped in every run: 4 of 4";
+    let child = start(&mut measure(&["--", "sh", "-c", STOPS]));
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(right), "{said}");
+    assert_eq!(said.matches("sh again: something").count(), 3, "{said}");
+    assert!(said.contains("sh is stopped (SIGSTOP)"), "{said}");
+
+    let sandbox = Sandbox::with(&["serial"]);
+    let stops = format!("stops=sh -c '{STOPS}'");
+    // From its fourth run, which is in a round: it is tried three times at most.
+    let ran = sandbox.path("ran");
+    let later = format!(
+        "echo >> {0}; if [ $(wc -l < {0}) -gt 3 ]; then {STOPS}; fi",
+        ran.display()
+    );
+    let later = format!("later=sh -c '{later}'");
+    let args = ["primes", "--models", "serial", "--rounds", "1"];
+    let more = ["--load-limit", "100", "--contestant", &stops];
+    sandbox.compared(1, &[&args[..], &more, &["--contestant", &later]].concat());
+    sandbox.assert_cell("stops", "failed", right);
+    sandbox.assert_cell("later", "failed", right);
+    sandbox.assert_cell("serial", "ok", "");
+}
+
+#[test]
+fn a_failure_in_a_round_with_a_stop_is_forgotten() {
+    let sandbox = Sandbox::with(&["serial"]);
+    // Its first try and its fifth run fail, and are stopped.
+    let ran = sandbox.path("ran");
+    let fails = format!(
+        "echo >> {0}; n=$(wc -l < {0}); if [ $n = 1 ] || [ $n = 5 ]; then {STOPS}; exit 1; fi",
+        ran.display()
+    );
+    let contestant = format!("fails=sh -c '{fails}'");
+    let args = ["primes", "--models", "serial", "--rounds", "2"];
+    let more = ["--load-limit", "100", "--contestant", &contestant];
+    let printed = sandbox.compared(0, &[&args[..], &more].concat());
+    for says in ["fails again: something", "all models again: something"] {
+        assert!(printed.contains(says), "no {says}: {printed}");
+    }
+    sandbox.assert_cell("fails", "ok", "");
+    let rounds = sandbox.cell("fails")["time"]["rounds"].clone();
+    assert_eq!(rounds.as_array().map(Vec::len), Some(2), "{rounds}");
+}
+
+/// The children of a process that run a program of this name.
+fn children(of: u32, name: &str) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").expect("a Linux system").flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_one = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let named = format!("{pid} ({name}) ");
+        let rest = stat.strip_prefix(&named);
+        rest.and_then(|rest| rest.split(' ').nth(1)) == Some(&of.to_string())
+    };
+    pids.filter(is_one).collect()
+}
+
+#[test]
+fn a_stop_of_compare_does_not_stop_the_origin() {
+    let sandbox = Sandbox::with(&["serial"]).with_origin();
+    let contestant = format!("waits={}", waiting(&sandbox));
+    let args = ["fetch", "--models", "serial", "--contestant", &contestant];
+    let group = |pid: u32| getpgid(Some(Pid::from_raw(pid.cast_signed()))).expect("it lives");
+    let began = sandbox.path("began");
+    // Of a process that has ended, and that its parent has not waited for, it is empty.
+    let lives = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline"));
+        line.is_ok_and(|line| !line.is_empty())
+    };
+    for (end, code) in [(Signal::SIGINT, Some(130)), (Signal::SIGKILL, None)] {
+        let child = start(&mut sandbox.command(&args));
+        until("it runs", || lines(&began) == 1);
+        let origins = children(child.id(), "origin");
+        assert!(!origins.is_empty() && origins.iter().all(lives));
+        for &origin in &origins {
+            assert_ne!(group(origin), group(child.id()));
+        }
+        signal(child.id(), end);
+        fs::write(sandbox.path("go"), "").expect("a file");
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), code, "{}", text(&output.stderr));
+        until("the origins have ended", || !origins.iter().any(lives));
+        for file in ["began", "go"] {
+            fs::remove_file(sandbox.path(file)).expect("it was there");
+        }
+    }
+}
+
 #[test]
 fn a_fault_in_which_faults_was_stopped_is_tried_again() {
     let sandbox = Sandbox::empty().with_origin();
@@ -216,7 +299,7 @@ fn a_program_that_uses_the_terminal_is_named() {
             .stdin(Stdio::piped())
             .output();
         let Ok(output) = script else {
-            eprintln!("SKIPPED: there is no program `script`");
+            skip("there is no program `script`");
             return;
         };
         let said = fs::read_to_string(&said).expect("a file");
@@ -233,45 +316,113 @@ fn user(pid: u32) -> Option<u32> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// A program in the sandbox that becomes root, for a user who is not; none where that is
+/// not possible.
+fn become_root(sandbox: &Sandbox) -> Option<String> {
+    let place = fs::metadata(sandbox.path(".")).expect("a directory");
+    let root = sandbox.path("setpriv");
+    if place.uid() != 0 || fs::copy("/usr/bin/setpriv", &root).is_err() {
+        skip("this needs root, and setpriv");
+        return None;
+    }
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("its own");
+    };
+    mode(&sandbox.path("."), 0o777);
+    mode(&root, 0o4755);
+    let began = sandbox.path("began");
+    fs::write(&began, "").expect("a file");
+    mode(&began, 0o666);
+    Some(root.display().to_string())
+}
+
+/// `xtask measure` by a user who is not root.
+fn measure_as_other(args: &[&str]) -> Command {
+    let mut setpriv = Command::new("setpriv");
+    setpriv
+        .args(["--reuid", "65534", "--clear-groups"])
+        .args([env!("CARGO_BIN_EXE_xtask"), "measure"])
+        .args(args);
+    setpriv
+}
+
+/// Whether all these processes live and are root's. They are ended.
+fn end_roots(pids: &Path) -> (Vec<u32>, bool) {
+    let pids = fs::read_to_string(pids).expect("a file");
+    let pids = pids.lines().map(|pid| pid.parse().expect("a number"));
+    let pids: Vec<u32> = pids.collect();
+    let roots: Vec<u32> = pids
+        .iter()
+        .copied()
+        .filter(|&pid| user(pid) == Some(0))
+        .collect();
+    for &pid in &roots {
+        signal(pid, Signal::SIGKILL);
+    }
+    let all = roots.len() == pids.len();
+    (pids, all)
+}
+
 #[test]
 fn a_program_that_became_root_is_left_and_named() {
-    const NOT_ROOT: &str = "65534";
     let sandbox = Sandbox::empty();
-    let place = fs::metadata(sandbox.path(".")).expect("a directory");
-    let began = sandbox.path("began");
-    let root = sandbox.path("setpriv");
-    let copied = fs::copy("/usr/bin/setpriv", &root);
-    if place.uid() != 0 || copied.is_err() {
-        eprintln!("SKIPPED: this needs root, and setpriv");
+    let Some(root) = become_root(&sandbox) else {
         return;
-    }
-    fs::set_permissions(sandbox.path("."), PermissionsExt::from_mode(0o777)).expect("its own");
-    fs::set_permissions(&root, PermissionsExt::from_mode(0o4755)).expect("its own");
-    let become_root = [&*root.display().to_string(), "--reuid", "0"].map(str::to_owned);
-    let wait = format!("echo $$ > {}; exec sleep 1000", began.display());
-    let child = start(
-        Command::new("setpriv")
-            .args(["--reuid", NOT_ROOT, "--clear-groups"])
-            .args([env!("CARGO_BIN_EXE_xtask"), "measure", "--"])
-            .args(&become_root)
-            .args(["sh", "-c", &wait]),
-    );
+    };
+    let began = sandbox.path("began");
+    let wait = format!("echo $$ >> {}; exec sleep 1000", began.display());
+    let args = ["--", &root, "--reuid", "0", "sh", "-c", &wait];
+    let child = start(&mut measure_as_other(&args));
     until("it runs", || lines(&began) == 1);
     let pid = fs::read_to_string(&began).expect("a file");
-    let pid: u32 = pid.trim().parse().expect("a number");
-    let became_root = user(pid) == Some(0);
+    let became_root = user(pid.trim().parse().expect("a number")) == Some(0);
     signal(child.id(), Signal::SIGINT);
     let output = child.wait_with_output().expect("it ends");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{said}");
+    let (pids, live) = end_roots(&began);
     if !became_root {
-        eprintln!("SKIPPED: programs do not become root here");
+        skip("programs do not become root here");
         return;
     }
-    let lives = user(pid) == Some(0);
-    signal(pid, Signal::SIGKILL);
-    let right = format!("process {pid} cannot be ended");
-    assert!(lives && said.contains(&right), "{said}");
+    let right = format!("process {} cannot be ended", pids[0]);
+    assert!(live && said.contains(&right), "{said}");
+}
+
+#[test]
+fn what_became_root_and_stays_counts_as_left_behind() {
+    let sandbox = Sandbox::empty();
+    let Some(root) = become_root(&sandbox) else {
+        return;
+    };
+    let began = sandbox.path("began");
+    let path = began.display();
+    let wait = format!("echo $$ >> {path}; exec sleep 1000");
+    // In the group of what is measured, and in one of its own.
+    for before in ["", "setsid"] {
+        let program = format!(
+            "n=$(wc -l < {path})
+            {before} {root} --reuid 0 sh -c '{wait}' >/dev/null 2>&1 &
+            while [ $(wc -l < {path}) = $n ]; do sleep 0.01; done"
+        );
+        let args = ["--json", "--", "sh", "-c", &program];
+        let output = measure_as_other(&args).output().expect("it starts");
+        let said = text(&output.stderr);
+        let (pids, live) = end_roots(&began);
+        if !live {
+            skip("programs do not become root here");
+            return;
+        }
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_eq!(pids.len(), 2, "{said}");
+        for pid in pids {
+            let right = format!("process {pid} cannot be ended");
+            assert!(said.contains(&right), "no {right}: {said}");
+        }
+        let figures: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(figures["left_behind"], 1, "{before}: {said}");
+        fs::write(&began, "").expect("a file");
+    }
 }
 
 #[test]

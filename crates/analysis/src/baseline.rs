@@ -36,10 +36,12 @@ impl Against {
         let refused = |why: String| Invalid::new("--baseline", name, why);
         let (then, now) = (&earlier.host, &comparison.host);
         let (old, new) = (&earlier.run, &comparison.run);
+        // Older results may have had a quota, and do not say.
+        let knows_quota = then.quota.is_some() || then.usable_cores.is_some();
         let cores = |host: &Host| {
             let own = Host {
-                // Older results do not have it.
                 machine_cores: None,
+                quota: host.quota.filter(|_| knows_quota),
                 ..host.clone()
             };
             own.cores_words()
@@ -224,16 +226,30 @@ pub(crate) fn changed_command(then: &Cell, now: &Cell) -> Option<Change> {
 
 /// What differs between two runs besides their programs.
 pub(crate) fn differences(then: &Comparison, now: &Comparison) -> Vec<Change> {
-    // Older results do not say what governed the frequencies.
+    // Older results do not say this of their machine.
+    let of_both = |what: &str, of: &dyn Fn(&Host) -> Option<String>| {
+        change_unless_same(what, &of(&then.host)?, &of(&now.host)?)
+    };
     let governor = |host: &Host| host.governor.clone();
-    let governors = governor(&then.host).zip(governor(&now.host));
-    let battery = |host: &Host| match host.on_battery {
-        Some(true) => "a battery",
-        _ => "mains power",
+    let power = |host: &Host| {
+        let word = |on_battery| {
+            if on_battery {
+                "a battery"
+            } else {
+                "mains power"
+            }
+        };
+        host.on_battery
+            .map(|on_battery| word(on_battery).to_owned())
+    };
+    let all_cores = |host: &Host| {
+        let all = host.machine_cores.or(host.usable_cores);
+        all.map(|cores| cores.to_string())
     };
     let changes = [
-        governors.and_then(|(from, to)| change_unless_same("frequency governor", &from, &to)),
-        change_unless_same("power from", battery(&then.host), battery(&now.host)),
+        of_both("frequency governor", &governor),
+        of_both("power from", &power),
+        of_both("cores of the machine", &all_cores),
         change_unless_same("mode", &then.run.mode, &now.run.mode),
         change_unless_same("kernel", &then.host.kernel, &now.host.kernel),
         change_unless_same("system", &then.host.os, &now.host.os),
@@ -313,6 +329,7 @@ pub(crate) fn change_unless_same(what: &str, from: &str, to: &str) -> Option<Cha
 #[cfg(test)]
 mod tests {
     use results::Verdict;
+    use results::fixture::Builder;
 
     use super::*;
 
@@ -354,6 +371,46 @@ mod tests {
             ..baseline(fail_above, vec![slower.clone()])
         };
         assert!(vanished(None).holds() && !vanished(Some(2.0)).holds());
+    }
+
+    #[test]
+    fn what_older_results_do_not_say_of_their_machine_is_no_difference() {
+        let of = |change: &dyn Fn(&mut Host)| {
+            let fixture = Builder::new().job("primes", "heavy", Value::Null, &[("serial", 1e6)]);
+            fixture.of_run(|run| change(&mut run.host)).build()
+        };
+        let open = |then: &Comparison, now: &Comparison| {
+            let jobs = vec![("primes".to_owned(), "heavy".to_owned())];
+            let opened = Against::open("then", then.clone(), now, jobs, &[]);
+            opened
+                .map(|_| differences(then, now))
+                .map_err(|refused| refused.to_string())
+        };
+        let older = of(&|_| {});
+        let now = of(&|host| {
+            host.usable_cores = Some(4);
+            host.machine_cores = Some(8);
+            host.quota = Some(2.5);
+            host.on_battery = Some(true);
+        });
+        assert_eq!(open(&older, &now), Ok(Vec::new()));
+        assert_eq!(open(&now, &now), Ok(Vec::new()));
+
+        let elsewhere = of(&|host| {
+            host.usable_cores = Some(2);
+            host.quota = Some(2.5);
+            host.on_battery = Some(false);
+        });
+        let changes = [
+            ("power from", "mains power", "a battery"),
+            ("cores of the machine", "2", "8"),
+        ];
+        let changes = changes.map(|(what, from, to)| change_unless_same(what, from, to));
+        let changes = changes.into_iter().flatten().collect();
+        assert_eq!(open(&elsewhere, &now), Ok(changes));
+        let unlimited = of(&|host| host.usable_cores = Some(2));
+        let refused = open(&unlimited, &now).expect_err("another quota");
+        assert!(refused.contains("2.5 cores' time"), "{refused}");
     }
 
     #[test]

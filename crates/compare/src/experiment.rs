@@ -117,6 +117,22 @@ impl<'a> Experiment<'a> {
         }
     }
 
+    /// Takes back what a round with a stop has given.
+    pub(crate) fn forget_stopped(&mut self, from: &[Checkpoint]) {
+        let all = self.checkpoints();
+        self.rollback(from, &all);
+        for (series, from) in self.series.iter_mut().zip(from) {
+            series.forget_stopped(from);
+        }
+    }
+
+    /// Gives the series up in which something was stopped.
+    pub(crate) fn fail_stopped(&mut self, from: &[Checkpoint]) {
+        for (series, from) in self.series.iter_mut().zip(from) {
+            series.fail_if_stopped(from);
+        }
+    }
+
     /// The cells of what was measured so far.
     pub(crate) fn cells(&self) -> Vec<Cell> {
         let medians = self.series.iter().filter_map(Series::median);

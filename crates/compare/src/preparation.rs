@@ -84,7 +84,7 @@ impl Preparation {
     }
 
     /// Measures the `built` programs, and writes the data with `sidecars`. Without any
-    /// cell nothing is written.
+    /// cell nothing is written. Returns whether every `--cleanup` succeeded.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Preparation {
         sidecars: &Sidecars,
         interrupt: &Interrupt,
         progress: &Progress,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let began = Instant::now();
         let (request, comparison) = (&self.request, &mut self.comparison);
         let rustc = built.with.rustc.unwrap_or_else(|| host::UNKNOWN.to_owned());
@@ -157,14 +157,15 @@ impl Preparation {
 }
 
 /// An origin for each number of cores that the contestants are kept to. They live until
-/// the comparison ends: every run on that number of cores asks the same one.
+/// the comparison ends: every run on that number of cores asks the same one. Ctrl-Z stops
+/// them no more than the contestants, whose requests would fail.
 fn start_origins(
     program: &Path,
     cores: &[Option<usize>],
 ) -> anyhow::Result<BTreeMap<Option<usize>, Origin>> {
     let mut origins = BTreeMap::new();
     for &cores in cores {
-        let spawn = || Origin::spawn(program, &[]);
+        let spawn = || Origin::spawn_in_own_group(program);
         let origin = affinity::kept_to(cores.map(Share::Origin), spawn).flatten()?;
         origins.insert(cores, origin);
     }

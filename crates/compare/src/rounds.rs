@@ -14,6 +14,7 @@ use lab::cpu_time::Reading;
 use lab::error::Interrupted;
 use lab::executor::RunContext;
 use lab::progress::{Progress, whole_seconds};
+use lab::stops::again;
 use results::{Cell, MIN_ROUNDS};
 use suite::unranked;
 
@@ -195,28 +196,34 @@ impl<'a> Rounds<'a> {
         experiment: &mut Experiment,
         number: u32,
     ) -> Result<Duration, Interrupted> {
-        let stops = self.context.interrupt.stops();
-        let before = stops.lost();
+        let interrupt = &self.context.interrupt;
+        let before = interrupt.stops().lost();
         let title = format!("{} · round {}", experiment.case.title(), number + 1);
         let progress = self.progress;
-        let took = stops.unstopped(
-            experiment,
-            |experiment| {
-                let measured = experiment.checkpoints();
+        let started = Instant::now();
+        let mut state = (experiment, Vec::new());
+        let took = interrupt.unstopped_with(
+            &mut state,
+            |(experiment, measured)| {
+                *measured = experiment.checkpoints();
                 let started = Instant::now();
                 self.one_round(experiment, number)?;
-                Ok((started.elapsed(), measured))
+                Ok(started.elapsed())
             },
-            |experiment, (_, measured)| {
-                let all = experiment.checkpoints();
-                experiment.rollback(&measured, &all);
-                again(progress, &title, "all models");
+            |(experiment, measured), _| {
+                experiment.forget_stopped(measured);
+                progress.line(&again(&format!("{title} · all models")));
                 // Background load during the stop has not disturbed what was measured.
                 *opened = opened.and_then(|_| Reading::now().ok());
             },
-        )?;
-        self.deadline += stops.lost() - before;
-        Ok(took.0)
+        );
+        let took = took.unwrap_or_else(|_| {
+            let (experiment, measured) = &mut state;
+            experiment.fail_stopped(measured);
+            Ok(started.elapsed())
+        })?;
+        self.deadline += interrupt.stops().lost() - before;
+        Ok(took)
     }
 
     fn one_round(&mut self, experiment: &mut Experiment, number: u32) -> Result<(), Interrupted> {
@@ -269,13 +276,6 @@ impl<'a> Rounds<'a> {
         self.monitor.settle(noisy);
         Ok(())
     }
-}
-
-/// Says that `of` do something again.
-pub(crate) fn again(progress: &Progress, what: &str, of: &str) {
-    progress.line(&format!(
-        "{what} · {of} again: something was stopped meanwhile"
-    ));
 }
 
 /// A line with the best of a job's `cells` after this number of rounds: its table comes at the

@@ -16,6 +16,7 @@ use lab::cpu_quota::{CpuQuota, Periods};
 use lab::error::{CellError, Interrupted};
 use lab::executor::{Executor, RunContext};
 use lab::run::{Peaks, Run};
+use lab::stops::AlwaysStopped;
 use results::{Cell, Resources, Status, Time};
 use serde_json::Value;
 use suite::completion::nanoseconds;
@@ -46,6 +47,8 @@ pub(crate) struct Series<'a> {
     throttled: Vec<bool>,
     observed: Vec<Peaks>,
     outcome: Option<Value>,
+    /// In how many calls something was stopped.
+    stops: usize,
 }
 
 impl<'a> Series<'a> {
@@ -65,6 +68,7 @@ impl<'a> Series<'a> {
             throttled: Vec::new(),
             observed: Vec::new(),
             outcome: None,
+            stops: 0,
         }
     }
 
@@ -107,7 +111,9 @@ impl<'a> Series<'a> {
         let Some(case) = self.contestant.case(case) else {
             return Ok(());
         };
-        let run = self.attempt(|executor| executor.run(context, &case, true, timeout))?;
+        let run = self.attempt(context, |executor| {
+            executor.run(context, &case, true, timeout)
+        })?;
         let Some(run) = run else {
             return Ok(());
         };
@@ -150,12 +156,16 @@ impl<'a> Series<'a> {
         if cost.benched {
             let times = mode.bench_times();
             samples = self
-                .attempt(|executor| executor.bench(context, model, &case, times, timeouts.bench))?
+                .attempt(context, |executor| {
+                    executor.bench(context, model, &case, times, timeouts.bench)
+                })?
                 .unwrap_or_default();
         }
         let first = self.runs.len();
         for _ in 0..runs + u32::from(!cost.benched) {
-            let run = self.attempt(|executor| executor.run(context, &case, false, timeouts.run))?;
+            let run = self.attempt(context, |executor| {
+                executor.run(context, &case, false, timeouts.run)
+            })?;
             if let Some(run) = run {
                 self.outcome = Some(run.outcome.clone());
                 self.runs.push(run);
@@ -175,8 +185,9 @@ impl<'a> Series<'a> {
         }
         // A custom command is not held for an observation, so one can miss its peak.
         if (number < mode.memory_runs || !self.is_model())
-            && let Some(peaks) =
-                self.attempt(|executor| executor.observe(context, &case, timeouts.run))?
+            && let Some(peaks) = self.attempt(context, |executor| {
+                executor.observe(context, &case, timeouts.run)
+            })?
         {
             self.observed.push(peaks);
         }
@@ -191,6 +202,27 @@ impl<'a> Series<'a> {
             run_rounds: self.run_rounds.len(),
             runs: self.runs.len(),
             observed: self.observed.len(),
+            tried: self.tried,
+            start_is_known: self.start_is_known,
+            failed: self.error.is_some(),
+            stops: self.stops,
+        }
+    }
+
+    /// Takes back what a run with a stop has shown: it may have failed by the stop, and
+    /// its time is none to plan with.
+    pub(crate) fn forget_stopped(&mut self, from: &Checkpoint) {
+        if !from.failed {
+            self.error = None;
+        }
+        self.tried = from.tried;
+        self.start_is_known = from.start_is_known;
+    }
+
+    /// Gives it up if something was stopped in one of its calls.
+    pub(crate) fn fail_if_stopped(&mut self, from: &Checkpoint) {
+        if self.stops > from.stops {
+            self.error = Some((Status::Failed, AlwaysStopped.to_string()));
         }
     }
 
@@ -229,12 +261,17 @@ impl<'a> Series<'a> {
     /// Calls the contestant's executor, unless there was an error, and records one.
     fn attempt<T>(
         &mut self,
+        context: &RunContext,
         call: impl FnOnce(&dyn Executor) -> Result<T, CellError>,
     ) -> Result<Option<T>, Interrupted> {
         let (None, Ok(executor)) = (&self.error, &self.contestant.executor) else {
             return Ok(None);
         };
-        match call(&**executor) {
+        let stops = context.interrupt.stops();
+        let before = stops.so_far();
+        let done = call(&**executor);
+        self.stops += usize::from(stops.so_far().has_stops_since(before));
+        match done {
             Ok(done) => Ok(Some(done)),
             Err(CellError::Interrupted) => Err(Interrupted),
             Err(CellError::Cell(status, reason)) => {
@@ -311,7 +348,8 @@ impl<'a> Series<'a> {
     }
 }
 
-/// How much has been measured of a series, by the lengths of its lists.
+/// How much has been measured of a series, by the lengths of its lists, and what was known
+/// of it.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     samples: usize,
@@ -319,6 +357,10 @@ pub(crate) struct Checkpoint {
     run_rounds: usize,
     runs: usize,
     observed: usize,
+    tried: Option<(u64, Duration)>,
+    start_is_known: bool,
+    failed: bool,
+    stops: usize,
 }
 
 /// The cold times of fresh processes, with how many each round has. None if one of

@@ -13,13 +13,14 @@ use lab::executor::RunContext;
 use lab::machine;
 use lab::progress::{Progress, whole_seconds};
 use lab::server_ceiling;
+use lab::stops::again;
 use results::{Cell, Comparison, ResultsDir, Sidecars};
 
 use crate::budget::{self, MeasuredCosts};
 use crate::contestants::Contestant;
 use crate::experiment::Experiment;
 use crate::mode::Mode;
-use crate::rounds::{Rounds, again};
+use crate::rounds::Rounds;
 use crate::series::Series;
 use crate::sweep;
 
@@ -59,12 +60,13 @@ pub struct Session<'a> {
 impl Session<'_> {
     /// Compares `contestants` at `cases` and puts the results into the comparison: after
     /// an interruption, those so far. Without any cell nothing is written, so earlier
-    /// results of the same name stay.
+    /// results of the same name stay. Returns whether all that has to be done after the
+    /// last run was done.
     ///
     /// # Errors
     ///
     /// When results cannot be written.
-    pub fn run(mut self, cases: Vec<Case>, contestants: &[Contestant]) -> anyhow::Result<()> {
+    pub fn run(mut self, cases: Vec<Case>, contestants: &[Contestant]) -> anyhow::Result<bool> {
         self.progress
             .line(&self.introduction(cases.len(), contestants));
         let scale = self.mode.scale;
@@ -90,12 +92,14 @@ impl Session<'_> {
             Err(error) if error.is::<Interrupted>() => self.comparison.run.interrupted = true,
             Err(error) => return Err(error),
         }
+        let mut cleaned_up = true;
         if !self.context.interrupt.came() {
             for one in contestants {
                 let executor = one.executor.as_ref().ok();
                 if let Some(Err(error)) = executor.map(|executor| executor.clean_up(&self.context))
                 {
                     self.note(format!("{}: {error:#}", one.model));
+                    cleaned_up = false;
                 }
             }
         }
@@ -109,7 +113,7 @@ impl Session<'_> {
             self.sidecars.write(self.results)?;
             self.results.write(self.comparison)?;
         }
-        Ok(())
+        Ok(cleaned_up)
     }
 
     fn measure(&mut self, experiments: &mut [Experiment]) -> anyhow::Result<()> {
@@ -195,12 +199,23 @@ impl Session<'_> {
             self.progress
                 .doing(&format!("{title} · {}", series.model()));
             let case = case.of(series.original());
-            let stops = self.context.interrupt.stops();
-            let before = stops.lost();
-            let again = |series: &mut Series, ()| again(self.progress, &title, series.model());
-            let try_out = |series: &mut Series| series.try_out(&self.context, &case, timeout);
-            stops.unstopped(series, try_out, again)?;
-            self.began += stops.lost() - before;
+            let interrupt = &self.context.interrupt;
+            let before = interrupt.stops().lost();
+            let known = series.checkpoint();
+            let tried = interrupt.unstopped_with(
+                series,
+                |series| series.try_out(&self.context, &case, timeout),
+                |series, _| {
+                    series.forget_stopped(&known);
+                    let what = format!("{title} · {}", series.model());
+                    self.progress.line(&again(&what));
+                },
+            );
+            tried.unwrap_or_else(|_| {
+                series.fail_if_stopped(&known);
+                Ok(())
+            })?;
+            self.began += interrupt.stops().lost() - before;
         }
         experiment.choose_bench();
         Ok(())
@@ -256,7 +271,15 @@ impl Session<'_> {
         self.progress
             .doing(&format!("measuring the origin alone at {title}"));
         let (job, share) = (case.job(), case.share());
-        match server_ceiling::measure(origin, &job, share, timeout, &self.context.interrupt) {
+        let interrupt = &self.context.interrupt;
+        let measured = interrupt.unstopped(
+            || server_ceiling::measure(origin, &job, share, timeout, interrupt),
+            |_| {
+                self.progress
+                    .line(&again(&format!("{title} · the origin alone")))
+            },
+        );
+        match measured.map_err(anyhow::Error::from).flatten() {
             Ok(ceiling) => Ok(ceiling),
             Err(error) if error.is::<Interrupted>() => Err(Interrupted),
             Err(error) => {
@@ -278,7 +301,10 @@ impl Session<'_> {
         }
         let comparison = &mut *self.comparison;
         if let Some((against, mut baseline)) = self.against.zip(comparison.baseline.take()) {
-            against.finish(comparison, &mut baseline);
+            // What an interrupted run has not reached has not vanished.
+            if !comparison.run.interrupted {
+                against.finish(comparison, &mut baseline);
+            }
             comparison.baseline = Some(baseline);
         }
         let Comparison {

@@ -1,6 +1,5 @@
 //! Every case with every model, many at a time.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lab::progress::Progress;
+use lab::stops::again;
 
 use crate::case::Case;
 use crate::cases::FAULTS;
@@ -89,16 +89,11 @@ pub fn run(
                 Some(program) => {
                     // If this or a program was stopped, the program looks as if it hung.
                     let model = (&*model.name, model.serial);
-                    let run = |_: &mut ()| Ok(run_case(case, model, program, environment));
-                    let again = |_: &mut (), _| {
-                        let (case, model) = (&case.name, model.0);
-                        progress.line(&format!(
-                            "{case} in {model} again: something was stopped meanwhile"
-                        ));
-                    };
-                    let stops = environment.interrupt.stops();
-                    let Ok::<_, Infallible>(verdict) = stops.unstopped(&mut (), run, again);
-                    verdict
+                    let run = || run_case(case, model, program, environment);
+                    let what = format!("{} in {}", case.name, model.0);
+                    let say_again = |_| progress.line(&again(&what));
+                    let verdict = environment.interrupt.unstopped(run, say_again);
+                    verdict.unwrap_or_else(|stopped| Verdict::NotRun(stopped.to_string()))
                 }
             };
             verdicts.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(verdict);

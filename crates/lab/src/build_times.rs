@@ -14,6 +14,7 @@ use crate::error::{Interrupted, TimedOut};
 use crate::interrupt::Interrupt;
 use crate::process::{self, Limits};
 use crate::progress::Progress;
+use crate::stops::again;
 use crate::workspace;
 
 /// The workload whose file is touched in between: every model has it, and it is
@@ -97,9 +98,8 @@ impl Builder<'_> {
         build: &mut Build,
         progress: &Progress,
     ) -> anyhow::Result<()> {
-        let stops = self.interrupt.stops();
-        let again = |_: &mut (), _| progress.line("something was stopped meanwhile: built again");
-        let cold = |_: &mut ()| {
+        let say_again = |_| progress.line(&again(&format!("effort: building {model}")));
+        let cold = || {
             // Another model's would be there to be used again.
             match fs::remove_dir_all(&self.target) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -108,17 +108,17 @@ impl Builder<'_> {
             .with_context(|| format!("cannot empty {}", self.target.display()))?;
             self.build(model)
         };
-        build.cold_ns = Some(nanoseconds(stops.unstopped(&mut (), cold, again)?));
+        build.cold_ns = Some(nanoseconds(self.interrupt.unstopped(cold, say_again)??));
         let touched = workspace::source(&self.tree, model, TOUCHED);
         for time in 1..=AGAIN {
             progress.doing(&format!(
                 "effort: building {model} again, {time} of {AGAIN}"
             ));
-            let incremental = |_: &mut ()| {
+            let incremental = || {
                 touch(&touched)?;
                 self.build(model)
             };
-            let time = stops.unstopped(&mut (), incremental, again)?;
+            let time = self.interrupt.unstopped(incremental, say_again)??;
             build.incremental_ns.push(nanoseconds(time));
         }
         Ok(())

@@ -21,7 +21,7 @@ pub struct BuiltWith {
 /// The variables that change what cargo and the C compiler make of the same code. The effect
 /// of `CARGO_PROFILE_*` is in the profile, and that of a toolchain override in the compiler's
 /// version.
-const VARIABLES: [&str; 12] = [
+const VARIABLES: [&str; 11] = [
     "RUSTFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_BUILD_RUSTFLAGS",
@@ -32,9 +32,12 @@ const VARIABLES: [&str; 12] = [
     "CARGO_BUILD_RUSTC_WRAPPER",
     "RUSTC_WORKSPACE_WRAPPER",
     "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
-    "CC",
-    "CFLAGS",
+    "CRATE_CC_NO_DEFAULTS",
 ];
+
+/// What the crate `cc` reads to build C code: these alone, with `_target` after them, and
+/// with `HOST_` or `TARGET_` before them.
+const OF_C: [&str; 5] = ["CC", "CFLAGS", "AR", "ARFLAGS", "CROSS_COMPILE"];
 
 /// Settings of `build` in cargo's configuration that do the same.
 const OF_BUILD: [&str; 5] = [
@@ -45,15 +48,27 @@ const OF_BUILD: [&str; 5] = [
     "rustc-workspace-wrapper",
 ];
 
+/// Whether a variable of the environment changes what is built.
+fn counts(name: &str) -> bool {
+    let of_target = name.starts_with("CARGO_TARGET_")
+        && (name.ends_with("_RUSTFLAGS") || name.ends_with("_LINKER"));
+    let own = name.strip_prefix("HOST_").or(name.strip_prefix("TARGET_"));
+    // Targets are in lower case, and what `cc` has for itself is not.
+    let is_target = |rest: &str| {
+        let target = rest.strip_prefix('_');
+        own.is_none() && target.is_some_and(|of| of.starts_with(|c: char| c.is_ascii_lowercase()))
+    };
+    let of_c = OF_C.iter().any(|of_c| {
+        let rest = own.unwrap_or(name).strip_prefix(of_c);
+        rest.is_some_and(|rest| rest.is_empty() || is_target(rest))
+    });
+    VARIABLES.contains(&name) || of_target || of_c
+}
+
 /// What the environment sets: names and values.
 pub(crate) fn of_environment(
     variables: impl Iterator<Item = (String, String)>,
 ) -> BTreeMap<String, String> {
-    let counts = |name: &str| {
-        let of_target = name.starts_with("CARGO_TARGET_")
-            && (name.ends_with("_RUSTFLAGS") || name.ends_with("_LINKER"));
-        VARIABLES.contains(&name) || of_target
-    };
     variables
         .filter(|(name, value)| counts(name) && !value.is_empty())
         // Encoded flags have a unit separator between them.
@@ -82,8 +97,17 @@ pub(crate) fn of_configuration(json: &str) -> BTreeMap<String, String> {
             let named = counts.map(|(key, value)| (format!("target.{target}.{key}"), value));
             named.collect::<Vec<_>>()
         });
+    // Each is a value, or a table with one.
+    let of_env = fields(tables.get("env"))
+        .into_iter()
+        .filter(|(name, _)| counts(name))
+        .map(|(name, value)| {
+            let plain = value.get("value").cloned();
+            (format!("env.{name}"), plain.unwrap_or(value))
+        });
     of_build
         .chain(of_targets)
+        .chain(of_env)
         .map(|(key, value)| (key, words(&value)))
         .collect()
 }
@@ -229,6 +253,14 @@ mod tests {
             ("RUSTFLAGS", "-C target-cpu=native"),
             ("CARGO_ENCODED_RUSTFLAGS", "-C\u{1f}opt-level=1"),
             ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "mold"),
+            ("CFLAGS_x86_64-unknown-linux-gnu", "-O1"),
+            ("TARGET_CC", "clang"),
+            ("HOST_CFLAGS", "-O0"),
+            ("AR", "llvm-ar"),
+            ("CRATE_CC_NO_DEFAULTS", "1"),
+            ("ARCH", "x86_64"),
+            ("CCACHE_DIR", "/cache"),
+            ("CC_ENABLE_DEBUG_OUTPUT", "1"),
             ("RUSTC_WRAPPER", ""),
             ("CARGO_TARGET_DIR", "/elsewhere"),
             ("PATH", "/bin"),
@@ -237,6 +269,11 @@ mod tests {
             ("RUSTFLAGS", "-C target-cpu=native"),
             ("CARGO_ENCODED_RUSTFLAGS", "-C opt-level=1"),
             ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "mold"),
+            ("CFLAGS_x86_64-unknown-linux-gnu", "-O1"),
+            ("TARGET_CC", "clang"),
+            ("HOST_CFLAGS", "-O0"),
+            ("AR", "llvm-ar"),
+            ("CRATE_CC_NO_DEFAULTS", "1"),
         ]);
         assert_eq!(of_environment(map(&set).into_iter()), expected);
     }
@@ -252,7 +289,8 @@ mod tests {
         write(
             ".cargo/config.toml",
             "[build]\nrustflags = ['-C', 'target-cpu=native']\njobs = 1\n\
-             [target.x86_64-unknown-linux-gnu]\nlinker = 'mold'\n",
+             [target.x86_64-unknown-linux-gnu]\nlinker = 'mold'\n\
+             [env]\nCC = 'clang'\nCFLAGS_x86 = { value = '-O1', force = true }\nLANG = 'C'\n",
         );
         write(
             "Cargo.toml",
@@ -276,7 +314,11 @@ mod tests {
         let settings = settings_of(cargo(&["config", "get", "--format", "json"]), graph);
         assert_eq!(settings["build.rustflags"], "-C target-cpu=native");
         assert_eq!(settings["target.x86_64-unknown-linux-gnu.linker"], "mold");
-        assert!(!settings.contains_key("build.jobs"), "{settings:?}");
+        assert_eq!(settings["env.CC"], "clang");
+        assert_eq!(settings["env.CFLAGS_x86"], "-O1");
+        for no in ["build.jobs", "env.LANG"] {
+            assert!(!settings.contains_key(no), "{settings:?}");
+        }
         for says in ["opt-level 2", "lto fat", "overflow-checks false"] {
             assert!(settings["profile"].contains(says), "{settings:?}");
         }

@@ -34,8 +34,11 @@ pub struct Finished {
     /// What it and the children that it waited for have used, unless this process
     /// has waited for other children meanwhile.
     pub usage: Usage,
-    /// Processes that it started and did not wait for. They have been ended.
+    /// Processes that it started and did not wait for. They have been ended, if they
+    /// could be.
     pub left_behind: usize,
+    /// Whether one of them could not be ended: it has become another user.
+    pub(crate) lives: bool,
 }
 
 impl Finished {
@@ -75,6 +78,8 @@ pub struct Process {
     started: Instant,
     exited: Option<Instant>,
     reaped: bool,
+    /// Whether something of its group could not be ended.
+    lives: bool,
     events: Receiver<Event>,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
@@ -141,6 +146,7 @@ impl Process {
             started,
             exited: None,
             reaped: false,
+            lives: false,
             events,
             stdout,
             stderr,
@@ -232,6 +238,7 @@ impl Process {
             ended,
             usage: usage?.since(self.usage_before),
             left_behind,
+            lives: self.lives,
         })
     }
 
@@ -266,6 +273,7 @@ impl Process {
             match self.reap_one(Some(WaitPidFlag::WNOHANG)) {
                 Some(WaitStatus::StillAlive) if denied => {
                     goes_on(self.pid());
+                    self.lives = true;
                     return (waited, usage, left_behind + 1);
                 }
                 Some(WaitStatus::StillAlive) => thread::sleep(Duration::from_millis(1)),

@@ -35,7 +35,7 @@ impl Executor for CustomCommand {
         timeout: Duration,
     ) -> Result<Run, CellError> {
         let run = CommandRun::new(self, context, case)?;
-        self.conditions.prepare(&context.limits(timeout))?;
+        self.conditions.prepare(&context.interrupt)?;
         let mut command = run.command(self);
         let done = contained(|| context.child(case, self.streams(), &mut command, timeout, None))?;
         let (outcome, origin) = run.end(self, &done)?;
@@ -52,7 +52,7 @@ impl Executor for CustomCommand {
         timeout: Duration,
     ) -> Result<Peaks, CellError> {
         let run = CommandRun::new(self, context, case)?;
-        self.conditions.prepare(&context.limits(timeout))?;
+        self.conditions.prepare(&context.interrupt)?;
         let mut command = run.command(self);
         let mut sampler = TreeSampler::new();
         let observer = Observer {
@@ -84,12 +84,9 @@ impl Executor for CustomCommand {
     }
 
     fn clean_up(&self, context: &RunContext) -> anyhow::Result<()> {
-        self.conditions.clean_up(&context.limits(LONGEST_CLEANUP))
+        self.conditions.clean_up(&context.interrupt)
     }
 }
-
-/// How long `--cleanup` may take: there is no earlier run to estimate it from.
-const LONGEST_CLEANUP: Duration = Duration::from_secs(600);
 
 /// One run of a custom command, prepared.
 struct CommandRun {

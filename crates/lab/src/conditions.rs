@@ -4,11 +4,15 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::bail;
 use suite::Invalid;
 
 use crate::child::Finished;
+use crate::containment::contained;
+use crate::error::Interrupted;
+use crate::interrupt::Interrupt;
 use crate::process::{self, Limits};
 
 /// The conditions that a program is run under.
@@ -47,8 +51,8 @@ impl Conditions {
     /// # Errors
     ///
     /// When it fails, with the command; and those of [`process::run`].
-    pub fn prepare(&self, limits: &Limits) -> anyhow::Result<()> {
-        shell("--prepare", self.prepare.as_deref(), limits)
+    pub fn prepare(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        shell("--prepare", self.prepare.as_deref(), interrupt)
     }
 
     /// Does what has to be done after the last run.
@@ -56,8 +60,8 @@ impl Conditions {
     /// # Errors
     ///
     /// As [`prepare`](Self::prepare).
-    pub fn clean_up(&self, limits: &Limits) -> anyhow::Result<()> {
-        shell("--cleanup", self.cleanup.as_deref(), limits)
+    pub fn clean_up(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        shell("--cleanup", self.cleanup.as_deref(), interrupt)
     }
 
     /// Whether the program's exit code counts as success.
@@ -85,11 +89,24 @@ impl Conditions {
     }
 }
 
-fn shell(option: &str, line: Option<&str>, limits: &Limits) -> anyhow::Result<()> {
+/// How long either may take: neither is the program's own time, so its limits say nothing
+/// about them.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+fn shell(option: &str, line: Option<&str>, interrupt: &Interrupt) -> anyhow::Result<()> {
     let Some(line) = line else {
         return Ok(());
     };
-    let done = process::run(Command::new("sh").args(["-c", line]), limits, None)?;
+    let limits = Limits {
+        timeout: LONGEST,
+        interrupt: interrupt.clone(),
+    };
+    let mut command = Command::new("sh");
+    command.args(["-c", line]);
+    let done = match contained(|| process::run(&mut command, &limits, None)) {
+        Err(error) if !error.is::<Interrupted>() => bail!("{option} {line}: {error:#}"),
+        done => done?,
+    };
     if done.status.success() {
         return Ok(());
     }

@@ -19,7 +19,8 @@ use crate::run::Peaks;
 pub const SAMPLE_EVERY: Duration = Duration::from_millis(2);
 
 /// Calls `run`, which runs a program. Wherever they are, the processes that this has
-/// left are ended, and count as left behind.
+/// left are ended, and count as left behind, also those that have become another user
+/// and cannot be ended.
 ///
 /// They are found because this process adopts orphans: see
 /// [`adopt_orphans`](crate::process::adopt_orphans). It must start nothing else
@@ -29,7 +30,8 @@ pub fn contained<E>(run: impl FnOnce() -> Result<Finished, E>) -> Result<Finishe
     let done = run();
     let strays = others.kill_descendants_since();
     done.map(|done| Finished {
-        left_behind: done.left_behind + strays,
+        // What lives of its group is among the strays.
+        left_behind: done.left_behind + strays - usize::from(done.lives),
         ..done
     })
 }
@@ -93,27 +95,27 @@ impl ProcessSnapshot {
         tree::descendants(std::process::id(), &self.0)
     }
 
-    /// Ends it, and says how much there was.
+    /// Ends it, as far as it can be ended, and says how much there was.
     fn kill_descendants_since(&self) -> usize {
-        let mut ended = 0;
+        let mut found = 0;
         let mut others = self.0.clone();
         loop {
             let strays = tree::descendants(std::process::id(), &others);
             if strays.is_empty() {
-                return ended;
+                return found;
             }
             for id in strays {
                 let stray = Pid::from_raw(id.cast_signed());
                 // Only a child of this process keeps its number until it is waited
                 // for. The others become that when their parents have ended.
                 if waitpid(stray, Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive) {
+                    found += 1;
                     if kill(stray, Signal::SIGKILL) == Err(Errno::EPERM) {
                         goes_on(id);
                         others.push(id);
                         continue;
                     }
                     while waitpid(stray, None) == Err(Errno::EINTR) {}
-                    ended += 1;
                 }
             }
         }

@@ -82,9 +82,9 @@ impl CpuQuota {
     /// What it does to the figures, in words.
     pub fn words(&self) -> String {
         format!(
-            "CPU quota: {} cores' time ({}). Programs that use more are stopped for the rest of \
+            "CPU quota: {} ({}). Programs that use more are stopped for the rest of \
              each period, so their times show the quota",
-            self.cores,
+            results::quota_words(self.cores),
             self.group.display()
         )
     }

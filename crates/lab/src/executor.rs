@@ -135,8 +135,8 @@ impl RunContext {
         let limits = self.limits(timeout);
         let done = process::run_on(case.share(), streams, command, &limits, observer);
         if self.interrupt.came() {
-            // A signal to all of a terminal's programs may have ended the origin,
-            // too: what fails from now on says nothing about a model.
+            // It may have come to all processes: what fails from now on says nothing
+            // about a model.
             return Err(CellError::Interrupted);
         }
         Ok(done?)

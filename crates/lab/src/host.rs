@@ -27,6 +27,7 @@ pub fn host() -> Host {
     Host {
         cpu: field(&read("/proc/cpuinfo"), "model name", ':'),
         cores: runner::cores(),
+        usable_cores: usable,
         machine_cores: machine
             .cores
             .filter(|all| usable.is_some_and(|usable| usable < *all)),

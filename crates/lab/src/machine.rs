@@ -88,11 +88,10 @@ fn directories(of: &Path) -> impl Iterator<Item = std::path::PathBuf> {
 /// each thing that can change them.
 pub fn notes(host: &Host, quota: Option<&CpuQuota>) -> Vec<String> {
     let mut notes: Vec<String> = quota.map(CpuQuota::words).into_iter().collect();
-    if let Some(all) = host.machine_cores {
+    if let Some((usable, all)) = host.kept_to() {
         notes.push(format!(
-            "kept to {} of the machine's {all} cores: what runs on the others counts as \
-             background load, and shares caches and memory",
-            host.cores
+            "kept to {usable} of the machine's {all} cores: what runs on the others counts as \
+             background load, and shares caches and memory"
         ));
     }
     let governor = host.governor.as_deref();
@@ -172,7 +171,9 @@ mod tests {
     #[test]
     fn what_changes_times_is_said() {
         let host = Host {
-            cores: 2,
+            // With a quota as well.
+            cores: 1,
+            usable_cores: Some(2),
             machine_cores: Some(8),
             governor: Some("powersave".to_owned()),
             on_battery: Some(true),

@@ -199,6 +199,7 @@ mod tests {
             ended: Instant::now(),
             usage: Usage::default(),
             left_behind: 0,
+            lives: false,
         }
     }
 

@@ -13,12 +13,24 @@ use crate::models::Model;
 /// What a directory in another one adds to its path, as `tempfile` names them.
 pub const OWN_DIRECTORY: &str = "/.tmpXXXXXX";
 
+/// Refuses a directory for temporary files that is none, or that cannot be written.
+///
+/// # Errors
+///
+/// With what is wrong.
+pub fn check_temporary(directory: &Path) -> anyhow::Result<()> {
+    let named = || format!("TMPDIR: {}", directory.display());
+    ensure!(directory.is_dir(), "{} is no directory", named());
+    access(directory, Access::WRITE_OK | Access::EXEC_OK)
+        .with_context(|| format!("{} cannot be written", named()))
+}
+
 /// Refuses a directory for temporary files in which one of these models could make no
 /// sockets. `below` is what is added to its path.
 ///
 /// # Errors
 ///
-/// With the lengths.
+/// With the lengths, and as [`check_temporary`].
 pub fn check_sockets<'a>(
     models: impl IntoIterator<Item = &'a Model>,
     directory: &Path,
@@ -27,6 +39,7 @@ pub fn check_sockets<'a>(
     let length = directory.as_os_str().len() + below.len();
     let makes_sockets = |model: &&Model| model.info.kind == Kind::Process;
     if let Some(model) = models.into_iter().find(makes_sockets) {
+        check_temporary(directory)?;
         ensure!(
             length <= LONGEST_FOR_SOCKETS,
             "TMPDIR: {}{below} would have {length} bytes, and the sockets of {} need a directory \

@@ -23,6 +23,10 @@ pub struct Limits {
     pub interrupt: Interrupt,
 }
 
+/// How long a stopped child is waited for, whatever time it has: it may have stopped
+/// itself, and nothing may continue it.
+const LONGEST_STOPPED: Duration = Duration::from_secs(600);
+
 /// How much of its time a child has left. Time in which it or this process was stopped
 /// does not count.
 #[derive(Debug)]
@@ -38,11 +42,11 @@ struct Deadline<'a> {
 }
 
 impl<'a> Deadline<'a> {
-    fn new(limits: &'a Limits, command: &Command, process: &Process) -> Self {
+    fn new(limits: &'a Limits, command: &Command, started: Instant) -> Self {
         Self {
             limits,
             program: command.get_program().display().to_string(),
-            counted: process.started(),
+            counted: started,
             ran: Duration::ZERO,
             stopped: None,
         }
@@ -64,23 +68,35 @@ impl<'a> Deadline<'a> {
         }
         match event {
             Some(&Event::Stopped(signal)) => {
-                stops.add();
                 if matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU) {
                     return Err(self.stopped_by(signal));
                 }
                 log_line(&format!("{} is stopped ({signal})", self.program));
                 self.stopped = Some((signal, Duration::ZERO));
             }
-            Some(Event::Continued) => self.stopped = None,
+            Some(Event::Continued) => {
+                stops.add();
+                self.stopped = None;
+            }
             _ => {}
         }
         if interrupt.came() {
             return Err(Interrupted.into());
         }
         match self.stopped {
-            Some((signal, time)) if time > *timeout => Err(self.stopped_by(signal)),
+            Some((signal, time)) if time > LONGEST_STOPPED.min(*timeout) => {
+                Err(self.stopped_by(signal))
+            }
             _ if self.ran > *timeout => Err(TimedOut(*timeout).into()),
             _ => Ok(()),
+        }
+    }
+
+    /// Counts a stop that the end of the child has ended: that it was continued before may
+    /// not have been told.
+    fn ended(&self) {
+        if self.stopped.is_some() {
+            self.limits.interrupt.stops().add();
         }
     }
 
@@ -139,7 +155,7 @@ pub struct Streams<'a> {
 ///
 /// # Errors
 ///
-/// [`Interrupted`] or [`TimedOut`] if it was ended, and others if it could not be
+/// [`Interrupted`], [`TimedOut`] or [`Stopped`] if it was ended, and others if it could not be
 /// started or waited for.
 pub fn run(
     command: &mut Command,
@@ -175,11 +191,14 @@ pub fn run_on(
         .map_or(INTERRUPT_EVERY, |observer| observer.every);
     let mut process = Process::start_on(share, command, stdin, output)?;
     let mut stdin = process.take_stdin();
-    let mut deadline = Deadline::new(limits, command, &process);
+    let mut deadline = Deadline::new(limits, command, process.started());
     loop {
         let event = process.next_event(tick);
         let moment = match event {
-            Some(Event::Exited(_)) => break,
+            Some(Event::Exited(_)) => {
+                deadline.ended();
+                break;
+            }
             Some(Event::Line(..)) => Moment::Line,
             Some(Event::Stopped(_) | Event::Continued) | None => Moment::Tick,
         };
@@ -202,11 +221,14 @@ pub(crate) fn run_lines(
     mut on_line: impl FnMut(Stream, &str),
 ) -> anyhow::Result<ExitStatus> {
     let mut process = Process::start_on(None, command, Stdio::null(), Output::Lines)?;
-    let mut deadline = Deadline::new(limits, command, &process);
+    let mut deadline = Deadline::new(limits, command, process.started());
     loop {
         let event = process.next_event(INTERRUPT_EVERY);
         match &event {
-            Some(Event::Exited(_)) => break,
+            Some(Event::Exited(_)) => {
+                deadline.ended();
+                break;
+            }
             Some(Event::Line(stream, line)) => on_line(*stream, line),
             Some(Event::Stopped(_) | Event::Continued) | None => {}
         }
@@ -214,4 +236,54 @@ pub(crate) fn run_lines(
     }
     process.last_lines(on_line);
     Ok(process.end(Duration::ZERO)?.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::raise;
+
+    use super::*;
+
+    /// Lets so much time pass, as far as `deadline` can tell.
+    fn pass(deadline: &mut Deadline, time: Duration) -> anyhow::Result<()> {
+        let before = deadline.counted.checked_sub(time);
+        deadline.counted = before.expect("the clock goes back so far");
+        deadline.check(None)
+    }
+
+    #[test]
+    fn a_stopped_child_is_not_waited_for_without_end() {
+        let limits = Limits {
+            timeout: Duration::MAX,
+            interrupt: Interrupt::install().expect("handlers"),
+        };
+        let mut deadline = Deadline::new(&limits, &Command::new("self"), Instant::now());
+        let stopped = Event::Stopped(Signal::SIGSTOP);
+        deadline.check(Some(&stopped)).expect("it may go on");
+        pass(&mut deadline, LONGEST_STOPPED / 2).expect("it may go on");
+        // This was stopped, and could not see the child go on.
+        raise(Signal::SIGCONT).expect("its own signal");
+        pass(&mut deadline, LONGEST_STOPPED).expect("it may go on");
+        let error = pass(&mut deadline, LONGEST_STOPPED).expect_err("it is still stopped");
+        let right = "self is stopped (SIGSTOP), and nothing continues it";
+        assert_eq!(error.to_string(), right);
+    }
+
+    #[test]
+    fn the_time_of_a_stop_is_not_the_childs() {
+        let limits = Limits {
+            timeout: Duration::from_secs(100),
+            interrupt: Interrupt::default(),
+        };
+        let mut deadline = Deadline::new(&limits, &Command::new("self"), Instant::now());
+        let minute = Duration::from_secs(60);
+        pass(&mut deadline, minute).expect("it has more");
+        let stopped = Event::Stopped(Signal::SIGSTOP);
+        deadline.check(Some(&stopped)).expect("it may go on");
+        pass(&mut deadline, minute).expect("it is stopped");
+        deadline.check(Some(&Event::Continued)).expect("it goes on");
+        assert!(limits.interrupt.stops().lost() >= minute);
+        let error = pass(&mut deadline, minute).expect_err("it had its time");
+        assert!(error.is::<TimedOut>(), "{error}");
+    }
 }

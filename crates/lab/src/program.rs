@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::Value;
 
 use crate::child::Finished;
@@ -12,6 +13,7 @@ use crate::containment::{SAMPLE_EVERY, TreeSampler, contained};
 use crate::process::{self, Limits, Observer, Streams};
 use crate::progress::log_line;
 use crate::run::{Peaks, Run};
+use crate::stops::again;
 
 /// What came of a program's runs.
 #[derive(Debug, Default)]
@@ -21,13 +23,22 @@ pub struct Runs {
     /// The most that was seen in as many others.
     pub peaks: Peaks,
     /// Processes that it started and did not wait for, at most in one run. They were
-    /// ended, and their processor time is not in the figures.
+    /// ended, if they could be, and their processor time is not in the figures.
     pub left_behind: usize,
 }
 
-/// Runs `command`, a program and its arguments, `times` times for its times and as
-/// often again for its memory. With `hold`, that is sampled when it prints its first
-/// line, and its input ends only then.
+/// How often a program is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Repetitions {
+    /// So often at least.
+    pub least: u32,
+    /// And until this time is over. Time in which something was stopped does not count.
+    pub time: Duration,
+}
+
+/// Runs `command`, a program and its arguments, again and again: each time for its time, and
+/// once more for its memory. With `hold`, that is sampled when it prints its first line, and
+/// its input ends only then.
 ///
 /// # Errors
 ///
@@ -36,15 +47,15 @@ pub struct Runs {
 pub fn run(
     command: &[OsString],
     conditions: &Conditions,
-    times: u32,
+    repetitions: Repetitions,
     hold: bool,
     limits: &Limits,
 ) -> anyhow::Result<Runs> {
-    let runs = all_runs(command, conditions, times, hold, limits);
+    let runs = all_runs(command, conditions, repetitions, hold, limits);
     if limits.interrupt.came() {
         return runs;
     }
-    let cleaned_up = conditions.clean_up(limits);
+    let cleaned_up = conditions.clean_up(&limits.interrupt);
     let runs = runs?;
     cleaned_up.map(|()| runs)
 }
@@ -52,7 +63,7 @@ pub fn run(
 fn all_runs(
     command: &[OsString],
     conditions: &Conditions,
-    times: u32,
+    repetitions: Repetitions,
     hold: bool,
     limits: &Limits,
 ) -> anyhow::Result<Runs> {
@@ -62,19 +73,24 @@ fn all_runs(
         drops_output: true,
     };
     let run = |observer: Option<Observer>| {
-        conditions.prepare(limits)?;
+        conditions.prepare(&limits.interrupt)?;
         let mut new = Command::new(&command[0]);
         new.args(&command[1..]);
         contained(|| process::run_on(None, streams, &mut new, limits, observer))
     };
-    let stops = limits.interrupt.stops();
-    let again = |_: &mut (), _| log_line("something was stopped meanwhile: it is run again");
-    for _ in 0..times {
-        let done = stops.unstopped(&mut (), |()| run(None), again)?;
+    let interrupt = &limits.interrupt;
+    let name = command[0].display().to_string();
+    let (began, stopped) = (Instant::now(), interrupt.stops().lost());
+    let is_over = |runs: &Runs| {
+        let lost = interrupt.stops().lost() - stopped;
+        let enough = runs.unobserved.len() >= repetitions.least as usize;
+        enough && began.elapsed().saturating_sub(lost) >= repetitions.time
+    };
+    while !is_over(&runs) {
+        let done = interrupt.unstopped(|| run(None), |_| log_line(&again(&name)));
+        let done = done.with_context(|| name.clone())??;
         runs.left_behind = runs.left_behind.max(check(&done, conditions, &command[0])?);
         runs.unobserved.push(Run::whole(&done, Value::Null));
-    }
-    for _ in 0..times {
         let mut sampler = TreeSampler::new();
         let observer = Observer {
             every: SAMPLE_EVERY,

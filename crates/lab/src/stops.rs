@@ -10,6 +10,20 @@ use nix::time::{ClockId, clock_gettime};
 use signal_hook::consts::SIGCONT;
 use suite::completion::nanoseconds;
 
+/// How often something is measured at most, if something is stopped each time: a program
+/// may stop and continue itself in every run.
+pub(crate) const TRIES: u32 = 4;
+
+/// There is nothing to go by, as something was stopped each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it, or what measures it, is stopped in every run: {TRIES} of {TRIES}")]
+pub struct AlwaysStopped;
+
+/// Says that `what` is measured again after a stop.
+pub fn again(what: &str) -> String {
+    format!("{what} again: something was stopped meanwhile")
+}
+
 /// The stops so far. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Stops {
@@ -38,7 +52,7 @@ impl Stops {
         continued
     }
 
-    /// Counts a stop.
+    /// Counts a stop that is over: of what nothing continues, there is no other run to hope for.
     pub(crate) fn add(&self) {
         self.number.fetch_add(1, Ordering::Relaxed);
     }
@@ -54,45 +68,26 @@ impl Stops {
         Duration::from_nanos(self.lost_ns.load(Ordering::Relaxed))
     }
 
-    fn so_far(&self) -> SoFar {
+    /// What there was until now.
+    pub fn so_far(&self) -> SoFar {
         self.was_continued();
         SoFar {
             number: self.number.load(Ordering::Relaxed),
             suspended: suspended(),
         }
     }
-
-    /// Calls `measure` until nothing was stopped during the call. What it returned with a stop
-    /// is given to `again`.
-    ///
-    /// # Errors
-    ///
-    /// Those of `measure`, at once.
-    pub fn unstopped<S: ?Sized, T, E>(
-        &self,
-        state: &mut S,
-        mut measure: impl FnMut(&mut S) -> Result<T, E>,
-        mut again: impl FnMut(&mut S, T),
-    ) -> Result<T, E> {
-        loop {
-            let before = self.so_far();
-            let measured = measure(state)?;
-            if !self.so_far().has_stops_since(before) {
-                return Ok(measured);
-            }
-            again(state, measured);
-        }
-    }
 }
 
+/// The stops until some moment.
 #[derive(Debug, Clone, Copy)]
-struct SoFar {
+pub struct SoFar {
     number: u32,
     suspended: Duration,
 }
 
 impl SoFar {
-    fn has_stops_since(self, before: Self) -> bool {
+    /// Whether anything was stopped in between.
+    pub fn has_stops_since(self, before: Self) -> bool {
         // The two clocks are not read at once.
         const TOLERANCE: Duration = Duration::from_millis(20);
         self.number != before.number || self.suspended.saturating_sub(before.suspended) > TOLERANCE
@@ -120,23 +115,5 @@ mod tests {
         };
         assert!(!later(1).has_stops_since(now));
         assert!(later(1000).has_stops_since(now));
-    }
-
-    #[test]
-    fn what_was_measured_with_a_stop_is_measured_again() {
-        let stops = Stops::default();
-        let (mut calls, mut dropped) = (0, Vec::new());
-        let measured = stops.unstopped(
-            &mut calls,
-            |calls| {
-                *calls += 1;
-                if *calls < 3 {
-                    stops.add();
-                }
-                Ok::<_, ()>(*calls)
-            },
-            |_, measured| dropped.push(measured),
-        );
-        assert_eq!((measured, dropped), (Ok(3), vec![1, 2]));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -35,9 +36,22 @@ impl Origin {
     /// When the program cannot be started, or does not print an address within 10
     /// seconds. Errors name the program.
     pub fn spawn(program: &Path, args_before: &[&str]) -> anyhow::Result<Origin> {
-        let start = || {
-            let mut child = Command::new(program)
-                .args(args_before)
+        Self::start(Command::new(program).args(args_before))
+    }
+
+    /// The same in a process group of its own: Ctrl-Z and Ctrl-C do not reach it, so
+    /// that programs which run on can still ask it.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_in_own_group(program: &Path) -> anyhow::Result<Origin> {
+        Self::start(Command::new(program).process_group(0))
+    }
+
+    fn start(command: &mut Command) -> anyhow::Result<Origin> {
+        let mut start = || {
+            let mut child = command
                 .arg("--until-stdin-closes")
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -48,8 +62,11 @@ impl Origin {
             anyhow::Ok(Origin { child, url })
         };
         start().with_context(|| {
-            let args: String = args_before.iter().map(|arg| format!("{arg} ")).collect();
-            format!("origin {} {args}--until-stdin-closes", program.display())
+            let words = [command.get_program()]
+                .into_iter()
+                .chain(command.get_args());
+            let words: Vec<_> = words.map(|word| word.display().to_string()).collect();
+            format!("origin {}", words.join(" "))
         })
     }
 

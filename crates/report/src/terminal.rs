@@ -243,8 +243,8 @@ pub fn resources(command: &str, figures: &Resources, left_behind: usize) -> Stri
     ];
     if left_behind > 0 {
         lines.push(format!(
-            "  It left {} of its processes behind: they were ended, and are not in its CPU time.",
-            left_behind
+            "  It left {left_behind} of its processes behind: they were ended, if they could be, \
+             and are not in its CPU time."
         ));
     }
     lines.join("\n")

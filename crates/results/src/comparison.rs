@@ -158,6 +158,10 @@ pub struct Host {
     /// How many cores this could use. With a quota of CPU time it is at most the quota,
     /// rounded down, and at least 1.
     pub cores: usize,
+    /// How many cores this was allowed to use, without regard to a quota. Older results
+    /// do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usable_cores: Option<usize>,
     /// All of the machine's, if this was kept to some of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_cores: Option<usize>,
@@ -167,7 +171,7 @@ pub struct Host {
     /// What governs the frequencies of its cores, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub governor: Option<String>,
-    /// Whether a battery fed it. `None` if it has none.
+    /// Whether a battery fed it. `None` if it has none, and in older results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_battery: Option<bool>,
     /// Its memory, in bytes.
@@ -185,14 +189,56 @@ pub struct Host {
 impl Host {
     /// The cores there were: `2 cores`, `2 of 8 cores` or `1 core, a quota of 0.5 cores' time`.
     pub fn cores_words(&self) -> String {
-        let mut words = self.cores.to_string();
-        if let Some(all) = self.machine_cores {
-            words += &format!(" of {all}");
-        }
-        words += if words == "1" { " core" } else { " cores" };
+        let mut words = match self.kept_to() {
+            Some((cores, all)) => format!("{cores} of {all} cores"),
+            None if self.cores == 1 => "1 core".to_owned(),
+            None => format!("{} cores", self.cores),
+        };
         if let Some(quota) = self.quota {
-            words += &format!(", a quota of {quota} cores' time");
+            words += &format!(", a quota of {}", quota_words(quota));
         }
         words
+    }
+
+    /// To how many cores this was kept, and how many the machine has.
+    pub fn kept_to(&self) -> Option<(usize, usize)> {
+        Some((self.usable_cores.unwrap_or(self.cores), self.machine_cores?))
+    }
+}
+
+/// A quota in words, with two decimals at most: `0.5 cores' time`.
+pub fn quota_words(cores: f64) -> String {
+    format!("{} cores' time", (cores * 100.0).round() / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::Builder;
+
+    use super::*;
+
+    #[test]
+    fn the_cores_of_a_mask_are_not_those_of_a_quota() {
+        let host = Host {
+            cores: 1,
+            usable_cores: Some(4),
+            machine_cores: Some(8),
+            quota: Some(1.0 / 3.0),
+            ..Builder::new().build().host
+        };
+        let right = "4 of 8 cores, a quota of 0.33 cores' time";
+        assert_eq!(host.cores_words(), right);
+        let older = Host {
+            usable_cores: None,
+            quota: None,
+            ..host.clone()
+        };
+        assert_eq!(older.cores_words(), "1 of 8 cores");
+        let all = Host {
+            machine_cores: None,
+            quota: Some(1.0),
+            ..host
+        };
+        assert_eq!(all.cores_words(), "1 core, a quota of 1 cores' time");
     }
 }

@@ -140,6 +140,7 @@ impl Builder {
             },
             models: OF_SCHEMA_1.clone(),
             host: Host {
+                usable_cores: None,
                 machine_cores: None,
                 quota: None,
                 governor: None,

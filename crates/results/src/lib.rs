@@ -23,7 +23,7 @@ pub use agreement::{Agreement, JobAgreement, PairInBoth};
 pub use background_load::{BackgroundLoad, percent};
 pub use baseline::{Baseline, BrokenLimit, Change, Compared};
 pub use cell::{Cell, Completion, MOSTLY_CLOCK, Point, Resources, ServerBound, Status, Time};
-pub use comparison::{Comparison, Host, RunInfo, SCHEMA};
+pub use comparison::{Comparison, Host, RunInfo, SCHEMA, quota_words};
 pub use effort::{AGAIN, Build, Effort, OfModel, Size};
 pub use models::{Color, Kind, ModelInfo, Models, Rgb};
 pub use runs::{CellOfRuns, ComparedRuns, PlaceOfRun, StoredRun};

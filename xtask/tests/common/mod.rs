@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use lab::build::{self, Profile};
 use lab::interrupt::Interrupt;
@@ -186,6 +187,16 @@ impl Sandbox {
     }
 }
 
+/// Waits for a fact that another process brings about.
+#[track_caller]
+pub fn until(what: &str, fact: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !fact() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -205,8 +216,15 @@ pub fn assert_shown(sandbox: &Sandbox, printed: &str, words: &[&str]) {
     }
 }
 
-/// Whether strace works here, with these options. A test that needs it says that it is
-/// skipped, and fails where all tools have to be there.
+/// Says that a test is skipped, and fails it where all tools have to be there.
+#[track_caller]
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Whether strace works here, with these options. If not, the test that needs it is
+/// [skipped](skip).
 pub fn can_trace(options: &[&str]) -> bool {
     let works = Command::new("strace")
         .args(options)
@@ -215,11 +233,7 @@ pub fn can_trace(options: &[&str]) -> bool {
         .status();
     let works = works.is_ok_and(|status| status.success());
     if !works {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "strace is missing or not permitted"
-        );
-        eprintln!("SKIPPED: this needs strace, which is missing or not permitted");
+        skip("this needs strace, which is missing or not permitted");
     }
     works
 }

@@ -3,6 +3,7 @@
 use analysis::baseline::Against;
 use compare::self_check_contestants;
 use lab::background_load::LoadMonitor;
+use lab::error::CellError;
 use results::{Judged, Status, Verdict};
 use suite::{Job, Workload};
 
@@ -112,6 +113,34 @@ fn an_earlier_run_is_compared_cell_by_cell() {
     };
     let says = "smol: counter heavy not compared: it was another job, workers = 3 and not ";
     assert!(left_out.starts_with(says), "{left_out}");
+}
+
+#[test]
+fn what_an_interrupted_run_has_not_reached_has_not_vanished() {
+    let vanished = |ends: bool| {
+        let steady = |name: &str| MockExecutor::steady(1_000_000).named(name);
+        let earlier = compare(&counter(), &[steady("tokio"), steady("smol")]).comparison;
+        let jobs = vec![("counter".to_owned(), "heavy".to_owned())];
+        let against = Against::open("then", earlier.clone(), &earlier, jobs, &[]);
+        let smol = MockExecutor::new(move |call, _, _| match call {
+            Call::Bench if ends => Err(CellError::Interrupted),
+            Call::Bench => Err(CellError::failed("for another reason")),
+            _ => Ok(1_000_000),
+        });
+        let mut monitor = LoadMonitor::new(counter().mode.budget, 1.0);
+        monitor.seen.unknown = Some("this is a test".to_owned());
+        let now = compare_against(
+            &counter(),
+            &[steady("tokio"), smol.named("smol")],
+            monitor,
+            Some(&against.expect("the same machine")),
+        );
+        assert_eq!(now.comparison.run.interrupted, ends);
+        let baseline = now.comparison.baseline;
+        baseline.expect("there is an earlier run").vanished
+    };
+    assert_eq!(vanished(false), ["smol: counter heavy"]);
+    assert!(vanished(true).is_empty());
 }
 
 #[test]

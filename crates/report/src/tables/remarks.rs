@@ -272,6 +272,16 @@ mod tests {
     }
 
     #[test]
+    fn rounds_that_a_quota_has_stopped_are_counted() {
+        let mut cell = fixture::cell("primes", "heavy", "tokio");
+        cell.time = Some(fixture::steady(1e6, 10));
+        let right = "stopped by the CPU quota in 2 of 10 rounds".to_owned();
+        assert!(!notes(&cell, false, &[]).contains(&right));
+        cell.throttled = 2;
+        assert!(notes(&cell, false, &[]).contains(&right));
+    }
+
+    #[test]
     fn the_channel_is_told_from_the_executor() {
         let cells = |channel: &str, times: [u64; 2]| {
             ["tokio", "smol"].map(|model| {

@@ -110,6 +110,22 @@ fn what_was_marked_is_said_before_any_figure() {
 }
 
 #[test]
+fn cells_that_a_quota_has_stopped_are_said_before_any_figure() {
+    let mut comparison = everything();
+    let mut cells = comparison.cells.iter_mut();
+    let timed = cells.find(|cell| cell.time.is_some()).expect("one of them");
+    timed.throttled = 2;
+    let rounds = timed.rounds().expect("it was timed");
+    let said = format!("stopped by the CPU quota in 2 of {rounds} rounds");
+    let page = page::page(&comparison).expect("a page");
+    let (head, figures) = page.split_once("<nav").expect("a navigation");
+    assert!(head.contains("1 cell stopped by the CPU quota"), "{head}");
+    assert!(head.contains(&said), "{head}");
+    assert!(figures.contains(&said));
+    assert!(markdown::document(&comparison).contains(&said));
+}
+
+#[test]
 fn when_items_were_done_is_told_beneath_their_jobs() {
     let page = page::page(&everything()).expect("a page");
     let download = between(
