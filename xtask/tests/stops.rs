@@ -291,11 +291,12 @@ fn a_program_that_uses_the_terminal_is_named() {
         ("stty -echo < /dev/tty", "SIGTTOU"),
         ("cat /dev/tty", "SIGTTIN"),
     ] {
-        let xtask = env!("CARGO_BIN_EXE_xtask");
-        let line = format!("{xtask} measure -- sh -c '{uses}' 2> {}", said.display());
+        let line = format!("\"$XTASK\" measure -- sh -c '{uses}' 2> \"$SAID\"");
         // It gives the command a terminal.
         let script = Command::new("script")
             .args(["-q", "-e", "-c", &line, "/dev/null"])
+            .env("XTASK", env!("CARGO_BIN_EXE_xtask"))
+            .env("SAID", &said)
             .stdin(Stdio::piped())
             .output();
         let Ok(output) = script else {
