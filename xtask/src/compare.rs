@@ -86,14 +86,8 @@ pub struct Options {
     /// Exit code 1 if a job takes more than RATIO times as long as in that run
     #[arg(long, value_name = "RATIO", requires = "baseline", value_parser = limit)]
     fail_above: Option<f64>,
-    /// Times that are shown to be closer than this have no difference that matters
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        default_value_t = EQUIVALENCE * 100.0,
-        value_parser = percentage
-    )]
-    equivalence: f64,
+    #[command(flatten)]
+    equivalence: Equivalence,
     /// How much of the machine other programs may use before rounds are measured again,
     /// or marked; 100 turns that off
     #[arg(
@@ -287,7 +281,7 @@ impl Options {
             blocking_threads: self.blocking_threads.into(),
             baseline: self.baseline.clone(),
             fail_above: self.fail_above,
-            equivalence: self.equivalence / 100.0,
+            equivalence: self.equivalence.part(),
             load_limit: self.load_limit / 100.0,
             self_check: self.self_check,
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
@@ -335,12 +329,32 @@ impl Options {
 }
 
 /// A part, given in percent.
-pub(crate) fn percentage(text: &str) -> Result<f64, String> {
+fn percentage(text: &str) -> Result<f64, String> {
     let percent = text.trim_end_matches('%').trim_end().parse();
     let percent = percent
         .ok()
         .filter(|percent| (0.0..=100.0).contains(percent));
     percent.ok_or_else(|| "has to be a number of percent from 0 to 100".to_owned())
+}
+
+/// Up to which difference two times count as equal: an option of several commands.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Equivalence {
+    /// Times that are shown to be closer than this have no difference that matters
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = EQUIVALENCE * 100.0,
+        value_parser = percentage
+    )]
+    equivalence: f64,
+}
+
+impl Equivalence {
+    /// As a part of the time.
+    pub(crate) fn part(&self) -> f64 {
+        self.equivalence / 100.0
+    }
 }
 
 /// From which ratio on a slower cell is a failure.

@@ -8,11 +8,11 @@ use clap::Args;
 use lab::progress::print;
 use lab::workspace;
 use report::{runs, terminal};
-use results::{Comparison, EQUIVALENCE, ResultsDir, read_comparison, safe_name};
+use results::{Comparison, ResultsDir, read_comparison, safe_name};
 use suite::Invalid;
 
 use crate::Outcome;
-use crate::compare::{limit, percentage};
+use crate::compare::{Equivalence, limit};
 
 /// Compares stored runs with each other, without measuring anything.
 ///
@@ -30,14 +30,8 @@ pub(crate) struct Options {
     /// Exit code 1 if a job takes more than RATIO times as long as in the reference
     #[arg(long, value_name = "RATIO", value_parser = limit)]
     fail_above: Option<f64>,
-    /// Times that are shown to be closer than this have no difference that matters
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        default_value_t = EQUIVALENCE * 100.0,
-        value_parser = percentage
-    )]
-    equivalence: f64,
+    #[command(flatten)]
+    equivalence: Equivalence,
     /// The directory under results that the page is written into
     #[arg(long, value_parser = safe_name, default_value = "compared-runs")]
     name: String,
@@ -82,7 +76,7 @@ pub(crate) fn compare_runs(options: &Options) -> anyhow::Result<Outcome> {
     }
     let rules = Rules {
         seed: stored[0].1.run.seed,
-        equivalence: options.equivalence / 100.0,
+        equivalence: options.equivalence.part(),
     };
     let compared = analysis::runs::compare(&stored, rules, options.fail_above)?;
     let directory = ResultsDir::prepare(results.join(&options.name))?;

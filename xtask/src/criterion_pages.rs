@@ -244,8 +244,8 @@ fn repeats(samples: usize) -> usize {
     (SAMPLES as usize).div_ceil(samples)
 }
 
-/// What Criterion's pages show of a cell, if they do. They have no use for contestants from
-/// outside: the times of whole processes are none beside those of jobs.
+/// What Criterion's pages show of a cell, if they do. Custom commands
+/// are left out: their time is that of a whole process, and not of a job alone.
 pub fn samples(cell: &Cell) -> Option<&[f64]> {
     let time = cell.time.as_ref().filter(|_| cell.is_model())?;
     Some(&*time.samples_ns).filter(|samples| !samples.is_empty())

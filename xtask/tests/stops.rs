@@ -399,7 +399,7 @@ fn what_became_root_and_stays_counts_as_left_behind() {
     let began = sandbox.path("began");
     let path = began.display();
     let wait = format!("echo $$ >> {path}; exec sleep 1000");
-    // In the group of what is measured, and in one of its own.
+    // In the measured program's process group, and in another one.
     for before in ["", "setsid"] {
         let program = format!(
             "n=$(wc -l < {path})

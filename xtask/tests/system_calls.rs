@@ -113,7 +113,7 @@ fn spread(mut times: Vec<Duration>) -> String {
 
 /// How long a download takes, and in how much of that a sync was under way.
 fn time_in_syncs(program: &Path, origin: &Origin) -> (Duration, Duration) {
-    // What the run before has left to be written is not this one's.
+    // Or this run would wait for the writes of the one before.
     rustix::fs::sync();
     let only_syncs = [
         "-f",

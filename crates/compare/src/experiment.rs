@@ -117,7 +117,7 @@ impl<'a> Experiment<'a> {
         }
     }
 
-    /// Takes back what a round with a stop has given.
+    /// Removes what a round with a stop has given.
     pub(crate) fn forget_stopped(&mut self, from: &[Checkpoint]) {
         let all = self.checkpoints();
         self.rollback(from, &all);

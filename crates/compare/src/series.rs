@@ -209,8 +209,8 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// Takes back what a run with a stop has shown: it may have failed by the stop, and
-    /// its time is none to plan with.
+    /// Removes what a run with a stop has given: the stop may have made it fail, and its time
+    /// is too long to plan with.
     pub(crate) fn forget_stopped(&mut self, from: &Checkpoint) {
         if !from.failed {
             self.error = None;

@@ -268,7 +268,8 @@ impl Process {
         }
         let mut left_behind = 0;
         loop {
-            // EPERM says that no process of the group could be signaled.
+            // EPERM says that no process of the group could be signaled. To wait for these
+            // without looking again would be to wait for what cannot be ended.
             let denied = killpg(self.group, Signal::SIGKILL) == Err(Errno::EPERM);
             match self.reap_one(Some(WaitPidFlag::WNOHANG)) {
                 Some(WaitStatus::StillAlive) if denied => {

@@ -87,8 +87,8 @@ impl Interrupt {
 mod tests {
     use super::*;
 
-    /// What is returned, and how often is measured, if the first calls, so many, are
-    /// stopped.
+    /// What `unstopped_with` returns, and how often it measures, if something is stopped in
+    /// the first `stopped` calls.
     fn measure(stopped: u32, came: bool) -> (Result<Result<u32, u32>, AlwaysStopped>, u32) {
         let interrupt = Interrupt::default();
         interrupt.came.store(came, Ordering::Relaxed);

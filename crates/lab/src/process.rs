@@ -244,7 +244,7 @@ mod tests {
 
     use super::*;
 
-    /// Lets so much time pass, as far as `deadline` can tell.
+    /// Makes `deadline` take this time as passed.
     fn pass(deadline: &mut Deadline, time: Duration) -> anyhow::Result<()> {
         let before = deadline.counted.checked_sub(time);
         deadline.counted = before.expect("the clock goes back so far");

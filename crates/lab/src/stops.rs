@@ -52,7 +52,8 @@ impl Stops {
         continued
     }
 
-    /// Counts a stop that is over: of what nothing continues, there is no other run to hope for.
+    /// Counts a stop that is over. A child that is never continued is not counted: to run it
+    /// again would end in the same way.
     pub(crate) fn add(&self) {
         self.number.fetch_add(1, Ordering::Relaxed);
     }

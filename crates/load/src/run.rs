@@ -208,7 +208,7 @@ impl<'a> Load<'a> {
         )?;
         let now = self.now_ns();
         let place = &mut self.lanes[lane];
-        // The one before leaves the epoll as it is closed.
+        // Closing the one before removes it from the epoll.
         place.connection = Some(connection);
         place.watches_writing = true;
         place.since_ns = now;

@@ -23,7 +23,7 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     let alive = Alive::new(job);
     let mut sum = 0u64;
     for batch in job.batches() {
-        // Those of a tree are not seen from here: all could be alive together.
+        // Which children of a tree are alive cannot be seen from here: all are counted.
         let living: Vec<_> = (0..batch.units()).map(|_| alive.begin()).collect();
         sum = sum.wrapping_add(start(batch.first_units(), batch, children)?);
         drop(living);
@@ -73,7 +73,8 @@ fn receive(units: Range<u64>, batch: Batch, children: &mut Children) -> Result<u
     Ok(sum.wrapping_add(end(count, children)?))
 }
 
-/// Waits for the answers to this many tasks, and sees those who gave them end.
+/// Waits for the answers to this many tasks, and until the children that gave them have
+/// ended.
 fn end(count: usize, children: &mut Children) -> Result<u64> {
     let mut sum = 0u64;
     for _ in 0..count {

@@ -40,7 +40,7 @@ pub struct Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reply {
-    /// With what it returns, to the unit that joins it.
+    /// With its return value, which is read when it is joined.
     Join,
     /// Over a channel that it shares with the units that were started together with it.
     Channel,
