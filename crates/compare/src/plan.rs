@@ -86,9 +86,10 @@ pub(crate) fn cases(
                 divisor: 1,
             };
             cases.push(case(None, full.clone()));
-            for variant in workload.variants().iter().filter(|_| variants) {
-                // A setting of the variant's own key replaces the variant.
-                if !settings.contains_key(variant.set.0) {
+            for variant in workload.variants(preset).filter(|_| variants) {
+                // A setting of one of the variant's own keys replaces the variant.
+                let mut keys = variant.set.iter().map(|(key, _)| key);
+                if !keys.any(|key| settings.contains_key(*key)) {
                     cases.push(case(Some(variant), variant.of(&full)?));
                 }
             }
@@ -165,7 +166,8 @@ mod tests {
                 .filter(|case| case.workload == workload)
                 .map(Case::label)
                 .collect();
-            assert_eq!(labels.len(), 2 * (1 + workload.variants().len()));
+            let variants = Preset::ALL.map(|preset| workload.variants(preset).count());
+            assert_eq!(labels.len(), 2 + variants.iter().sum::<usize>());
             assert_eq!(labels[0], "article");
         }
     }

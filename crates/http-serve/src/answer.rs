@@ -40,8 +40,7 @@ impl Answer {
                             Some(_) => (206, "Partial Content"),
                             None => (200, "OK"),
                         };
-                        let mut answer =
-                            Self::with(status, reason, &tag, file, part, keeps, now);
+                        let mut answer = Self::with(status, reason, &tag, file, part, keeps, now);
                         if !request.head_only {
                             let (first, last) = part.unwrap_or((0, file.len().wrapping_sub(1)));
                             let count = last.wrapping_sub(first).wrapping_add(1);
@@ -96,7 +95,10 @@ impl Answer {
             }
             _ => {}
         }
-        head += &format!("Content-Type: text/plain\r\nContent-Length: {}\r\n", text.len());
+        head += &format!(
+            "Content-Type: text/plain\r\nContent-Length: {}\r\n",
+            text.len()
+        );
         let mut head = end(head, keeps_connection);
         if !request.is_some_and(|request| request.head_only) {
             head.extend_from_slice(text.as_bytes());
@@ -130,7 +132,11 @@ fn date(time: SystemTime) -> String {
 /// A strong tag: another file, another length or another time of change is another tag.
 fn entity_tag(file: &Metadata) -> String {
     let (seconds, nanoseconds) = (file.mtime(), file.mtime_nsec());
-    format!("\"{:x}-{:x}-{seconds:x}.{nanoseconds:x}\"", file.ino(), file.len())
+    format!(
+        "\"{:x}-{:x}-{seconds:x}.{nanoseconds:x}\"",
+        file.ino(),
+        file.len()
+    )
 }
 
 /// When a file was changed, in whole seconds, as dates are in HTTP.

@@ -27,7 +27,9 @@ pub(crate) struct Head<'a> {
 /// `scanned` are the bytes that were looked at before.
 pub(crate) fn end(bytes: &[u8], scanned: usize) -> Option<usize> {
     let from = scanned.saturating_sub(3);
-    let at = bytes[from..].windows(4).position(|four| four == b"\r\n\r\n")?;
+    let at = bytes[from..]
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")?;
     Some(from + at + 4)
 }
 
@@ -100,8 +102,16 @@ fn request_line(line: &[u8]) -> Result<(&str, &str, u8), Refusal> {
     if !is_token(method.as_bytes()) || target.is_empty() || !target.bytes().all(is_visible) {
         return Err(Refusal::BadRequest);
     }
-    let [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] =
-        *version.as_bytes()
+    let [
+        b'H',
+        b'T',
+        b'T',
+        b'P',
+        b'/',
+        major @ b'0'..=b'9',
+        b'.',
+        minor @ b'0'..=b'9',
+    ] = *version.as_bytes()
     else {
         return Err(Refusal::BadRequest);
     };
@@ -128,7 +138,6 @@ fn field(line: &[u8]) -> Result<(&str, &[u8]), Refusal> {
 
 /// RFC 9110, 5.6.2.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    let is_of_token =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !bytes.is_empty() && bytes.iter().all(is_of_token)
 }

@@ -7,7 +7,9 @@ use crate::path::relative;
 use crate::refusal::Refusal;
 
 /// Methods that are registered, and that this does not serve: 405, and 501 for any other.
-const OTHER_METHODS: [&str; 7] = ["POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+const OTHER_METHODS: [&str; 7] = [
+    "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
 
 /// A request for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +54,9 @@ impl Request {
         let one = |name: &str| -> Option<String> {
             let mut all = values(name);
             let first = all.next()?;
-            all.next().is_none().then(|| String::from_utf8_lossy(first).into_owned())
+            all.next()
+                .is_none()
+                .then(|| String::from_utf8_lossy(first).into_owned())
         };
         let options = list("connection").unwrap_or_default();
         let says = |option: &str| {
@@ -90,8 +94,7 @@ fn framing(head: &Head) -> Result<bool, Refusal> {
             if length.replace(number.ok_or(Refusal::BadRequest)?).is_some() {
                 return Err(Refusal::BadRequest);
             }
-        } else if name.eq_ignore_ascii_case("transfer-encoding")
-            && coding.replace(*value).is_some()
+        } else if name.eq_ignore_ascii_case("transfer-encoding") && coding.replace(*value).is_some()
         {
             return Err(Refusal::BadRequest);
         }
@@ -115,10 +118,13 @@ fn host<'a>(head: &Head<'a>) -> Result<Option<&'a str>, Refusal> {
         (None, None) if head.minor == 0 => None,
         _ => return Err(Refusal::BadRequest),
     };
-    let is_of_host = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(byte);
+    let is_of_host =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:[]".contains(byte);
     match host {
         Some(host) if !host.iter().all(is_of_host) => Err(Refusal::BadRequest),
-        Some(host) => str::from_utf8(host).map(Some).map_err(|_| Refusal::BadRequest),
+        Some(host) => str::from_utf8(host)
+            .map(Some)
+            .map_err(|_| Refusal::BadRequest),
         None => Ok(None),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::counter::Guard;
-use crate::{Invalid, Job, Workload, counter, files};
+use crate::{Invalid, Job, Preset, Workload, counter, files};
 
 /// A second way to do a job that is worth a row of its own in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,79 +13,76 @@ pub struct Variant {
     /// Its name in tables.
     pub name: &'static str,
     /// What to set, on top of a preset.
-    pub set: (&'static str, &'static str),
+    pub set: &'static [(&'static str, &'static str)],
     /// By what a preset is [divided](Job::scaled) for it, where each piece of its work
     /// costs so much more.
     pub divisor: u64,
     /// Whether only models of tasks do it.
     pub is_for_tasks: bool,
+    /// The only preset that it is a variant of; none if it is one of each.
+    pub preset: Option<Preset>,
 }
 
 impl Variant {
+    const fn new(name: &'static str, set: &'static [(&'static str, &'static str)]) -> Self {
+        Self {
+            name,
+            set,
+            divisor: 1,
+            is_for_tasks: false,
+            preset: None,
+        }
+    }
+
+    const fn divided(self, divisor: u64) -> Self {
+        Self { divisor, ..self }
+    }
+
+    const fn for_tasks(self) -> Self {
+        Self {
+            is_for_tasks: true,
+            ..self
+        }
+    }
+
     /// This variant of a preset's job.
     pub fn of(&self, preset: &Job) -> Result<Job, Invalid> {
         let mut job = preset.scaled(self.divisor);
-        job.set(self.set.0, self.set.1)?;
+        for (key, value) in self.set {
+            job.set(key, value)?;
+        }
         Ok(job)
     }
 }
 
 impl Workload {
-    /// Second ways to do this job that a comparison measures as well.
-    pub fn variants(self) -> &'static [Variant] {
-        match self {
-            Workload::Counter => &[
-                Variant {
-                    name: "racy",
-                    set: ("guard", "racy"),
-                    divisor: 1,
-                    is_for_tasks: false,
-                },
-                Variant {
-                    name: "async",
-                    set: ("guard", "async"),
-                    divisor: 10,
-                    is_for_tasks: false,
-                },
-            ],
-            Workload::Files => &[Variant {
-                name: "runtime",
-                set: ("place", "runtime"),
-                divisor: 1,
-                is_for_tasks: true,
-            }],
-            Workload::Offload => &[Variant {
-                name: "inline",
-                set: ("place", "inline"),
-                divisor: 1,
-                is_for_tasks: false,
-            }],
-            Workload::Pipeline => &[Variant {
-                name: "common",
-                set: ("channel", "common"),
-                divisor: 1,
-                is_for_tasks: true,
-            }],
-            Workload::Exchange => &[Variant {
-                name: "text",
-                set: ("payload", "text"),
-                divisor: 1,
-                is_for_tasks: false,
-            }],
-            Workload::Spawn => &[
-                Variant {
-                    name: "channel",
-                    set: ("reply", "channel"),
-                    divisor: 1,
-                    is_for_tasks: false,
-                },
-                Variant {
-                    name: "tree",
-                    set: ("tree", "10"),
-                    divisor: 1,
-                    is_for_tasks: false,
-                },
-            ],
+    /// Second ways to do a preset's job that a comparison measures as well.
+    pub fn variants(self, preset: Preset) -> impl Iterator<Item = &'static Variant> {
+        let all: &'static [Variant] = match self {
+            Workload::Counter => {
+                const {
+                    &[
+                        Variant::new("racy", &[("guard", "racy")]),
+                        Variant::new("async", &[("guard", "async")]).divided(10),
+                    ]
+                }
+            }
+            Workload::Files => {
+                const { &[Variant::new("runtime", &[("place", "runtime")]).for_tasks()] }
+            }
+            Workload::Offload => const { &[Variant::new("inline", &[("place", "inline")])] },
+            Workload::Pipeline => {
+                const { &[Variant::new("common", &[("channel", "common")]).for_tasks()] }
+            }
+            Workload::Exchange => const { &[Variant::new("text", &[("payload", "text")])] },
+            Workload::Spawn => {
+                const {
+                    &[
+                        Variant::new("channel", &[("reply", "channel")]),
+                        Variant::new("tree", &[("tree", "10")]),
+                    ]
+                }
+            }
             Workload::Primes
             | Workload::Fetch
             | Workload::Download
@@ -93,7 +90,9 @@ impl Workload {
             | Workload::Sleepers
             | Workload::Echo
             | Workload::Thumbnails => &[],
-        }
+        };
+        let is_of = move |variant: &&Variant| variant.preset.is_none_or(|only| only == preset);
+        all.iter().filter(is_of)
     }
 }
 

@@ -29,10 +29,10 @@ pub fn presets_are_all_supported<M: Model>(program: &'static str) -> Result<()> 
     let mut fixture = new_fixture(program);
     for &workload in Workload::ALL {
         for preset in Preset::ALL {
-            let job = workload.job(preset).scaled(50);
-            let mut jobs = vec![(job.clone(), false)];
-            for variant in workload.variants() {
-                jobs.push((variant.of(&job)?, variant.is_for_tasks));
+            let full = workload.job(preset);
+            let mut jobs = vec![(full.scaled(50), false)];
+            for variant in workload.variants(preset) {
+                jobs.push((variant.of(&full)?.scaled(50), variant.is_for_tasks));
             }
             for (job, is_for_tasks) in jobs {
                 let may_refuse = is_for_tasks || beyond::<M>(&job);

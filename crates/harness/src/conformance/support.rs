@@ -44,8 +44,11 @@ pub(super) fn beyond<M: Model>(job: &Job) -> bool {
 /// Whether the job is a variant that only models of tasks do.
 pub(super) fn is_for_tasks(job: &Job) -> bool {
     let parameters = job.to_json();
-    let mut variants = job.workload().variants().iter();
-    variants.any(|variant| variant.is_for_tasks && parameters[variant.set.0] == variant.set.1)
+    let is_set = |(key, value): &(&str, &str)| parameters[*key] == *value;
+    let mut variants = Preset::ALL
+        .iter()
+        .flat_map(|&preset| job.workload().variants(preset));
+    variants.any(|variant| variant.is_for_tasks && variant.set.iter().all(is_set))
 }
 
 /// Whether the model may refuse a job of this shape. The first seven workloads
