@@ -26,4 +26,4 @@ mod schedule;
 pub use ceiling::{Stall, ceiling, serve_fixed};
 pub use limits::allow_open_files;
 pub use report::{Latency, Report};
-pub use run::{Expected, Plan, run};
+pub use run::{Expected, Open, Plan, run};

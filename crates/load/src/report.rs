@@ -34,6 +34,11 @@ pub struct Report {
     pub idle_alive: u64,
     /// Connections that had to be opened anew, as the server had closed them.
     pub reopened: u64,
+    /// Whether one more request, over a new connection, was answered as it should be.
+    pub healthy: bool,
+    /// The generator's own processor time, in nanoseconds. It has one thread: with as much as
+    /// `elapsed_ns`, it was as busy as it can be.
+    pub cpu_ns: u64,
 }
 
 /// Percentiles, in nanoseconds, to three digits.
@@ -102,6 +107,9 @@ impl fmt::Display for Report {
              by the generator",
             self.connections, self.idle_alive, self.reopened, self.late
         )?;
+        if !self.healthy {
+            writeln!(f, "error: one more request, after all others, was not answered")?;
+        }
         for (kind, count) in &self.errors {
             writeln!(f, "error: {count} times {kind}")?;
         }

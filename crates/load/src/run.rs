@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::answer::Whole;
-use crate::connection::{Connection, Failure};
+use crate::connection::{Came, Connection, Failure};
 use crate::limits::allow_open_files;
 use crate::pacer::Pacer;
 use crate::report::{Latency, Report};
@@ -27,7 +28,7 @@ const MOST_EVENTS: usize = 1_024;
 const DIGITS: u8 = 3;
 
 /// What to ask, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// The server.
     pub address: SocketAddr,
@@ -48,7 +49,7 @@ pub struct Plan {
 }
 
 /// The body that a path has to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
     /// Its length, in bytes.
     pub bytes: u64,
@@ -66,23 +67,57 @@ impl Expected {
     }
 }
 
-/// Sends the requests of a plan, and waits for all answers. `ready` is called when all
-/// connections stand, before the first request is due.
+/// Sends the requests of a plan, waits for all answers, and asks once more over a new
+/// connection.
 ///
 /// # Errors
 ///
 /// When the connections cannot be opened, or may not be; failed requests are no error, but
 /// counted.
-pub fn run(plan: &Plan, ready: impl FnOnce()) -> anyhow::Result<Report> {
+pub fn run(plan: &Plan) -> anyhow::Result<(Report, Open)> {
+    let (mut report, open) = run_all(plan)?;
+    let again = Plan {
+        connections: 1,
+        idle: 0,
+        requests: 1,
+        rate_per_s: None,
+        ..plan.clone()
+    };
+    report.healthy = run_all(&again).is_ok_and(|(again, _)| again.right == 1);
+    Ok((report, open))
+}
+
+fn run_all(plan: &Plan) -> anyhow::Result<(Report, Open)> {
     ensure!(!plan.paths.is_empty(), "there is nothing to ask for");
     ensure!(plan.connections > 0, "requests need a connection");
     let all = plan.connections + plan.idle;
     allow_open_files(all as u64 + OTHER_FILES)?;
     let mut load = Load::open(plan)?;
-    ready();
     load.begun = Instant::now();
     load.run()?;
     load.report()
+}
+
+/// Connections that are still open when all has been answered. The end that closes first
+/// keeps a connection's port for a minute, and a client has only so many.
+#[derive(Debug, Default)]
+pub struct Open(Vec<Connection>);
+
+impl Open {
+    /// Waits until the server has closed all of them.
+    ///
+    /// # Errors
+    ///
+    /// When it has not after this time, or broke them off.
+    pub fn wait_for_end(self, timeout: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + timeout;
+        let all = self.0.len();
+        for (at, mut connection) in self.0.into_iter().enumerate() {
+            let ended = connection.wait_for_end(until);
+            ended.with_context(|| format!("the end of open connection {} of {all}", at + 1))?;
+        }
+        Ok(())
+    }
 }
 
 struct Load<'a> {
@@ -294,12 +329,21 @@ impl<'a> Load<'a> {
             }
             return self.watch(lane);
         }
-        if flags.intersects(!epoll::EventFlags::OUT)
-            && let Some(whole) = connection.read(&mut self.buffer)?
-        {
-            self.answered(lane, whole)?;
+        if flags.intersects(!epoll::EventFlags::OUT) {
+            match connection.read(&mut self.buffer)? {
+                Came::Part => {}
+                Came::Answer(whole) => self.answered(lane, whole)?,
+                Came::End => self.set_free(lane),
+            }
         }
         Ok(())
+    }
+
+    /// A connection has ended as announced: the next request opens one anew.
+    fn set_free(&mut self, lane: usize) {
+        let now = self.now_ns();
+        self.lanes[lane].connection = None;
+        self.free.push_back((lane, now));
     }
 
     fn answered(&mut self, lane: usize, whole: Whole) -> Result<(), Failure> {
@@ -316,13 +360,14 @@ impl<'a> Load<'a> {
         }
         place.request = None;
         self.busy -= 1;
-        if whole.closes {
-            place.connection = None;
-        }
-        self.free.push_back((lane, now));
         self.report.right += 1;
         // It grows as far as need be: any time fits.
         let _ = self.histogram.record(now - due_ns);
+        if whole.closes {
+            // It is free when the server has closed it, and the end may be here already.
+            return self.turn(lane, epoll::EventFlags::IN);
+        }
+        self.free.push_back((lane, now));
         Ok(())
     }
 
@@ -393,19 +438,21 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn report(mut self) -> anyhow::Result<Report> {
+    fn report(mut self) -> anyhow::Result<(Report, Open)> {
         let elapsed_ns = self.now_ns();
         let idle = &self.lanes[self.plan.connections..];
         let quiet = |lane: &&Lane| lane.connection.as_ref().is_some_and(Connection::is_quiet);
         self.report.idle_alive = idle.iter().filter(quiet).count() as u64;
-        Ok(Report {
+        let report = Report {
             elapsed_ns,
             offered_per_s: self.plan.rate_per_s,
             achieved_per_s: self.report.right as f64 / (elapsed_ns as f64 / 1e9),
             latency: Latency::of(&self.histogram),
             late: self.pacer.late(),
             ..self.report
-        })
+        };
+        let open = self.lanes.into_iter().filter_map(|lane| lane.connection);
+        Ok((report, Open(open.collect())))
     }
 
     fn now_ns(&self) -> u64 {

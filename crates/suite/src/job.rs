@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Invalid, Model, Result, WrongAnswer, counter, download, echo, exchange, fetch, files, offload,
-    ping_pong, pipeline, primes, sleepers, spawn, thumbnails,
+    ping_pong, pipeline, primes, serve, sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -189,6 +189,8 @@ workloads! {
     "spawn" spawn Spawn,
     /// A TCP server sends back what its clients send
     "echo" echo Echo,
+    /// Files are served over HTTP/1.1, as a load generator asks for them
+    "serve" serve Serve,
     /// Local files are hashed, and their lines and bytes counted
     "files" files Files,
     /// JPEG images are decoded, made small and encoded again
@@ -213,6 +215,7 @@ impl Outcome {
             | Outcome::Sleepers(_)
             | Outcome::Spawn(_)
             | Outcome::Echo(_)
+            | Outcome::Serve(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
         }
@@ -254,6 +257,7 @@ impl Workload {
             | Workload::Sleepers
             | Workload::Spawn
             | Workload::Echo
+            | Workload::Serve
             | Workload::Files
             | Workload::Thumbnails => None,
         }
@@ -292,6 +296,7 @@ impl Workload {
             | Workload::Sleepers
             | Workload::Spawn
             | Workload::Echo
+            | Workload::Serve
             | Workload::Files
             | Workload::Thumbnails => false,
         }

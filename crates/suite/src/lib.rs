@@ -31,12 +31,14 @@ pub mod offload;
 pub mod ping_pong;
 pub mod pipeline;
 pub mod primes;
+pub mod serve;
 pub mod sleepers;
 pub mod spawn;
 pub mod thumbnails;
 
 mod error;
 mod job;
+mod latency;
 mod measured;
 mod phases;
 mod setting;
@@ -44,6 +46,7 @@ mod setup;
 
 pub use error::{Invalid, Result, Unsupported, WrongAnswer};
 pub use job::{Job, Outcome, Preset, Workload, setting_text};
+pub use latency::Latency;
 pub use measured::{Variant, unranked};
 pub use phases::{PhaseClock, Phases};
 pub use setting::Setting;
@@ -136,6 +139,21 @@ pub trait Model {
         job: &echo::Job,
         closing: &echo::Closing,
     ) -> Result<()>;
+
+    /// A directory is served over HTTP/1.1.
+    ///
+    /// All that a model brings to it is [`serve_files`](Self::serve_files).
+    fn serve(&self, job: &serve::Job) -> Result<serve::Outcome> {
+        self.serve_files(job.service())?;
+        Ok(job.outcome())
+    }
+
+    /// Serves a directory, until the end begins (`closing`, looked at after every `accept`).
+    /// Then what has been asked is still answered, all connections are closed, and when it
+    /// returns, every unit has ended.
+    ///
+    /// A connection that breaks is its client's business, and the others go on.
+    fn serve_files(&self, service: &Arc<serve::Service>) -> Result<()>;
 
     /// Local files are hashed, and their lines and bytes counted.
     fn files(&self, job: &files::Job) -> Result<files::Outcome>;

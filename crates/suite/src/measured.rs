@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::counter::Guard;
-use crate::{Invalid, Job, Preset, Workload, counter, files};
+use crate::{Invalid, Job, Preset, Workload, counter, files, serve};
 
 /// A second way to do a job that is worth a row of its own in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,11 @@ impl Variant {
         }
     }
 
+    const fn heavy(self) -> Self {
+        let preset = Some(Preset::Heavy);
+        Self { preset, ..self }
+    }
+
     /// This variant of a preset's job.
     pub fn of(&self, preset: &Job) -> Result<Job, Invalid> {
         let mut job = preset.scaled(self.divisor);
@@ -80,6 +85,33 @@ impl Workload {
                     &[
                         Variant::new("channel", &[("reply", "channel")]),
                         Variant::new("tree", &[("tree", "10")]),
+                    ]
+                }
+            }
+            Workload::Serve => {
+                const {
+                    &[
+                        Variant::new("rate", &[("rate", "4000"), ("requests", "2000")]).heavy(),
+                        Variant::new(
+                            "idle",
+                            &[("idle", "4000"), ("connections", "40"), ("requests", "4000")],
+                        )
+                        .heavy(),
+                        Variant::new(
+                            "burn",
+                            &[("rate", "2000"), ("requests", "1000"), ("burn", "100")],
+                        )
+                        .heavy(),
+                        Variant::new(
+                            "burn-inline",
+                            &[
+                                ("rate", "2000"),
+                                ("requests", "1000"),
+                                ("burn", "100"),
+                                ("place", "inline"),
+                            ],
+                        )
+                        .heavy(),
                     ]
                 }
             }
@@ -129,6 +161,9 @@ impl Job {
             Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => 16,
             // Three batches are left.
             Job::Spawn(_) => 32,
+            // Fewer have no 99th percentile.
+            Job::Serve(serve::Job { rate: 1.., .. }) => 2,
+            Job::Serve(_) => 16,
         }
     }
 
@@ -138,6 +173,9 @@ impl Job {
             Job::Counter(counter::Job {
                 guard: Guard::Racy, ..
             }) => Some("whether workers overlap, and so what they lose and pay, is chance"),
+            Job::Serve(serve::Job { rate: 1.., .. }) => {
+                Some("its requests are due at a rate: what differs is their latency")
+            }
             _ => None,
         }
     }
@@ -157,7 +195,8 @@ impl Job {
             | Job::PingPong(_)
             | Job::Sleepers(_)
             | Job::Spawn(_)
-            | Job::Echo(_) => false,
+            | Job::Echo(_)
+            | Job::Serve(_) => false,
         }
     }
 
@@ -176,6 +215,7 @@ impl Job {
             | Job::Sleepers(_)
             | Job::Spawn(_)
             | Job::Echo(_)
+            | Job::Serve(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
         }
@@ -195,6 +235,7 @@ impl Job {
             | Job::PingPong(_)
             | Job::Spawn(_)
             | Job::Echo(_)
+            | Job::Serve(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,
         }

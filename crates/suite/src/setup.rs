@@ -68,7 +68,8 @@ impl Setup {
             | Workload::PingPong
             | Workload::Sleepers
             | Workload::Spawn
-            | Workload::Echo => job.units(),
+            | Workload::Echo
+            | Workload::Serve => job.units(),
         };
         Self {
             threads,
