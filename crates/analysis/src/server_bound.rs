@@ -106,6 +106,7 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
         | Job::Sleepers(_)
         | Job::Spawn(_)
         | Job::Echo(_)
+        | Job::Serve(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => None,
     }

@@ -118,6 +118,7 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
         | Job::Sleepers(_)
         | Job::Spawn(_)
         | Job::Echo(_)
+        | Job::Serve(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => 0,
     };

@@ -37,6 +37,7 @@ pub fn measure(
         | Job::Sleepers(_)
         | Job::Spawn(_)
         | Job::Echo(_)
+        | Job::Serve(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
     }
@@ -71,6 +72,7 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::Sleepers(_)
         | Job::Spawn(_)
         | Job::Echo(_)
+        | Job::Serve(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),
     };

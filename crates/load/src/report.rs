@@ -108,7 +108,10 @@ impl fmt::Display for Report {
             self.connections, self.idle_alive, self.reopened, self.late
         )?;
         if !self.healthy {
-            writeln!(f, "error: one more request, after all others, was not answered")?;
+            writeln!(
+                f,
+                "error: one more request, after all others, was not answered"
+            )?;
         }
         for (kind, count) in &self.errors {
             writeln!(f, "error: {count} times {kind}")?;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
-use serde::{Deserialize, Serialize};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::Whole;
 use crate::connection::{Came, Connection, Failure};

@@ -15,6 +15,7 @@ mod offload;
 mod ping_pong;
 mod pipeline;
 mod primes;
+mod serve;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -103,6 +104,14 @@ impl Model for Serial {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         echo::serve(&listener, job, closing)
+    }
+
+    fn serve(&self, job: &suite::serve::Job) -> Result<suite::serve::Outcome> {
+        serve::job(job)
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        serve::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

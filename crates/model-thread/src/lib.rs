@@ -14,6 +14,7 @@ mod offload;
 mod ping_pong;
 mod pipeline;
 mod primes;
+mod serve;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -130,6 +131,10 @@ impl Model for Thread {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         echo::serve(listener, job, closing)
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        serve::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

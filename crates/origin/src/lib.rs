@@ -11,6 +11,7 @@
 //! - [`Run`] is one run at an origin, with its own delay, link and counters.
 //! - [`FAULTS`] are the ways in which it misbehaves on request, to test clients
 //!   with; [`fault_log`] tells what those asked.
+//! - [`Load`] has it ask a server for files: see the crate `load`.
 //! - [`ceiling()`] measures the instrument itself.
 //!
 //! ```no_run
@@ -33,6 +34,7 @@ mod conditions;
 mod faults;
 mod images;
 mod link;
+mod loads;
 mod process;
 mod refusal;
 mod request;
@@ -52,6 +54,7 @@ pub use api::{
 pub use ceiling::ceiling;
 pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
 pub use images::splitmix64;
+pub use loads::Load;
 pub use process::Origin;
 pub use run::Run;
 pub use serve::{ServeArgs, serve};

@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::{
     api::{DELAY_BODY_BYTES, MAX_DELAY_MS, Opened, delay_body},
     faults::{After, Answer, FAULTS, Log},
+    loads::Loads,
     refusal::Refusal,
     request::{
         FAULT, Failure,
@@ -87,6 +88,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         url: url.clone(),
         tls,
         runs: Runs::default(),
+        loads: Loads::default(),
         faults: Log::new(),
         tiny: Arc::new(TINY.to_vec()),
     });
@@ -126,6 +128,7 @@ struct Server {
     url: String,
     tls: Option<Arc<rustls::ServerConfig>>,
     runs: Runs,
+    loads: Loads,
     faults: Log,
     tiny: Arc<Vec<u8>>,
 }
@@ -276,6 +279,19 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
         }
         (["runs", _, "delay", _], _) => Err(Refusal::method("GET, HEAD")),
 
+        (["loads"], Post) => {
+            let plan = serde_json::from_slice(&request.body)
+                .map_err(|error| Refusal::new(400, format!("not the plan of a load: {error}")))?;
+            Response::json(200, &server.loads.run(&plan)?)
+        }
+        (["loads"], _) => Err(Refusal::method("POST")),
+
+        (["loads", id], Delete) => {
+            server.loads.wait_for_end(id)?;
+            Ok(Response::new(204, Arc::default()))
+        }
+        (["loads", _], _) => Err(Refusal::method("DELETE")),
+
         (["faults"], Get | Head) => Response::json(200, &FAULTS),
         (["faults"], _) => Err(Refusal::method("GET, HEAD")),
 
@@ -319,6 +335,9 @@ GET    {url}/runs/ID/delay/MS          {DELAY_BODY_BYTES} bytes after MS millise
 GET    {url}/runs/ID/stats             what the run has been asked for
 POST   {url}/runs/ID/reset             the same, and zeroes it
 DELETE {url}/runs/ID                   forgets the run
+
+POST   {url}/loads                     asks a server for files, as a plan says
+DELETE {url}/loads/ID                  waits until it has closed the connections
 
 It misbehaves on request. TOKEN and what follows it are yours to choose:
 GET    {url}/faults                    the ways to misbehave, by NAME

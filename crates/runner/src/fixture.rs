@@ -28,6 +28,7 @@ use transfer::list::Lines;
 
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
+use crate::serve::Load;
 use crate::{inputs, tree, verify};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
@@ -92,6 +93,7 @@ impl Fixture {
             answered: OnceLock::new(),
             elapsed: None,
             origin: None,
+            load: None,
         };
         match &mut prepared.job {
             Job::Fetch(job) if job.urls.is_empty() => {
@@ -136,6 +138,10 @@ impl Fixture {
                 job.address = Some(server.address());
                 prepared.server = Some(server);
             }
+            Job::Serve(job) => {
+                echo::allow(job.connections + job.idle)?;
+                prepared.load = Some(Load::new(job, self.origin_url()?)?);
+            }
             Job::Files(files::Job { paths, .. })
             | Job::Thumbnails(thumbnails::Job { paths, .. }) => {
                 (*paths, prepared.fresh) = self.inputs(job)?;
@@ -167,16 +173,19 @@ impl Fixture {
     }
 
     fn open(&mut self, shape: &Shape) -> Result<origin::Run> {
-        match (&self.given_url, &self.own) {
-            (Some(url), _) => origin::Run::open(url, shape),
-            (None, Some(origin)) => origin::Run::open(origin.url(), shape),
-            (None, None) => {
-                let origin = Arc::new(Origin::spawn(&self.program, &["origin"])?);
-                let run = origin::Run::open(origin.url(), shape);
-                self.own = Some(origin);
-                run
-            }
+        origin::Run::open(&self.origin_url()?, shape)
+    }
+
+    /// The URL of the origin, which is started if there is none.
+    fn origin_url(&mut self) -> Result<String> {
+        if let Some(url) = &self.given_url {
+            return Ok(url.clone());
         }
+        let own = match self.own.take() {
+            Some(own) => own,
+            None => Arc::new(Origin::spawn(&self.program, &["origin"])?),
+        };
+        Ok(self.own.insert(own).url().to_owned())
     }
 }
 
@@ -199,6 +208,8 @@ pub struct Prepared {
     answered: OnceLock<Job>,
     /// What the last run took: no item of it can have taken longer.
     elapsed: Option<Duration>,
+    /// What asks the model for files.
+    load: Option<Load>,
     /// Not read: the origin has to last as long as the job may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -232,9 +243,18 @@ impl Prepared {
         if let Some(run) = &self.run {
             run.reset()?;
         }
-        let started = Instant::now();
-        let outcome = self.job.run(model);
-        let elapsed = started.elapsed().saturating_sub(self.job.wait());
+        let (elapsed, outcome) = match (&self.load, &mut self.job) {
+            (Some(load), Job::Serve(job)) => {
+                let (elapsed, outcome) = load.run(job, model)?;
+                (elapsed, Ok(Outcome::Serve(outcome)))
+            }
+            _ => {
+                let started = Instant::now();
+                let outcome = self.job.run(model);
+                (started.elapsed(), outcome)
+            }
+        };
+        let elapsed = elapsed.saturating_sub(self.job.wait());
         self.elapsed = Some(elapsed);
         Ok((elapsed, outcome?))
     }

@@ -30,6 +30,7 @@ mod progress;
 mod report;
 mod run;
 pub mod scratch;
+mod serve;
 mod text_output;
 pub mod tree;
 pub mod verify;
@@ -76,6 +77,7 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::List(args) => list::list(&args),
         cli::Command::Run(args) => run::run::<M>(&args, entered_ns),
         cli::Command::Origin(args) => origin::serve(&args),
+        cli::Command::Serve(args) => serve::serve::<M>(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
     };
     match done {

@@ -270,6 +270,7 @@ impl Workload {
             Workload::PingPong => Some(("passes", "a pass")),
             Workload::Spawn => Some(("units", "a unit")),
             Workload::Echo => Some(("messages", "a message")),
+            Workload::Serve => Some(("requests", "a request")),
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -283,10 +284,11 @@ impl Workload {
         }
     }
 
-    /// Whether the job needs an HTTP origin (or URLs of one's own).
+    /// Whether the job needs an HTTP origin (or URLs of one's own), or its load generator.
     pub fn needs_origin(self) -> bool {
         match self {
-            Workload::Fetch | Workload::Download => true,
+            // The load generator is in the origin's process.
+            Workload::Fetch | Workload::Download | Workload::Serve => true,
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -296,7 +298,6 @@ impl Workload {
             | Workload::Sleepers
             | Workload::Spawn
             | Workload::Echo
-            | Workload::Serve
             | Workload::Files
             | Workload::Thumbnails => false,
         }

@@ -148,8 +148,7 @@ pub trait Model {
         Ok(job.outcome())
     }
 
-    /// Serves a directory, until the end begins (`closing`, looked at after every `accept`).
-    /// Then what has been asked is still answered, all connections are closed, and when it
+    /// Serves a directory, until the [end](serve::Service::close) begins. Then what has been asked is still answered, all connections are closed, and when it
     /// returns, every unit has ended.
     ///
     /// A connection that breaks is its client's business, and the others go on.

@@ -94,7 +94,11 @@ impl Workload {
                         Variant::new("rate", &[("rate", "4000"), ("requests", "2000")]).heavy(),
                         Variant::new(
                             "idle",
-                            &[("idle", "4000"), ("connections", "40"), ("requests", "4000")],
+                            &[
+                                ("idle", "4000"),
+                                ("connections", "40"),
+                                ("requests", "4000"),
+                            ],
                         )
                         .heavy(),
                         Variant::new(

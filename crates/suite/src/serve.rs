@@ -10,21 +10,24 @@
 //! the end are the model's.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hint::black_box;
-use std::net::TcpListener;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use http_serve::Site;
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::echo::Closing;
 use crate::offload::Place;
-use crate::{Invalid, Latency, Preset, WrongAnswer, splitmix64};
+use crate::{Invalid, Latency, Preset, Result, WrongAnswer, splitmix64};
 
 /// The processor time of one piece of burning.
 pub const BURN: Duration = Duration::from_millis(5);
@@ -33,9 +36,8 @@ pub const BURN: Duration = Duration::from_millis(5);
 /// in a job takes that long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a connection that is closed is still read from: a client that has more to say
-/// than was read would otherwise lose the answer.
-pub const LINGER: Duration = Duration::from_secs(1);
+/// How long a server waits that has no room for a connection.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many requests over how many connections, and what goes on beside them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +98,7 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Service {
     listener: Mutex<Option<TcpListener>>,
+    address: SocketAddr,
     /// The directory.
     pub site: Site,
     /// Its path.
@@ -107,8 +110,19 @@ pub struct Service {
     pub patience: Duration,
     /// CPU work beside it, if there is any.
     pub burns: Option<Burns>,
-    /// When to end: what has been asked is still answered.
-    pub closing: Closing,
+    closing: AtomicBool,
+    at_close: Mutex<AtClose>,
+}
+
+/// What is to be done when the end begins; none when it has begun.
+struct AtClose(Option<Vec<Box<dyn FnOnce() + Send>>>);
+
+impl fmt::Debug for AtClose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AtClose")
+            .field(&self.0.as_ref().map(Vec::len))
+            .finish()
+    }
 }
 
 impl PartialEq for Service {
@@ -131,24 +145,76 @@ impl Service {
         connections: usize,
         patience: Duration,
         burns: Option<Burns>,
-    ) -> crate::Result<Self> {
-        let site = Site::open(directory).with_context(|| directory.display().to_string())?;
+    ) -> Result<Self> {
+        let site = Site::open(directory);
         Ok(Self {
+            address: listener.local_addr().context("no address to listen at")?,
             listener: Mutex::new(Some(listener)),
-            site,
+            site: site.with_context(|| format!("serving {}", directory.display()))?,
             directory: directory.to_owned(),
             connections,
             patience,
             burns,
-            closing: Closing::default(),
+            closing: AtomicBool::new(false),
+            at_close: Mutex::new(AtClose(Some(Vec::new()))),
         })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where clients connect to. It can be taken once: when it is dropped, what has not been
     /// accepted is turned away.
-    pub fn listener(&self) -> crate::Result<TcpListener> {
+    ///
+    /// # Errors
+    ///
+    /// When it has been taken before.
+    pub fn listener(&self) -> Result<TcpListener> {
         let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        listener.take().context("the listener has been taken before")
+        listener
+            .take()
+            .context("the listener has been taken before")
+    }
+
+    /// Begins the end: what has been asked is still answered.
+    pub fn close(&self) {
+        self.closing.store(true, Release);
+        let mut at_close = self.at_close.lock().unwrap_or_else(PoisonError::into_inner);
+        for act in at_close.0.take().into_iter().flatten() {
+            act();
+        }
+        // For an `accept` that waits; if it cannot be reached, none does.
+        drop(TcpStream::connect(self.address));
+    }
+
+    /// Whether the end has begun: a connection that was just accepted is then no client's.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Acquire)
+    }
+
+    /// Has this done when the end begins, or now if it has.
+    pub fn on_close(&self, act: impl FnOnce() + Send + 'static) {
+        let mut at_close = self.at_close.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut at_close.0 {
+            Some(acts) => acts.push(Box::new(act)),
+            None => act(),
+        }
+    }
+}
+
+/// How long to wait when there is no room for a connection that would be accepted: out of
+/// descriptors or memory, as connections end. None if the listener itself is of no use.
+pub fn pause_after(error: &io::Error) -> Option<Duration> {
+    match error.kind() {
+        // The client was gone before it was accepted.
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => Some(Duration::ZERO),
+        io::ErrorKind::OutOfMemory => Some(PAUSE),
+        _ => match Errno::from_io_error(error) {
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS) => Some(PAUSE),
+            _ => None,
+        },
     }
 }
 
@@ -190,7 +256,10 @@ impl Burns {
 pub fn burn() {
     let used = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+        Duration::new(
+            time.tv_sec.unsigned_abs(),
+            time.tv_nsec.unsigned_abs() as u32,
+        )
     };
     let end = used() + BURN;
     let mut number = 0;
@@ -253,7 +322,7 @@ impl Job {
         self.connections + self.idle
     }
 
-    pub(crate) fn validate(&self) -> Result<(), Invalid> {
+    pub(crate) fn validate(&self) -> std::result::Result<(), Invalid> {
         Invalid::unless_within("connections", self.connections as u64, 1, 10_000)?;
         Invalid::unless_within("requests", self.requests, 1, 10_000_000)?;
         Invalid::unless_within("bytes", self.bytes, 0, 1 << 30)?;
@@ -271,7 +340,7 @@ impl Job {
 
     /// Every request answered right, over as many connections as asked, of which the idle ones
     /// are still open; the server answers afterwards, and has done its other work.
-    pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
+    pub fn check(&self, outcome: &Outcome) -> std::result::Result<(), WrongAnswer> {
         let errors: Vec<_> = outcome
             .errors
             .iter()
@@ -350,7 +419,9 @@ mod tests {
         };
         job.check(&right(&job)).expect("right");
         let wrong: [(&str, fn(&mut Outcome)); 8] = [
-            ("errors", |of| drop(of.errors.insert("another body".to_owned(), 1))),
+            ("errors", |of| {
+                drop(of.errors.insert("another body".to_owned(), 1))
+            }),
             ("requests", |of| of.requests -= 1),
             ("connections", |of| of.connections -= 1),
             ("idle_alive", |of| of.idle_alive -= 1),
