@@ -20,6 +20,7 @@ mod ping_pong;
 mod pipeline;
 mod pipeline_common;
 mod primes;
+mod serve;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -154,6 +155,10 @@ impl Model for AsyncStd {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         self.run(echo::serve(listener, job.clone(), closing.clone()))
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        self.run(serve::run(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -29,6 +29,7 @@ mod ping_pong;
 mod pipeline;
 mod pool;
 mod primes;
+mod serve;
 mod shm;
 mod sleepers;
 mod spawn;
@@ -84,6 +85,11 @@ impl Model for Process {
             }
             // What it costs to start them is what is measured.
             Workload::Spawn => {}
+            // One for the request after all others, and those for CPU work.
+            Workload::Serve => {
+                let units = setup.units + 1 + serve::BURNERS;
+                children.ensure_started(units.min(MAX_CHILDREN).max(setup.units))?;
+            }
             _ => children.ensure_started(setup.units)?,
         }
         Ok(Self {
@@ -103,6 +109,7 @@ impl Model for Process {
             Workload::Sleepers,
             Workload::Spawn,
             Workload::Echo,
+            Workload::Serve,
         ];
         all_at_once.contains(&workload).then_some(MAX_CHILDREN)
     }
@@ -158,6 +165,10 @@ impl Model for Process {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         echo::serve(&listener, job, closing, &mut self.children())
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        serve::run(service, &mut self.children())
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -15,6 +15,7 @@ mod offload;
 mod ping_pong;
 mod pipeline;
 mod primes;
+mod serve;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -166,6 +167,10 @@ impl Model for Smol {
             closing.clone(),
             self.executor.clone(),
         ))
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        self.run(serve::run(service.clone(), self.executor.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

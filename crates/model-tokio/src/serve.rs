@@ -169,7 +169,7 @@ async fn burn(service: Arc<Service>, closed: watch::Receiver<bool>) {
         }
         burns.begin();
         let service = service.clone();
-        let burn = move || service.burns.as_ref().map_or((), Burns::burn);
+        let burn = move || service.burns.iter().for_each(Burns::burn);
         match burns.place {
             Place::Pool => begun.spawn_blocking(burn),
             Place::Inline => begun.spawn(async move { burn() }),

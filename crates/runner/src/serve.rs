@@ -147,6 +147,10 @@ impl Load {
             let asking = asking.context("cannot start a thread")?;
             let outcome = model.serve(job);
             let elapsed = started.elapsed();
+            if outcome.is_err() {
+                // Or the generator would wait for answers.
+                drop(service.listener());
+            }
             let asked = asking.join();
             let asked = asked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             anyhow::Ok((elapsed, outcome, asked))

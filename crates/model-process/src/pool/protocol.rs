@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
@@ -87,6 +88,11 @@ pub(crate) enum Task {
     /// Answer with this number, mixed, and end.
     Spawn(SpawnTask),
     Echo(EchoTask),
+    Serve(ServeTask),
+    /// Do a piece of CPU work, and end if it is the last task.
+    Burn {
+        is_last: bool,
+    },
     Files(FilesTask),
     Thumbnails(ThumbnailTask),
 }
@@ -138,6 +144,15 @@ pub(crate) enum EchoTask {
     Talk(echo::Job, usize, SocketAddr),
     /// Be the server of one client after the other, until one hangs up too early.
     Serve(echo::Job),
+}
+
+/// Serve a directory over the listener in the slot, until that is shut down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServeTask {
+    /// Its path, which need not be text.
+    pub(crate) directory: OsString,
+    /// How long to wait for a client.
+    pub(crate) patience: Duration,
 }
 
 /// What is in the files in these places of the list?
