@@ -234,6 +234,7 @@ impl CommandRun {
             | Job::Sleepers(_)
             | Job::Spawn(_)
             | Job::Echo(_)
+            | Job::Serve(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => return Ok((None, None)),
         };
@@ -270,6 +271,7 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
         | Job::Sleepers(_)
         | Job::Spawn(_)
         | Job::Echo(_)
+        | Job::Serve(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => Ok(Vec::new()),
     }

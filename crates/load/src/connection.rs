@@ -94,6 +94,11 @@ impl Connection {
         self.state == State::Ready
     }
 
+    /// Whether the server has said that it closes it.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state == State::Ending
+    }
+
     /// Whether it waits to be able to write.
     pub(crate) fn wants_to_write(&self) -> bool {
         matches!(self.state, State::Connecting | State::Writing(_))

@@ -19,7 +19,9 @@ pub struct Report {
     /// From when the connections stood until the last request was answered or given up, in
     /// nanoseconds.
     pub elapsed_ns: u64,
-    /// Requests a second that were due; none in a closed loop.
+    /// When the last request was due, in nanoseconds from then; none in a closed loop.
+    pub due_ns: Option<u64>,
+    /// Requests a second that were due by then; none in a closed loop.
     pub offered_per_s: Option<f64>,
     /// Right answers a second.
     pub achieved_per_s: f64,

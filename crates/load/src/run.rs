@@ -137,6 +137,8 @@ struct Load<'a> {
     next_path: usize,
     /// Requests under way.
     busy: usize,
+    /// Connections that the server is about to close.
+    ending: usize,
     report: Report,
     buffer: Vec<u8>,
 }
@@ -177,6 +179,7 @@ impl<'a> Load<'a> {
             begun: Instant::now(),
             next_path: 0,
             busy: 0,
+            ending: 0,
             report: Report::default(),
             buffer: Vec::new(),
         };
@@ -254,7 +257,7 @@ impl<'a> Load<'a> {
     fn run(&mut self) -> anyhow::Result<()> {
         loop {
             self.send_what_is_due();
-            if self.pacer.is_done() && self.busy == 0 {
+            if self.pacer.is_done() && self.busy + self.ending == 0 {
                 return Ok(());
             }
             let now = self.now_ns();
@@ -342,6 +345,7 @@ impl<'a> Load<'a> {
     /// A connection has ended as announced: the next request opens one anew.
     fn set_free(&mut self, lane: usize) {
         let now = self.now_ns();
+        self.ending -= 1;
         self.lanes[lane].connection = None;
         self.free.push_back((lane, now));
     }
@@ -364,6 +368,9 @@ impl<'a> Load<'a> {
         // It grows as far as need be: any time fits.
         let _ = self.histogram.record(now - due_ns);
         if whole.closes {
+            self.ending += 1;
+            place.since_ns = now;
+            self.under_way.push_back((lane, now));
             // It is free when the server has closed it, and the end may be here already.
             return self.turn(lane, epoll::EventFlags::IN);
         }
@@ -376,9 +383,12 @@ impl<'a> Load<'a> {
     fn fail(&mut self, lane: usize, failure: Failure) {
         let now = self.now_ns();
         let place = &mut self.lanes[lane];
-        place.connection = None;
-        if place.request.take().is_some() {
-            self.busy -= 1;
+        let connection = place.connection.take();
+        let was_ending = connection.is_some_and(|connection| connection.is_ending());
+        let was_busy = place.request.take().is_some();
+        self.ending -= usize::from(was_ending);
+        self.busy -= usize::from(was_busy);
+        if was_busy || was_ending {
             *self
                 .report
                 .errors
@@ -402,7 +412,9 @@ impl<'a> Load<'a> {
     fn next_timeout(&mut self, now: u64) -> Option<u64> {
         while let Some(&(lane, since)) = self.under_way.front() {
             let place = &self.lanes[lane];
-            if place.request.is_some() && place.since_ns == since {
+            let connection = place.connection.as_ref();
+            let is_ending = connection.is_some_and(Connection::is_ending);
+            if (place.request.is_some() || is_ending) && place.since_ns == since {
                 let timeout = u64::try_from(self.plan.timeout.as_nanos()).unwrap_or(u64::MAX);
                 return Some(since.saturating_add(timeout).max(now));
             }
@@ -445,8 +457,12 @@ impl<'a> Load<'a> {
         self.report.idle_alive = idle.iter().filter(quiet).count() as u64;
         let report = Report {
             elapsed_ns,
-            offered_per_s: self.plan.rate_per_s,
-            achieved_per_s: self.report.right as f64 / (elapsed_ns as f64 / 1e9),
+            due_ns: self.pacer.last_due(),
+            offered_per_s: self
+                .pacer
+                .last_due()
+                .map(|due_ns| per_second(self.report.sent, due_ns)),
+            achieved_per_s: per_second(self.report.right, elapsed_ns),
             latency: Latency::of(&self.histogram),
             late: self.pacer.late(),
             ..self.report
@@ -458,6 +474,10 @@ impl<'a> Load<'a> {
     fn now_ns(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
+}
+
+fn per_second(count: u64, ns: u64) -> f64 {
+    count as f64 / (ns.max(1) as f64 / 1e9)
 }
 
 impl Lane {

@@ -180,6 +180,7 @@ fn complete(outcome: Outcome, report: Report) -> Outcome {
         reopened: report.reopened,
         healthy: report.healthy,
         load_ns: report.elapsed_ns,
+        due_ns: report.due_ns.unwrap_or(0),
         generator_cpu_ns: report.cpu_ns,
         late: report.late,
         latency: Latency {

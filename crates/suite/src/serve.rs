@@ -86,12 +86,35 @@ pub struct Outcome {
     pub burns_done: u64,
     /// From when the connections stood until the last answer, in nanoseconds.
     pub load_ns: u64,
-    /// Of that, the generator's own processor time.
+    /// When the last request was due, from then; 0 in a closed loop.
+    pub due_ns: u64,
+    /// Of that time, the generator's own processor time.
     pub generator_cpu_ns: u64,
     /// Requests that the generator sent late by its own fault.
     pub late: u64,
     /// From when a request was due until its answer was whole.
     pub latency: Latency,
+}
+
+impl Outcome {
+    /// Requests a second that were due; none in a closed loop.
+    pub fn offered_per_s(&self) -> Option<f64> {
+        (self.due_ns > 0).then(|| self.requests as f64 / (self.due_ns as f64 / 1e9))
+    }
+
+    /// Requests a second that were answered.
+    pub fn achieved_per_s(&self) -> f64 {
+        self.requests as f64 / (self.load_ns.max(1) as f64 / 1e9)
+    }
+
+    /// Whether the server answered as many requests as were due, but for a twentieth; in a
+    /// closed loop it always does. If not, requests wait in a queue that grows, and their
+    /// latency depends on how long the load lasts.
+    pub fn has_kept_up(&self) -> bool {
+        const LEAST: f64 = 0.95;
+        let offered = self.offered_per_s();
+        offered.is_none_or(|offered| self.achieved_per_s() >= LEAST * offered)
+    }
 }
 
 /// What is served, and until when: for one run of a job, or for the program `serve`.
@@ -367,14 +390,16 @@ impl Job {
     }
 
     pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
-        let rate = outcome.requests as f64 / (outcome.load_ns.max(1) as f64 / 1e9);
-        let due = match self.rate {
-            0 => String::new(),
-            due => format!(" of {due} that were due"),
+        let due = match outcome.offered_per_s() {
+            None => String::new(),
+            Some(due) => format!(" of {due:.0} that were due"),
         };
         let mut text = format!(
-            "{} requests answered over {} connections, {rate:.0} a second{due}; {}",
-            outcome.requests, outcome.connections, outcome.latency
+            "{} requests answered over {} connections, {:.0} a second{due}; {}",
+            outcome.requests,
+            outcome.connections,
+            outcome.achieved_per_s(),
+            outcome.latency
         );
         if self.idle > 0 {
             text += &format!("; {} idle connections still open", outcome.idle_alive);

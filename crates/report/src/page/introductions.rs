@@ -78,6 +78,15 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
              readiness queues are made for.",
             "Chats, brokers and proxies are this with more logic in the middle.",
         ],
+        Workload::Serve => [
+            "Files are served over HTTP/1.1 by hand, to a load generator that asks over many \
+             connections: as soon as it has its answer, or at a rate that does not wait for \
+             answers.",
+            "At a rate, each request's latency counts from when it was due, so what a server \
+             keeps waiting shows; idle connections show what one costs, and CPU work beside the \
+             answers shows what it holds up.",
+            "Web servers, APIs and reverse proxies are this.",
+        ],
         Workload::Files => [
             "Local files are read, hashed and their lines counted, the biggest first.",
             "Reading blocks and hashing computes, so each file is both a call to hand over and \
