@@ -233,6 +233,7 @@ impl CommandRun {
             | Job::PingPong(_)
             | Job::Sleepers(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => return Ok((None, None)),
@@ -269,6 +270,7 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
         | Job::PingPong(_)
         | Job::Sleepers(_)
         | Job::Spawn(_)
+        | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => Ok(Vec::new()),

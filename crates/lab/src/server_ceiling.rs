@@ -36,6 +36,7 @@ pub fn measure(
         | Job::PingPong(_)
         | Job::Sleepers(_)
         | Job::Spawn(_)
+        | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
@@ -70,6 +71,7 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::PingPong(_)
         | Job::Sleepers(_)
         | Job::Spawn(_)
+        | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),

@@ -16,6 +16,7 @@
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
 
 mod counter;
+mod deadlines;
 mod download;
 mod download_child;
 mod download_progress;
@@ -102,6 +103,7 @@ impl Model for Process {
             Workload::PingPong,
             Workload::Sleepers,
             Workload::Spawn,
+            Workload::Deadlines,
             Workload::Echo,
         ];
         all_at_once.contains(&workload).then_some(MAX_CHILDREN)
@@ -145,6 +147,10 @@ impl Model for Process {
 
     fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
         spawn::run(job, &mut self.children())
+    }
+
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        deadlines::run(job, &mut self.children())
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

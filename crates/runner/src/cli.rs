@@ -33,6 +33,16 @@ pub(crate) enum Command {
     /// Be the server that `echo` talks to, until standard input ends
     #[command(hide = true)]
     EchoServer(EchoServerArgs),
+    /// Be the responder that `deadlines` talks to, until standard input ends
+    #[command(hide = true)]
+    Responder(ResponderArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ResponderArgs {
+    /// The most connections at once
+    #[arg(long)]
+    pub connections: usize,
 }
 
 #[derive(clap::Args, Debug)]

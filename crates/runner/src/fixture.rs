@@ -23,10 +23,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use origin::{Origin, Shape};
 use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
+use suite::deadlines::Seen;
 use suite::{completion, fetch, files, thumbnails};
 use transfer::list::Lines;
 
 use crate::echo::{self, Server};
+use crate::responder::Responder;
 use crate::scratch::{self, Scratch};
 use crate::{inputs, tree, verify};
 
@@ -89,6 +91,8 @@ impl Fixture {
             files: Vec::new(),
             fresh: None,
             server: None,
+            responder: None,
+            seen: None,
             answered: OnceLock::new(),
             elapsed: None,
             origin: None,
@@ -135,6 +139,13 @@ impl Fixture {
                 let server = Server::spawn(&self.program, job, threads, blocking_threads)?;
                 job.address = Some(server.address());
                 prepared.server = Some(server);
+            }
+            Job::Deadlines(job) => {
+                let slots = job.slots();
+                echo::allow(slots as usize)?;
+                let responder = Responder::spawn(&self.program, slots)?;
+                job.address = Some(responder.address());
+                prepared.responder = Some(responder);
             }
             Job::Files(files::Job { paths, .. })
             | Job::Thumbnails(thumbnails::Job { paths, .. }) => {
@@ -194,6 +205,10 @@ pub struct Prepared {
     fresh: Option<Scratch>,
     /// The server that the clients of `echo` talk to.
     server: Option<Server>,
+    /// What the operations of `deadlines` wait for.
+    responder: Option<Responder>,
+    /// What it has seen of the last run.
+    seen: Option<Seen>,
     /// The job with its right answer, from when it is first looked at: before,
     /// it would be work and memory that would count as the model's.
     answered: OnceLock<Job>,
@@ -236,6 +251,11 @@ impl Prepared {
         let outcome = self.job.run(model);
         let elapsed = started.elapsed().saturating_sub(self.job.wait());
         self.elapsed = Some(elapsed);
+        if let Some(responder) = &mut self.responder {
+            let seen = responder.seen();
+            // Why the job failed says more than that the responder has gone.
+            self.seen = outcome.is_ok().then_some(seen).transpose()?;
+        }
         Ok((elapsed, outcome?))
     }
 
@@ -276,14 +296,23 @@ impl Prepared {
         self.account(outcome)
     }
 
-    /// Ends what was started for the job.
-    pub fn close(self) -> Result<()> {
-        self.server.map_or(Ok(()), Server::end)
+    /// The process of its responder, if it has one: it is no part of the model.
+    pub(crate) fn responder_pid(&self) -> Option<u32> {
+        self.responder.as_ref().map(Responder::pid)
     }
 
-    /// Adds what only the origin knows to the outcome, and accepts no answer
-    /// that it was not asked for. A part of [`Prepared::verify`].
+    /// Ends what was started for the job.
+    pub fn close(self) -> Result<()> {
+        self.server.map_or(Ok(()), Server::end)?;
+        self.responder.map_or(Ok(()), Responder::end)
+    }
+
+    /// Adds what only the origin or the responder knows to the outcome, and accepts no answer
+    /// that the origin was not asked for. A part of [`Prepared::verify`].
     pub fn account(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        if let (Some(seen), Outcome::Deadlines(outcome)) = (self.seen, &mut *outcome) {
+            outcome.seen = seen;
+        }
         let stats = self.origin_stats().transpose()?;
         if let Some(stats) = &stats {
             // More would be retries; fewer, and some answer is made up.

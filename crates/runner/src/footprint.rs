@@ -13,9 +13,9 @@ pub(crate) struct Footprint {
 }
 
 impl Footprint {
-    pub(crate) fn now(origin: Option<u32>) -> Self {
+    pub(crate) fn now(other_end: Option<u32>) -> Self {
         let me = std::process::id();
-        let mut pids = tree::descendants(me, origin.as_slice());
+        let mut pids = tree::descendants(me, other_end.as_slice());
         let alone = pids.is_empty();
         pids.push(me);
         Self {

@@ -10,8 +10,8 @@
 //!
 //! - [`fixture`] makes a job as asked into one that can be run, runs and verifies
 //!   it; the harness uses it too.
-//! - [`inputs`] makes the files that some jobs read, and [`echo`] has the server
-//!   that another one talks to.
+//! - [`inputs`] makes the files that some jobs read, [`echo`] has the server
+//!   that another one talks to, and [`responder`] that of a third.
 //! - [`tree`] measures a process and its children, and [`clock`] is what they
 //!   have in common with the one that starts them.
 //!
@@ -28,8 +28,10 @@ pub mod inputs;
 mod list;
 mod progress;
 mod report;
+pub mod responder;
 mod run;
 pub mod scratch;
+mod server_process;
 mod text_output;
 pub mod tree;
 pub mod verify;
@@ -77,6 +79,7 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::Run(args) => run::run::<M>(&args, entered_ns),
         cli::Command::Origin(args) => origin::serve(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
+        cli::Command::Responder(args) => responder::respond(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

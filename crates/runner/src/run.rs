@@ -33,7 +33,7 @@ pub(crate) fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<(
     }
     let (elapsed, mut outcome) = prepared.run(&model)?;
     // Before anything else needs memory, and while all children stand.
-    let footprint = Footprint::now(fixture.origin_pid());
+    let footprint = Footprint::now(fixture.origin_pid().or(prepared.responder_pid()));
     let stats = if args.unchecked {
         prepared.account(&mut outcome)?
     } else {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Invalid, Model, Result, WrongAnswer, counter, download, echo, exchange, fetch, files, offload,
-    ping_pong, pipeline, primes, sleepers, spawn, thumbnails,
+    deadlines, ping_pong, pipeline, primes, sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -187,6 +187,8 @@ workloads! {
     "sleepers" sleepers Sleepers,
     /// Units are started, answer with one number, and end
     "spawn" spawn Spawn,
+    /// Operations wait for an answer, and are cut at a deadline or cancelled
+    "deadlines" deadlines Deadlines,
     /// A TCP server sends back what its clients send
     "echo" echo Echo,
     /// Local files are hashed, and their lines and bytes counted
@@ -212,6 +214,7 @@ impl Outcome {
             | Outcome::PingPong(_)
             | Outcome::Sleepers(_)
             | Outcome::Spawn(_)
+            | Outcome::Deadlines(_)
             | Outcome::Echo(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
@@ -253,6 +256,7 @@ impl Workload {
             | Workload::PingPong
             | Workload::Sleepers
             | Workload::Spawn
+            | Workload::Deadlines
             | Workload::Echo
             | Workload::Files
             | Workload::Thumbnails => None,
@@ -265,6 +269,7 @@ impl Workload {
         match self {
             Workload::PingPong => Some(("passes", "a pass")),
             Workload::Spawn => Some(("units", "a unit")),
+            Workload::Deadlines => Some(("operations", "an operation")),
             Workload::Echo => Some(("messages", "a message")),
             Workload::Counter
             | Workload::Pipeline
@@ -291,6 +296,7 @@ impl Workload {
             | Workload::PingPong
             | Workload::Sleepers
             | Workload::Spawn
+            | Workload::Deadlines
             | Workload::Echo
             | Workload::Files
             | Workload::Thumbnails => false,
@@ -471,6 +477,9 @@ mod tests {
             (Workload::Spawn, "batch", "0", "from 1"),
             (Workload::Spawn, "tree", "1", "number from 2"),
             (Workload::Spawn, "tree", "oak", "`flat`"),
+            (Workload::Deadlines, "limit", "0", "from 1"),
+            (Workload::Deadlines, "cancel_after", "21", "to 20"),
+            (Workload::Deadlines, "deadline_ms", "0", "late_per_mille = 100"),
             (Workload::Echo, "connections", "10001", "to 10000"),
             (Workload::Echo, "bytes", "0", "from 1"),
             (Workload::Files, "count", "0", "from 1"),

@@ -45,6 +45,13 @@ impl Variant {
         }
     }
 
+    const fn only(self, preset: Preset) -> Self {
+        Self {
+            preset: Some(preset),
+            ..self
+        }
+    }
+
     /// This variant of a preset's job.
     pub fn of(&self, preset: &Job) -> Result<Job, Invalid> {
         let mut job = preset.scaled(self.divisor);
@@ -80,6 +87,26 @@ impl Workload {
                     &[
                         Variant::new("channel", &[("reply", "channel")]),
                         Variant::new("tree", &[("tree", "10")]),
+                    ]
+                }
+            }
+            Workload::Deadlines => {
+                const {
+                    &[
+                        Variant::new("in-time", &[("late_per_mille", "0")]).only(Preset::Heavy),
+                        Variant::new("without", &[("late_per_mille", "0"), ("deadline_ms", "0")])
+                            .only(Preset::Heavy),
+                        Variant::new(
+                            "cancel",
+                            &[
+                                ("operations", "10000"),
+                                ("limit", "10000"),
+                                ("late_per_mille", "1000"),
+                                ("deadline_ms", "60000"),
+                                ("cancel_after", "10000"),
+                            ],
+                        )
+                        .only(Preset::Heavy),
                     ]
                 }
             }
@@ -121,6 +148,8 @@ impl Job {
     pub fn most_divisor(&self) -> u64 {
         match self {
             Job::Fetch(_) => 1,
+            // Each of its slots has five operations.
+            Job::Deadlines(_) => 4,
             Job::Offload(_) => 2,
             Job::Thumbnails(_) => 4,
             Job::Primes(_) | Job::Download(_) | Job::Sleepers(_) | Job::Echo(_) | Job::Files(_) => {
@@ -157,6 +186,7 @@ impl Job {
             | Job::PingPong(_)
             | Job::Sleepers(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_) => false,
         }
     }
@@ -175,6 +205,7 @@ impl Job {
             | Job::Download(_)
             | Job::Sleepers(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
@@ -194,6 +225,7 @@ impl Job {
             | Job::Download(_)
             | Job::PingPong(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,

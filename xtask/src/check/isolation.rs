@@ -18,7 +18,7 @@ const OWN: &[(&str, &[&str])] = &[
     ("load", &["features"]),
     ("http-hyper", &["transfer"]),
     ("http-ureq", &["transfer"]),
-    ("runner", &["suite", "origin", "transfer"]),
+    ("runner", &["suite", "origin", "load", "transfer"]),
     ("harness", &["runner", "suite", "origin", "transfer"]),
     (
         "model-*",

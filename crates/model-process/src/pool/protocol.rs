@@ -10,7 +10,7 @@ use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 use suite::pipeline::{Item, Tally};
 use suite::{
-    Result, Unsupported, counter, echo, exchange, fetch, files, offload, ping_pong, pipeline,
+    Result, Unsupported, counter, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline,
 };
 use suite::{sleepers, spawn, thumbnails};
 use transfer::{DiskError, Finish, Next, Options, Session, Transfer};
@@ -86,6 +86,7 @@ pub(crate) enum Task {
     Sleepers(sleepers::Job, u64),
     /// Answer with this number, mixed, and end.
     Spawn(SpawnTask),
+    Deadlines(DeadlinesTask),
     Echo(EchoTask),
     Files(FilesTask),
     Thumbnails(ThumbnailTask),
@@ -128,6 +129,15 @@ pub(crate) struct SpawnTask {
     pub(crate) batch: spawn::Batch,
     /// Where to answer, if not where every task is answered.
     pub(crate) replies: Option<IpcSender<u64>>,
+}
+
+/// Do operations over the connection of this number. The address is the job's, which is sent
+/// without it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeadlinesTask {
+    pub(crate) job: deadlines::Job,
+    pub(crate) slot: u64,
+    pub(crate) address: SocketAddr,
 }
 
 /// Which end of a connection to be.
@@ -213,6 +223,8 @@ pub(crate) enum Answer {
     Download(Box<DownloadAnswer>),
     /// What a station of a ring has seen.
     PingPong(ping_pong::Outcome),
+    /// What has come of the operations over a connection.
+    Deadlines(deadlines::Tally),
     /// What came back over a connection.
     Echo(echo::Outcome),
     /// The results of the files from this place of the list on.
