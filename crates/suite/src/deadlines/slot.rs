@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{FRAME_BYTES, Ledger, NEVER, Tally, Takes, Turn};
 use crate::{completion, splitmix64};
@@ -189,15 +189,26 @@ impl<T: Borrow<Turn>> Operation<'_, T> {
         &mut self.slot.answers
     }
 
+    /// Whether a late one, which has a deadline, has taken as long as its answer does.
+    fn can_be_answered(&self, after_us: u64) -> bool {
+        let deadline = self.slot.ledger.job.deadline();
+        let begun = self.due.zip(deadline).map(|(due, deadline)| due - deadline);
+        begun.is_some_and(|begun| begun.elapsed() >= Duration::from_micros(after_us))
+    }
+
     /// It has ended, with the value of its answer, or as it was cut.
     #[inline]
     pub fn end(mut self, value: Option<u64>) {
         self.has_ended = true;
+        let overslept = match (value, self.takes) {
+            (Some(_), Takes::Late(us)) => self.can_be_answered(us),
+            _ => false,
+        };
         let tally = &mut self.slot.tally;
         match (value, self.takes) {
             (Some(_), Takes::InTime(_)) => tally.answered += 1,
-            (Some(_), Takes::Late(_)) => tally.overslept += 1,
-            (Some(_), Takes::Never) => tally.wrong += 1,
+            (Some(_), Takes::Late(_)) if overslept => tally.overslept += 1,
+            (Some(_), Takes::Late(_) | Takes::Never) => tally.wrong += 1,
             (None, Takes::InTime(_)) => tally.missed += 1,
             (None, Takes::Late(_) | Takes::Never) => tally.cut += 1,
         }

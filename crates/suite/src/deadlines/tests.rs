@@ -137,6 +137,7 @@ fn a_deadline_that_fires_early_is_found() {
 
 #[test]
 fn an_answer_that_cannot_be_is_found() {
+    // One that is late comes later than now, and the other does not come.
     let job = Job {
         late_per_mille: 1_000,
         operations: 2,
