@@ -394,7 +394,10 @@ pub fn no_unit_is_left_of_a_cancelled_job(program: &'static str) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(20);
     while first.holdings() != second.holdings() {
         let (first, second) = (first.holdings(), second.holdings());
-        ensure!(Instant::now() < until, "{first:?} after answers, {second:?}");
+        ensure!(
+            Instant::now() < until,
+            "{first:?} after answers, {second:?}"
+        );
         thread::yield_now();
     }
     first.end()?;

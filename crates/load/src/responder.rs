@@ -69,7 +69,7 @@ pub fn value(number: u64) -> u64 {
 }
 
 /// Answers at a port of its own, over at most so many connections at once, until `commands`
-/// ends. It prints its address; then, for each line of `commands`, its [`Counts`] as a line of
+/// ends. It prints its address; then, after a line of `commands`, its [`Counts`] as a line of
 /// JSON, when all connections have been closed.
 ///
 /// # Errors
@@ -86,10 +86,7 @@ pub fn respond(
     listener.set_nonblocking(true)?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll")?;
     let readable = epoll::EventFlags::IN;
-    for (fd, token) in [
-        (listener.as_fd(), LISTENER),
-        (commands.as_fd(), COMMANDS),
-    ] {
+    for (fd, token) in [(listener.as_fd(), LISTENER), (commands.as_fd(), COMMANDS)] {
         epoll::add(&epoll, fd, epoll::EventData::new_u64(token), readable)
             .context("what cannot be waited for")?;
     }
@@ -147,13 +144,18 @@ struct Client {
 
 impl Responder {
     fn run(mut self, mut commands: impl Read, mut printed: impl Write) -> anyhow::Result<()> {
+        let mut command = [0; 64];
         loop {
             for event in self.wait()? {
                 match event.data.u64() {
                     LISTENER => self.accept()?,
-                    COMMANDS => match commands.read(&mut [0; 64]) {
+                    COMMANDS => match commands.read(&mut command) {
                         Ok(0) => return Ok(()),
-                        Ok(_) => self.asked = Some(Instant::now()),
+                        // A line may come in pieces.
+                        Ok(read) if command[..read].contains(&b'\n') => {
+                            self.asked = Some(Instant::now());
+                        }
+                        Ok(_) => {}
                         Err(error) if error.kind() == ErrorKind::Interrupted => {}
                         Err(error) => return Err(error).context("standard input"),
                     },
@@ -185,7 +187,9 @@ impl Responder {
         let now = self.now_ns();
         let next = self.timers.peek().map(|Reverse((due, ..))| *due);
         let until_next = next.map(|due| Duration::from_nanos(due.saturating_sub(now)));
-        let patience = self.asked.map(|since| PATIENCE.saturating_sub(since.elapsed()));
+        let patience = self
+            .asked
+            .map(|since| PATIENCE.saturating_sub(since.elapsed()));
         let most = until_next.into_iter().chain(patience).min();
         let most = most.map(Timespec::try_from).transpose()?;
         let mut events = Vec::with_capacity(MOST_EVENTS);

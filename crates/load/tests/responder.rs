@@ -37,11 +37,16 @@ impl Running {
 
     fn counts(&mut self) -> Counts {
         let mut commands = self.commands.as_ref().expect("a pipe");
-        commands.write_all(b"counts\n").expect("a command");
+        // In pieces, as a pipe may have it.
+        commands.write_all(b"counts").expect("a command");
+        commands.write_all(b"\n").expect("its end");
         let mut line = String::new();
         self.printed.read_line(&mut line).expect("counts");
         let counts: Counts = serde_json::from_str(&line).expect("JSON");
-        Counts { cpu_ns: 0, ..counts }
+        Counts {
+            cpu_ns: 0,
+            ..counts
+        }
     }
 }
 

@@ -137,7 +137,9 @@ impl Connection {
         }
         let mut fds = vec![PollFd::new(&self.stream, PollFlags::IN)];
         let cancelled = self.cancelled.as_ref();
-        fds.extend(cancelled.map(|cancelled| PollFd::from_borrowed_fd(cancelled.as_fd(), PollFlags::IN)));
+        fds.extend(
+            cancelled.map(|cancelled| PollFd::from_borrowed_fd(cancelled.as_fd(), PollFlags::IN)),
+        );
         loop {
             let left = due.map(|due| due.saturating_duration_since(Instant::now()));
             let timeout = left.map(|left| Timespec::try_from(left).unwrap_or_default());

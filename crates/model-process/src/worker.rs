@@ -15,7 +15,9 @@ use crate::download_child::Downloader;
 use crate::pool::protocol::{self, Batch, ChildEvent, Hello, Message, Welcome};
 use crate::pool::{Answer, Task, WorkerContext};
 use crate::shm::Memory;
-use crate::{counter, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes};
+use crate::{
+    counter, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes,
+};
 use crate::{sleepers, spawn, thumbnails};
 
 /// Runs as a child, to its end. The parent waits at `server`.

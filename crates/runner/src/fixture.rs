@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use origin::{Origin, Shape};
-use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
 use suite::deadlines::Seen;
+use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
 use suite::{completion, fetch, files, thumbnails};
 use transfer::list::Lines;
 
@@ -251,12 +251,18 @@ impl Prepared {
         let outcome = self.job.run(model);
         let elapsed = started.elapsed().saturating_sub(self.job.wait());
         self.elapsed = Some(elapsed);
-        if let Some(responder) = &mut self.responder {
-            let seen = responder.seen();
-            // Why the job failed says more than that the responder has gone.
-            self.seen = outcome.is_ok().then_some(seen).transpose()?;
-        }
-        Ok((elapsed, outcome?))
+        let looked = self.look();
+        // Why a job failed says more than that its responder has gone.
+        let outcome = outcome?;
+        looked?;
+        Ok((elapsed, outcome))
+    }
+
+    /// Has the responder tell what it has seen of the last run, if the job has one. A part of
+    /// [`Prepared::run`].
+    pub fn look(&mut self) -> Result<()> {
+        self.seen = self.responder.as_mut().map(Responder::seen).transpose()?;
+        Ok(())
     }
 
     /// Accepts only what is right: the answer, and for a download every file.

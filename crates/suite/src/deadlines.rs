@@ -340,7 +340,8 @@ impl Job {
     }
 
     pub(crate) fn units(&self) -> usize {
-        self.limit.min(usize::try_from(self.begun()).unwrap_or(usize::MAX))
+        self.limit
+            .min(usize::try_from(self.begun()).unwrap_or(usize::MAX))
     }
 
     /// The time that all operations take one after the other, about.
@@ -358,7 +359,9 @@ impl Job {
 
     /// What times are drawn from, in microseconds.
     fn times_from_us(&self) -> u64 {
-        let deadline = self.deadline().map_or(USUAL_DEADLINE_MS, |_| self.deadline_ms);
+        let deadline = self
+            .deadline()
+            .map_or(USUAL_DEADLINE_MS, |_| self.deadline_ms);
         deadline * 1_000
     }
 
@@ -395,7 +398,9 @@ impl Job {
         let operations = less(self.operations);
         Self {
             operations,
-            limit: self.limit.min(usize::try_from(operations).unwrap_or(usize::MAX)),
+            limit: self
+                .limit
+                .min(usize::try_from(operations).unwrap_or(usize::MAX)),
             cancel_after: match self.cancel_after {
                 0 => 0,
                 cancel_after => less(cancel_after),
@@ -433,7 +438,12 @@ impl Job {
         let cancelled = if self.cancel_after > 0 { slots } else { 0 };
         let cut = if self.deadline_ms > 0 { begun } else { 0 };
         for (what, got, least, most) in [
-            ("answered", outcome.answered + outcome.missed, 0, begun - late),
+            (
+                "answered",
+                outcome.answered + outcome.missed,
+                0,
+                begun - late,
+            ),
             ("cut", outcome.cut + outcome.overslept, 0, late),
             ("cut and missed", outcome.cut + outcome.missed, 0, cut),
             // Every second late one has no answer.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Invalid, Model, Result, WrongAnswer, counter, download, echo, exchange, fetch, files, offload,
-    deadlines, ping_pong, pipeline, primes, sleepers, spawn, thumbnails,
+    Invalid, Model, Result, WrongAnswer, counter, deadlines, download, echo, exchange, fetch,
+    files, offload, ping_pong, pipeline, primes, sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -479,7 +479,12 @@ mod tests {
             (Workload::Spawn, "tree", "oak", "`flat`"),
             (Workload::Deadlines, "limit", "0", "from 1"),
             (Workload::Deadlines, "cancel_after", "21", "to 20"),
-            (Workload::Deadlines, "deadline_ms", "0", "late_per_mille = 100"),
+            (
+                Workload::Deadlines,
+                "deadline_ms",
+                "0",
+                "late_per_mille = 100",
+            ),
             (Workload::Echo, "connections", "10001", "to 10000"),
             (Workload::Echo, "bytes", "0", "from 1"),
             (Workload::Files, "count", "0", "from 1"),

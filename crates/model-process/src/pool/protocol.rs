@@ -10,7 +10,8 @@ use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 use suite::pipeline::{Item, Tally};
 use suite::{
-    Result, Unsupported, counter, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline,
+    Result, Unsupported, counter, deadlines, echo, exchange, fetch, files, offload, ping_pong,
+    pipeline,
 };
 use suite::{sleepers, spawn, thumbnails};
 use transfer::{DiskError, Finish, Next, Options, Session, Transfer};

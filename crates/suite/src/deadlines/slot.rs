@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{FRAME_BYTES, Ledger, NEVER, Tally, Takes, Turn};
+use super::{FRAME_BYTES, Ledger, NEVER, Takes, Tally, Turn};
 use crate::{completion, splitmix64};
 
 /// A unit's operations, one after the other, over a connection of its own.

@@ -101,11 +101,7 @@ const KINDS: [(&str, &str, &[Workload]); 11] = [
     ("download", "Downloads, with a limit", &[Workload::Download]),
     ("waiting", "Many that wait", &[Workload::Sleepers]),
     ("units", "Many short units", &[Workload::Spawn]),
-    (
-        "timeouts",
-        "Waits with a deadline",
-        &[Workload::Deadlines],
-    ),
+    ("timeouts", "Waits with a deadline", &[Workload::Deadlines]),
     ("connections", "Many connections", &[Workload::Echo]),
     ("requests", "Requests, all at once", &[Workload::Fetch]),
     (
