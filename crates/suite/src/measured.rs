@@ -99,11 +99,11 @@ impl Workload {
                         Variant::new(
                             "cancel",
                             &[
-                                ("operations", "10000"),
-                                ("limit", "10000"),
+                                ("operations", "2000"),
+                                ("limit", "2000"),
                                 ("late_per_mille", "1000"),
                                 ("deadline_ms", "60000"),
-                                ("cancel_after", "10000"),
+                                ("cancel_after", "2000"),
                             ],
                         )
                         .only(Preset::Heavy),
@@ -148,7 +148,7 @@ impl Job {
     pub fn most_divisor(&self) -> u64 {
         match self {
             Job::Fetch(_) => 1,
-            // Each of its slots has five operations.
+            // Each of its slots has ten operations.
             Job::Deadlines(_) => 4,
             Job::Offload(_) => 2,
             Job::Thumbnails(_) => 4,

@@ -200,6 +200,21 @@ fn what_cannot_be_is_found_by_name() {
 }
 
 #[test]
+fn what_is_in_flight_is_cancelled() {
+    let job = Job {
+        operations: 1,
+        late_per_mille: 1_000,
+        deadline_ms: STUCK_MS,
+        cancel_after: 1,
+        ..quick()
+    };
+    let mut outcome = played(&job);
+    job.check(&outcome).expect("right");
+    (outcome.cancelled, outcome.cut) = (0, 1);
+    assert_eq!(job.check(&outcome).expect_err("wrong").what, "cancelled");
+}
+
+#[test]
 fn lateness_has_its_ranks() {
     let mut late: Vec<u64> = (1..=100).rev().collect();
     let right = Lateness {
