@@ -173,12 +173,13 @@ fn a_slot_that_is_left_is_found() {
 fn what_cannot_be_is_found_by_name() {
     let job = quick();
     let right = played(&job);
-    let wrong = |change: fn(&mut Outcome)| {
+    type Change = fn(&mut Outcome);
+    let wrong = |change: Change| {
         let mut outcome = right.clone();
         change(&mut outcome);
         job.check(&outcome).expect_err("wrong").what
     };
-    let cases: [(fn(&mut Outcome), &str); 10] = [
+    let cases: [(Change, &str); 10] = [
         // A cut one that counts as in time.
         (|o| (o.answered, o.cut) = (37, 3), "answered"),
         // One that was lost, and one whose guard ran twice.
