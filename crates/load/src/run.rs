@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
-use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use rustix::io::Errno;
+use rustix::event::epoll;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Whole;
@@ -18,12 +16,12 @@ use crate::limits::allow_open_files;
 use crate::pacer::Pacer;
 use crate::report::{Latency, Report};
 use crate::schedule::Schedule;
+use crate::wait::wait;
 
 /// Open files on top of the connections.
 const OTHER_FILES: u64 = 32;
 /// Connections that are opened at once, at the beginning: fewer than a server's backlog has.
 const OPENED_AT_ONCE: usize = 128;
-const MOST_EVENTS: usize = 1_024;
 /// Latencies are counted to three digits.
 const DIGITS: u8 = 3;
 
@@ -219,7 +217,7 @@ impl<'a> Load<'a> {
                     self.plan.timeout
                 );
             }
-            for event in self.wait(Some(left))? {
+            for event in wait(&self.epoll, Some(left))? {
                 let lane = event.data.u64() as usize;
                 if let Err(failure) = self.turn(lane, event.flags) {
                     bail!(
@@ -266,9 +264,9 @@ impl<'a> Load<'a> {
                 false => self.pacer.next_due(),
             };
             let late = self.next_timeout(now);
-            let wait = [due, late].into_iter().flatten().min();
-            let wait = wait.map(|at| Duration::from_nanos(at.saturating_sub(now)));
-            for event in self.wait(wait)? {
+            let until = [due, late].into_iter().flatten().min();
+            let until = until.map(|at| Duration::from_nanos(at.saturating_sub(now)));
+            for event in wait(&self.epoll, until)? {
                 let lane = event.data.u64() as usize;
                 if let Err(failure) = self.turn(lane, event.flags) {
                     self.fail(lane, failure);
@@ -439,27 +437,6 @@ impl<'a> Load<'a> {
             place.watches_writing = writing;
         }
         Ok(())
-    }
-
-    /// Waits for sockets; until then at most.
-    ///
-    /// `epoll_wait` counts in milliseconds, and rounds up: every request would be sent late by
-    /// half of one on average. `ppoll` counts in nanoseconds, and an epoll can be polled.
-    fn wait(&self, most: Option<Duration>) -> anyhow::Result<Vec<epoll::Event>> {
-        let none = Timespec::default();
-        let most = most.and_then(|most| Timespec::try_from(most).ok());
-        let mut events = Vec::with_capacity(MOST_EVENTS);
-        let first = most.as_ref().map(|_| &none);
-        let mut waited = epoll::wait(&self.epoll, spare_capacity(&mut events), first);
-        if most.is_some_and(|most| most != none) && waited == Ok(0) {
-            let mut epoll = [PollFd::new(&self.epoll, PollFlags::IN)];
-            waited = poll(&mut epoll, most.as_ref())
-                .and_then(|_| epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&none)));
-        }
-        match waited {
-            Ok(_) | Err(Errno::INTR) => Ok(events),
-            Err(error) => Err(error).context("waiting for sockets"),
-        }
     }
 
     fn report(mut self) -> anyhow::Result<(Report, Open)> {

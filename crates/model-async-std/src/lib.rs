@@ -9,6 +9,7 @@
 
 mod back_end;
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -142,6 +143,10 @@ impl Model for AsyncStd {
 
     fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
         self.run(spawn::run(job.clone()))
+    }
+
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        self.run(deadlines::run(job.clone()))
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

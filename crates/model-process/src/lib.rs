@@ -16,6 +16,7 @@
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
 
 mod counter;
+mod deadlines;
 mod download;
 mod download_child;
 mod download_progress;
@@ -108,6 +109,7 @@ impl Model for Process {
             Workload::PingPong,
             Workload::Sleepers,
             Workload::Spawn,
+            Workload::Deadlines,
             Workload::Echo,
             Workload::Serve,
         ];
@@ -152,6 +154,10 @@ impl Model for Process {
 
     fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
         spawn::run(job, &mut self.children())
+    }
+
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        deadlines::run(job, &mut self.children())
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

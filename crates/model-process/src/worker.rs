@@ -15,7 +15,9 @@ use crate::download_child::Downloader;
 use crate::pool::protocol::{self, Batch, ChildEvent, Hello, Message, Welcome};
 use crate::pool::{Answer, Task, WorkerContext};
 use crate::shm::Memory;
-use crate::{counter, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes};
+use crate::{
+    counter, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes,
+};
 use crate::{serve, sleepers, spawn, thumbnails};
 
 /// Runs as a child, to its end. The parent waits at `server`.
@@ -98,6 +100,7 @@ impl Worker {
             Task::PingPong(task) => ping_pong::perform(task),
             Task::Sleepers(job, started_ns) => sleepers::perform(&job, started_ns, context),
             Task::Spawn(task) => spawn::perform(task)?,
+            Task::Deadlines(task) => deadlines::perform(task, context)?,
             Task::Echo(task) => echo::perform(task, context)?,
             Task::Serve(task) => serve::perform(task)?,
             Task::Burn { .. } => serve::perform_burn(),

@@ -5,6 +5,7 @@
 //! leaving work out would.
 
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -46,7 +47,7 @@ impl Model for Serial {
 
     fn most_units(workload: Workload) -> Option<usize> {
         match workload {
-            Workload::Sleepers => Some(1),
+            Workload::Sleepers | Workload::Deadlines => Some(1),
             // All connections are open before the first is served.
             Workload::Echo => Some(suite::echo::BACKLOG),
             _ => None,
@@ -91,6 +92,10 @@ impl Model for Serial {
 
     fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
         spawn::run(job)
+    }
+
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        deadlines::run(job)
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

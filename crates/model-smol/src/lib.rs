@@ -5,6 +5,7 @@
 //! more.
 
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -149,6 +150,10 @@ impl Model for Smol {
 
     fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
         self.run(spawn::run(job.clone(), self.executor.clone()))
+    }
+
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        self.run(deadlines::run(job.clone(), self.executor.clone()))
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

@@ -4,6 +4,7 @@
 //! is the idiom it is a rayon pool of this model's own, never the global one.
 
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -76,7 +77,12 @@ impl Model for Thread {
     }
 
     fn most_units(workload: Workload) -> Option<usize> {
-        let thousands = [Workload::PingPong, Workload::Sleepers, Workload::Spawn];
+        let thousands = [
+            Workload::PingPong,
+            Workload::Sleepers,
+            Workload::Spawn,
+            Workload::Deadlines,
+        ];
         thousands.contains(&workload).then_some(MOST_UNITS)
     }
 
@@ -118,6 +124,10 @@ impl Model for Thread {
 
     fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
         spawn::run(job)
+    }
+
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        deadlines::run(job)
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

@@ -1,6 +1,7 @@
 //! The tokio model: a unit is a task on tokio's multi-thread runtime.
 
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -129,6 +130,10 @@ impl Model for Tokio {
 
     fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
         self.run(spawn::run(job.clone()))
+    }
+
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        self.run(deadlines::run(job.clone()))
     }
 
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {

@@ -22,6 +22,7 @@ use crate::{
         Method::{Delete, Get, Head, Post},
         Request, Requests,
     },
+    responders::Responders,
     response::{Addressee, Response},
     runs::Runs,
     tls::{self, Tls},
@@ -89,6 +90,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         tls,
         runs: Runs::default(),
         loads: Loads::default(),
+        responders: Responders::default(),
         faults: Log::new(),
         tiny: Arc::new(TINY.to_vec()),
     });
@@ -129,6 +131,7 @@ struct Server {
     tls: Option<Arc<rustls::ServerConfig>>,
     runs: Runs,
     loads: Loads,
+    responders: Responders,
     faults: Log,
     tiny: Arc<Vec<u8>>,
 }
@@ -292,6 +295,23 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
         }
         (["loads", _], _) => Err(Refusal::method("DELETE")),
 
+        (["responders"], Post) => {
+            let connections = str::from_utf8(&request.body)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            let connections = connections
+                .ok_or_else(|| Refusal::new(400, "not a number of connections".to_owned()))?;
+            Response::json(201, &server.responders.open(connections)?)
+        }
+        (["responders"], _) => Err(Refusal::method("POST")),
+
+        (["responders", id], Post) => Response::json(200, &server.responders.counts(id)?),
+        (["responders", id], Delete) => {
+            server.responders.close(id)?;
+            Ok(Response::new(204, Arc::default()))
+        }
+        (["responders", _], _) => Err(Refusal::method("POST, DELETE")),
+
         (["faults"], Get | Head) => Response::json(200, &FAULTS),
         (["faults"], _) => Err(Refusal::method("GET, HEAD")),
 
@@ -338,6 +358,10 @@ DELETE {url}/runs/ID                   forgets the run
 
 POST   {url}/loads                     asks a server for files, as a plan says
 DELETE {url}/loads/ID                  waits until it has closed the connections
+
+POST   {url}/responders                answers after the time that it is asked for
+POST   {url}/responders/ID             what it was asked, which is then zeroed
+DELETE {url}/responders/ID             ends it
 
 It misbehaves on request. TOKEN and what follows it are yours to choose:
 GET    {url}/faults                    the ways to misbehave, by NAME

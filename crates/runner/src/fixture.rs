@@ -21,7 +21,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use origin::{Origin, Shape};
+use origin::{Origin, Responder, Shape};
+use suite::deadlines::Seen;
 use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
 use suite::{completion, fetch, files, thumbnails};
 use transfer::list::Lines;
@@ -90,6 +91,8 @@ impl Fixture {
             files: Vec::new(),
             fresh: None,
             server: None,
+            responder: None,
+            seen: None,
             answered: OnceLock::new(),
             elapsed: None,
             origin: None,
@@ -141,6 +144,13 @@ impl Fixture {
             Job::Serve(job) => {
                 echo::allow(job.connections + job.idle)?;
                 prepared.load = Some(Load::new(job, self.origin_url()?)?);
+            }
+            Job::Deadlines(job) => {
+                let slots = job.slots();
+                echo::allow(slots as usize)?;
+                let responder = Responder::open(&self.origin_url()?, slots)?;
+                job.address = Some(responder.address());
+                prepared.responder = Some(responder);
             }
             Job::Files(files::Job { paths, .. })
             | Job::Thumbnails(thumbnails::Job { paths, .. }) => {
@@ -203,6 +213,10 @@ pub struct Prepared {
     fresh: Option<Scratch>,
     /// The server that the clients of `echo` talk to.
     server: Option<Server>,
+    /// What the operations of `deadlines` wait for.
+    responder: Option<Responder>,
+    /// What it has seen of the last run.
+    seen: Option<Seen>,
     /// The job with its right answer, from when it is first looked at: before,
     /// it would be work and memory that would count as the model's.
     answered: OnceLock<Job>,
@@ -256,7 +270,25 @@ impl Prepared {
         };
         let elapsed = elapsed.saturating_sub(self.job.wait());
         self.elapsed = Some(elapsed);
-        Ok((elapsed, outcome?))
+        let looked = self.look();
+        // Why a job failed says more than that its responder has gone.
+        let outcome = outcome?;
+        looked?;
+        Ok((elapsed, outcome))
+    }
+
+    /// Has the responder tell what it has seen of the last run, if the job has one. A part of
+    /// [`Prepared::run`].
+    pub fn look(&mut self) -> Result<()> {
+        let counts = self.responder.as_ref().map(Responder::counts).transpose()?;
+        self.seen = counts.map(|counts| Seen {
+            connections: counts.connections,
+            requests: counts.requests,
+            most_at_once: counts.most_at_once,
+            open: counts.open,
+            cpu_ns: counts.cpu_ns,
+        });
+        Ok(())
     }
 
     /// Accepts only what is right: the answer, and for a download every file.
@@ -301,9 +333,12 @@ impl Prepared {
         self.server.map_or(Ok(()), Server::end)
     }
 
-    /// Adds what only the origin knows to the outcome, and accepts no answer
-    /// that it was not asked for. A part of [`Prepared::verify`].
+    /// Adds what only the origin or the responder knows to the outcome, and accepts no answer
+    /// that the origin was not asked for. A part of [`Prepared::verify`].
     pub fn account(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        if let (Some(seen), Outcome::Deadlines(outcome)) = (self.seen, &mut *outcome) {
+            outcome.seen = seen;
+        }
         let stats = self.origin_stats().transpose()?;
         if let Some(stats) = &stats {
             // More would be retries; fewer, and some answer is made up.

@@ -55,6 +55,7 @@ fn inputs(job: &Job) -> Option<Inputs<'_>> {
         | Job::PingPong(_)
         | Job::Sleepers(_)
         | Job::Spawn(_)
+        | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Serve(_) => return None,
     };

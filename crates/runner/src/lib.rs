@@ -10,7 +10,7 @@
 //!
 //! - [`fixture`] makes a job as asked into one that can be run, runs and verifies
 //!   it; the harness uses it too.
-//! - [`inputs`] makes the files that some jobs read, and [`echo`] has the server
+//! - [`inputs`] makes the files that some jobs read, [`echo`] has the server
 //!   that another one talks to.
 //! - [`tree`] measures a process and its children, and [`clock`] is what they
 //!   have in common with the one that starts them.
@@ -31,6 +31,7 @@ mod report;
 mod run;
 pub mod scratch;
 mod serve;
+mod server_process;
 mod text_output;
 pub mod tree;
 pub mod verify;

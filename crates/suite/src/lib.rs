@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub mod batch;
 pub mod completion;
 pub mod counter;
+pub mod deadlines;
 pub mod download;
 pub mod echo;
 pub mod exchange;
@@ -120,6 +121,12 @@ pub trait Model {
 
     /// Units are started, answer with one number, and end.
     fn spawn(&self, job: &spawn::Job) -> Result<spawn::Outcome>;
+
+    /// Operations wait for an answer of the responder at the job's address, and are cut at a
+    /// deadline or cancelled.
+    ///
+    /// It fails if a connection does, with an error that names the address.
+    fn deadlines(&self, job: &deadlines::Job) -> Result<deadlines::Outcome>;
 
     /// Clients, a unit a connection, talk to the server at the job's address.
     ///

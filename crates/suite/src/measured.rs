@@ -119,6 +119,26 @@ impl Workload {
                     ]
                 }
             }
+            Workload::Deadlines => {
+                const {
+                    &[
+                        Variant::new("in-time", &[("late_per_mille", "0")]).heavy(),
+                        Variant::new("without", &[("late_per_mille", "0"), ("deadline_ms", "0")])
+                            .heavy(),
+                        Variant::new(
+                            "cancel",
+                            &[
+                                ("operations", "2000"),
+                                ("limit", "2000"),
+                                ("late_per_mille", "1000"),
+                                ("deadline_ms", "60000"),
+                                ("cancel_after", "2000"),
+                            ],
+                        )
+                        .heavy(),
+                    ]
+                }
+            }
             Workload::Primes
             | Workload::Fetch
             | Workload::Download
@@ -157,6 +177,8 @@ impl Job {
     pub fn most_divisor(&self) -> u64 {
         match self {
             Job::Fetch(_) => 1,
+            // Each of its slots has ten operations.
+            Job::Deadlines(_) => 4,
             Job::Offload(_) => 2,
             Job::Thumbnails(_) => 4,
             Job::Primes(_) | Job::Download(_) | Job::Sleepers(_) | Job::Echo(_) | Job::Files(_) => {
@@ -199,6 +221,7 @@ impl Job {
             | Job::PingPong(_)
             | Job::Sleepers(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Serve(_) => false,
         }
@@ -218,6 +241,7 @@ impl Job {
             | Job::Download(_)
             | Job::Sleepers(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Serve(_)
             | Job::Files(_)
@@ -238,6 +262,7 @@ impl Job {
             | Job::Download(_)
             | Job::PingPong(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Serve(_)
             | Job::Files(_)

@@ -11,7 +11,8 @@ use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 use suite::pipeline::{Item, Tally};
 use suite::{
-    Result, Unsupported, counter, echo, exchange, fetch, files, offload, ping_pong, pipeline,
+    Result, Unsupported, counter, deadlines, echo, exchange, fetch, files, offload, ping_pong,
+    pipeline,
 };
 use suite::{sleepers, spawn, thumbnails};
 use transfer::{DiskError, Finish, Next, Options, Session, Transfer};
@@ -87,6 +88,7 @@ pub(crate) enum Task {
     Sleepers(sleepers::Job, u64),
     /// Answer with this number, mixed, and end.
     Spawn(SpawnTask),
+    Deadlines(DeadlinesTask),
     Echo(EchoTask),
     Serve(ServeTask),
     /// Do a piece of CPU work, and end if it is the last task.
@@ -134,6 +136,15 @@ pub(crate) struct SpawnTask {
     pub(crate) batch: spawn::Batch,
     /// Where to answer, if not where every task is answered.
     pub(crate) replies: Option<IpcSender<u64>>,
+}
+
+/// Do operations over the connection of this number. The address is the job's, which is sent
+/// without it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeadlinesTask {
+    pub(crate) job: deadlines::Job,
+    pub(crate) slot: u64,
+    pub(crate) address: SocketAddr,
 }
 
 /// Which end of a connection to be.
@@ -228,6 +239,8 @@ pub(crate) enum Answer {
     Download(Box<DownloadAnswer>),
     /// What a station of a ring has seen.
     PingPong(ping_pong::Outcome),
+    /// What has come of the operations over a connection.
+    Deadlines(deadlines::Tally),
     /// What came back over a connection.
     Echo(echo::Outcome),
     /// The results of the files from this place of the list on.

@@ -71,6 +71,14 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
              it and to see it end.",
             "A server that gives each request a unit of its own pays this for every request.",
         ],
+        Workload::Deadlines => [
+            "Operations wait for an answer over a connection, at most a limit of them at once, and \
+             each is cut when its deadline has passed.",
+            "Nearly all are in time, so this is what a deadline costs that does not fire; and where \
+             all in flight are cancelled, how soon a model is rid of them.",
+            "Clients of remote services set a deadline for each request, and servers give up what \
+             a client does not wait for any more.",
+        ],
         Workload::Echo => [
             "A TCP server sends back what its clients send, over many connections that are all \
              open at once.",

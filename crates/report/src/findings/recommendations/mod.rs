@@ -130,10 +130,11 @@ fn some(job: &Value, key: &str) -> bool {
     job[key].as_u64().is_some_and(|number| number > 0)
 }
 
-const KINDS: [WorkKind; 13] = [
+const KINDS: [WorkKind; 14] = [
     all_of("download", "Downloads, with a limit", &[Workload::Download]),
     all_of("waiting", "Many that wait", &[Workload::Sleepers]),
     all_of("units", "Many short units", &[Workload::Spawn]),
+    all_of("timeouts", "Waits with a deadline", &[Workload::Deadlines]),
     all_of("connections", "Many connections", &[Workload::Echo]),
     server("server", "A server with many connections", |job| {
         !some(job, "idle") && !some(job, "burn")
