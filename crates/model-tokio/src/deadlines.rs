@@ -28,22 +28,20 @@ pub async fn run(job: Job) -> Result<Outcome> {
             worked.with_context(|| ledger.job().named(slot))
         });
     }
-    let worked = tokio::select! {
-        worked = join(&mut workers) => worked,
+    let ended = async {
+        while let Some(worked) = workers.join_next().await {
+            worked.context("a task has ended early")??;
+        }
+        Ok(())
+    };
+    let worked: Result<()> = tokio::select! {
+        worked = ended => worked,
         () = last_sent.notified() => Ok(()),
     };
     // It returns when all that are left have been dropped.
     workers.shutdown().await;
     worked?;
     Ok(ledger.outcome())
-}
-
-/// Waits until all have ended, or one has failed.
-async fn join(workers: &mut JoinSet<Result<()>>) -> Result<()> {
-    while let Some(worked) = workers.join_next().await {
-        worked.context("a task has ended early")??;
-    }
-    Ok(())
 }
 
 async fn work(

@@ -72,7 +72,7 @@ pub fn deadlines_at_once<M: Model>(program: &'static str) -> Result<()> {
 /// answers something else is found out; and the next job is none the worse.
 pub fn deadlines_survive_what_servers_do<M: Model>(program: &'static str) -> Result<()> {
     let mut fixture = new_fixture(program);
-    let shape = "operations=12 limit=3 late_per_mille=0 deadline_ms=10000";
+    let shape = "operations=12 limit=3 late_per_mille=0 deadline_ms=1000";
     let mut good = fixture.prepare(&job(Workload::Deadlines, shape)?)?;
     let model = start::<M>(program, good.job())?;
     let with = |address| match good.job() {
