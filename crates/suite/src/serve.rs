@@ -443,9 +443,10 @@ mod tests {
             ..Job::preset(Preset::Article)
         };
         job.check(&right(&job)).expect("right");
-        let wrong: [(&str, fn(&mut Outcome)); 8] = [
+        type Change = fn(&mut Outcome);
+        let wrong: [(&str, Change); 8] = [
             ("errors", |of| {
-                drop(of.errors.insert("another body".to_owned(), 1))
+                of.errors = BTreeMap::from([("another body".to_owned(), 1)])
             }),
             ("requests", |of| of.requests -= 1),
             ("connections", |of| of.connections -= 1),

@@ -20,7 +20,10 @@ const OWN: &[(&str, &[&str])] = &[
     ("http-ureq", &["transfer"]),
     ("http-serve", &["features"]),
     ("runner", &["suite", "origin", "transfer", "load"]),
-    ("harness", &["runner", "suite", "origin", "transfer"]),
+    (
+        "harness",
+        &["runner", "suite", "origin", "transfer", "http-serve"],
+    ),
     (
         "model-*",
         &[
