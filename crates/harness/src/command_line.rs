@@ -1,7 +1,6 @@
 //! What a model has to get right, through its binary.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +9,6 @@ use std::{fs, slice, thread};
 use anyhow::{Context, ensure};
 use origin::{Origin, Run, Shape};
 use runner::tree;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use suite::{Preset, Result, Workload};
 
@@ -254,53 +252,6 @@ pub fn echo(program: &'static str) -> Result<()> {
     Ok(())
 }
 
-/// A hundred requests over ten connections.
-pub fn serve(program: &'static str) -> Result<()> {
-    let answers = json!({ "requests": 100, "connections": 10, "errors": {}, "healthy": true });
-    article(program, Workload::Serve, &answers)?;
-    Ok(())
-}
-
-/// What cannot be served is named, and how a server ends.
-pub fn a_directory_is_served(program: &'static str) -> Result<()> {
-    let directory = tempfile::tempdir().context("a temporary directory")?;
-    let missing = directory.path().join("missing").display().to_string();
-    let any_port = ["--listen", "127.0.0.1:0"];
-    let args = [&["serve", &missing][..], &any_port].concat();
-    paces(program, &args)?
-        .with(runner::FAILED)?
-        .says(&missing)?;
-
-    fs::write(directory.path().join("a b.txt"), "content")?;
-    let mut server = Command::new(program)
-        .arg("serve")
-        .arg(directory.path())
-        .args(any_port)
-        .stdout(Stdio::piped())
-        .spawn()
-        .context(program.to_owned())?;
-    let mut said = BufReader::new(server.stdout.take().context("a pipe")?);
-    let mut line = String::new();
-    said.read_line(&mut line)?;
-    let url = line.trim_end().rsplit(' ').next().unwrap_or_default();
-    let address = url.trim_start_matches("http://").trim_end_matches('/');
-    let taken = ["serve", ".", "--listen", address];
-    paces(program, &taken)?
-        .with(runner::FAILED)?
-        .says(address)?;
-
-    let mut client = TcpStream::connect(address).with_context(|| line.clone())?;
-    write!(client, "GET /a%20b.txt HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    client.read_to_string(&mut answer)?;
-    ensure!(answer.ends_with("\r\n\r\ncontent"), "{answer:?}");
-    let pid = Pid::from_child(&server);
-    kill_process(pid, Signal::INT).context("Ctrl-C")?;
-    let status = server.wait()?;
-    ensure!(status.success(), "it ended with {status}");
-    Ok(())
-}
-
 /// Two hundred files, always the same.
 pub fn files(program: &'static str) -> Result<()> {
     let answers = json!({ "files": 200, "bytes": 8_687_701, "lines": 144_431, "unreadable": [] });
@@ -358,8 +309,6 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["run", "spawn", "--set", "tree=1"], "from 2"),
         (&["run", "deadlines", "--set", "deadline_ms=0"], "late_per"),
         (&["run", "echo", "--set", "connections=10001"], "to 10000"),
-        (&["run", "serve", "--set", "place=moon"], "place"),
-        (&["run", "serve", "--set", "burn=1001"], "to 1000"),
         (&["run", "files", "--set", "dir=/no/such"], "/no/such"),
         (&["run", "files", "--set", "count=0"], "from 1"),
         (

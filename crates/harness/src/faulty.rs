@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use http_serve::{Answer, Refusal, Requests};
 use suite::counter::Guard;
 use suite::deadlines::{Answers, Ledger, Slot};
 use suite::echo::{Closing, Open, Talk};
@@ -18,7 +17,6 @@ use suite::exchange::Transcript;
 use suite::offload::Place;
 use suite::ping_pong::Station;
 use suite::pipeline::{Item, Level, Tally};
-use suite::serve::{Burns, Service};
 use suite::spawn::Alive;
 use suite::{Model, Result, Setup, Unsupported};
 use suite::{counter, download, echo, exchange, fetch, files, offload, ping_pong, pipeline};
@@ -237,22 +235,6 @@ impl Model for Faulty {
         }
     }
 
-    /// After some requests, nothing is found any more; idle connections are closed, CPU work is
-    /// begun and not done, and a client that hangs up is the server's end.
-    fn serve_files(&self, service: &Arc<Service>) -> Result<()> {
-        let listener = service.listener()?;
-        service.burns.iter().for_each(Burns::begin);
-        thread::scope(|scope| {
-            loop {
-                let (stream, _) = listener.accept()?;
-                if service.is_closing() {
-                    return Ok(());
-                }
-                scope.spawn(move || serve(&stream, service));
-            }
-        })
-    }
-
     /// A last line without an end counts too.
     fn files(&self, job: &files::Job) -> Result<files::Outcome> {
         let mut tally = job.tally();
@@ -280,33 +262,6 @@ impl Model for Faulty {
             }
         }
         Ok(job.outcome(tally))
-    }
-}
-
-fn serve(mut stream: &TcpStream, service: &Service) -> io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_millis(100)))?;
-    let mut requests = Requests::default();
-    let mut answered = 0;
-    loop {
-        while let Some(Ok(request)) = requests.next() {
-            answered += 1;
-            let answer = match answered {
-                ..15 => service.site.answer(&request),
-                _ => Answer::refusal(Refusal::NotFound, Some(&request)),
-            };
-            stream.write_all(answer.bytes())?;
-            if !answer.is_whole() || !answer.keeps_connection() {
-                return Ok(());
-            }
-        }
-        match stream.read(requests.room())? {
-            0 if requests.has_begun() => {
-                service.close();
-                return Ok(());
-            }
-            0 => return Ok(()),
-            read => requests.filled(read),
-        }
     }
 }
 

@@ -80,13 +80,6 @@ macro_rules! conformance {
                     echo_survives_what_servers_do
                     echo_server_survives_what_clients_do
                 }
-                Serve serve {
-                    serve_in_a_closed_loop
-                    serve_at_a_rate
-                    serve_with_idle_connections
-                    serve_beside_work
-                    serve_survives_what_clients_do
-                }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }
@@ -99,7 +92,6 @@ macro_rules! conformance {
                 no_process_is_left
                 no_unit_is_left_of_a_cancelled_job
                 a_list_of_urls_is_downloaded
-                a_directory_is_served
             }
         }
     };

@@ -97,25 +97,6 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
                 "(os error", // whichever the next client meets
             ),
         ],
-        Workload::Serve => vec![
-            (
-                conformance::serve_in_a_closed_loop::<Faulty>,
-                "another status",
-            ),
-            (conformance::serve_at_a_rate::<Faulty>, "another status"),
-            (
-                conformance::serve_with_idle_connections::<Faulty>,
-                "idle_alive is 0, and 30",
-            ),
-            (
-                conformance::serve_beside_work::<Faulty>,
-                "burns_done is 0, and 1",
-            ),
-            (
-                conformance::serve_survives_what_clients_do::<Faulty>,
-                SHOULD_HAVE_FAILED,
-            ),
-        ],
         Workload::Files => vec![
             (conformance::files_shapes::<Faulty>, "lines is"),
             (conformance::files_of_all_kinds::<Faulty>, "lines is"),

@@ -51,12 +51,6 @@ pub(super) fn is_for_tasks(job: &Job) -> bool {
     variants.any(|variant| variant.is_for_tasks && variant.set.iter().all(is_set))
 }
 
-/// Whether the job has connections that say nothing, which a model cannot keep that has one
-/// connection at a time.
-pub(super) fn keeps_idle(job: &Job) -> bool {
-    matches!(job, Job::Serve(job) if job.idle > 0)
-}
-
 /// Whether the model may refuse a job of this shape. The first seven workloads
 /// leave it to the model what is too much.
 pub(super) fn may_refuse<M: Model>(job: &Job) -> bool {
@@ -68,7 +62,7 @@ pub(super) fn may_refuse<M: Model>(job: &Job) -> bool {
         | Workload::Fetch
         | Workload::Offload
         | Workload::Download => true,
-        _ => beyond::<M>(job) || is_for_tasks(job) || keeps_idle(job),
+        _ => beyond::<M>(job) || is_for_tasks(job),
     }
 }
 
