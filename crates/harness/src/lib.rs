@@ -73,6 +73,13 @@ macro_rules! conformance {
                     echo_survives_what_servers_do
                     echo_server_survives_what_clients_do
                 }
+                Serve serve {
+                    serve_shapes
+                    serve_silent_connections
+                    serve_survives_what_clients_do
+                    serve_answers_what_is_under_way
+                    serve_leaves_nothing
+                }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }
@@ -83,6 +90,9 @@ macro_rules! conformance {
                 what_is_too_much_is_said_to_be
                 failures_are_named
                 no_process_is_left
+                a_server_answers_before_it_ends
+                a_server_that_is_told_twice_ends_at_once
+                a_server_has_only_so_many_connections
                 a_list_of_urls_is_downloaded
             }
         }

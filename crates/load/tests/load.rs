@@ -66,6 +66,21 @@ fn every_request_is_answered_and_looked_at() {
     );
 }
 
+/// With one request a connection, the longest takes nearly as long as all of them.
+#[test]
+fn no_latency_is_longer_than_the_load() {
+    let address = serve_fixed(BODY, None).expect("a server");
+    let few = Plan {
+        requests: 8,
+        ..plan(address)
+    };
+    for _ in 0..100 {
+        let report = run(&few).expect("a load").0;
+        assert!(report.latency.p50 <= report.latency.max, "{report}");
+        assert!(report.latency.max <= report.elapsed_ns, "{report}");
+    }
+}
+
 /// Of 1,000 requests at 2,000 a second, some 400 are due while the server stands still for
 /// 200 ms. The 100 that wait longest wait for three quarters of that, at least.
 #[test]

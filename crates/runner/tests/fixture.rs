@@ -42,6 +42,10 @@ impl Model for Writes {
         anyhow::bail!("it only downloads")
     }
 
+    fn serve_files(&self, _: &Arc<suite::serve::Service>) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
     fn download(&self, job: &download::Job) -> Result<download::Outcome> {
         (self.0)(job)?;
         Ok(download::Outcome {
