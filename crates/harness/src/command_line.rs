@@ -1,5 +1,7 @@
 //! What a model has to get right, through its binary.
 
+mod serve;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 use suite::{Preset, Result, Workload};
 
 use crate::test_server;
+
+pub use self::serve::*;
 
 /// What became of a command.
 struct Ended {
@@ -91,7 +95,9 @@ fn article(program: &str, workload: Workload, answers: &Value) -> Result<Value> 
         "elapsed_ns",
         "start_ns",
     ];
-    right.extend(workload.needs_origin().then_some("origin_cpu_ns"));
+    // The origin of a file server is its client, whose time is in the outcome.
+    let asks_origin = workload.needs_origin() && workload != Workload::Serve;
+    right.extend(asks_origin.then_some("origin_cpu_ns"));
     right.extend(["peak_memory_bytes", "threads"]);
     ensure!(keys == right, "the keys are {keys:?}");
     let job = workload.job(Preset::Article).to_json();
@@ -309,6 +315,13 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["run", "spawn", "--set", "tree=1"], "from 2"),
         (&["run", "deadlines", "--set", "deadline_ms=0"], "late_per"),
         (&["run", "echo", "--set", "connections=10001"], "to 10000"),
+        (&["run", "serve", "--set", "connections=0"], "from 1"),
+        (&["run", "serve", "--set", "burn=1001"], "to 1000"),
+        (&["run", "serve", "--set", "rate=fast"], "whole number"),
+        (&["run", "serve", "--set", "place=moon"], "`inline`"),
+        (&["serve", ".", "--connections", "0"], "1..=10000"),
+        (&["serve", ".", "--idle-timeout", "0"], "idle-timeout"),
+        (&["serve", ".", "--listen", "here"], "--listen"),
         (&["run", "files", "--set", "dir=/no/such"], "/no/such"),
         (&["run", "files", "--set", "count=0"], "from 1"),
         (
@@ -361,7 +374,8 @@ pub fn failures_are_named(program: &'static str) -> Result<()> {
     fs::write(&file, "not a directory")?;
     let below = file.join("below").display().to_string();
     let args = ["run", "download", "--set", &format!("into={below}")];
-    paces(program, &args)?.with(runner::FAILED)?.says(&below)
+    paces(program, &args)?.with(runner::FAILED)?.says(&below)?;
+    serve::failures_are_named(program)
 }
 
 /// Its own origin or server and its children end with a run, and not before.
@@ -371,7 +385,9 @@ pub fn no_process_is_left(program: &'static str) -> Result<()> {
     let echo = ["echo", "--set", "connections=2"];
     nothing_is_left(program, &echo, |outcome| outcome["messages"] == 200)?;
     let deadlines = ["deadlines", "--set", "operations=4"];
-    nothing_is_left(program, &deadlines, |outcome| outcome["ended"] == 4)
+    nothing_is_left(program, &deadlines, |outcome| outcome["ended"] == 4)?;
+    let serve = ["serve", "--set", "requests=20"];
+    nothing_is_left(program, &serve, |outcome| outcome["requests"] == 20)
 }
 
 /// After a hundred operations in flight have been cancelled, it has as many files, threads and

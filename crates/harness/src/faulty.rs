@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::mem;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{mem, thread};
 
 use anyhow::{Context, bail, ensure};
+use http_serve::Requests;
 use suite::counter::Guard;
 use suite::deadlines::{Answers, Ledger, Slot};
 use suite::echo::{Closing, Open, Talk};
@@ -17,6 +17,7 @@ use suite::exchange::Transcript;
 use suite::offload::Place;
 use suite::ping_pong::Station;
 use suite::pipeline::{Item, Level, Tally};
+use suite::serve::Service;
 use suite::spawn::Alive;
 use suite::{Model, Result, Setup, Unsupported};
 use suite::{counter, download, echo, exchange, fetch, files, offload, ping_pong, pipeline};
@@ -235,6 +236,50 @@ impl Model for Faulty {
         }
     }
 
+    /// By the number of connections, another of [`ServeFault`].
+    fn serve_files(&self, service: &Arc<Service>) -> Result<()> {
+        let fault = ServeFault::of(service);
+        let listener = service.listener()?;
+        if let (Some(burns), ServeFault::NeverBurns) = (&service.burns, fault) {
+            burns.begin();
+        }
+        thread::scope(|scope| {
+            for number in 1.. {
+                if fault == ServeFault::StopsListening && number == service.connections {
+                    break;
+                }
+                let stream = Arc::new(listener.accept()?.0);
+                if service.is_closing() {
+                    break;
+                }
+                let (how, at_end) = match fault {
+                    ServeFault::CutsAtTheEnd => (Shutdown::Both, stream.clone()),
+                    _ => (Shutdown::Read, stream.clone()),
+                };
+                service.on_close(move || _ = at_end.shutdown(how));
+                match fault {
+                    ServeFault::EndsWithAClient => converse(&stream, service, fault)?,
+                    ServeFault::LeavesAFile => {
+                        mem::forget(File::open(service.directory.join("small")))
+                    }
+                    // The idle ones come after the others, and before the one at the end.
+                    ServeFault::ClosesAnIdleOne if number + 1 == service.connections => {
+                        stream.shutdown(Shutdown::Both)?;
+                        continue;
+                    }
+                    _ => {}
+                }
+                scope.spawn(move || {
+                    let conversed = converse(&stream, service, fault);
+                    stream.shutdown(Shutdown::Both)?;
+                    conversed
+                });
+            }
+            drop(listener);
+            Ok(())
+        })
+    }
+
     /// A last line without an end counts too.
     fn files(&self, job: &files::Job) -> Result<files::Outcome> {
         let mut tally = job.tally();
@@ -262,6 +307,81 @@ impl Model for Faulty {
             }
         }
         Ok(job.outcome(tally))
+    }
+}
+
+/// What is wrong with a file server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ServeFault {
+    /// The last byte of each answer is another.
+    ChangesAByte,
+    /// It never finds a file.
+    NotFound,
+    /// Each answer lacks its last byte.
+    StopsShort,
+    /// One connection over which nothing has come is closed.
+    ClosesAnIdleOne,
+    /// Work is begun, and not done.
+    NeverBurns,
+    /// It takes no connection after as many as a job has.
+    StopsListening,
+    /// A client that hangs up is its end.
+    EndsWithAClient,
+    /// What is under way is cut when the end begins.
+    CutsAtTheEnd,
+    /// A file stays open after the end.
+    LeavesAFile,
+}
+
+impl ServeFault {
+    /// The one for so many connections: in a job, one more than it has.
+    fn of(service: &Service) -> Self {
+        match service.connections {
+            3 => Self::NotFound,
+            4 => Self::CutsAtTheEnd,
+            5 => Self::LeavesAFile,
+            6 => Self::StopsShort,
+            7 => Self::ClosesAnIdleOne,
+            8 => Self::EndsWithAClient,
+            9 => Self::NeverBurns,
+            10 => Self::StopsListening,
+            _ => Self::ChangesAByte,
+        }
+    }
+}
+
+/// Answers what comes over a connection, with a fault.
+fn converse(mut stream: &TcpStream, service: &Service, fault: ServeFault) -> Result<()> {
+    let mut requests = Requests::default();
+    loop {
+        let Some(request) = requests.next() else {
+            let read = stream.read(requests.room())?;
+            if read == 0 {
+                let ends = fault == ServeFault::EndsWithAClient;
+                ensure!(!ends || service.is_closing(), "the client hung up");
+                return Ok(());
+            }
+            requests.filled(read);
+            continue;
+        };
+        let request = request.ok().context("no request")?;
+        let mut answer = service.site.answer(&request);
+        let mut bytes = answer.bytes().to_vec();
+        match fault {
+            ServeFault::ChangesAByte => bytes.iter_mut().rev().take(1).for_each(|last| *last ^= 1),
+            ServeFault::NotFound => {
+                bytes = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec();
+            }
+            ServeFault::StopsShort => bytes.truncate(bytes.len() - 1),
+            _ => {}
+        }
+        stream.write_all(&bytes)?;
+        while answer.next_piece()? {
+            stream.write_all(answer.bytes())?;
+        }
+        if !answer.keeps_connection() || fault == ServeFault::StopsShort {
+            return Ok(());
+        }
     }
 }
 

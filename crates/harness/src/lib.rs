@@ -80,6 +80,13 @@ macro_rules! conformance {
                     echo_survives_what_servers_do
                     echo_server_survives_what_clients_do
                 }
+                Serve serve {
+                    serve_shapes
+                    serve_silent_connections
+                    serve_survives_what_clients_do
+                    serve_answers_what_is_under_way
+                    serve_leaves_nothing
+                }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }
@@ -91,6 +98,9 @@ macro_rules! conformance {
                 failures_are_named
                 no_process_is_left
                 no_unit_is_left_of_a_cancelled_job
+                a_server_answers_before_it_ends
+                a_server_that_is_told_twice_ends_at_once
+                a_server_has_only_so_many_connections
                 a_list_of_urls_is_downloaded
             }
         }

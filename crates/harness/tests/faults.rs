@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use harness::faulty::Faulty;
 use harness::{command_line, conformance};
-use suite::{Result, Workload};
+use runner::fixture::Fixture;
+use suite::{Model, Preset, Result, Setup, Workload, WrongAnswer};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_model-faulty");
 
@@ -97,6 +98,22 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
                 "(os error", // whichever the next client meets
             ),
         ],
+        Workload::Serve => vec![
+            (conformance::serve_shapes::<Faulty>, "1 times another body"),
+            (
+                conformance::serve_silent_connections::<Faulty>,
+                "times another body",
+            ),
+            (
+                conformance::serve_survives_what_clients_do::<Faulty>,
+                "the server: the client hung up",
+            ),
+            (
+                conformance::serve_answers_what_is_under_way::<Faulty>,
+                "the answer under way",
+            ),
+            (conformance::serve_leaves_nothing::<Faulty>, "left open: "),
+        ],
         Workload::Files => vec![
             (conformance::files_shapes::<Faulty>, "lines is"),
             (conformance::files_of_all_kinds::<Faulty>, "lines is"),
@@ -118,6 +135,35 @@ fn conformance_finds_each_fault() {
         }
     }
     finds(conformance::presets_are_all_supported::<Faulty>, "total");
+}
+
+/// What the load generator sees, and what the server counts.
+#[test]
+fn each_fault_of_a_file_server_is_found() {
+    for (shape, fault) in [
+        ("connections=1", "errors is 8 times another body"),
+        ("connections=2", "errors is 8 times another status"),
+        ("connections=5", "errors is 8 times closed before"),
+        ("connections=2 idle=4", "idle_alive is 3, and 4"),
+        ("connections=8 burn=100", "burns_done is 0, and 1"),
+        ("connections=9", "healthy is false"),
+    ] {
+        let found = serve(&format!("{shape} requests=8")).expect_err(fault);
+        assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
+        assert!(found.to_string().contains(fault), "{shape}: {found:#}");
+    }
+}
+
+fn serve(shape: &str) -> Result<()> {
+    let mut job = Workload::Serve.job(Preset::Article);
+    for set in shape.split_whitespace() {
+        let (key, value) = set.split_once('=').expect("key=value");
+        job.set(key, value)?;
+    }
+    let mut prepared = Fixture::new(PROGRAM, None).prepare(&job)?;
+    let model = Faulty::start(&Setup::sized(prepared.job(), PROGRAM, 1, 1))?;
+    let (_, mut outcome) = prepared.run(&model)?;
+    prepared.verify(&mut outcome).map(drop)
 }
 
 #[test]

@@ -59,15 +59,16 @@ pub struct Latency {
 }
 
 impl Latency {
-    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
+    /// Those in a histogram, whose figures are rounded up: none was longer than `longest_ns`.
+    pub(crate) fn of(histogram: &Histogram<u64>, longest_ns: u64) -> Self {
         let [p50, p90, p99, p999] =
-            [0.5, 0.9, 0.99, 0.999].map(|part| histogram.value_at_quantile(part));
+            [0.5, 0.9, 0.99, 0.999].map(|part| histogram.value_at_quantile(part).min(longest_ns));
         Self {
             p50,
             p90,
             p99,
             p999,
-            max: histogram.max(),
+            max: longest_ns,
         }
     }
 }

@@ -131,6 +131,8 @@ struct Load<'a> {
     under_way: VecDeque<(usize, u64)>,
     pacer: Pacer,
     histogram: Histogram<u64>,
+    /// The longest time in it, exactly.
+    longest_ns: u64,
     begun: Instant,
     next_path: usize,
     /// Requests under way.
@@ -174,6 +176,7 @@ impl<'a> Load<'a> {
             under_way: VecDeque::new(),
             pacer: Pacer::new(plan.requests, schedule),
             histogram: Histogram::new(DIGITS).context("a histogram")?,
+            longest_ns: 0,
             begun: Instant::now(),
             next_path: 0,
             busy: 0,
@@ -365,6 +368,7 @@ impl<'a> Load<'a> {
         self.report.right += 1;
         // It grows as far as need be: any time fits.
         let _ = self.histogram.record(now - due_ns);
+        self.longest_ns = self.longest_ns.max(now - due_ns);
         if whole.closes {
             self.ending += 1;
             place.since_ns = now;
@@ -452,7 +456,7 @@ impl<'a> Load<'a> {
                 .last_due()
                 .map(|due_ns| per_second(self.report.sent, due_ns)),
             achieved_per_s: per_second(self.report.right, elapsed_ns),
-            latency: Latency::of(&self.histogram),
+            latency: Latency::of(&self.histogram, self.longest_ns),
             late: self.pacer.late(),
             ..self.report
         };

@@ -14,8 +14,8 @@ use suite::serve::{Job, Outcome, Service, pause_after};
 use suite::{Result, Unsupported};
 
 pub fn job(job: &Job) -> Result<Outcome> {
-    if job.idle > 0 {
-        let text = "one connection at a time: an idle one would keep all others waiting";
+    if job.silent() > 0 {
+        let text = "one connection at a time: a silent one would keep all others waiting";
         return Err(Unsupported(text.to_owned()).into());
     }
     run(job.service())?;

@@ -354,9 +354,18 @@ impl Job {
         Invalid::unless_within("burn", self.burn, 0, 1_000)
     }
 
+    /// Connections over which nothing goes: the idle ones, and those that requests do not
+    /// suffice for.
+    pub fn silent(&self) -> usize {
+        let asked = usize::try_from(self.requests).unwrap_or(usize::MAX);
+        self.idle + self.connections.saturating_sub(asked)
+    }
+
     pub(crate) fn scaled(&self, divisor: u64) -> Self {
+        // No fewer than connections, or some of these would become silent.
+        let least = self.requests.min(self.connections as u64);
         Self {
-            requests: (self.requests / divisor).max(1),
+            requests: (self.requests / divisor).max(least),
             ..self.clone()
         }
     }

@@ -9,6 +9,7 @@ mod echo;
 mod files;
 mod http;
 mod queues;
+mod serve;
 mod support;
 mod waiting;
 
@@ -21,9 +22,10 @@ pub use self::echo::*;
 pub use self::files::*;
 pub use self::http::*;
 pub use self::queues::*;
+pub use self::serve::*;
 pub use self::waiting::*;
 
-use self::support::{beyond, new_fixture, right};
+use self::support::{beyond, new_fixture, right, silent_for_serial};
 
 /// Both presets, scaled down, and their variants: no model may refuse these, but
 /// for what only units can do at once.
@@ -37,7 +39,8 @@ pub fn presets_are_all_supported<M: Model>(program: &'static str) -> Result<()> 
                 jobs.push((variant.of(&full)?.scaled(50), variant.is_for_tasks));
             }
             for (job, is_for_tasks) in jobs {
-                let may_refuse = is_for_tasks || beyond::<M>(&job);
+                let may_refuse =
+                    is_for_tasks || beyond::<M>(&job) || silent_for_serial(program, &job);
                 let named = || format!("{workload} {preset}: {}", job.to_json());
                 match right::<M>(&mut fixture, program, &job) {
                     Err(error) if error.is::<Unsupported>() && may_refuse => {

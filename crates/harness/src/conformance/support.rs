@@ -1,5 +1,7 @@
 //! How a model is started for a job, and what is right.
 
+use std::path::Path;
+
 use anyhow::{Context, bail, ensure};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -49,6 +51,12 @@ pub(super) fn is_for_tasks(job: &Job) -> bool {
         .iter()
         .flat_map(|&preset| job.workload().variants(preset));
     variants.any(|variant| variant.is_for_tasks && variant.set.iter().all(is_set))
+}
+
+/// Whether the job has silent connections, and the model serves but one at a time.
+pub(super) fn silent_for_serial(program: &str, job: &Job) -> bool {
+    let is_serial = Path::new(program).ends_with("model-serial");
+    is_serial && matches!(job, Job::Serve(job) if job.silent() > 0)
 }
 
 /// Whether the model may refuse a job of this shape. The first seven workloads

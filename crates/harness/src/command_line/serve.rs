@@ -1,0 +1,151 @@
+//! The program `serve`, and the workload.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use suite::{Result, Workload};
+
+use super::{article, paces};
+
+/// More than the buffers of two sockets hold.
+const LARGE: usize = 32 << 20;
+
+/// A hundred requests over ten connections.
+pub fn serve(program: &'static str) -> Result<()> {
+    let answers =
+        json!({ "requests": 100, "connections": 10, "errors": {}, "healthy": true, "reopened": 0 });
+    // With one connection at a time, each is closed after its answer.
+    let answers = match program.ends_with("model-serial") {
+        true => json!({ "requests": 100, "connections": 10, "errors": {}, "reopened": 90 }),
+        false => answers,
+    };
+    article(program, Workload::Serve, &answers)?;
+    Ok(())
+}
+
+/// Exit code 1, and the directory or the address.
+pub(super) fn failures_are_named(program: &'static str) -> Result<()> {
+    let args = ["serve", "/no/such", "--listen", "127.0.0.1:0"];
+    paces(program, &args)?
+        .with(runner::FAILED)?
+        .says("/no/such")?;
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
+    let address = taken.local_addr()?.to_string();
+    let args = ["serve", ".", "--listen", &address];
+    paces(program, &args)?.with(runner::FAILED)?.says(&address)
+}
+
+/// A file server in a process of its own, with a client whose answer is under way.
+struct Serving {
+    process: Child,
+    client: TcpStream,
+    _directory: tempfile::TempDir,
+}
+
+impl Serving {
+    fn start(program: &str) -> Result<Self> {
+        let directory = tempfile::tempdir().context("a temporary directory")?;
+        File::create(directory.path().join("large"))?.set_len(LARGE as u64)?;
+        let mut process = Command::new(program)
+            .arg("serve")
+            .arg(directory.path())
+            .args(["--listen", "127.0.0.1:0", "--connections", "4"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .context(program.to_owned())?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().context("a pipe")?).read_line(&mut line)?;
+        let address = line.trim_end().trim_end_matches('/').rsplit('/').next();
+        let address = address.with_context(|| line.clone())?;
+        let mut client = TcpStream::connect(address).with_context(|| line.clone())?;
+        client.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        client.read_exact(&mut [0; 1])?;
+        Ok(Self {
+            process,
+            client,
+            _directory: directory,
+        })
+    }
+
+    /// As Ctrl-C does.
+    fn interrupt(&self) -> Result<()> {
+        let pid = Pid::from_raw(self.process.id().try_into()?).context("a process number")?;
+        Ok(kill_process(pid, Signal::INT)?)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It fails when it has ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Ctrl-C: the answer under way becomes whole, and the exit code is 0.
+pub fn a_server_answers_before_it_ends(program: &'static str) -> Result<()> {
+    let mut serving = Serving::start(program)?;
+    serving.interrupt()?;
+    let mut rest = Vec::new();
+    serving.client.read_to_end(&mut rest)?;
+    ensure!(rest.len() > LARGE, "only {} bytes", rest.len());
+    let status = serving.process.wait()?;
+    ensure!(status.success(), "it ended with {status}");
+    Ok(())
+}
+
+/// Ctrl-C again: it ends, although a client has not read its answer.
+pub fn a_server_that_is_told_twice_ends_at_once(program: &'static str) -> Result<()> {
+    let mut serving = Serving::start(program)?;
+    let status = loop {
+        if let Some(status) = serving.process.try_wait()? {
+            break status;
+        }
+        // Two that come at once are one.
+        serving.interrupt()?;
+        std::thread::yield_now();
+    };
+    let right = Some(i32::from(runner::INTERRUPTED));
+    ensure!(status.code() == right, "it ended with {status}");
+    Ok(())
+}
+
+/// A model serves so many connections, or says with exit code 4 that it does not.
+pub fn a_server_has_only_so_many_connections(program: &'static str) -> Result<()> {
+    let directory = tempfile::tempdir().context("a temporary directory")?;
+    fs::write(directory.path().join("small"), "small")?;
+    let mut process = Command::new(program)
+        .arg("serve")
+        .arg(directory.path())
+        .args(["--listen", "127.0.0.1:0", "--connections", "300"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context(program.to_owned())?;
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().context("a pipe")?).read_line(&mut line)?;
+    if line.starts_with("serving ") {
+        let pid = Pid::from_raw(process.id().try_into()?).context("a process number")?;
+        kill_process(pid, Signal::INT)?;
+    }
+    let output = process.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (code, says) = match line.is_empty() {
+        true => (runner::UNSUPPORTED, "300"),
+        false => (0, ""),
+    };
+    ensure!(
+        output.status.code() == Some(code.into()) && said.contains(says),
+        "it ended with {}: {said}",
+        output.status
+    );
+    // Only children are too few.
+    let refuses = program.ends_with("model-process");
+    ensure!(refuses == line.is_empty(), "it said {line}{said}");
+    Ok(())
+}
