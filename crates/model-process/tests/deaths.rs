@@ -7,12 +7,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use origin::Origin;
 use procfs::process::{ProcState, all_processes};
 use runner::fixture::Fixture;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use suite::serve::{PATIENCE, Service};
 use suite::{Job, Model, Outcome, Preset, Result, Setup, Unsupported, Workload};
 
 /// Where things are in the memory that the children share.
@@ -432,6 +434,70 @@ fn echo() -> Result<()> {
         drop(model);
         prepared.close()
     })
+}
+
+/// Each child that is killed takes one connection with it, at most; another serves in its
+/// place.
+#[test]
+fn serve() -> Result<()> {
+    alone(|program| {
+        let directory = tempfile::tempdir()?;
+        fs::write(directory.path().join("file"), "what is served")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let service = Service::new(listener, directory.path(), 4, PATIENCE, None)?;
+        let service = Arc::new(service);
+        let model = start(&job(Workload::Serve, "connections=4")?, program)?;
+        let victims = thread::scope(|scope| {
+            let serving = scope.spawn(|| model.serve_files(&service));
+            let killed = kill_all_that_serve(service.address());
+            service.close();
+            let served = serving.join().map_err(|_| anyhow!("it panicked"))?;
+            let victims = killed?;
+            served.map(|()| victims)
+        })?;
+        let left = workers()?;
+        ensure!(left.len() >= 4, "there are {left:?}");
+        ensure!(!victims.iter().any(|victim| left.contains(victim)));
+        drop(model);
+        ensure!(workers()?.is_empty(), "some are left");
+        Ok(())
+    })
+}
+
+/// Kills the children of a server one after the other, while three clients have
+/// connections.
+fn kill_all_that_serve(address: SocketAddr) -> Result<Vec<i32>> {
+    let connect = || {
+        let mut stream = TcpStream::connect(address)?;
+        is_answered(&mut stream)?;
+        anyhow::Ok(stream)
+    };
+    let mut clients = vec![connect()?, connect()?, connect()?];
+    // Some are for CPU work, and have no connection.
+    let victims = workers()?;
+    for &victim in &victims {
+        signal(victim, Signal::KILL)?;
+        until(|| Ok(!workers()?.contains(&victim)))?;
+        let before = clients.len();
+        clients.retain_mut(|stream| is_answered(stream).is_ok());
+        let lost = before - clients.len();
+        ensure!(lost <= 1, "{lost} lost their connections to one child");
+        connect().with_context(|| format!("after {victim} was killed"))?;
+    }
+    ensure!(clients.is_empty(), "their children were not killed");
+    Ok(victims)
+}
+
+fn is_answered(stream: &mut TcpStream) -> Result<()> {
+    stream.write_all(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"what is served") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        answer.extend(byte);
+    }
+    ensure!(answer.starts_with(b"HTTP/1.1 200 "));
+    Ok(())
 }
 
 #[test]
