@@ -95,9 +95,7 @@ fn article(program: &str, workload: Workload, answers: &Value) -> Result<Value> 
         "elapsed_ns",
         "start_ns",
     ];
-    // The origin of a file server is its client, whose time is in the outcome.
-    let asks_origin = workload.needs_origin() && workload != Workload::Serve;
-    right.extend(asks_origin.then_some("origin_cpu_ns"));
+    right.extend(workload.needs_origin().then_some("origin_cpu_ns"));
     right.extend(["peak_memory_bytes", "threads"]);
     ensure!(keys == right, "the keys are {keys:?}");
     let job = workload.job(Preset::Article).to_json();

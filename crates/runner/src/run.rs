@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use suite::completion::nanoseconds;
-use suite::{Model, Setup};
+use suite::{Model, Outcome, Setup};
 
 use crate::cli::RunArgs;
 use crate::fixture::Fixture;
@@ -54,7 +54,7 @@ pub(crate) fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<(
             elapsed_ns: nanoseconds(elapsed),
             launch_ns: (args.spawned_at).map(|spawned| entered_ns.saturating_sub(spawned)),
             start_ns: Some(nanoseconds(start)),
-            origin_cpu_ns: stats.map(|stats| stats.run_cpu_ns),
+            origin_cpu_ns: origin_cpu_ns(stats, &outcome),
             peak_memory_bytes: footprint.memory_bytes,
             threads: footprint.threads,
         };
@@ -69,4 +69,14 @@ pub(crate) fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<(
     }
     drop(model);
     prepared.close()
+}
+
+/// The origin's processor time for the job: as a server of files, as the load generator or as
+/// the responder.
+fn origin_cpu_ns(stats: Option<origin::Stats>, outcome: &Outcome) -> Option<u64> {
+    match outcome {
+        Outcome::Serve(outcome) => Some(outcome.generator_cpu_ns),
+        Outcome::Deadlines(outcome) => Some(outcome.seen.cpu_ns),
+        _ => stats.map(|stats| stats.run_cpu_ns),
+    }
 }
