@@ -6,6 +6,7 @@ mod bootstrap;
 pub mod completion;
 pub mod crossovers;
 mod holm;
+pub mod latency;
 pub mod runs;
 pub mod self_check;
 pub mod server_bound;

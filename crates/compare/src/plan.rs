@@ -117,7 +117,9 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
         | Job::PingPong(_)
         | Job::Sleepers(_)
         | Job::Spawn(_)
+        | Job::Deadlines(_)
         | Job::Echo(_)
+        | Job::Serve(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => 0,
     };

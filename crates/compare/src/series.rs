@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use analysis::completion::completion;
+use analysis::latency::latency;
 use analysis::server_bound::{self, Observed, OriginAlone};
 use analysis::statistics::{median, median_count, median_interval};
 use lab::affinity;
@@ -20,6 +21,7 @@ use lab::stops::AlwaysStopped;
 use results::{Cell, Resources, Status, Time};
 use serde_json::Value;
 use suite::completion::nanoseconds;
+use suite::{Workload, serve};
 
 use crate::budget::{self, RunCost};
 use crate::contestants::Contestant;
@@ -332,6 +334,7 @@ impl<'a> Series<'a> {
             cold: cold_time(runs, &self.run_rounds),
             start_ns: start_ns(runs),
             completion: completion(runs.iter().map(|run| &*run.completion_ns)),
+            latency: latency(&served(case.workload, runs)),
             resources: if status == Status::Ok {
                 resources(runs, &self.peaks())
             } else {
@@ -370,6 +373,14 @@ fn cold_time(runs: &[Run], rounds: &[usize]) -> Option<Time> {
     let samples: Vec<f64> = runs.iter().map(cold).collect::<Option<_>>()?;
     let rounds: Vec<_> = rounds.iter().copied().filter(|&runs| runs > 0).collect();
     time(&samples, &rounds)
+}
+
+/// What the runs of a server came to; none of other jobs.
+fn served(workload: Workload, runs: &[Run]) -> Vec<serve::Outcome> {
+    let outcomes = runs.iter().filter(|_| workload == Workload::Serve);
+    let outcomes = outcomes.map(|run| serde_json::from_value(run.outcome.clone()));
+    // A custom command's outcome is none.
+    outcomes.filter_map(Result::ok).collect()
 }
 
 /// The median time until the job can begin.

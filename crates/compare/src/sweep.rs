@@ -17,6 +17,8 @@ pub struct SweepSpec {
     pub(crate) workload: Workload,
     key: String,
     values: Vec<String>,
+    /// What is set beside it, where nothing else is.
+    with: Vec<Setting>,
 }
 
 impl std::str::FromStr for SweepSpec {
@@ -30,6 +32,7 @@ impl std::str::FromStr for SweepSpec {
             workload: workload.parse()?,
             key: key.to_owned(),
             values: values.split(',').map(str::to_owned).collect(),
+            with: Vec::new(),
         };
         let job = sweep.workload.job(Preset::Heavy).to_json();
         if job.get(key).is_some_and(Value::is_array) {
@@ -53,7 +56,9 @@ impl SweepSpec {
     pub(crate) fn cases(&self, settings: &[Setting]) -> Result<Vec<Case>, Invalid> {
         let mut cases: Vec<Case> = Vec::new();
         for text in &self.values {
-            let mut settings = of_workload(settings, self.workload);
+            let mut all = of_workload(&self.with, self.workload);
+            all.extend(of_workload(settings, self.workload));
+            let mut settings = all;
             settings.insert(&self.key, text);
             let full = plan::job(self.workload, Preset::Heavy, &settings)?;
             let point = Point {
@@ -94,13 +99,23 @@ impl SweepSpec {
 }
 
 /// The sweeps that matter for choosing a model, which `--thorough` adds: units that
-/// contend and units that do not, how many downloads at once are enough, and what ten
-/// times as many units cost.
-const CHOOSING: [&str; 4] = [
-    "counter.workers=1,2,4,8,16,64",
-    "primes.workers=1,2,4,8",
-    "download.limit=1,4,10,20,50,100",
-    "sleepers.units=100,1000,10000",
+/// contend and units that do not, how many downloads at once are enough, what ten times as
+/// many units cost, and what a server does with more requests and more connections. Each
+/// with what is set beside it.
+const CHOOSING: [(&str, &[&str]); 7] = [
+    ("counter.workers=1,2,4,8,16,64", &[]),
+    ("primes.workers=1,2,4,8", &[]),
+    ("download.limit=1,4,10,20,50,100", &[]),
+    ("sleepers.units=100,1000,10000", &[]),
+    (
+        "serve.rate=1000,2000,4000,8000,16000",
+        &["serve.requests=2000"],
+    ),
+    ("serve.connections=1,16,256,4096", &["serve.requests=4000"]),
+    (
+        "serve.idle=0,1000,4000",
+        &["serve.requests=2000", "serve.connections=40"],
+    ),
 ];
 
 /// Those of [`CHOOSING`] whose workload is compared and whose key is neither set nor
@@ -110,7 +125,13 @@ pub(crate) fn for_choosing(
     settings: &[Setting],
     chosen: &[SweepSpec],
 ) -> Vec<SweepSpec> {
-    let all = CHOOSING.map(|text| text.parse::<SweepSpec>().expect("a test parses them"));
+    let all = CHOOSING.map(|(text, with)| SweepSpec {
+        with: with
+            .iter()
+            .map(|text| setting(text).expect("a test parses them"))
+            .collect(),
+        ..text.parse().expect("a test parses them")
+    });
     let is_open = |sweep: &SweepSpec| {
         let set = of_workload(settings, sweep.workload);
         compared.contains(&sweep.workload)

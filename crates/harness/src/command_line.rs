@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::{fs, slice};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, slice, thread};
 
 use anyhow::{Context, ensure};
 use origin::{Origin, Run, Shape};
@@ -232,6 +233,18 @@ pub fn spawn(program: &'static str) -> Result<()> {
     Ok(())
 }
 
+/// Twenty operations, two of them late.
+pub fn deadlines(program: &'static str) -> Result<()> {
+    let answers = json!({ "operations": 20, "ended": 20, "early": 0, "wrong": 0 });
+    let report = article(program, Workload::Deadlines, &answers)?;
+    let count = |key: &str| report["outcome"][key].as_u64();
+    let late = count("cut").zip(count("overslept"));
+    let is_cut = late.is_some_and(|(cut, overslept)| cut >= 1 && cut + overslept == 2);
+    ensure!(is_cut, "one of two late ones has no answer: {report}");
+    ensure!(report["outcome"]["seen"]["requests"] == 20, "{report}");
+    Ok(())
+}
+
 /// A thousand messages over ten connections.
 pub fn echo(program: &'static str) -> Result<()> {
     let answers = json!({ "connections": 10, "messages": 1_000, "bytes": 64_000, "wrong": 0 });
@@ -294,6 +307,7 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["run", "ping-pong", "--set", "units=0"], "from 1"),
         (&["run", "sleepers", "--set", "wait_ms=-1"], "whole number"),
         (&["run", "spawn", "--set", "tree=1"], "from 2"),
+        (&["run", "deadlines", "--set", "deadline_ms=0"], "late_per"),
         (&["run", "echo", "--set", "connections=10001"], "to 10000"),
         (&["run", "files", "--set", "dir=/no/such"], "/no/such"),
         (&["run", "files", "--set", "count=0"], "from 1"),
@@ -355,27 +369,84 @@ pub fn no_process_is_left(program: &'static str) -> Result<()> {
     let fetch = ["fetch", "--set", "delays_ms=1,1"];
     nothing_is_left(program, &fetch, |outcome| outcome["bodies"] == 2)?;
     let echo = ["echo", "--set", "connections=2"];
-    nothing_is_left(program, &echo, |outcome| outcome["messages"] == 200)
+    nothing_is_left(program, &echo, |outcome| outcome["messages"] == 200)?;
+    let deadlines = ["deadlines", "--set", "operations=4"];
+    nothing_is_left(program, &deadlines, |outcome| outcome["ended"] == 4)
+}
+
+/// After a hundred operations in flight have been cancelled, it has as many files, threads and
+/// processes as after a hundred that were answered.
+pub fn no_unit_is_left_of_a_cancelled_job(program: &'static str) -> Result<()> {
+    let hundred = ["deadlines", "--set", "operations=100", "--set", "limit=100"];
+    let late = ["--set", "late_per_mille=1000", "--set", "deadline_ms=60000"];
+    let cancelled = [&hundred[..], &late, &["--set", "cancel_after=100"]].concat();
+    let ended = paces(program, &[&["run"], &cancelled[..]].concat())?;
+    if ended.code == Some(runner::UNSUPPORTED.into()) {
+        println!("{}", ended.stderr);
+        return ended.says("one operation after the other");
+    }
+    let answered = [&hundred[..], &["--set", "late_per_mille=0"]].concat();
+    let (mut first, report) = Held::start(program, &answered)?;
+    ensure!(report["outcome"]["answered"] == 100, "{report}");
+    let (mut second, report) = Held::start(program, &cancelled)?;
+    ensure!(report["outcome"]["cancelled"] == 100, "{report}");
+    // A thread that has just ended may still be there.
+    let until = Instant::now() + Duration::from_secs(20);
+    while first.holdings() != second.holdings() {
+        let (first, second) = (first.holdings(), second.holdings());
+        ensure!(
+            Instant::now() < until,
+            "{first:?} after answers, {second:?}"
+        );
+        thread::yield_now();
+    }
+    first.end()?;
+    second.end()
+}
+
+/// A run that has done its job, and is held.
+struct Held(Child);
+
+impl Held {
+    fn start(program: &str, job: &[&str]) -> Result<(Self, Value)> {
+        let mut run = Command::new(program)
+            .arg("run")
+            .args(job)
+            .args(["--json", "--hold"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context(program.to_owned())?;
+        let stdout = run.stdout.take().context("a pipe")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let report = serde_json::from_str(&line).with_context(|| line.clone())?;
+        Ok((Self(run), report))
+    }
+
+    /// Its open files, its threads, and its processes.
+    fn holdings(&self) -> (Option<usize>, Option<u64>, usize) {
+        let pid = self.0.id();
+        let files = fs::read_dir(format!("/proc/{pid}/fd"));
+        let mut all = tree::descendants(pid, &[]);
+        all.push(pid);
+        let files = files.ok().map(Iterator::count);
+        (files, tree::threads(&all), all.len())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        drop(self.0.stdin.take());
+        let status = self.0.wait()?;
+        ensure!(status.success(), "it ended with {status}");
+        Ok(())
+    }
 }
 
 fn nothing_is_left(program: &str, job: &[&str], right: fn(&Value) -> bool) -> Result<()> {
-    let mut run = Command::new(program)
-        .arg("run")
-        .args(job)
-        .args(["--json", "--hold"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context(program.to_owned())?;
-    let stdout = run.stdout.take().context("a pipe")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    let below = tree::descendants(run.id(), &[]);
-    drop(run.stdin.take());
-    let status = run.wait()?;
+    let (mut run, report) = Held::start(program, job)?;
+    let below = tree::descendants(run.0.id(), &[]);
+    run.end()?;
 
-    ensure!(status.success(), "it ended with {status}");
-    let report: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
     ensure!(right(&report["outcome"]), "{report}");
     if cfg!(target_os = "linux") {
         ensure!(!below.is_empty(), "no server while the run was held");

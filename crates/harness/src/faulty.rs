@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::mem;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use suite::counter::Guard;
+use suite::deadlines::{Answers, Ledger, Slot};
 use suite::echo::{Closing, Open, Talk};
 use suite::exchange::Transcript;
 use suite::offload::Place;
@@ -18,7 +20,7 @@ use suite::pipeline::{Item, Level, Tally};
 use suite::spawn::Alive;
 use suite::{Model, Result, Setup, Unsupported};
 use suite::{counter, download, echo, exchange, fetch, files, offload, ping_pong, pipeline};
-use suite::{primes, sleepers, spawn, thumbnails};
+use suite::{deadlines, primes, sleepers, spawn, thumbnails};
 use transfer::Session;
 use transfer::list::Lines;
 
@@ -163,6 +165,34 @@ impl Model for Faulty {
         Ok(alive.outcome(job, answers.fold(0, u64::wrapping_add)))
     }
 
+    /// Its connections are used one after the other, and each opens the gate for itself. Short
+    /// deadlines fire at once, the operation that is cancelled is left in flight, and one whose
+    /// connection breaks passes for one that was cut.
+    fn deadlines(&self, job: &deadlines::Job) -> Result<deadlines::Outcome> {
+        let ledger = Ledger::new(job);
+        for slot in 0..job.slots() {
+            let mut stream = TcpStream::connect(job.address()).with_context(|| job.named(slot))?;
+            let mut slot = Slot::new(&ledger, slot);
+            let gate = [0u64.to_le_bytes(), 1u64.to_le_bytes()].concat();
+            let _ = stream.write_all(&gate);
+            let _ = answer(&stream, slot.answers());
+            while let Some(mut operation) = slot.begin() {
+                let _ = stream.write_all(&operation.request());
+                if operation.sent() {
+                    mem::forget(operation);
+                    break;
+                }
+                if operation.due().is_some() {
+                    stream.set_read_timeout(Some(Duration::from_millis(job.deadline_ms + 1)))?;
+                }
+                let fires = job.deadline_ms > 0 && job.deadline_ms < 50;
+                let value = (!fires).then(|| answer(&stream, operation.answers()).ok());
+                operation.end(value.flatten());
+            }
+        }
+        Ok(ledger.outcome())
+    }
+
     /// Three connections at most are open at once, and one that breaks passes for
     /// one that has ended.
     fn echo(&self, job: &echo::Job) -> Result<echo::Outcome> {
@@ -232,5 +262,14 @@ impl Model for Faulty {
             }
         }
         Ok(job.outcome(tally))
+    }
+}
+
+fn answer(mut stream: &TcpStream, answers: &mut Answers) -> io::Result<u64> {
+    loop {
+        let read = stream.read(answers.room())?;
+        if let Some(value) = answers.read(read)? {
+            return Ok(value);
+        }
     }
 }

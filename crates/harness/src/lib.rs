@@ -68,6 +68,13 @@ macro_rules! conformance {
                 PingPong ping_pong { ping_pong_shapes }
                 Sleepers sleepers { sleepers_shapes }
                 Spawn spawn { spawn_shapes }
+                Deadlines deadlines {
+                    deadlines_late
+                    deadlines_in_time
+                    deadlines_cancelled
+                    deadlines_at_once
+                    deadlines_survive_what_servers_do
+                }
                 Echo echo {
                     echo_shapes
                     echo_survives_what_servers_do
@@ -83,6 +90,7 @@ macro_rules! conformance {
                 what_is_too_much_is_said_to_be
                 failures_are_named
                 no_process_is_left
+                no_unit_is_left_of_a_cancelled_job
                 a_list_of_urls_is_downloaded
             }
         }

@@ -5,6 +5,7 @@
 
 use std::fs;
 
+use origin::splitmix64;
 use serde_json::{Value, json};
 use suite::counter::Guard;
 use suite::exchange::Transcript;
@@ -68,6 +69,17 @@ fn answer(job: &Job) -> Value {
                 sum = sum.wrapping_add(spawn::answer(unit));
             }
             json!({ "units": job.units, "sum": sum, "left": 0 })
+        }
+        Job::Deadlines(job) => {
+            let begun = match job.cancel_after {
+                0 => job.operations,
+                first => first,
+            };
+            let mut sum = 0u64;
+            for operation in 1..=begun {
+                sum = sum.wrapping_add(splitmix64(operation));
+            }
+            json!({ "operations": begun, "ended": begun, "sum": sum, "early": 0, "wrong": 0 })
         }
         Job::Echo(job) => {
             let messages = job.connections as u64 * job.messages;

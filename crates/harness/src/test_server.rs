@@ -28,6 +28,19 @@ pub(crate) enum EchoFault {
     AddsAByte,
 }
 
+/// What is wrong with a responder, after the gate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum DeadlinesFault {
+    /// It closes each connection at once, and has no gate.
+    HangsUp,
+    /// It closes each in the middle of an answer.
+    StopsShort,
+    /// It answers an operation that was not asked.
+    AnswersAnother,
+    /// Its answers have another value.
+    ChangesTheValue,
+}
+
 /// A server on a free port, until it is dropped.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
@@ -45,6 +58,11 @@ impl TestServer {
     pub(crate) fn with_echo(fault: EchoFault, job: &Job) -> Result<Self> {
         let bytes = job.bytes_each();
         Self::start(move |client| echo(fault, bytes, client))
+    }
+
+    /// Answers such operations, wrongly.
+    pub(crate) fn with_deadlines(fault: DeadlinesFault) -> Result<Self> {
+        Self::start(move |client| deadlines(fault, client))
     }
 
     fn start(serve: impl Fn(&TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Result<Self> {
@@ -107,6 +125,27 @@ fn echo(fault: EchoFault, bytes: u64, mut client: &TcpStream) -> io::Result<()> 
         EchoFault::HangsUp | EchoFault::StopsShort => Ok(()),
         EchoFault::ChangesAByte => client.write_all(&[last[0] ^ 1]),
         EchoFault::AddsAByte => client.write_all(&[last[0], b'!']),
+    }
+}
+
+fn deadlines(fault: DeadlinesFault, mut client: &TcpStream) -> io::Result<()> {
+    if let DeadlinesFault::HangsUp = fault {
+        return Ok(());
+    }
+    let mut frame = [0; 16];
+    client.read_exact(&mut frame)?; // the gate
+    client.write_all(&[0; 16])?;
+    loop {
+        client.read_exact(&mut frame)?;
+        let mut answer = frame; // which is no value
+        match fault {
+            DeadlinesFault::HangsUp | DeadlinesFault::StopsShort => {
+                return client.write_all(&answer[..7]);
+            }
+            DeadlinesFault::AnswersAnother => answer[7] = 1,
+            DeadlinesFault::ChangesTheValue => {}
+        }
+        client.write_all(&answer)?;
     }
 }
 

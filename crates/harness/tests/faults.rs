@@ -67,6 +67,22 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
         )],
         Workload::Sleepers => vec![(conformance::sleepers_shapes::<Faulty>, "alive is 9, and 10")],
         Workload::Spawn => vec![(conformance::spawn_shapes::<Faulty>, "most_alive is 4")],
+        Workload::Deadlines => vec![
+            (conformance::deadlines_late::<Faulty>, "early is 1"),
+            (
+                conformance::deadlines_in_time::<Faulty>,
+                "limit=8 late_per_mille=0: wrong answer: most_at_once is 1",
+            ),
+            (conformance::deadlines_cancelled::<Faulty>, "ended is 0"),
+            (
+                conformance::deadlines_at_once::<Faulty>,
+                "most_at_once is 1, and from 20 to 20",
+            ),
+            (
+                conformance::deadlines_survive_what_servers_do::<Faulty>,
+                SHOULD_HAVE_FAILED,
+            ),
+        ],
         Workload::Echo => vec![
             (
                 conformance::echo_shapes::<Faulty>,

@@ -233,7 +233,9 @@ impl CommandRun {
             | Job::PingPong(_)
             | Job::Sleepers(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_)
+            | Job::Serve(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => return Ok((None, None)),
         };
@@ -269,7 +271,9 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
         | Job::PingPong(_)
         | Job::Sleepers(_)
         | Job::Spawn(_)
+        | Job::Deadlines(_)
         | Job::Echo(_)
+        | Job::Serve(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => Ok(Vec::new()),
     }

@@ -36,7 +36,9 @@ pub fn measure(
         | Job::PingPong(_)
         | Job::Sleepers(_)
         | Job::Spawn(_)
+        | Job::Deadlines(_)
         | Job::Echo(_)
+        | Job::Serve(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
     }
@@ -70,7 +72,9 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::PingPong(_)
         | Job::Sleepers(_)
         | Job::Spawn(_)
+        | Job::Deadlines(_)
         | Job::Echo(_)
+        | Job::Serve(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),
     };

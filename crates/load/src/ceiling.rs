@@ -82,5 +82,5 @@ pub fn ceiling(connections: usize, requests: u64, body: &'static [u8]) -> anyhow
         seed: 0,
         timeout: Duration::from_secs(10),
     };
-    run(&plan, || ())
+    Ok(run(&plan)?.0)
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -28,6 +29,19 @@ enum State {
     /// With the number of bytes of the request that are still to be written.
     Writing(usize),
     Reading,
+    /// The server closes it: its end has not come yet.
+    Ending,
+}
+
+/// What has come over a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// Nothing that is whole.
+    Part,
+    /// An answer.
+    Answer(Whole),
+    /// The end that the server had announced.
+    End,
 }
 
 /// Why a request was not answered, or a connection is of no use any more.
@@ -80,6 +94,11 @@ impl Connection {
         self.state == State::Ready
     }
 
+    /// Whether the server has said that it closes it.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state == State::Ending
+    }
+
     /// Whether it waits to be able to write.
     pub(crate) fn wants_to_write(&self) -> bool {
         matches!(self.state, State::Connecting | State::Writing(_))
@@ -111,15 +130,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Something has come: gives the answer when it is whole. When nothing was asked, what
-    /// comes can only be the end.
-    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Whole>, Failure> {
+    /// Something has come. When nothing was asked, that can only be the end.
+    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Came, Failure> {
         buffer.resize(PIECE_BYTES, 0);
         loop {
             let read = match self.stream.read(buffer) {
+                Ok(0) if self.state == State::Ending => return Ok(Came::End),
                 Ok(0) => return Err(Failure::Closed),
                 Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Came::Part),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return Err(Failure::Closed),
             };
@@ -128,11 +147,32 @@ impl Connection {
             }
             let whole = self.answer.take(&buffer[..read]);
             if let Some(whole) = whole.map_err(|_| Failure::NoHttp)? {
-                self.state = State::Ready;
-                return Ok(Some(whole));
+                self.state = match whole.closes {
+                    true => State::Ending,
+                    false => State::Ready,
+                };
+                return Ok(Came::Answer(whole));
             }
             if read < buffer.len() {
-                return Ok(None);
+                return Ok(Came::Part);
+            }
+        }
+    }
+
+    /// Waits until the other side has closed it, and passes over what comes.
+    pub(crate) fn wait_for_end(&mut self, until: Instant) -> io::Result<()> {
+        self.stream.set_nonblocking(false)?;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.stream.set_read_timeout(Some(left))?;
+            match self.stream.read(&mut [0; 1024]) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }

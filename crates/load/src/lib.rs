@@ -13,6 +13,7 @@
 //! - [`Plan`] is what to ask, over how many connections, how often.
 //! - [`run`] does it; [`Report`] is what came of it.
 //! - [`ceiling`] measures the generator itself.
+//! - [`respond`] is the other side of jobs whose requests have a deadline.
 
 mod answer;
 mod ceiling;
@@ -20,10 +21,13 @@ mod connection;
 mod limits;
 mod pacer;
 mod report;
+mod responder;
 mod run;
 mod schedule;
+mod wait;
 
 pub use ceiling::{Stall, ceiling, serve_fixed};
 pub use limits::allow_open_files;
 pub use report::{Latency, Report};
-pub use run::{Expected, Plan, run};
+pub use responder::{Counts, NEVER, respond, value};
+pub use run::{Expected, Open, Plan, run};

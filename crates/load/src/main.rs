@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 fn load(cli: &Cli) -> anyhow::Result<()> {
     let report = match &cli.server {
         None => ceiling(cli.connections as usize, cli.requests, &[b'x'; 1024])?,
-        Some(server) => run(&plan(cli, server)?, || ())?,
+        Some(server) => run(&plan(cli, server)?)?.0,
     };
     match cli.json {
         true => println!("{}", serde_json::to_string(&report)?),

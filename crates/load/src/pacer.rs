@@ -14,6 +14,8 @@ pub(crate) struct Pacer {
     schedule: Option<Schedule>,
     /// Requests that have not been given out.
     left: u64,
+    /// When the last one that was given out was due.
+    last_due_ns: u64,
     /// Those that the generator sent late.
     late: u64,
 }
@@ -24,6 +26,7 @@ impl Pacer {
         Self {
             schedule,
             left: requests,
+            last_due_ns: 0,
             late: 0,
         }
     }
@@ -46,6 +49,7 @@ impl Pacer {
             }
         };
         self.left -= 1;
+        self.last_due_ns = due_ns;
         // Before it was due, or while every connection waited for the server, it could not
         // have been sent.
         let could_ns = due_ns.max(free_ns);
@@ -57,6 +61,12 @@ impl Pacer {
     pub(crate) fn next_due(&self) -> Option<u64> {
         let schedule = self.schedule.as_ref().filter(|_| self.left > 0)?;
         Some(schedule.next_ns())
+    }
+
+    /// When the last one that was given out was due; none in a closed loop, where all are due
+    /// at once.
+    pub(crate) fn last_due(&self) -> Option<u64> {
+        self.schedule.as_ref().map(|_| self.last_due_ns)
     }
 
     /// Whether all have been given out.

@@ -19,7 +19,9 @@ pub struct Report {
     /// From when the connections stood until the last request was answered or given up, in
     /// nanoseconds.
     pub elapsed_ns: u64,
-    /// Requests a second that were due; none in a closed loop.
+    /// When the last request was due, in nanoseconds from then; none in a closed loop.
+    pub due_ns: Option<u64>,
+    /// Requests a second that were due by then; none in a closed loop.
     pub offered_per_s: Option<f64>,
     /// Right answers a second.
     pub achieved_per_s: f64,
@@ -34,6 +36,11 @@ pub struct Report {
     pub idle_alive: u64,
     /// Connections that had to be opened anew, as the server had closed them.
     pub reopened: u64,
+    /// Whether one more request, over a new connection, was answered as it should be.
+    pub healthy: bool,
+    /// The generator's own processor time, in nanoseconds. It has one thread: with as much as
+    /// `elapsed_ns`, it was as busy as it can be.
+    pub cpu_ns: u64,
 }
 
 /// Percentiles, in nanoseconds, to three digits.
@@ -102,6 +109,12 @@ impl fmt::Display for Report {
              by the generator",
             self.connections, self.idle_alive, self.reopened, self.late
         )?;
+        if !self.healthy {
+            writeln!(
+                f,
+                "error: one more request, after all others, was not answered"
+            )?;
+        }
         for (kind, count) in &self.errors {
             writeln!(f, "error: {count} times {kind}")?;
         }

@@ -7,27 +7,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
-use rustix::io::Errno;
+use rustix::event::epoll;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::Whole;
-use crate::connection::{Connection, Failure};
+use crate::connection::{Came, Connection, Failure};
 use crate::limits::allow_open_files;
 use crate::pacer::Pacer;
 use crate::report::{Latency, Report};
 use crate::schedule::Schedule;
+use crate::wait::wait;
 
 /// Open files on top of the connections.
 const OTHER_FILES: u64 = 32;
 /// Connections that are opened at once, at the beginning: fewer than a server's backlog has.
 const OPENED_AT_ONCE: usize = 128;
-const MOST_EVENTS: usize = 1_024;
 /// Latencies are counted to three digits.
 const DIGITS: u8 = 3;
 
 /// What to ask, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// The server.
     pub address: SocketAddr,
@@ -48,7 +47,7 @@ pub struct Plan {
 }
 
 /// The body that a path has to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
     /// Its length, in bytes.
     pub bytes: u64,
@@ -66,23 +65,57 @@ impl Expected {
     }
 }
 
-/// Sends the requests of a plan, and waits for all answers. `ready` is called when all
-/// connections stand, before the first request is due.
+/// Sends the requests of a plan, waits for all answers, and asks once more over a new
+/// connection.
 ///
 /// # Errors
 ///
 /// When the connections cannot be opened, or may not be; failed requests are no error, but
 /// counted.
-pub fn run(plan: &Plan, ready: impl FnOnce()) -> anyhow::Result<Report> {
+pub fn run(plan: &Plan) -> anyhow::Result<(Report, Open)> {
+    let (mut report, open) = run_all(plan)?;
+    let again = Plan {
+        connections: 1,
+        idle: 0,
+        requests: 1,
+        rate_per_s: None,
+        ..plan.clone()
+    };
+    report.healthy = run_all(&again).is_ok_and(|(again, _)| again.right == 1);
+    Ok((report, open))
+}
+
+fn run_all(plan: &Plan) -> anyhow::Result<(Report, Open)> {
     ensure!(!plan.paths.is_empty(), "there is nothing to ask for");
     ensure!(plan.connections > 0, "requests need a connection");
     let all = plan.connections + plan.idle;
     allow_open_files(all as u64 + OTHER_FILES)?;
     let mut load = Load::open(plan)?;
-    ready();
     load.begun = Instant::now();
     load.run()?;
     load.report()
+}
+
+/// Connections that are still open when all has been answered. The end that closes first
+/// keeps a connection's port for a minute, and a client has only so many.
+#[derive(Debug, Default)]
+pub struct Open(Vec<Connection>);
+
+impl Open {
+    /// Waits until the server has closed all of them.
+    ///
+    /// # Errors
+    ///
+    /// When it has not after this time, or broke them off.
+    pub fn wait_for_end(self, timeout: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + timeout;
+        let all = self.0.len();
+        for (at, mut connection) in self.0.into_iter().enumerate() {
+            let ended = connection.wait_for_end(until);
+            ended.with_context(|| format!("the end of open connection {} of {all}", at + 1))?;
+        }
+        Ok(())
+    }
 }
 
 struct Load<'a> {
@@ -102,6 +135,8 @@ struct Load<'a> {
     next_path: usize,
     /// Requests under way.
     busy: usize,
+    /// Connections that the server is about to close.
+    ending: usize,
     report: Report,
     buffer: Vec<u8>,
 }
@@ -142,6 +177,7 @@ impl<'a> Load<'a> {
             begun: Instant::now(),
             next_path: 0,
             busy: 0,
+            ending: 0,
             report: Report::default(),
             buffer: Vec::new(),
         };
@@ -181,7 +217,7 @@ impl<'a> Load<'a> {
                     self.plan.timeout
                 );
             }
-            for event in self.wait(Some(left))? {
+            for event in wait(&self.epoll, Some(left))? {
                 let lane = event.data.u64() as usize;
                 if let Err(failure) = self.turn(lane, event.flags) {
                     bail!(
@@ -219,7 +255,7 @@ impl<'a> Load<'a> {
     fn run(&mut self) -> anyhow::Result<()> {
         loop {
             self.send_what_is_due();
-            if self.pacer.is_done() && self.busy == 0 {
+            if self.pacer.is_done() && self.busy + self.ending == 0 {
                 return Ok(());
             }
             let now = self.now_ns();
@@ -228,9 +264,9 @@ impl<'a> Load<'a> {
                 false => self.pacer.next_due(),
             };
             let late = self.next_timeout(now);
-            let wait = [due, late].into_iter().flatten().min();
-            let wait = wait.map(|at| Duration::from_nanos(at.saturating_sub(now)));
-            for event in self.wait(wait)? {
+            let until = [due, late].into_iter().flatten().min();
+            let until = until.map(|at| Duration::from_nanos(at.saturating_sub(now)));
+            for event in wait(&self.epoll, until)? {
                 let lane = event.data.u64() as usize;
                 if let Err(failure) = self.turn(lane, event.flags) {
                     self.fail(lane, failure);
@@ -294,12 +330,22 @@ impl<'a> Load<'a> {
             }
             return self.watch(lane);
         }
-        if flags.intersects(!epoll::EventFlags::OUT)
-            && let Some(whole) = connection.read(&mut self.buffer)?
-        {
-            self.answered(lane, whole)?;
+        if flags.intersects(!epoll::EventFlags::OUT) {
+            match connection.read(&mut self.buffer)? {
+                Came::Part => {}
+                Came::Answer(whole) => self.answered(lane, whole)?,
+                Came::End => self.set_free(lane),
+            }
         }
         Ok(())
+    }
+
+    /// A connection has ended as announced: the next request opens one anew.
+    fn set_free(&mut self, lane: usize) {
+        let now = self.now_ns();
+        self.ending -= 1;
+        self.lanes[lane].connection = None;
+        self.free.push_back((lane, now));
     }
 
     fn answered(&mut self, lane: usize, whole: Whole) -> Result<(), Failure> {
@@ -316,13 +362,17 @@ impl<'a> Load<'a> {
         }
         place.request = None;
         self.busy -= 1;
-        if whole.closes {
-            place.connection = None;
-        }
-        self.free.push_back((lane, now));
         self.report.right += 1;
         // It grows as far as need be: any time fits.
         let _ = self.histogram.record(now - due_ns);
+        if whole.closes {
+            self.ending += 1;
+            place.since_ns = now;
+            self.under_way.push_back((lane, now));
+            // It is free when the server has closed it, and the end may be here already.
+            return self.turn(lane, epoll::EventFlags::IN);
+        }
+        self.free.push_back((lane, now));
         Ok(())
     }
 
@@ -331,9 +381,12 @@ impl<'a> Load<'a> {
     fn fail(&mut self, lane: usize, failure: Failure) {
         let now = self.now_ns();
         let place = &mut self.lanes[lane];
-        place.connection = None;
-        if place.request.take().is_some() {
-            self.busy -= 1;
+        let connection = place.connection.take();
+        let was_ending = connection.is_some_and(|connection| connection.is_ending());
+        let was_busy = place.request.take().is_some();
+        self.ending -= usize::from(was_ending);
+        self.busy -= usize::from(was_busy);
+        if was_busy || was_ending {
             *self
                 .report
                 .errors
@@ -357,7 +410,9 @@ impl<'a> Load<'a> {
     fn next_timeout(&mut self, now: u64) -> Option<u64> {
         while let Some(&(lane, since)) = self.under_way.front() {
             let place = &self.lanes[lane];
-            if place.request.is_some() && place.since_ns == since {
+            let connection = place.connection.as_ref();
+            let is_ending = connection.is_some_and(Connection::is_ending);
+            if (place.request.is_some() || is_ending) && place.since_ns == since {
                 let timeout = u64::try_from(self.plan.timeout.as_nanos()).unwrap_or(u64::MAX);
                 return Some(since.saturating_add(timeout).max(now));
             }
@@ -384,33 +439,34 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    fn wait(&self, most: Option<Duration>) -> anyhow::Result<Vec<epoll::Event>> {
-        let most = most.and_then(|most| Timespec::try_from(most).ok());
-        let mut events = Vec::with_capacity(MOST_EVENTS);
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), most.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(events),
-            Err(error) => Err(error).context("waiting for sockets"),
-        }
-    }
-
-    fn report(mut self) -> anyhow::Result<Report> {
+    fn report(mut self) -> anyhow::Result<(Report, Open)> {
         let elapsed_ns = self.now_ns();
         let idle = &self.lanes[self.plan.connections..];
         let quiet = |lane: &&Lane| lane.connection.as_ref().is_some_and(Connection::is_quiet);
         self.report.idle_alive = idle.iter().filter(quiet).count() as u64;
-        Ok(Report {
+        let report = Report {
             elapsed_ns,
-            offered_per_s: self.plan.rate_per_s,
-            achieved_per_s: self.report.right as f64 / (elapsed_ns as f64 / 1e9),
+            due_ns: self.pacer.last_due(),
+            offered_per_s: self
+                .pacer
+                .last_due()
+                .map(|due_ns| per_second(self.report.sent, due_ns)),
+            achieved_per_s: per_second(self.report.right, elapsed_ns),
             latency: Latency::of(&self.histogram),
             late: self.pacer.late(),
             ..self.report
-        })
+        };
+        let open = self.lanes.into_iter().filter_map(|lane| lane.connection);
+        Ok((report, Open(open.collect())))
     }
 
     fn now_ns(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
+}
+
+fn per_second(count: u64, ns: u64) -> f64 {
+    count as f64 / (ns.max(1) as f64 / 1e9)
 }
 
 impl Lane {

@@ -44,7 +44,7 @@ fn server(treat: fn(&mut std::net::TcpStream)) -> SocketAddr {
 #[test]
 fn every_request_is_answered_and_looked_at() {
     let address = serve_fixed(BODY, None).expect("a server");
-    let report = run(&plan(address), || ()).expect("a load");
+    let report = run(&plan(address)).expect("a load").0;
     assert_eq!(
         (report.sent, report.right, errors(&report)),
         (500, 500, vec![])
@@ -59,7 +59,7 @@ fn every_request_is_answered_and_looked_at() {
     other
         .paths
         .push(("/".to_owned(), Some(Expected::of(b"something else"))));
-    let report = run(&other, || ()).expect("a load");
+    let report = run(&other).expect("a load").0;
     assert_eq!(
         (report.right, errors(&report)),
         (250, vec![("another body", 250)])
@@ -77,7 +77,7 @@ fn an_open_loop_shows_a_stall() {
         rate_per_s: Some(2_000.0),
         ..plan(address)
     };
-    let report = run(&open, || ()).expect("a load");
+    let report = run(&open).expect("a load").0;
     assert_eq!((report.right, errors(&report)), (1_000, vec![]));
     let longest = Duration::from_nanos(report.latency.p90);
     assert!(longest >= time / 2, "{report}");
@@ -91,10 +91,9 @@ fn idle_connections_are_counted_at_the_end() {
         idle: 200,
         ..plan(address)
     };
-    let mut ready = false;
-    let report = run(&idle, || ready = true).expect("a load");
-    assert!(ready);
+    let report = run(&idle).expect("a load").0;
     assert_eq!((report.connections, report.idle_alive), (208, 200));
+    assert!(report.healthy);
 }
 
 #[test]
@@ -105,7 +104,7 @@ fn a_connection_that_is_closed_after_each_answer_is_opened_anew() {
         let _ = write!(stream, "{head}Connection: close\r\n\r\n");
         let _ = stream.write_all(BODY);
     });
-    let report = run(&plan(address), || ()).expect("a load");
+    let report = run(&plan(address)).expect("a load").0;
     assert_eq!((report.right, errors(&report)), (500, vec![]));
     assert_eq!(report.reopened, 492); // all but the first over each
 }
@@ -137,7 +136,7 @@ fn each_kind_of_failure_is_counted() {
             timeout: Duration::from_millis(300),
             ..plan(address)
         };
-        let report = run(&few, || ()).expect("a load");
+        let report = run(&few).expect("a load").0;
         assert_eq!((report.right, errors(&report)), (0, vec![(kind, 16)]));
     }
 }
@@ -148,7 +147,7 @@ fn a_server_that_is_not_there_is_named() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.local_addr().expect("its address")
     };
-    let error = run(&plan(address), || ()).expect_err("nothing listens there");
+    let error = run(&plan(address)).expect_err("nothing listens there");
     let text = format!("{error:#}");
     assert_eq!(text, format!("connection 1 to {address}: no connection"));
 }
@@ -164,6 +163,6 @@ fn more_connections_than_files_are_refused() {
     if hard.is_none() {
         return; // there is no limit here
     }
-    let error = run(&many, || ()).expect_err("too many");
+    let error = run(&many).expect_err("too many");
     assert!(format!("{error:#}").contains("ulimit -Hn"), "{error:#}");
 }

@@ -9,6 +9,7 @@
 
 mod back_end;
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -20,6 +21,7 @@ mod ping_pong;
 mod pipeline;
 mod pipeline_common;
 mod primes;
+mod serve;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -143,6 +145,10 @@ impl Model for AsyncStd {
         self.run(spawn::run(job.clone()))
     }
 
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        self.run(deadlines::run(job.clone()))
+    }
+
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
         self.run(echo::run(job.clone()))
     }
@@ -154,6 +160,10 @@ impl Model for AsyncStd {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         self.run(echo::serve(listener, job.clone(), closing.clone()))
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        self.run(serve::run(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

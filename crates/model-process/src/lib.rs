@@ -16,6 +16,7 @@
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
 
 mod counter;
+mod deadlines;
 mod download;
 mod download_child;
 mod download_progress;
@@ -29,6 +30,7 @@ mod ping_pong;
 mod pipeline;
 mod pool;
 mod primes;
+mod serve;
 mod shm;
 mod sleepers;
 mod spawn;
@@ -84,6 +86,11 @@ impl Model for Process {
             }
             // What it costs to start them is what is measured.
             Workload::Spawn => {}
+            // One for the request after all others, and those for CPU work.
+            Workload::Serve => {
+                let units = setup.units + 1 + serve::BURNERS;
+                children.ensure_started(units.min(MAX_CHILDREN).max(setup.units))?;
+            }
             _ => children.ensure_started(setup.units)?,
         }
         Ok(Self {
@@ -102,7 +109,9 @@ impl Model for Process {
             Workload::PingPong,
             Workload::Sleepers,
             Workload::Spawn,
+            Workload::Deadlines,
             Workload::Echo,
+            Workload::Serve,
         ];
         all_at_once.contains(&workload).then_some(MAX_CHILDREN)
     }
@@ -147,6 +156,10 @@ impl Model for Process {
         spawn::run(job, &mut self.children())
     }
 
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        deadlines::run(job, &mut self.children())
+    }
+
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
         echo::run(job, &mut self.children())
     }
@@ -158,6 +171,10 @@ impl Model for Process {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         echo::serve(&listener, job, closing, &mut self.children())
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        serve::run(service, &mut self.children())
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

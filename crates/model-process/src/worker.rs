@@ -15,8 +15,10 @@ use crate::download_child::Downloader;
 use crate::pool::protocol::{self, Batch, ChildEvent, Hello, Message, Welcome};
 use crate::pool::{Answer, Task, WorkerContext};
 use crate::shm::Memory;
-use crate::{counter, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes};
-use crate::{sleepers, spawn, thumbnails};
+use crate::{
+    counter, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes,
+};
+use crate::{serve, sleepers, spawn, thumbnails};
 
 /// Runs as a child, to its end. The parent waits at `server`.
 pub fn main(server: Option<OsString>) -> ExitCode {
@@ -60,7 +62,7 @@ fn serve(server: Option<OsString>) -> Result<()> {
             task => task?,
         };
         // It was started for this one, and not to be kept.
-        let is_last = matches!(task, Task::Spawn(_));
+        let is_last = matches!(task, Task::Spawn(_) | Task::Burn { is_last: true });
         let event = match worker.perform(task) {
             Ok(answer) => ChildEvent::Answer(answer),
             Err(error) => {
@@ -98,7 +100,10 @@ impl Worker {
             Task::PingPong(task) => ping_pong::perform(task),
             Task::Sleepers(job, started_ns) => sleepers::perform(&job, started_ns, context),
             Task::Spawn(task) => spawn::perform(task)?,
+            Task::Deadlines(task) => deadlines::perform(task, context)?,
             Task::Echo(task) => echo::perform(task, context)?,
+            Task::Serve(task) => serve::perform(task)?,
+            Task::Burn { .. } => serve::perform_burn(),
             Task::Files(task) => files::perform(&task),
             Task::Thumbnails(task) => thumbnails::perform(&task),
         })

@@ -4,6 +4,7 @@
 //! a job is under way is seen from outside, in the memory that they share, in their
 //! processor time or in what they are blocked in.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
@@ -27,6 +28,7 @@ use suite::{Job, Model, Outcome, Preset, Result, Setup, Unsupported, Workload};
 const LOCK: u64 = 0;
 const TOTAL: u64 = 8;
 const PROCESSED: u64 = 512;
+const BEGUN: u64 = 1416;
 
 /// One test at a time, as each takes all children of this process for its own; and
 /// with a limit on its time.
@@ -332,6 +334,52 @@ fn spawn() -> Result<()> {
             job.check(&outcome?).context(sets)?;
             ensure!(workers()?.is_empty(), "{sets}: children are left");
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn deadlines() -> Result<()> {
+    alone(|program| {
+        for sets in [
+            "operations=400 limit=4 late_per_mille=10",
+            "operations=400 limit=4 late_per_mille=0 deadline_ms=0",
+            // All that are left are cancelled at its end.
+            "operations=400 limit=4 late_per_mille=10 cancel_after=400",
+        ] {
+            let job = job(Workload::Deadlines, sets)?;
+            let prepared = RefCell::new(Fixture::new(program, None).prepare(&job)?);
+            let job = prepared.borrow().job().clone();
+            let model = start(&job, program)?;
+            let check = |outcome: &mut Outcome| {
+                let mut prepared = prepared.borrow_mut();
+                prepared.look()?;
+                prepared.verify(outcome).map(drop)
+            };
+            let begun = Progress::Word(Memory::open()?, BEGUN);
+            survives(&model, &job, &begun, &[1, 150, 300], &check).context(sets)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn deadlines_name_the_connection_whose_responder_was_killed() -> Result<()> {
+    alone(|program| {
+        let sets = "operations=3 limit=3 late_per_mille=1000 deadline_ms=60000";
+        let prepared = Fixture::new(program, None).prepare(&job(Workload::Deadlines, sets)?)?;
+        let model = start(prepared.job(), program)?;
+        // It is in the origin's process.
+        let origin = children_of(std::process::id(), "origin")?;
+        let origin = *origin.first().context("no origin")?;
+        let outcome = run_during(&model, prepared.job(), |_| {
+            // All are past the gate, or wait there.
+            let waits = |pid: &i32| blocked_in(*pid).contains("poll");
+            until(|| Ok(workers()?.iter().filter(|pid| waits(pid)).count() == 3))?;
+            signal(origin, Signal::KILL)
+        })?;
+        let text = failure(outcome)?;
+        ensure!(text.contains(" of 3 to 127.0.0.1:"), "{text}");
         Ok(())
     })
 }

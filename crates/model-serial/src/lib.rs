@@ -5,6 +5,7 @@
 //! leaving work out would.
 
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -15,6 +16,7 @@ mod offload;
 mod ping_pong;
 mod pipeline;
 mod primes;
+mod serve;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -45,7 +47,7 @@ impl Model for Serial {
 
     fn most_units(workload: Workload) -> Option<usize> {
         match workload {
-            Workload::Sleepers => Some(1),
+            Workload::Sleepers | Workload::Deadlines => Some(1),
             // All connections are open before the first is served.
             Workload::Echo => Some(suite::echo::BACKLOG),
             _ => None,
@@ -92,6 +94,10 @@ impl Model for Serial {
         spawn::run(job)
     }
 
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        deadlines::run(job)
+    }
+
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
         echo::run(job)
     }
@@ -103,6 +109,14 @@ impl Model for Serial {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         echo::serve(&listener, job, closing)
+    }
+
+    fn serve(&self, job: &suite::serve::Job) -> Result<suite::serve::Outcome> {
+        serve::job(job)
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        serve::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

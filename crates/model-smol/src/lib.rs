@@ -5,6 +5,7 @@
 //! more.
 
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -15,6 +16,7 @@ mod offload;
 mod ping_pong;
 mod pipeline;
 mod primes;
+mod serve;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -150,6 +152,10 @@ impl Model for Smol {
         self.run(spawn::run(job.clone(), self.executor.clone()))
     }
 
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        self.run(deadlines::run(job.clone(), self.executor.clone()))
+    }
+
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
         self.run(echo::run(job.clone(), self.executor.clone()))
     }
@@ -166,6 +172,10 @@ impl Model for Smol {
             closing.clone(),
             self.executor.clone(),
         ))
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        self.run(serve::run(service.clone(), self.executor.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -4,6 +4,7 @@
 //! is the idiom it is a rayon pool of this model's own, never the global one.
 
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -14,6 +15,7 @@ mod offload;
 mod ping_pong;
 mod pipeline;
 mod primes;
+mod serve;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -75,7 +77,12 @@ impl Model for Thread {
     }
 
     fn most_units(workload: Workload) -> Option<usize> {
-        let thousands = [Workload::PingPong, Workload::Sleepers, Workload::Spawn];
+        let thousands = [
+            Workload::PingPong,
+            Workload::Sleepers,
+            Workload::Spawn,
+            Workload::Deadlines,
+        ];
         thousands.contains(&workload).then_some(MOST_UNITS)
     }
 
@@ -119,6 +126,10 @@ impl Model for Thread {
         spawn::run(job)
     }
 
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        deadlines::run(job)
+    }
+
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
         echo::run(job)
     }
@@ -130,6 +141,10 @@ impl Model for Thread {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         echo::serve(listener, job, closing)
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        serve::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

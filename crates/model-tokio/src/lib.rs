@@ -1,6 +1,7 @@
 //! The tokio model: a unit is a task on tokio's multi-thread runtime.
 
 mod counter;
+mod deadlines;
 mod download;
 mod echo;
 mod exchange;
@@ -12,6 +13,7 @@ mod ping_pong;
 mod pipeline;
 mod pipeline_common;
 mod primes;
+mod serve;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -130,6 +132,10 @@ impl Model for Tokio {
         self.run(spawn::run(job.clone()))
     }
 
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        self.run(deadlines::run(job.clone()))
+    }
+
     fn echo(&self, job: &suite::echo::Job) -> Result<suite::echo::Outcome> {
         self.run(echo::run(job.clone()))
     }
@@ -141,6 +147,10 @@ impl Model for Tokio {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         self.run(echo::serve(listener, job.clone(), closing.clone()))
+    }
+
+    fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
+        self.run(serve::run(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -11,6 +11,8 @@
 //! - [`Run`] is one run at an origin, with its own delay, link and counters.
 //! - [`FAULTS`] are the ways in which it misbehaves on request, to test clients
 //!   with; [`fault_log`] tells what those asked.
+//! - [`Load`] has it ask a server for files: see the crate `load`.
+//! - [`Responder`] has it answer after a time, and count what it was asked at once.
 //! - [`ceiling()`] measures the instrument itself.
 //!
 //! ```no_run
@@ -33,9 +35,11 @@ mod conditions;
 mod faults;
 mod images;
 mod link;
+mod loads;
 mod process;
 mod refusal;
 mod request;
+mod responders;
 mod response;
 mod run;
 mod runs;
@@ -52,7 +56,9 @@ pub use api::{
 pub use ceiling::ceiling;
 pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
 pub use images::splitmix64;
+pub use loads::Load;
 pub use process::Origin;
+pub use responders::Responder;
 pub use run::Run;
 pub use serve::{ServeArgs, serve};
 

@@ -79,6 +79,6 @@ impl Drop for Run {
     }
 }
 
-fn read<T: DeserializeOwned>(url: &str, answer: &[u8]) -> anyhow::Result<T> {
+pub(crate) fn read<T: DeserializeOwned>(url: &str, answer: &[u8]) -> anyhow::Result<T> {
     serde_json::from_slice(answer).with_context(|| format!("origin {url}: not the answer expected"))
 }

@@ -15,12 +15,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::{
     api::{DELAY_BODY_BYTES, MAX_DELAY_MS, Opened, delay_body},
     faults::{After, Answer, FAULTS, Log},
+    loads::Loads,
     refusal::Refusal,
     request::{
         FAULT, Failure,
         Method::{Delete, Get, Head, Post},
         Request, Requests,
     },
+    responders::Responders,
     response::{Addressee, Response},
     runs::Runs,
     tls::{self, Tls},
@@ -87,6 +89,8 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         url: url.clone(),
         tls,
         runs: Runs::default(),
+        loads: Loads::default(),
+        responders: Responders::default(),
         faults: Log::new(),
         tiny: Arc::new(TINY.to_vec()),
     });
@@ -126,6 +130,8 @@ struct Server {
     url: String,
     tls: Option<Arc<rustls::ServerConfig>>,
     runs: Runs,
+    loads: Loads,
+    responders: Responders,
     faults: Log,
     tiny: Arc<Vec<u8>>,
 }
@@ -276,6 +282,36 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
         }
         (["runs", _, "delay", _], _) => Err(Refusal::method("GET, HEAD")),
 
+        (["loads"], Post) => {
+            let plan = serde_json::from_slice(&request.body)
+                .map_err(|error| Refusal::new(400, format!("not the plan of a load: {error}")))?;
+            Response::json(200, &server.loads.run(&plan)?)
+        }
+        (["loads"], _) => Err(Refusal::method("POST")),
+
+        (["loads", id], Delete) => {
+            server.loads.wait_for_end(id)?;
+            Ok(Response::new(204, Arc::default()))
+        }
+        (["loads", _], _) => Err(Refusal::method("DELETE")),
+
+        (["responders"], Post) => {
+            let connections = str::from_utf8(&request.body)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            let connections = connections
+                .ok_or_else(|| Refusal::new(400, "not a number of connections".to_owned()))?;
+            Response::json(201, &server.responders.open(connections)?)
+        }
+        (["responders"], _) => Err(Refusal::method("POST")),
+
+        (["responders", id], Post) => Response::json(200, &server.responders.counts(id)?),
+        (["responders", id], Delete) => {
+            server.responders.close(id)?;
+            Ok(Response::new(204, Arc::default()))
+        }
+        (["responders", _], _) => Err(Refusal::method("POST, DELETE")),
+
         (["faults"], Get | Head) => Response::json(200, &FAULTS),
         (["faults"], _) => Err(Refusal::method("GET, HEAD")),
 
@@ -319,6 +355,13 @@ GET    {url}/runs/ID/delay/MS          {DELAY_BODY_BYTES} bytes after MS millise
 GET    {url}/runs/ID/stats             what the run has been asked for
 POST   {url}/runs/ID/reset             the same, and zeroes it
 DELETE {url}/runs/ID                   forgets the run
+
+POST   {url}/loads                     asks a server for files, as a plan says
+DELETE {url}/loads/ID                  waits until it has closed the connections
+
+POST   {url}/responders                answers after the time that it is asked for
+POST   {url}/responders/ID             what it was asked, which is then zeroed
+DELETE {url}/responders/ID             ends it
 
 It misbehaves on request. TOKEN and what follows it are yours to choose:
 GET    {url}/faults                    the ways to misbehave, by NAME

@@ -9,7 +9,7 @@ use crate::format::{NONE, memory};
 use crate::metrics::{MEMORY, TIME};
 use crate::table::Table;
 use crate::tables;
-use crate::tables::completion::CompletionTable;
+use crate::tables::TimesTable;
 use crate::tables::sweep::{self, RULE, SweepTable};
 use crate::tables::{ModelRow, Section};
 
@@ -52,13 +52,13 @@ pub fn document(comparison: &Comparison) -> String {
         }
         text.line("");
         text.table(&workload.table());
-        if let Some(CompletionTable {
+        for TimesTable {
             title,
-            clock,
+            about,
             table,
-        }) = &workload.completion
+        } in &workload.times
         {
-            text.line(format_args!("\n**{title}**, {clock}.\n"));
+            text.line(format_args!("\n**{title}**, {about}.\n"));
             text.table(table);
         }
         for (label, row, reason) in workload.reasons() {

@@ -1,7 +1,7 @@
 //! The figures of a cell: the one list that tables, charts and rankings take
 //! theirs from.
 
-use results::{Cell, Comparison, Verdict};
+use results::{Cell, Comparison, Latency, Verdict};
 
 use crate::format::{count, memory, ratio, time};
 
@@ -65,6 +65,41 @@ pub(crate) const SWITCHES: Metric = Metric {
     value: |cell| cell.switches().map(|switches| switches as f64),
     interval: |_| None,
     format: |switches| count(switches as u64),
+    unit: 1.0,
+};
+
+/// Only of what a load generator asked for.
+pub(crate) const LATENCY: Metric = Metric {
+    name: "p99",
+    title: "Latency, p99",
+    about: "What 99 of 100 requests took at most, from when each was due: the median of the runs, \
+            with the least and the greatest. A server that did not keep up with the rate has none.",
+    value: |cell| latency(cell).map(|latency| latency.p99_ns.median),
+    interval: |cell| latency(cell).map(|latency| [latency.p99_ns.low, latency.p99_ns.high]),
+    format: time,
+    unit: 1.0,
+};
+
+fn latency(cell: &Cell) -> Option<&Latency> {
+    cell.latency.as_ref().filter(|latency| latency.has_kept_up)
+}
+
+/// Only of what a load generator asked for.
+pub(crate) const RATE: Metric = Metric {
+    name: "requests/s",
+    title: "Requests a second",
+    about: "Requests a second that were answered: the median of the runs, with the least and the \
+            greatest.",
+    value: |cell| {
+        cell.latency
+            .as_ref()
+            .map(|latency| latency.achieved_per_s.median)
+    },
+    interval: |cell| {
+        let rate = cell.latency.as_ref()?.achieved_per_s;
+        Some([rate.low, rate.high])
+    },
+    format: |rate| count(rate as u64),
     unit: 1.0,
 };
 

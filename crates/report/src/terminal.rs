@@ -10,8 +10,8 @@ use crate::format::{NONE, count, memory, three_digits, time};
 use crate::metrics::NOTES;
 use crate::table::{Row, Table, Text};
 use crate::tables;
+use crate::tables::TimesTable;
 use crate::tables::WorkloadTables;
-use crate::tables::completion::CompletionTable;
 use crate::tables::sweep::{self, SweepTable};
 use crate::words;
 
@@ -117,15 +117,15 @@ fn workload(tables: &WorkloadTables, columns: usize) -> (String, Vec<String>) {
             text += &remarks(&format!("{label} {}", row.cell.model), notes);
         }
     }
-    if let Some(CompletionTable {
+    for TimesTable {
         title,
-        clock,
+        about,
         table,
-    }) = &tables.completion
+    } in &tables.times
     {
         let mut table = table.clone();
         gone.extend(fit(&mut table, columns));
-        text += &format!("\n\n  {title}, {clock}\n{}", grid(&table));
+        text += &format!("\n\n  {title}, {about}\n{}", grid(&table));
     }
     for (label, row, reason) in tables.reasons() {
         let model = &row.cell.model;

@@ -73,6 +73,9 @@ pub struct Cell {
     /// When the job's items were done, where they have such a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion: Option<Completion>,
+    /// What requests took from when they were due, where a load generator sent them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// The rest, from fresh processes; medians over the runs.
     #[serde(flatten)]
     pub resources: Resources,
@@ -253,6 +256,49 @@ pub struct Completion {
     pub p99_ns: u64,
     /// All of them.
     pub max_ns: u64,
+}
+
+/// What requests took, in fresh processes: from when each was due until its answer was whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// How many runs.
+    pub runs: u32,
+    /// Requests in each.
+    pub requests: u64,
+    /// Requests a second that were due; none in a closed loop, where a connection sends its
+    /// next when it has its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered_per_s: Option<f64>,
+    /// Requests a second that were answered.
+    pub achieved_per_s: Range,
+    /// Whether that were, in each run, as many as were due, but for a twentieth. If not,
+    /// requests wait in a queue that grows: then latencies say how long the load lasted.
+    pub has_kept_up: bool,
+    /// The most requests of a run that the generator sent late by its own fault.
+    pub late: u64,
+    /// The part of the time in which the generator, which has one thread, was busy.
+    pub generator_busy: f64,
+    /// Half of a run's requests took no longer, in nanoseconds.
+    pub p50_ns: Range,
+    /// Nine in ten.
+    pub p90_ns: Range,
+    /// Ninety-nine in a hundred.
+    pub p99_ns: Range,
+    /// 999 in a thousand.
+    pub p999_ns: Range,
+    /// All of them.
+    pub max_ns: Range,
+}
+
+/// A figure of several runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    /// The median of the runs.
+    pub median: f64,
+    /// The least of any run.
+    pub low: f64,
+    /// The greatest of any run.
+    pub high: f64,
 }
 
 #[cfg(test)]

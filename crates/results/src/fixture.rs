@@ -36,6 +36,7 @@ pub fn cell(workload: &str, label: &str, model: &str) -> Cell {
         cold: None,
         start_ns: None,
         completion: None,
+        latency: None,
         resources: Resources::default(),
         outcome: None,
         disturbed: 0,

@@ -22,7 +22,9 @@ mod verdicts;
 pub use agreement::{Agreement, JobAgreement, PairInBoth};
 pub use background_load::{BackgroundLoad, percent};
 pub use baseline::{Baseline, BrokenLimit, Change, Compared};
-pub use cell::{Cell, Completion, MOSTLY_CLOCK, Point, Resources, ServerBound, Status, Time};
+pub use cell::{
+    Cell, Completion, Latency, MOSTLY_CLOCK, Point, Range, Resources, ServerBound, Status, Time,
+};
 pub use comparison::{Comparison, Host, RunInfo, SCHEMA, quota_words};
 pub use effort::{AGAIN, Build, Effort, OfModel, Size};
 pub use models::{Color, Kind, ModelInfo, Models, Rgb};

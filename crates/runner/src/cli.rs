@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,11 +29,46 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Download the files of a list, a limited number at once
     Download(Box<DownloadArgs>),
+    /// Serve the files of a directory over HTTP/1.1, until it is interrupted
+    Serve(ServeArgs),
     /// Be the HTTP server that `fetch` and `download` are measured against
     Origin(origin::ServeArgs),
     /// Be the server that `echo` talks to, until standard input ends
     #[command(hide = true)]
     EchoServer(EchoServerArgs),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// The directory; what is asked for as a directory is `index.html` in it
+    pub directory: PathBuf,
+
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The most connections open at once: more wait in the system's queue until one ends
+    /// [default: 512, or as many as the model has units]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    pub connections: Option<usize>,
+
+    /// The longest wait for the whole head of a request, and for the client to take a
+    /// piece of an answer
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = some_time)]
+    pub idle_timeout: Duration,
+
+    /// Worker threads for tasks [default: one a core]
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: Option<usize>,
+
+    /// The most calls to the disk under way at once, in models that hand them over
+    #[arg(
+        long,
+        default_value_t = Setup::BLOCKING_THREADS,
+        value_parser = RangedU64ValueParser::<usize>::new()
+            .range(1..=Setup::MOST_BLOCKING_THREADS as u64)
+    )]
+    pub blocking_threads: usize,
 }
 
 #[derive(clap::Args, Debug)]

@@ -129,7 +129,7 @@ fn code_of(fatal: &Fatal) -> u8 {
 
 /// Whether a signal was ignored when the process began: std does not tell, and the
 /// kernel tells a mask. Where it does not, none was.
-fn is_ignored(signal: i32) -> bool {
+pub(crate) fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

@@ -5,30 +5,21 @@
 //! sees it.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
+use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use anyhow::{Context, ensure};
 use suite::echo::{BACKLOG, Closing, Job};
 use suite::{Model, Result, Setup, Unsupported};
 
 use crate::cli::EchoServerArgs;
-
-/// How long a server has to print its address, and to end: many times what
-/// starting and ending hundreds of children takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::server_process::{ServerProcess, UNSUPPORTED};
 
 /// Open files that a process needs on top of its connections.
 const OTHER_OPEN_FILES: u64 = 128;
-
-/// What stands before the reason in place of the address.
-const UNSUPPORTED: &str = "unsupported: ";
 
 /// Serves until standard input ends, and prints the address first.
 pub(crate) fn serve<M: Model>(args: &EchoServerArgs) -> Result<()> {
@@ -84,14 +75,7 @@ pub(crate) fn serve<M: Model>(args: &EchoServerArgs) -> Result<()> {
 /// A server in a process of its own. Dropping it ends the process and waits for
 /// its end.
 #[derive(Debug)]
-pub struct Server {
-    child: Child,
-    address: SocketAddr,
-    /// Closes when the process has ended.
-    output: Option<Output>,
-}
-
-type Output = BufReader<ChildStdout>;
+pub struct Server(ServerProcess);
 
 impl Server {
     /// Runs `program echo-server` for a job and waits for its address. Its
@@ -119,101 +103,18 @@ impl Server {
         ] {
             command.args([option, &number.to_string()]);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let named = || format!("{} echo-server", program.display());
-        let mut child = command.spawn().with_context(named)?;
-        let ready = ready(&mut child);
-        let (address, output) = ready.inspect_err(|_| end_at_once(&mut child)).map_err(
-            // What the model does not do is no fault of the program.
-            |error| {
-                if error.is::<Unsupported>() {
-                    error
-                } else {
-                    error.context(named())
-                }
-            },
-        )?;
-        Ok(Self {
-            child,
-            address,
-            output: Some(output),
-        })
+        ServerProcess::spawn(command).map(Self)
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Ends it and waits for its end. Its clients have hung up before.
-    pub fn end(mut self) -> Result<()> {
-        self.close()
+    pub fn end(self) -> Result<()> {
+        self.0.end()
     }
-
-    fn close(&mut self) -> Result<()> {
-        let named = format!("the echo server at {}", self.address);
-        drop(self.child.stdin.take());
-        if let Some(mut output) = self.output.take() {
-            // An error too is an end.
-            let ended = patiently(move || drop(io::copy(&mut output, &mut io::sink())))?;
-            if ended.is_none() {
-                end_at_once(&mut self.child);
-                bail!("{named} had not ended {PATIENCE:?} after it was told to");
-            }
-        }
-        let status = self.child.wait().with_context(|| named.clone())?;
-        ensure!(status.success(), "{named} ended with {status}");
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // After `end` this finds a process that has been waited for.
-        let _ = self.close();
-    }
-}
-
-fn end_at_once(child: &mut Child) {
-    // It fails when it has ended already.
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-/// Waits for the address.
-fn ready(child: &mut Child) -> Result<(SocketAddr, Output)> {
-    let stdout = child.stdout.take().context("it has no standard output")?;
-    let read = patiently(move || {
-        let mut output = BufReader::new(stdout);
-        let mut line = String::new();
-        output.read_line(&mut line).map(|_| (line, output))
-    })?;
-    let read = read.with_context(|| format!("it printed no address in {PATIENCE:?}"))?;
-    let (line, output) = read.context("its standard output cannot be read")?;
-    if line.is_empty() {
-        let status = child.wait()?;
-        bail!("it ended with {status} before it printed its address");
-    }
-    if let Some(reason) = line.strip_prefix(UNSUPPORTED) {
-        return Err(Unsupported(reason.trim_end().to_owned()).into());
-    }
-    match line.trim_end().parse() {
-        Ok(address) => Ok((address, output)),
-        Err(_) => bail!("it printed {line:?} instead of its address"),
-    }
-}
-
-/// What comes of reading from a pipe, which has no timeout of its own; nothing if
-/// it takes too long. The thread that reads ends with the process at the other
-/// end, so it is not waited for.
-fn patiently<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<Option<T>> {
-    let (sender, result) = mpsc::channel();
-    thread::Builder::new()
-        .name("echo server's output".to_owned())
-        // The receiver is gone if this took too long.
-        .spawn(move || drop(sender.send(read())))
-        .context("cannot start a thread")?;
-    Ok(result.recv_timeout(PATIENCE).ok())
 }
 
 /// Has this process be allowed this many connections.
@@ -240,24 +141,8 @@ pub(crate) fn allow(connections: usize) -> Result<()> {
 /// Raises the soft limit of open files as far as need be.
 fn allow_open_files(connections: usize) -> Result<()> {
     let needed = connections as u64 + OTHER_OPEN_FILES;
-    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
-    let limit = getrlimit(Resource::Nofile);
-    if enough(limit.current) {
-        return Ok(());
-    }
-    if let Some(most) = limit.maximum.filter(|_| !enough(limit.maximum)) {
-        let text = format!(
-            "{connections} connections need {needed} open files, and a process may have {most} \
-             (ulimit -Hn)"
-        );
-        return Err(Unsupported(text).into());
-    }
-    let raised = Rlimit {
-        current: Some(needed),
-        maximum: limit.maximum,
-    };
-    setrlimit(Resource::Nofile, raised)
-        .with_context(|| format!("cannot raise the limit of open files to {needed}"))
+    load::allow_open_files(needed)
+        .map_err(|error| Unsupported(format!("{connections} connections: {error:#}")).into())
 }
 
 /// How many ports there are in a range like `32768 60999`.
@@ -269,6 +154,8 @@ fn ports(range: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Resource, getrlimit};
+
     use super::*;
 
     #[test]

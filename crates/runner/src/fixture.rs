@@ -21,13 +21,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use origin::{Origin, Shape};
+use origin::{Origin, Responder, Shape};
+use suite::deadlines::Seen;
 use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
 use suite::{completion, fetch, files, thumbnails};
 use transfer::list::Lines;
 
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
+use crate::serve::Load;
 use crate::{inputs, tree, verify};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
@@ -89,9 +91,12 @@ impl Fixture {
             files: Vec::new(),
             fresh: None,
             server: None,
+            responder: None,
+            seen: None,
             answered: OnceLock::new(),
             elapsed: None,
             origin: None,
+            load: None,
         };
         match &mut prepared.job {
             Job::Fetch(job) if job.urls.is_empty() => {
@@ -136,6 +141,17 @@ impl Fixture {
                 job.address = Some(server.address());
                 prepared.server = Some(server);
             }
+            Job::Serve(job) => {
+                echo::allow(job.connections + job.idle)?;
+                prepared.load = Some(Load::new(job, self.origin_url()?)?);
+            }
+            Job::Deadlines(job) => {
+                let slots = job.slots();
+                echo::allow(slots as usize)?;
+                let responder = Responder::open(&self.origin_url()?, slots)?;
+                job.address = Some(responder.address());
+                prepared.responder = Some(responder);
+            }
             Job::Files(files::Job { paths, .. })
             | Job::Thumbnails(thumbnails::Job { paths, .. }) => {
                 (*paths, prepared.fresh) = self.inputs(job)?;
@@ -167,16 +183,19 @@ impl Fixture {
     }
 
     fn open(&mut self, shape: &Shape) -> Result<origin::Run> {
-        match (&self.given_url, &self.own) {
-            (Some(url), _) => origin::Run::open(url, shape),
-            (None, Some(origin)) => origin::Run::open(origin.url(), shape),
-            (None, None) => {
-                let origin = Arc::new(Origin::spawn(&self.program, &["origin"])?);
-                let run = origin::Run::open(origin.url(), shape);
-                self.own = Some(origin);
-                run
-            }
+        origin::Run::open(&self.origin_url()?, shape)
+    }
+
+    /// The URL of the origin, which is started if there is none.
+    fn origin_url(&mut self) -> Result<String> {
+        if let Some(url) = &self.given_url {
+            return Ok(url.clone());
         }
+        let own = match self.own.take() {
+            Some(own) => own,
+            None => Arc::new(Origin::spawn(&self.program, &["origin"])?),
+        };
+        Ok(self.own.insert(own).url().to_owned())
     }
 }
 
@@ -194,11 +213,17 @@ pub struct Prepared {
     fresh: Option<Scratch>,
     /// The server that the clients of `echo` talk to.
     server: Option<Server>,
+    /// What the operations of `deadlines` wait for.
+    responder: Option<Responder>,
+    /// What it has seen of the last run.
+    seen: Option<Seen>,
     /// The job with its right answer, from when it is first looked at: before,
     /// it would be work and memory that would count as the model's.
     answered: OnceLock<Job>,
     /// What the last run took: no item of it can have taken longer.
     elapsed: Option<Duration>,
+    /// What asks the model for files.
+    load: Option<Load>,
     /// Not read: the origin has to last as long as the job may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -232,11 +257,38 @@ impl Prepared {
         if let Some(run) = &self.run {
             run.reset()?;
         }
-        let started = Instant::now();
-        let outcome = self.job.run(model);
-        let elapsed = started.elapsed().saturating_sub(self.job.wait());
+        let (elapsed, outcome) = match (&self.load, &mut self.job) {
+            (Some(load), Job::Serve(job)) => {
+                let (elapsed, outcome) = load.run(job, model)?;
+                (elapsed, Ok(Outcome::Serve(outcome)))
+            }
+            _ => {
+                let started = Instant::now();
+                let outcome = self.job.run(model);
+                (started.elapsed(), outcome)
+            }
+        };
+        let elapsed = elapsed.saturating_sub(self.job.wait());
         self.elapsed = Some(elapsed);
-        Ok((elapsed, outcome?))
+        let looked = self.look();
+        // Why a job failed says more than that its responder has gone.
+        let outcome = outcome?;
+        looked?;
+        Ok((elapsed, outcome))
+    }
+
+    /// Has the responder tell what it has seen of the last run, if the job has one. A part of
+    /// [`Prepared::run`].
+    pub fn look(&mut self) -> Result<()> {
+        let counts = self.responder.as_ref().map(Responder::counts).transpose()?;
+        self.seen = counts.map(|counts| Seen {
+            connections: counts.connections,
+            requests: counts.requests,
+            most_at_once: counts.most_at_once,
+            open: counts.open,
+            cpu_ns: counts.cpu_ns,
+        });
+        Ok(())
     }
 
     /// Accepts only what is right: the answer, and for a download every file.
@@ -281,9 +333,12 @@ impl Prepared {
         self.server.map_or(Ok(()), Server::end)
     }
 
-    /// Adds what only the origin knows to the outcome, and accepts no answer
-    /// that it was not asked for. A part of [`Prepared::verify`].
+    /// Adds what only the origin or the responder knows to the outcome, and accepts no answer
+    /// that the origin was not asked for. A part of [`Prepared::verify`].
     pub fn account(&self, outcome: &mut Outcome) -> Result<Option<origin::Stats>> {
+        if let (Some(seen), Outcome::Deadlines(outcome)) = (self.seen, &mut *outcome) {
+            outcome.seen = seen;
+        }
         let stats = self.origin_stats().transpose()?;
         if let Some(stats) = &stats {
             // More would be retries; fewer, and some answer is made up.

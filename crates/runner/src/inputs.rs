@@ -55,7 +55,9 @@ fn inputs(job: &Job) -> Option<Inputs<'_>> {
         | Job::PingPong(_)
         | Job::Sleepers(_)
         | Job::Spawn(_)
-        | Job::Echo(_) => return None,
+        | Job::Deadlines(_)
+        | Job::Echo(_)
+        | Job::Serve(_) => return None,
     };
     Some(Inputs {
         directory: directory.as_deref(),

@@ -10,7 +10,7 @@
 //!
 //! - [`fixture`] makes a job as asked into one that can be run, runs and verifies
 //!   it; the harness uses it too.
-//! - [`inputs`] makes the files that some jobs read, and [`echo`] has the server
+//! - [`inputs`] makes the files that some jobs read, [`echo`] has the server
 //!   that another one talks to.
 //! - [`tree`] measures a process and its children, and [`clock`] is what they
 //!   have in common with the one that starts them.
@@ -30,6 +30,8 @@ mod progress;
 mod report;
 mod run;
 pub mod scratch;
+mod serve;
+mod server_process;
 mod text_output;
 pub mod tree;
 pub mod verify;
@@ -76,6 +78,7 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::List(args) => list::list(&args),
         cli::Command::Run(args) => run::run::<M>(&args, entered_ns),
         cli::Command::Origin(args) => origin::serve(&args),
+        cli::Command::Serve(args) => serve::serve::<M>(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
     };
     match done {

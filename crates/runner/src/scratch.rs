@@ -53,11 +53,15 @@ pub fn directory(bytes: u64) -> anyhow::Result<(Scratch, String)> {
     {
         return Ok((directory, format!("memory, {MEMORY}")));
     }
+    let directory = on_disk()?;
+    Ok((directory, env::temp_dir().display().to_string()))
+}
+
+/// The same where temporary files are, which is mostly a disk: for files that are only read.
+pub(crate) fn on_disk() -> anyhow::Result<Scratch> {
     let place = env::temp_dir();
-    let name = place.display().to_string();
-    let directory =
-        create(&place).with_context(|| format!("cannot create a temporary directory in {name}"))?;
-    Ok((directory, name))
+    let named = || format!("cannot create a temporary directory in {}", place.display());
+    create(&place).with_context(named)
 }
 
 fn create(place: &Path) -> std::io::Result<Scratch> {

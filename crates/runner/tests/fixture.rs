@@ -32,7 +32,7 @@ impl Model for Writes {
         "writes"
     }
 
-    refuses! { counter pipeline primes exchange fetch offload ping_pong sleepers spawn echo files thumbnails }
+    refuses! { counter pipeline primes exchange fetch offload ping_pong sleepers spawn deadlines echo files thumbnails }
 
     fn download_session(&self, _: &Arc<transfer::Session>) -> Result<()> {
         anyhow::bail!("it does not ask")

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Invalid, Model, Result, WrongAnswer, counter, download, echo, exchange, fetch, files, offload,
-    ping_pong, pipeline, primes, sleepers, spawn, thumbnails,
+    Invalid, Model, Result, WrongAnswer, counter, deadlines, download, echo, exchange, fetch,
+    files, offload, ping_pong, pipeline, primes, serve, sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -187,8 +187,12 @@ workloads! {
     "sleepers" sleepers Sleepers,
     /// Units are started, answer with one number, and end
     "spawn" spawn Spawn,
+    /// Operations wait for an answer, and are cut at a deadline or cancelled
+    "deadlines" deadlines Deadlines,
     /// A TCP server sends back what its clients send
     "echo" echo Echo,
+    /// Files are served over HTTP/1.1, as a load generator asks for them
+    "serve" serve Serve,
     /// Local files are hashed, and their lines and bytes counted
     "files" files Files,
     /// JPEG images are decoded, made small and encoded again
@@ -212,7 +216,9 @@ impl Outcome {
             | Outcome::PingPong(_)
             | Outcome::Sleepers(_)
             | Outcome::Spawn(_)
+            | Outcome::Deadlines(_)
             | Outcome::Echo(_)
+            | Outcome::Serve(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
         }
@@ -253,7 +259,9 @@ impl Workload {
             | Workload::PingPong
             | Workload::Sleepers
             | Workload::Spawn
+            | Workload::Deadlines
             | Workload::Echo
+            | Workload::Serve
             | Workload::Files
             | Workload::Thumbnails => None,
         }
@@ -265,7 +273,9 @@ impl Workload {
         match self {
             Workload::PingPong => Some(("passes", "a pass")),
             Workload::Spawn => Some(("units", "a unit")),
+            Workload::Deadlines => Some(("operations", "an operation")),
             Workload::Echo => Some(("messages", "a message")),
+            Workload::Serve => Some(("requests", "a request")),
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -279,10 +289,11 @@ impl Workload {
         }
     }
 
-    /// Whether the job needs an HTTP origin (or URLs of one's own).
+    /// Whether the job needs an HTTP origin (or URLs of one's own), its load generator or its responder.
     pub fn needs_origin(self) -> bool {
         match self {
-            Workload::Fetch | Workload::Download => true,
+            // The load generator and the responder are in the origin's process.
+            Workload::Fetch | Workload::Download | Workload::Deadlines | Workload::Serve => true,
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -471,6 +482,14 @@ mod tests {
             (Workload::Spawn, "batch", "0", "from 1"),
             (Workload::Spawn, "tree", "1", "number from 2"),
             (Workload::Spawn, "tree", "oak", "`flat`"),
+            (Workload::Deadlines, "limit", "0", "from 1"),
+            (Workload::Deadlines, "cancel_after", "21", "to 20"),
+            (
+                Workload::Deadlines,
+                "deadline_ms",
+                "0",
+                "late_per_mille = 100",
+            ),
             (Workload::Echo, "connections", "10001", "to 10000"),
             (Workload::Echo, "bytes", "0", "from 1"),
             (Workload::Files, "count", "0", "from 1"),

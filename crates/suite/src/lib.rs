@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub mod batch;
 pub mod completion;
 pub mod counter;
+pub mod deadlines;
 pub mod download;
 pub mod echo;
 pub mod exchange;
@@ -31,12 +32,14 @@ pub mod offload;
 pub mod ping_pong;
 pub mod pipeline;
 pub mod primes;
+pub mod serve;
 pub mod sleepers;
 pub mod spawn;
 pub mod thumbnails;
 
 mod error;
 mod job;
+mod latency;
 mod measured;
 mod phases;
 mod setting;
@@ -44,6 +47,7 @@ mod setup;
 
 pub use error::{Invalid, Result, Unsupported, WrongAnswer};
 pub use job::{Job, Outcome, Preset, Workload, setting_text};
+pub use latency::Latency;
 pub use measured::{Variant, unranked};
 pub use phases::{PhaseClock, Phases};
 pub use setting::Setting;
@@ -118,6 +122,12 @@ pub trait Model {
     /// Units are started, answer with one number, and end.
     fn spawn(&self, job: &spawn::Job) -> Result<spawn::Outcome>;
 
+    /// Operations wait for an answer of the responder at the job's address, and are cut at a
+    /// deadline or cancelled.
+    ///
+    /// It fails if a connection does, with an error that names the address.
+    fn deadlines(&self, job: &deadlines::Job) -> Result<deadlines::Outcome>;
+
     /// Clients, a unit a connection, talk to the server at the job's address.
     ///
     /// It fails if a connection does, with an error that names the address.
@@ -136,6 +146,20 @@ pub trait Model {
         job: &echo::Job,
         closing: &echo::Closing,
     ) -> Result<()>;
+
+    /// A directory is served over HTTP/1.1.
+    ///
+    /// All that a model brings to it is [`serve_files`](Self::serve_files).
+    fn serve(&self, job: &serve::Job) -> Result<serve::Outcome> {
+        self.serve_files(job.service())?;
+        Ok(job.outcome())
+    }
+
+    /// Serves a directory, until the [end](serve::Service::close) begins. Then what has been asked is still answered, all connections are closed, and when it
+    /// returns, every unit has ended.
+    ///
+    /// A connection that breaks is its client's business, and the others go on.
+    fn serve_files(&self, service: &Arc<serve::Service>) -> Result<()>;
 
     /// Local files are hashed, and their lines and bytes counted.
     fn files(&self, job: &files::Job) -> Result<files::Outcome>;

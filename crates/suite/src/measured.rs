@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::counter::Guard;
-use crate::{Invalid, Job, Preset, Workload, counter, files};
+use crate::{Invalid, Job, Preset, Workload, counter, files, serve};
 
 /// A second way to do a job that is worth a row of its own in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,11 @@ impl Variant {
         }
     }
 
+    const fn heavy(self) -> Self {
+        let preset = Some(Preset::Heavy);
+        Self { preset, ..self }
+    }
+
     /// This variant of a preset's job.
     pub fn of(&self, preset: &Job) -> Result<Job, Invalid> {
         let mut job = preset.scaled(self.divisor);
@@ -80,6 +85,57 @@ impl Workload {
                     &[
                         Variant::new("channel", &[("reply", "channel")]),
                         Variant::new("tree", &[("tree", "10")]),
+                    ]
+                }
+            }
+            Workload::Serve => {
+                const {
+                    &[
+                        Variant::new("rate", &[("rate", "4000"), ("requests", "2000")]).heavy(),
+                        Variant::new(
+                            "idle",
+                            &[
+                                ("idle", "4000"),
+                                ("connections", "40"),
+                                ("requests", "4000"),
+                            ],
+                        )
+                        .heavy(),
+                        Variant::new(
+                            "burn",
+                            &[("rate", "2000"), ("requests", "1000"), ("burn", "100")],
+                        )
+                        .heavy(),
+                        Variant::new(
+                            "burn-inline",
+                            &[
+                                ("rate", "2000"),
+                                ("requests", "1000"),
+                                ("burn", "100"),
+                                ("place", "inline"),
+                            ],
+                        )
+                        .heavy(),
+                    ]
+                }
+            }
+            Workload::Deadlines => {
+                const {
+                    &[
+                        Variant::new("in-time", &[("late_per_mille", "0")]).heavy(),
+                        Variant::new("without", &[("late_per_mille", "0"), ("deadline_ms", "0")])
+                            .heavy(),
+                        Variant::new(
+                            "cancel",
+                            &[
+                                ("operations", "2000"),
+                                ("limit", "2000"),
+                                ("late_per_mille", "1000"),
+                                ("deadline_ms", "60000"),
+                                ("cancel_after", "2000"),
+                            ],
+                        )
+                        .heavy(),
                     ]
                 }
             }
@@ -121,6 +177,8 @@ impl Job {
     pub fn most_divisor(&self) -> u64 {
         match self {
             Job::Fetch(_) => 1,
+            // Each of its slots has ten operations.
+            Job::Deadlines(_) => 4,
             Job::Offload(_) => 2,
             Job::Thumbnails(_) => 4,
             Job::Primes(_) | Job::Download(_) | Job::Sleepers(_) | Job::Echo(_) | Job::Files(_) => {
@@ -129,6 +187,9 @@ impl Job {
             Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => 16,
             // Three batches are left.
             Job::Spawn(_) => 32,
+            // Fewer have no 99th percentile.
+            Job::Serve(serve::Job { rate: 1.., .. }) => 2,
+            Job::Serve(_) => 16,
         }
     }
 
@@ -138,6 +199,9 @@ impl Job {
             Job::Counter(counter::Job {
                 guard: Guard::Racy, ..
             }) => Some("whether workers overlap, and so what they lose and pay, is chance"),
+            Job::Serve(serve::Job { rate: 1.., .. }) => {
+                Some("its requests are due at a rate: what differs is their latency")
+            }
             _ => None,
         }
     }
@@ -157,7 +221,9 @@ impl Job {
             | Job::PingPong(_)
             | Job::Sleepers(_)
             | Job::Spawn(_)
-            | Job::Echo(_) => false,
+            | Job::Deadlines(_)
+            | Job::Echo(_)
+            | Job::Serve(_) => false,
         }
     }
 
@@ -175,7 +241,9 @@ impl Job {
             | Job::Download(_)
             | Job::Sleepers(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_)
+            | Job::Serve(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
         }
@@ -194,7 +262,9 @@ impl Job {
             | Job::Download(_)
             | Job::PingPong(_)
             | Job::Spawn(_)
+            | Job::Deadlines(_)
             | Job::Echo(_)
+            | Job::Serve(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,
         }

@@ -23,8 +23,9 @@ pub struct Setup {
     /// How many of the model's own units (threads, children, tasks) it needs.
     pub units: usize,
     /// The running model's own binary. The process model starts its children
-    /// from it (`PROGRAM worker`), and a run its origin (`PROGRAM origin`) or the
-    /// server of `echo` (`PROGRAM echo-server`).
+    /// from it (`PROGRAM worker`), and a run its origin (`PROGRAM origin`), the
+    /// server of `echo` (`PROGRAM echo-server`) or the responder of `deadlines`
+    /// (`PROGRAM responder`).
     pub program: PathBuf,
 }
 
@@ -68,7 +69,9 @@ impl Setup {
             | Workload::PingPong
             | Workload::Sleepers
             | Workload::Spawn
-            | Workload::Echo => job.units(),
+            | Workload::Deadlines
+            | Workload::Echo
+            | Workload::Serve => job.units(),
         };
         Self {
             threads,

@@ -11,15 +11,15 @@ use lab::workspace;
 /// What each of this project's crates may depend on, of its own crates. What only
 /// tests and benches have is not looked at. Every model is `model-*`.
 const OWN: &[(&str, &[&str])] = &[
-    ("suite", &["transfer"]),
+    ("suite", &["transfer", "http-serve"]),
     ("features", &[]),
     ("transfer", &["features"]),
-    ("origin", &["features"]),
+    ("origin", &["features", "load"]),
     ("load", &["features"]),
     ("http-hyper", &["transfer"]),
     ("http-ureq", &["transfer"]),
     ("http-serve", &["features"]),
-    ("runner", &["suite", "origin", "transfer"]),
+    ("runner", &["suite", "origin", "transfer", "load"]),
     ("harness", &["runner", "suite", "origin", "transfer"]),
     (
         "model-*",

@@ -4,6 +4,7 @@
 //! that was started for it, twice, as the second job finds what the first left.
 
 mod compute;
+mod deadlines;
 mod echo;
 mod files;
 mod http;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use suite::{Model, Preset, Result, Unsupported, Workload};
 
 pub use self::compute::*;
+pub use self::deadlines::*;
 pub use self::echo::*;
 pub use self::files::*;
 pub use self::http::*;

@@ -4,13 +4,15 @@ use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 use suite::pipeline::{Item, Tally};
 use suite::{
-    Result, Unsupported, counter, echo, exchange, fetch, files, offload, ping_pong, pipeline,
+    Result, Unsupported, counter, deadlines, echo, exchange, fetch, files, offload, ping_pong,
+    pipeline,
 };
 use suite::{sleepers, spawn, thumbnails};
 use transfer::{DiskError, Finish, Next, Options, Session, Transfer};
@@ -86,7 +88,13 @@ pub(crate) enum Task {
     Sleepers(sleepers::Job, u64),
     /// Answer with this number, mixed, and end.
     Spawn(SpawnTask),
+    Deadlines(DeadlinesTask),
     Echo(EchoTask),
+    Serve(ServeTask),
+    /// Do a piece of CPU work, and end if it is the last task.
+    Burn {
+        is_last: bool,
+    },
     Files(FilesTask),
     Thumbnails(ThumbnailTask),
 }
@@ -130,6 +138,15 @@ pub(crate) struct SpawnTask {
     pub(crate) replies: Option<IpcSender<u64>>,
 }
 
+/// Do operations over the connection of this number. The address is the job's, which is sent
+/// without it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeadlinesTask {
+    pub(crate) job: deadlines::Job,
+    pub(crate) slot: u64,
+    pub(crate) address: SocketAddr,
+}
+
 /// Which end of a connection to be.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum EchoTask {
@@ -138,6 +155,15 @@ pub(crate) enum EchoTask {
     Talk(echo::Job, usize, SocketAddr),
     /// Be the server of one client after the other, until one hangs up too early.
     Serve(echo::Job),
+}
+
+/// Serve a directory over the listener in the slot, until that is shut down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServeTask {
+    /// Its path, which need not be text.
+    pub(crate) directory: OsString,
+    /// How long to wait for a client.
+    pub(crate) patience: Duration,
 }
 
 /// What is in the files in these places of the list?
@@ -213,6 +239,8 @@ pub(crate) enum Answer {
     Download(Box<DownloadAnswer>),
     /// What a station of a ring has seen.
     PingPong(ping_pong::Outcome),
+    /// What has come of the operations over a connection.
+    Deadlines(deadlines::Tally),
     /// What came back over a connection.
     Echo(echo::Outcome),
     /// The results of the files from this place of the list on.

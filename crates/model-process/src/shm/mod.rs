@@ -20,6 +20,7 @@ use anyhow::{Context, ensure};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use suite::Result;
+use suite::deadlines::Turn;
 use suite::echo::Open;
 use suite::pipeline::Level;
 use suite::sleepers::Tally;
@@ -55,6 +56,9 @@ pub(crate) struct Shared {
     pub(crate) open: Padded<Open>,
     /// Clients of an echo that have been connected; a futex word.
     pub(crate) connected: Padded<AtomicU32>,
+    pub(crate) turn: Padded<Turn>,
+    /// When all operations in flight were cancelled, by the clock of all processes; 0 before.
+    pub(crate) cancelled_ns: Padded<AtomicU64>,
     /// How far each child's download is, by the child's place.
     pub(crate) progress: [Padded<ProgressCounters>; MAX_CHILDREN],
 }

@@ -71,12 +71,29 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
              it and to see it end.",
             "A server that gives each request a unit of its own pays this for every request.",
         ],
+        Workload::Deadlines => [
+            "Operations wait for an answer over a connection, at most a limit of them at once, and \
+             each is cut when its deadline has passed.",
+            "Nearly all are in time, so this is what a deadline costs that does not fire; and where \
+             all in flight are cancelled, how soon a model is rid of them.",
+            "Clients of remote services set a deadline for each request, and servers give up what \
+             a client does not wait for any more.",
+        ],
         Workload::Echo => [
             "A TCP server sends back what its clients send, over many connections that are all \
              open at once.",
             "Each message is a wake-up for hardly any work, which is what schedulers and \
              readiness queues are made for.",
             "Chats, brokers and proxies are this with more logic in the middle.",
+        ],
+        Workload::Serve => [
+            "Files are served over HTTP/1.1 by hand, to a load generator that asks over many \
+             connections: as soon as it has its answer, or at a rate that does not wait for \
+             answers.",
+            "At a rate, each request's latency counts from when it was due, so what a server \
+             keeps waiting shows; idle connections show what one costs, and CPU work beside the \
+             answers shows what it holds up.",
+            "Web servers, APIs and reverse proxies are this.",
         ],
         Workload::Files => [
             "Local files are read, hashed and their lines counted, the biggest first.",

@@ -7,7 +7,7 @@ use results::{Cell, Comparison, Models, Pair};
 use crate::anchors::{anchor, color, slug};
 use crate::distinct::distinct;
 use crate::format::{NONE, ratio};
-use crate::metrics::{CPU, MEMORY, Metric};
+use crate::metrics::{CPU, LATENCY, MEMORY, Metric};
 use crate::page::criterion_links::job_group;
 use crate::page::introductions::introduction;
 use crate::page::samples::{Distribution, short};
@@ -108,7 +108,7 @@ fn job<'a>(workload: &str, section: Section<'a>, models: Models) -> Job<'a> {
     let title = format!("{workload} {}", section.label);
     Job {
         distribution: Distribution::new(&anchor, &title, &cells, models),
-        bars: [CPU, MEMORY]
+        bars: [LATENCY, CPU, MEMORY]
             .iter()
             .filter_map(|metric| bars(metric, &cells, models))
             .collect(),

@@ -2,6 +2,7 @@
 //! terminal, for Markdown and for the page.
 
 pub(crate) mod completion;
+pub(crate) mod latency;
 pub(crate) mod remarks;
 pub(crate) mod sweep;
 
@@ -14,7 +15,6 @@ use crate::findings::unranked;
 use crate::format::{NONE, parameters, status, time};
 use crate::metrics::{COLUMNS, Context, heads, least_important};
 use crate::table::{Row, Table, Text};
-use crate::tables::completion::CompletionTable;
 
 /// The tables of one workload.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ pub(crate) struct WorkloadTables<'a> {
     /// One for each preset and variant.
     pub(crate) sections: Vec<Section<'a>>,
     /// When the job's items were done, where they have such a time.
-    pub(crate) completion: Option<CompletionTable>,
+    /// Below its main one: what took how long within its jobs.
+    pub(crate) times: Vec<TimesTable>,
 }
 
 /// One job, and how each model did it, best first.
@@ -119,6 +120,16 @@ impl Section<'_> {
     }
 }
 
+/// What the parts of a workload's jobs took.
+#[derive(Debug)]
+pub(crate) struct TimesTable {
+    /// What the table is.
+    pub(crate) title: &'static str,
+    /// From when to when the clock runs, and how to read it.
+    pub(crate) about: &'static str,
+    pub(crate) table: Table,
+}
+
 impl WorkloadTables<'_> {
     /// All sections in one, with a column for their labels.
     pub(crate) fn table(&self) -> Table {
@@ -182,7 +193,13 @@ pub(crate) fn table<'a>(comparison: &'a Comparison, workload: &'a str) -> Worklo
     }
     let in_order = sections.iter().flat_map(|section| &section.models);
     WorkloadTables {
-        completion: CompletionTable::new(workload, in_order.map(|row| row.cell)),
+        times: [
+            completion::table(workload, in_order.clone().map(|row| row.cell)),
+            latency::table(in_order.map(|row| row.cell)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         workload,
         reference: comparison.reference(),
         least_important: least_important(comparison),

@@ -8,7 +8,7 @@ use suite::setting_text;
 use crate::anchors;
 use crate::chart::{Chart, Dot, Series};
 use crate::format::{NONE, counted, kept_to, parameters, status};
-use crate::metrics::{CPU, MEMORY, Metric, TIME};
+use crate::metrics::{CPU, LATENCY, MEMORY, Metric, RATE, TIME};
 use crate::page::criterion_links::sweep_group;
 use crate::table::{Row, Table, Text};
 
@@ -44,7 +44,7 @@ pub(crate) struct SweepTable {
     pub(crate) gaps: Vec<String>,
 }
 
-const METRICS: [Metric; 3] = [TIME, CPU, MEMORY];
+const METRICS: [Metric; 5] = [TIME, CPU, MEMORY, LATENCY, RATE];
 
 /// The tables of each sweep of a comparison.
 pub(crate) fn sweeps(comparison: &Comparison) -> Vec<SweepTable> {
@@ -82,13 +82,20 @@ impl SweepTable {
         let lines: Vec<Line> = models.map(|model| Line::new(sweep, cells, model)).collect();
         let values: Vec<String> = sweep.values.iter().map(setting_text).collect();
         let heads = ["figure", "model"].into_iter();
-        let charts = METRICS.iter().filter_map(|metric| {
+        // Those of a load generator only where there was one.
+        let is_known = |metric: &&Metric| {
+            let of_load = [LATENCY.name, RATE.name].contains(&metric.name);
+            let mut cells = lines.iter().flat_map(|line| line.cells.iter().flatten());
+            !of_load || cells.any(|cell| cell.latency.is_some())
+        };
+        let metrics: Vec<&Metric> = METRICS.iter().filter(is_known).collect();
+        let charts = metrics.iter().filter_map(|metric| {
             let chart = chart(sweep, &anchor, metric, &lines, all)?;
             Some((metric.name, chart))
         });
         Self {
             table: Table {
-                groups: METRICS.iter().map(|metric| rows(metric, &lines)).collect(),
+                groups: metrics.iter().map(|metric| rows(metric, &lines)).collect(),
                 ..Table::new(heads.chain(values.iter().map(|value| &**value)), 2, false)
             },
             charts: charts.collect(),
@@ -151,7 +158,9 @@ fn rows(metric: &Metric, lines: &[Line]) -> Vec<Row> {
     let row = |line: &Line| {
         let text = |(at, cell): (usize, &Option<&Cell>)| match figure(line, at) {
             Some(value) => Text {
-                best: ranked(line, at).is_some_and(|ranked| Some(ranked) == least(at)),
+                // The more requests a second, the better.
+                best: metric.name != RATE.name
+                    && ranked(line, at).is_some_and(|ranked| Some(ranked) == least(at)),
                 ..Text::from((metric.format)(value))
             },
             None => cell.map_or(NONE, |cell| status(cell.status)).into(),

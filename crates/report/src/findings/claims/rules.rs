@@ -399,9 +399,19 @@ pub(super) fn rule_asyncio(jobs: &[JobResults], models: Models) -> Vec<Finding> 
     let Some(job) = most else {
         return vec![not_measured("echo")];
     };
-    each(models, TASKS_TO_THREADS, |one, other| {
+    let mut findings = each(models, TASKS_TO_THREADS, |one, other| {
         job.faster(one, other)
-    })
+    });
+    let idle = |job: &&JobResults| job.number("idle") > Some(0);
+    let most = of_workload(jobs, "serve").filter(idle);
+    let Some(job) = most.max_by_key(|job| job.number("idle")) else {
+        findings.push(not_measured("serve with idle connections"));
+        return findings;
+    };
+    findings.extend(each(models, TASKS_TO_THREADS, |one, other| {
+        job.smaller(one, other)
+    }));
+    findings
 }
 
 pub(super) fn rule_waiting(jobs: &[JobResults], models: Models) -> Vec<Finding> {

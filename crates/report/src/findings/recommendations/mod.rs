@@ -6,13 +6,14 @@ pub mod pairs;
 pub mod sweep;
 
 use results::{Cell, Comparison, Kind, Models, Status};
+use serde_json::Value;
 use suite::Workload;
 
 use crate::anchors;
 use crate::findings::unit_costs::{self, UnitCosts};
 use crate::findings::{self, JobResults, LEAST_DIFFERENCE};
 use crate::format::{NONE, count, memory, parameters, ratio, status, time};
-use crate::metrics::{CPU, MEMORY, Metric, TIME};
+use crate::metrics::{CPU, LATENCY, MEMORY, Metric, TIME};
 use crate::words;
 
 /// The part of a page that helps to choose.
@@ -96,48 +97,93 @@ pub struct UnitRow {
     pub start: String,
 }
 
-/// Which workloads are shaped like which work: anchor, name, workloads.
-const KINDS: [(&str, &str, &[Workload]); 10] = [
-    ("download", "Downloads, with a limit", &[Workload::Download]),
-    ("waiting", "Many that wait", &[Workload::Sleepers]),
-    ("units", "Many short units", &[Workload::Spawn]),
-    ("connections", "Many connections", &[Workload::Echo]),
-    ("requests", "Requests, all at once", &[Workload::Fetch]),
-    (
+/// A kind of work, and which jobs are shaped like it.
+struct WorkKind {
+    /// Its anchor.
+    id: &'static str,
+    name: &'static str,
+    workloads: &'static [Workload],
+    /// Of these workloads, the jobs with these parameters.
+    is_of: fn(&Value) -> bool,
+}
+
+const fn all_of(id: &'static str, name: &'static str, workloads: &'static [Workload]) -> WorkKind {
+    WorkKind {
+        id,
+        name,
+        workloads,
+        is_of: |_| true,
+    }
+}
+
+const fn server(id: &'static str, name: &'static str, is_of: fn(&Value) -> bool) -> WorkKind {
+    WorkKind {
+        id,
+        name,
+        workloads: &[Workload::Serve],
+        is_of,
+    }
+}
+
+/// Whether this parameter of a job is more than 0.
+fn some(job: &Value, key: &str) -> bool {
+    job[key].as_u64().is_some_and(|number| number > 0)
+}
+
+const KINDS: [WorkKind; 14] = [
+    all_of("download", "Downloads, with a limit", &[Workload::Download]),
+    all_of("waiting", "Many that wait", &[Workload::Sleepers]),
+    all_of("units", "Many short units", &[Workload::Spawn]),
+    all_of("timeouts", "Waits with a deadline", &[Workload::Deadlines]),
+    all_of("connections", "Many connections", &[Workload::Echo]),
+    server("server", "A server with many connections", |job| {
+        !some(job, "idle") && !some(job, "burn")
+    }),
+    server("idle", "Many idle connections", |job| some(job, "idle")),
+    server("beside", "CPU work beside I/O", |job| {
+        some(job, "burn") && !some(job, "idle")
+    }),
+    all_of("requests", "Requests, all at once", &[Workload::Fetch]),
+    all_of(
         "cpu",
         "Work for the CPU, over a pool",
         &[Workload::Primes, Workload::Thumbnails, Workload::Files],
     ),
-    (
+    all_of(
         "blocking",
         "Blocking calls next to a loop",
         &[Workload::Offload],
     ),
-    (
+    all_of(
         "queue",
         "A queue from one to another",
         &[Workload::Pipeline, Workload::Exchange],
     ),
-    (
+    all_of(
         "messages",
         "A message that is passed on",
         &[Workload::PingPong],
     ),
-    ("shared", "Shared state", &[Workload::Counter]),
+    all_of("shared", "Shared state", &[Workload::Counter]),
 ];
 
 /// Which model a comparison recommends for which work.
 pub fn recommendations(comparison: &Comparison) -> Recommendations {
     let jobs = findings::all(comparison);
     let models = comparison.models();
-    let kind = |&(id, name, workloads): &(_, _, &[Workload])| {
-        let is_of = |workload: &str| workloads.iter().any(|known| known.name() == workload);
-        let of_kind = jobs.iter().filter(|job| is_of(job.workload()));
+    let kind = |kind: &WorkKind| {
+        let is_of = |workload: &str, job: &Value| {
+            let mut known = kind.workloads.iter();
+            known.any(|known| known.name() == workload) && (kind.is_of)(job)
+        };
+        let of_kind = jobs
+            .iter()
+            .filter(|job| is_of(job.workload(), &job.cells[0].job));
         let sweeps = comparison.sweeps.iter();
-        let sweeps = sweeps.filter(|sweep| is_of(&sweep.workload));
+        let sweeps = sweeps.filter(|sweep| is_of(&sweep.workload, &sweep.job));
         Work {
-            id,
-            name,
+            id: kind.id,
+            name: kind.name,
             questions: of_kind.filter_map(|job| question(job, models)).collect(),
             sweeps: sweeps
                 .map(|sweep| sweep::summary(sweep, &comparison.cells, &jobs))
@@ -172,20 +218,55 @@ fn question(job: &JobResults, models: Models) -> Option<Question> {
         scale: format!("{title}: {}", parameters(&first.job)),
         title,
         anchor,
-        rankings: METRICS.map(|metric| ranking(job, &metric)).into(),
+        rankings: rankings(job),
         missing: missing.chain(untimed).collect(),
     })
 }
 
-/// What there is a ranking by.
-const METRICS: [Metric; 3] = [TIME, MEMORY, CPU];
+/// By time, memory and CPU; of a server at a rate, by the latency first, as the rate is all
+/// that its time tells.
+fn rankings(job: &JobResults) -> Vec<Ranking> {
+    let mut latencies = job.cells.iter().filter_map(|cell| cell.latency.as_ref());
+    let at_rate = latencies.any(|latency| latency.offered_per_s.is_some());
+    let first = match at_rate {
+        true => by_latency(job),
+        false => by_time(job),
+    };
+    let others = [MEMORY, CPU];
+    let others = others.iter().map(|metric| by_figure(job, metric));
+    [first].into_iter().chain(others).collect()
+}
 
-fn ranking(job: &JobResults, metric: &Metric) -> Ranking {
-    if metric.is_time() {
-        by_time(job)
-    } else {
-        by_figure(job, metric)
+/// Ranks by the 99th percentile: models of which some run was no slower than the slowest of
+/// the first of a rank share it.
+fn by_latency(job: &JobResults) -> Ranking {
+    let range = |model: &str| {
+        let cell = job.cell(model)?;
+        (LATENCY.value)(cell).zip((LATENCY.interval)(cell))
+    };
+    let mut figures: Vec<_> = job
+        .models()
+        .into_iter()
+        .filter_map(|model| Some((model, range(model)?)))
+        .collect();
+    figures.sort_by(|(_, (one, _)), (_, (other, _))| one.total_cmp(other));
+    let ranks = ranks(figures.iter().map(|(_, (_, range))| *range));
+    let figures: Vec<_> = figures
+        .iter()
+        .map(|(model, (p99, _))| (*model, *p99))
+        .collect();
+    figure_ranking(&figures, &ranks, &LATENCY, "shortest")
+}
+
+/// The rank of each, in the order of their figures: those whose range begins before that of
+/// the first of a rank ends share it.
+fn ranks(ranges: impl Iterator<Item = [f64; 2]>) -> Vec<usize> {
+    let mut ranks: Vec<(usize, f64)> = Vec::new();
+    for (place, [low, high]) in ranges.enumerate() {
+        let shared = ranks.last().filter(|(_, end)| low <= *end);
+        ranks.push(shared.copied().unwrap_or((place + 1, high)));
     }
+    ranks.into_iter().map(|(rank, _)| rank).collect()
 }
 
 /// Ranks by time, as the verdicts have them.
@@ -228,25 +309,32 @@ fn by_figure(job: &JobResults, metric: &Metric) -> Ranking {
         .filter_map(|model| Some((model, figure(model)?)))
         .collect();
     figures.sort_by(|(_, one), (_, other)| one.total_cmp(other));
-    let mut ranks: Vec<(usize, f64)> = Vec::new();
-    for (place, &(_, own)) in figures.iter().enumerate() {
-        let shared = ranks
-            .last()
-            .filter(|(_, first)| own <= first * (1.0 + LEAST_DIFFERENCE));
-        ranks.push(shared.copied().unwrap_or((place + 1, own)));
-    }
+    let ranges = figures
+        .iter()
+        .map(|(_, own)| [*own, own * (1.0 + LEAST_DIFFERENCE)]);
+    let ranks = ranks(ranges);
+    figure_ranking(&figures, &ranks, metric, "least")
+}
+
+/// The ranking of figures in ascending order, with a rank for each.
+fn figure_ranking(
+    figures: &[(&str, f64)],
+    ranks: &[usize],
+    metric: &Metric,
+    best: &str,
+) -> Ranking {
     let rank = |model: &str| {
         let place = figures.iter().position(|(ranked, _)| *ranked == model)?;
-        Some(ranks[place].0)
+        Some(ranks[place])
     };
-    let places = places(&figures, rank, metric.format);
+    let places = places(figures, rank, metric.format);
     let by = metric.name;
     let answer = if places.is_empty() {
         format!("Cannot be told: {by} was not measured.")
     } else {
         let first = places.iter().filter(|place| place.rank == Some(1));
         let first: Vec<_> = first.map(|place| &*place.model).collect();
-        answer(&places, &first, "least")
+        answer(&places, &first, best)
     };
     Ranking { by, answer, places }
 }
@@ -352,13 +440,24 @@ impl From<UnitCosts> for UnitRow {
 
 #[cfg(test)]
 mod tests {
+    use suite::Preset;
+
     use super::*;
 
     #[test]
     fn every_workload_is_of_one_kind() {
-        for workload in Workload::ALL {
-            let kinds = KINDS.iter().filter(|(_, _, of)| of.contains(workload));
-            assert_eq!(kinds.count(), 1, "{workload}");
+        for &workload in Workload::ALL {
+            for preset in Preset::ALL {
+                let full = workload.job(preset);
+                let variants = workload.variants(preset);
+                let variants = variants.map(|variant| variant.of(&full).expect("it is one"));
+                for job in variants.chain([full.clone()]) {
+                    let job = job.to_json();
+                    let is_of =
+                        |kind: &&WorkKind| kind.workloads.contains(&workload) && (kind.is_of)(&job);
+                    assert_eq!(KINDS.iter().filter(is_of).count(), 1, "{workload}: {job}");
+                }
+            }
         }
     }
 }

@@ -1,0 +1,32 @@
+//! Waiting for sockets, to the microsecond.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::io::Errno;
+
+const MOST_EVENTS: usize = 1_024;
+
+/// Waits for sockets; for this time at most, if one is given.
+///
+/// `epoll_wait` counts in milliseconds, and rounds up: what is due would be done half of one
+/// late on average. `ppoll` counts in nanoseconds, and an epoll can be polled.
+pub(crate) fn wait(sockets: &OwnedFd, most: Option<Duration>) -> anyhow::Result<Vec<epoll::Event>> {
+    let none = Timespec::default();
+    let most = most.and_then(|most| Timespec::try_from(most).ok());
+    let mut events = Vec::with_capacity(MOST_EVENTS);
+    let first = most.as_ref().map(|_| &none);
+    let mut waited = epoll::wait(sockets, spare_capacity(&mut events), first);
+    if most.is_some_and(|most| most != none) && waited == Ok(0) {
+        let mut sockets_too = [PollFd::new(sockets, PollFlags::IN)];
+        waited = poll(&mut sockets_too, most.as_ref())
+            .and_then(|_| epoll::wait(sockets, spare_capacity(&mut events), Some(&none)));
+    }
+    match waited {
+        Ok(_) | Err(Errno::INTR) => Ok(events),
+        Err(error) => Err(error).context("waiting for sockets"),
+    }
+}

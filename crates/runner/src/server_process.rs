@@ -1,0 +1,144 @@
+//! A process that serves until its standard input ends: the server of `echo`.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use suite::{Result, Unsupported};
+
+/// How long a server has to print a line, and to end: many times what starting and
+/// ending hundreds of children takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What stands before the reason in place of the address.
+pub(crate) const UNSUPPORTED: &str = "unsupported: ";
+
+/// A server, by the address that it has printed. Dropping it ends the process and waits
+/// for its end.
+#[derive(Debug)]
+pub(crate) struct ServerProcess {
+    child: Child,
+    /// What it is called, before its address.
+    role: String,
+    address: SocketAddr,
+    /// Closes when the process has ended.
+    output: Option<Output>,
+}
+
+type Output = BufReader<ChildStdout>;
+
+impl ServerProcess {
+    /// Runs a command, which names its role first, and waits for its address.
+    pub(crate) fn spawn(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let role = command.get_args().next().unwrap_or_default();
+        let role = role.to_string_lossy().into_owned();
+        let program = command.get_program().to_string_lossy().into_owned();
+        let named = || format!("{program} {role}");
+        let mut child = command.spawn().with_context(named)?;
+        let ready = ready(&mut child);
+        let (address, output) = ready.inspect_err(|_| end_at_once(&mut child)).map_err(
+            // What the model does not do is no fault of the program.
+            |error| {
+                if error.is::<Unsupported>() {
+                    error
+                } else {
+                    error.context(named())
+                }
+            },
+        )?;
+        Ok(Self {
+            child,
+            role: role.replace('-', " "),
+            address,
+            output: Some(output),
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it and waits for its end. Its clients have hung up before.
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.close()
+    }
+
+    fn named(&self) -> String {
+        format!("the {} at {}", self.role, self.address)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let named = self.named();
+        drop(self.child.stdin.take());
+        if let Some(mut output) = self.output.take() {
+            // An error too is an end.
+            let ended = patiently(move || drop(io::copy(&mut output, &mut io::sink())))?;
+            if ended.is_none() {
+                end_at_once(&mut self.child);
+                bail!("{named} had not ended {PATIENCE:?} after it was told to");
+            }
+        }
+        let status = self.child.wait().with_context(|| named.clone())?;
+        ensure!(status.success(), "{named} ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // After `end` this finds a process that has been waited for.
+        let _ = self.close();
+    }
+}
+
+fn end_at_once(child: &mut Child) {
+    // It fails when it has ended already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Waits for the address.
+fn ready(child: &mut Child) -> Result<(SocketAddr, Output)> {
+    let stdout = child.stdout.take().context("it has no standard output")?;
+    let read = read_line(BufReader::new(stdout))?;
+    let read = read.with_context(|| format!("it printed no address in {PATIENCE:?}"))?;
+    let (line, output) = read.context("its standard output cannot be read")?;
+    if line.is_empty() {
+        let status = child.wait()?;
+        bail!("it ended with {status} before it printed its address");
+    }
+    if let Some(reason) = line.strip_prefix(UNSUPPORTED) {
+        return Err(Unsupported(reason.trim_end().to_owned()).into());
+    }
+    match line.trim_end().parse() {
+        Ok(address) => Ok((address, output)),
+        Err(_) => bail!("it printed {line:?} instead of its address"),
+    }
+}
+
+/// The next line; nothing if it takes too long.
+fn read_line(mut output: Output) -> Result<Option<io::Result<(String, Output)>>> {
+    patiently(move || {
+        let mut line = String::new();
+        output.read_line(&mut line).map(|_| (line, output))
+    })
+}
+
+/// What comes of reading from a pipe, which has no timeout of its own; nothing if
+/// it takes too long. The thread that reads ends with the process at the other
+/// end, so it is not waited for.
+fn patiently<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<Option<T>> {
+    let (sender, result) = mpsc::channel();
+    thread::Builder::new()
+        .name("server's output".to_owned())
+        // The receiver is gone if this took too long.
+        .spawn(move || drop(sender.send(read())))
+        .context("cannot start a thread")?;
+    Ok(result.recv_timeout(PATIENCE).ok())
+}
