@@ -98,10 +98,15 @@ impl Server {
         let address = match address {
             Some(address) => address,
             None => {
-                let said = process.end(Duration::ZERO)?.stderr;
+                let ended = process.wait(Duration::ZERO);
+                let finished = process.end(Duration::ZERO)?;
+                let (status, said) = match ended {
+                    true => (finished.status.to_string(), finished.stderr),
+                    false => ("it runs".to_owned(), finished.stderr),
+                };
                 let says = "serving DIR at http://ADDRESS:PORT/";
-                return Err(anyhow!("{line:?} instead of `{says}`; {}", said.trim()))
-                    .context("it does not serve");
+                let error = anyhow!("{line:?} instead of `{says}`; {status}; {}", said.trim());
+                return Err(error).context("it does not serve");
             }
         };
         Ok(Self {

@@ -5,9 +5,9 @@ use crate::serve::case::{Case, Pace, Turn, answer, file, get, request, turn};
 use crate::serve::clients as are;
 
 /// A second, of which a test can wait for the end.
-const SHORT: &[&str] = &["--idle-timeout", "1"];
+const SHORT: &[&str] = &["--idle-timeout", "1", "--connections", "16"];
 /// Longer than a test waits.
-const LONG: &[&str] = &["--idle-timeout", "600"];
+const LONG: &[&str] = &["--idle-timeout", "600", "--connections", "16"];
 
 pub(super) fn all() -> Vec<Case> {
     let with = |line: &str, fields: &[&str], answer| turn(request(line, fields), answer);
@@ -168,7 +168,7 @@ pub(super) fn all() -> Vec<Case> {
                 "a client that reads for longer than `--idle-timeout`",
                 "it gets all",
             ],
-            &["--idle-timeout", "3"],
+            &["--idle-timeout", "3", "--connections", "16"],
             are::reads_slowly,
         ),
         clients(

@@ -1,7 +1,7 @@
 //! Lines that are none of HTTP/1.1, or could be read in two ways.
 
 use super::turns;
-use crate::serve::case::{Case, answer, file, get, refused, request, turn};
+use crate::serve::case::{Case, Pace, Turn, answer, file, get, refused, request, turn};
 
 const BAD: &str = "400, and the connection is closed";
 
@@ -293,7 +293,7 @@ pub(super) fn all() -> Vec<Case> {
     ]
 }
 
-fn bytewise(mut turn: crate::serve::case::Turn) -> crate::serve::case::Turn {
-    turn.pace = crate::serve::case::Pace::Bytes;
+fn bytewise(mut turn: Turn) -> Turn {
+    turn.pace = Pace::Bytes;
     turn
 }

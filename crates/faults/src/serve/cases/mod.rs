@@ -10,8 +10,9 @@ use crate::check::Wrong;
 use crate::serve::case::{Case, Test, Turn};
 use crate::serve::server::Server;
 
-/// Enough for a busy machine, and sooner than the program's own.
-const USUAL: &[&str] = &["--idle-timeout", "20"];
+/// A time that a busy machine does not reach. More connections than any case has at once, and
+/// few enough for a model that starts a process for each.
+const USUAL: &[&str] = &["--idle-timeout", "20", "--connections", "16"];
 
 /// All of them.
 pub fn all() -> Vec<Case> {

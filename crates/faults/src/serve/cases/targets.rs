@@ -66,7 +66,7 @@ pub(super) fn all() -> Vec<Case> {
             [
                 "absolute-form",
                 "RFC 9112, 3.2.2",
-                "http://HOST/PATH, with another Host, and a body of HEAD",
+                "http://HOST/PATH, with another Host",
                 "as the path alone",
             ],
             vec![
