@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use faults::case::Case;
-use faults::matrix::{self, Model};
+use faults::matrix;
 use faults::run::Environment;
 use faults::servers::Servers;
-use faults::{cases, crash, name_spaces, programs, scale, table};
+use faults::{cases, crash, name_spaces, programs, scale, serve, table};
 use lab::build::Profile;
 use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
@@ -31,6 +31,13 @@ const MARKS: [&str; 2] = [
     "<!-- /faults -->",
 ];
 
+/// The same for what serves files.
+const SERVE_README: &str = "crates/http-serve/README.md";
+const SERVE_MARKS: [&str; 2] = [
+    "<!-- faults: written by `cargo xtask faults --serve --readme` -->",
+    "<!-- /faults -->",
+];
+
 /// Room for the files of all cases, or of some downloads.
 const ROOM: u64 = 2 << 30;
 
@@ -41,16 +48,21 @@ const ROOM_A_FILE: u64 = 8 * 1024;
 /// of its URLs.
 const FLAT: f64 = 1.1;
 
-/// Runs every model's downloader against a server with every fault
+/// Runs every model's downloader against a server with every fault, or its server against
+/// every kind of client
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Which models, with commas; all, if none is named
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
+    /// Instead, runs each model's server of files against every kind of request and client
+    #[arg(long, conflicts_with_all = ["kills", "million"])]
+    serve: bool,
     /// Only this case, or all of the fault with this number; can be given again
     #[arg(long, value_name = "NAME|NUMBER")]
     only: Vec<String>,
-    /// Puts the table into crates/transfer/README.md as well
+    /// Puts the table into crates/transfer/README.md (with --serve, crates/http-serve/README.md)
+    /// as well
     #[arg(long, conflicts_with_all = ["only", "models"])]
     readme: bool,
     /// Instead, kills each model N times while it downloads
@@ -84,10 +96,14 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
     process::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
-    let cases = options.cases()?;
+    let cases = match options.serve {
+        true => Cases::Serve(options.serve_cases()?),
+        false => Cases::Download(options.cases()?),
+    };
     let root = workspace::root()?;
+    let (path, marks) = options.table();
     if options.readme {
-        readme::check(&root.join(README), MARKS)?;
+        readme::check(&root.join(path), marks)?;
     }
     let models = options.models(&root)?;
     let temporary = std::env::temp_dir();
@@ -127,7 +143,33 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
         }
         flat
     } else {
-        options.run_cases(cases, &models, &origin, parent, &interrupt, &progress)?
+        let at_once = options.at_once.into();
+        let count = cases.count();
+        progress.stage(&format!("{count} cases, {} models", models.len()));
+        let ([_, failed, _], terminal, markdown) = match cases {
+            Cases::Download(cases) => {
+                let environment = Environment {
+                    servers: &Servers::start(&origin, parent)?,
+                    parent,
+                    name_spaces: name_spaces(parent),
+                    interrupt: &interrupt,
+                };
+                let matrix = matrix::run(cases, &models, at_once, &environment, &progress);
+                let (terminal, markdown) = (table::terminal(&matrix), table::markdown(&matrix));
+                (matrix.counts(), terminal, markdown)
+            }
+            Cases::Serve(cases) => {
+                let matrix =
+                    serve::run::run(cases, &models, at_once, parent, &interrupt, &progress);
+                let terminal = serve::table::terminal(&matrix);
+                (matrix.counts(), terminal, serve::table::markdown(&matrix))
+            }
+        };
+        progress.print(&terminal);
+        if options.readme && !interrupt.came() {
+            readme::replace(&root.join(path), marks, &markdown)?;
+        }
+        failed == 0 && models.iter().all(|model| model.program.is_some())
     };
     if interrupt.came() {
         return Err(Interrupted.into());
@@ -168,33 +210,40 @@ impl Options {
         Ok(cases)
     }
 
-    /// The matrix. Returns whether no case failed and all models were built.
-    fn run_cases(
-        &self,
-        cases: Vec<Case>,
-        models: &[Model],
-        origin: &Path,
-        parent: &Path,
-        interrupt: &Interrupt,
-        progress: &Progress,
-    ) -> anyhow::Result<bool> {
-        progress.stage(&format!("{} cases, {} models", cases.len(), models.len()));
-        let servers = Servers::start(origin, parent)?;
-        let environment = Environment {
-            servers: &servers,
-            parent,
-            name_spaces: name_spaces(parent),
-            interrupt,
-        };
-        let matrix = matrix::run(cases, models, self.at_once.into(), &environment, progress);
-        progress.print(&table::terminal(&matrix));
-        let [_, failed, _] = matrix.counts();
-        let unbuilt = models.iter().any(|model| model.program.is_none());
-        if self.readme && !interrupt.came() {
-            let path = workspace::root()?.join(README);
-            readme::replace(&path, MARKS, &table::markdown(&matrix))?;
+    fn serve_cases(&self) -> anyhow::Result<Vec<serve::case::Case>> {
+        let mut cases = serve::cases::all();
+        for only in &self.only {
+            if !cases.iter().any(|case| case.name == only) {
+                let names: Vec<_> = cases.iter().map(|case| case.name).collect();
+                let allowed = names.join(", ");
+                return Err(Invalid::new("--only", only, allowed).into());
+            }
         }
-        Ok(failed == 0 && !unbuilt)
+        cases.retain(|case| self.only.is_empty() || self.only.iter().any(|only| only == case.name));
+        Ok(cases)
+    }
+
+    /// Where the table is written, and what it stands between there.
+    fn table(&self) -> (&'static str, [&'static str; 2]) {
+        match self.serve {
+            true => (SERVE_README, SERVE_MARKS),
+            false => (README, MARKS),
+        }
+    }
+}
+
+/// What is run.
+enum Cases {
+    Download(Vec<Case>),
+    Serve(Vec<serve::case::Case>),
+}
+
+impl Cases {
+    fn count(&self) -> usize {
+        match self {
+            Self::Download(cases) => cases.len(),
+            Self::Serve(cases) => cases.len(),
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn check(
     Ok(all)
 }
 
-fn wrong(expected: impl Display, got: impl Display) -> Wrong {
+pub(crate) fn wrong(expected: impl Display, got: impl Display) -> Wrong {
     Wrong {
         expected: expected.to_string(),
         got: got.to_string(),

@@ -5,6 +5,7 @@
 //! - [`run`] runs one with a model's downloader in a sandbox of its own, with its
 //!   [`servers`], and checks the outcome.
 //! - The [`matrix`] runs all of them with all models, and [`table`] shows it.
+//! - [`serve`] has the other side: servers of files, against every kind of client.
 //! - [`crash`] and [`scale`] are tests of other shapes.
 
 use std::path::Path;
@@ -19,6 +20,7 @@ pub mod programs;
 pub mod run;
 mod sandbox;
 pub mod scale;
+pub mod serve;
 pub mod servers;
 pub mod table;
 

@@ -1,11 +1,12 @@
 //! Every case with every model, many at a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lab::interrupt::Interrupt;
 use lab::progress::Progress;
 use lab::stops::again;
 
@@ -64,7 +65,38 @@ pub fn run(
     progress: &Progress,
 ) -> Matrix {
     let began = Instant::now();
-    let all = cases.len() * models.len();
+    let names: Vec<_> = cases.iter().map(|case| case.name).collect();
+    let run = |number: usize, model: &Model, program: &Path| {
+        let model = (&*model.name, model.serial);
+        run_case(&cases[number], model, program, environment)
+    };
+    let verdicts = each(
+        &names,
+        models,
+        at_once,
+        environment.interrupt,
+        progress,
+        run,
+    );
+    let row = |(case, verdicts)| Row { case, verdicts };
+    Matrix {
+        models: models.iter().map(|model| model.name.clone()).collect(),
+        rows: cases.into_iter().zip(verdicts).map(row).collect(),
+        took: began.elapsed(),
+    }
+}
+
+/// Runs each of the cases with these names, with each of the models. For each case, how it
+/// came out in each model.
+pub(crate) fn each(
+    names: &[&str],
+    models: &[Model],
+    at_once: usize,
+    interrupt: &Interrupt,
+    progress: &Progress,
+    run_case: impl Fn(usize, &Model, &Path) -> Verdict + Sync,
+) -> Vec<Vec<Verdict>> {
+    let all = names.len() * models.len();
     let next = AtomicUsize::new(0);
     let verdicts = Mutex::new(vec![None; all]);
     let work = || {
@@ -75,24 +107,17 @@ pub fn run(
             }
             // A case with all models, then the next one: the models share the load of
             // the machine.
-            let (case, model) = (
-                &cases[number / models.len()],
-                &models[number % models.len()],
-            );
-            progress.doing(&format!(
-                "{number} of {all}: {} in {}",
-                case.name, model.name
-            ));
+            let (case, model) = (number / models.len(), &models[number % models.len()]);
+            let what = format!("{} in {}", names[case], model.name);
+            progress.doing(&format!("{number} of {all}: {what}"));
             let verdict = match &model.program {
-                _ if environment.interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
+                _ if interrupt.came() => Verdict::NotRun("interrupted".to_owned()),
                 None => Verdict::NotRun("it does not build".to_owned()),
                 Some(program) => {
                     // If this or a program was stopped, the program looks as if it hung.
-                    let model = (&*model.name, model.serial);
-                    let run = || run_case(case, model, program, environment);
-                    let what = format!("{} in {}", case.name, model.0);
+                    let run = || run_case(case, model, program);
                     let say_again = |_| progress.line(&again(&what));
-                    let verdict = environment.interrupt.unstopped(run, say_again);
+                    let verdict = interrupt.unstopped(run, say_again);
                     verdict.unwrap_or_else(|stopped| Verdict::NotRun(stopped.to_string()))
                 }
             };
@@ -109,18 +134,11 @@ pub fn run(
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     let missing = || Verdict::NotRun("it was not run".to_owned());
-    let mut verdicts = verdicts
+    let verdicts: Vec<_> = verdicts
         .into_iter()
-        .map(|verdict| verdict.unwrap_or_else(missing));
-    let row = |case| Row {
-        case,
-        verdicts: verdicts.by_ref().take(models.len()).collect(),
-    };
-    Matrix {
-        models: models.iter().map(|model| model.name.clone()).collect(),
-        rows: cases.into_iter().map(row).collect(),
-        took: began.elapsed(),
-    }
+        .map(|verdict| verdict.unwrap_or_else(missing))
+        .collect();
+    verdicts.chunks(models.len()).map(<[_]>::to_vec).collect()
 }
 
 impl Matrix {
@@ -133,9 +151,7 @@ impl Matrix {
 
     /// The numbers of those that passed, failed, and were not run.
     pub fn counts(&self) -> [usize; 3] {
-        let verdicts = || self.rows.iter().flat_map(|row| &row.verdicts);
-        let count = |mark| verdicts().filter(|verdict| verdict.mark() == mark).count();
-        [Mark::Pass, Mark::Fail, Mark::NotRun].map(count)
+        counts(self.rows.iter().flat_map(|row| &row.verdicts))
     }
 
     /// What went wrong: each with its case and its model.
@@ -174,8 +190,17 @@ impl Matrix {
     }
 }
 
+/// The numbers of those that passed, failed, and were not run.
+pub(crate) fn counts<'a>(verdicts: impl Iterator<Item = &'a Verdict> + Clone) -> [usize; 3] {
+    let count = |mark| {
+        let such = verdicts.clone().filter(|verdict| verdict.mark() == mark);
+        such.count()
+    };
+    [Mark::Pass, Mark::Fail, Mark::NotRun].map(count)
+}
+
 impl Verdict {
-    fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         match self {
             Verdict::Pass => Mark::Pass,
             Verdict::Fail(_) => Mark::Fail,

@@ -309,7 +309,7 @@ struct Meanwhile {
 }
 
 /// A command line that can be pasted.
-fn shown(command: &Command) -> String {
+pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words
         .map(|word| {

@@ -95,7 +95,7 @@ pub(crate) enum Stream {
 /// What [`Process::next_event`] waits for.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A line; without its text, only the first of standard output: see [`Output`].
+    /// A line; of one whose output is dropped, without its text: see [`Output`].
     Line(Stream, String),
     /// This signal has stopped it.
     Stopped(Signal),
@@ -199,6 +199,19 @@ impl Process {
             }
         }
         self.exited.is_some()
+    }
+
+    /// Waits for the first line of its standard output, at most so long; none, if it does
+    /// not come.
+    pub fn first_line(&mut self, timeout: Duration) -> Option<String> {
+        let began = Instant::now();
+        while self.exited.is_none() {
+            let left = timeout.saturating_sub(began.elapsed());
+            if let Event::Line(Stream::Stdout, line) = self.next_event(left)? {
+                return Some(line);
+            }
+        }
+        None
     }
 
     pub(crate) fn next_event(&mut self, timeout: Duration) -> Option<Event> {
@@ -381,7 +394,8 @@ fn read(
                 && kept.read_until(b'\n', &mut bytes).is_ok()
                 && bytes.ends_with(b"\n")
             {
-                let _ = events.send(Event::Line(stream, String::new()));
+                let line = String::from_utf8_lossy(&bytes[..bytes.len() - 1]);
+                let _ = events.send(Event::Line(stream, line.into_owned()));
             }
             drop(events);
             // What could be read before an error is still worth having.
