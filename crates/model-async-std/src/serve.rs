@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use async_std::channel::{Receiver, bounded};
+use async_std::channel::{Receiver, Sender, bounded};
 use async_std::future::timeout;
 use async_std::io;
 use async_std::io::prelude::{ReadExt, WriteExt};
@@ -40,14 +40,10 @@ pub async fn run(service: Arc<Service>) -> Result<()> {
             let Err(_closed) = closing.as_mut().await;
             None
         };
-        let accept = async {
-            // The other end of this channel is held below.
-            let _ = take.send(()).await;
-            Some(listener.accept().await)
-        };
-        match or(accept, closing).await {
+        let accepted = async { Some(accept(&listener, &take).await) };
+        match or(accepted, closing).await {
             None => break Ok(()),
-            Some(Ok((stream, _))) => {
+            Some(Ok(stream)) => {
                 let (service, closed, serving) = (service.clone(), closed.clone(), serving.clone());
                 let give_back = give_back.clone();
                 task::spawn(async move {
@@ -70,6 +66,12 @@ pub async fn run(service: Arc<Service>) -> Result<()> {
     let Err(_closed) = all_served.recv().await;
     burning.await;
     accepted.context("accepting a connection")
+}
+
+async fn accept(listener: &TcpListener, places: &Sender<()>) -> io::Result<TcpStream> {
+    // Its other end is held by who calls this.
+    let _ = places.send(()).await;
+    Ok(listener.accept().await?.0)
 }
 
 /// Answers what comes over a connection, until either end closes it.

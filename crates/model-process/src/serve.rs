@@ -81,7 +81,7 @@ impl Server<'_> {
             if next.is_some_and(|due| due <= Instant::now()) {
                 self.owed += 1;
                 self.service.burns.iter().for_each(Burns::begin);
-                self.burn()?;
+                self.begin_owed()?;
                 next = schedule.as_mut().and_then(Iterator::next);
                 continue;
             }
@@ -140,13 +140,13 @@ impl Server<'_> {
                     true => self.owed += 1,
                     false => self.service.burns.iter().for_each(Burns::end),
                 }
-                self.burn()
+                self.begin_owed()
             }
         }
     }
 
     /// Gives owed work to children that are free.
-    fn burn(&mut self) -> Result<()> {
+    fn begin_owed(&mut self) -> Result<()> {
         let place = self.service.burns.as_ref().map(|burns| burns.place);
         while let Some(burner) = self.burning.iter().position(|burning| !burning)
             && self.owed > 0

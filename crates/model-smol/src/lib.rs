@@ -22,15 +22,17 @@ mod spawn;
 mod thumbnails;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use http_hyper::Idle;
 use smol::channel::{Sender, bounded};
-use smol::{Executor, future};
+use smol::{Executor, Timer, future};
 use suite::{Meeting, Model, Result, Setup};
 use transfer::Session;
 
@@ -207,6 +209,15 @@ async fn warm_up(calls: usize) {
         waiting.push(smol::unblock(move || meeting.wait()));
     }
     join_all(waiting).await;
+}
+
+/// What comes of this, if it does in time.
+async fn until<T>(then: Instant, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = async {
+        Timer::at(then).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    future::or(future, late).await
 }
 
 /// What all tasks return, once the last has ended.

@@ -72,15 +72,6 @@ async fn accept(
     Ok((listener.accept().await?.0, place))
 }
 
-/// What comes of this, if it does in time.
-async fn until<T>(then: Instant, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = async {
-        Timer::at(then).await;
-        Err(io::ErrorKind::TimedOut.into())
-    };
-    or(future, late).await
-}
-
 /// Answers what comes over a connection, until either end closes it.
 async fn converse(mut stream: TcpStream, service: &Arc<Service>, closed: Closed) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -93,7 +84,7 @@ async fn converse(mut stream: TcpStream, service: &Arc<Service>, closed: Closed)
         };
         loop {
             let late = Instant::now() + service.patience;
-            until(late, stream.write_all(answer.bytes())).await?;
+            crate::until(late, stream.write_all(answer.bytes())).await?;
             if answer.is_whole() {
                 break;
             }
@@ -130,7 +121,7 @@ async fn next(
             closing.as_mut().await;
             Ok(0)
         };
-        match until(late, or(stream.read(requests.room()), end)).await {
+        match crate::until(late, or(stream.read(requests.room()), end)).await {
             Ok(0) => return Ok(None),
             Ok(read) => requests.filled(read),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -160,7 +151,7 @@ async fn linger(stream: &mut TcpStream) -> io::Result<()> {
         while stream.read(&mut [0; 1024]).await? > 0 {}
         Ok(())
     };
-    until(Instant::now() + LINGER, rest).await
+    crate::until(Instant::now() + LINGER, rest).await
 }
 
 /// Begins CPU work when it is due, until the end begins, and waits for what has begun.

@@ -27,11 +27,12 @@ pub async fn run(service: Arc<Service>) -> Result<()> {
     let burning = tokio::spawn(burn(service.clone(), closed.clone()));
     let places = Arc::new(Semaphore::new(service.connections));
     let mut connections = JoinSet::new();
-    let mut closing = pin!(is_true(closed.clone()));
+    let mut own = closed.clone();
+    let mut closing = pin!(own.changed());
     let accepted = loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
-            () = &mut closing => break Ok(()),
+            _ = &mut closing => break Ok(()),
         };
         match accepted {
             Ok((stream, place)) => {
@@ -65,23 +66,18 @@ async fn accept(
     Ok((listener.accept().await?.0, place))
 }
 
-async fn is_true(mut closed: watch::Receiver<bool>) {
-    // It fails if the sender is gone, and nothing will begin the end any more.
-    let _ = closed.wait_for(|closed| *closed).await;
-}
-
 /// Answers what comes over a connection, until either end closes it.
 async fn converse(
     mut stream: TcpStream,
     service: &Arc<Service>,
-    closed: watch::Receiver<bool>,
+    mut closed: watch::Receiver<bool>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut closing = pin!(is_true(closed));
+    let mut closing = pin!(closed.changed());
     let mut requests = Requests::default();
     while let Some(next) = next(&mut stream, &mut requests, service, closing.as_mut()).await? {
         let mut answer = match next {
-            Ok(request) => answer(service, request).await?,
+            Ok(request) => answer(service, request).await,
             Err(refusal) => Answer::refusal(refusal, None),
         };
         loop {
@@ -91,7 +87,7 @@ async fn converse(
             }
             answer = match answer.next_piece_cached() {
                 Some(piece) => piece.map(|_| answer)?,
-                None => unblock(move || answer.next_piece().map(|_| answer)).await??,
+                None => crate::unblock(move || answer.next_piece().map(|_| answer)).await?,
             };
         }
         if !answer.keeps_connection() {
@@ -109,7 +105,7 @@ async fn next(
     stream: &mut TcpStream,
     requests: &mut Requests,
     service: &Service,
-    mut closing: Pin<&mut impl Future<Output = ()>>,
+    mut closing: Pin<&mut impl Future>,
 ) -> io::Result<Option<std::result::Result<Request, Refusal>>> {
     let until = Instant::now() + service.patience;
     loop {
@@ -121,7 +117,7 @@ async fn next(
         let read = tokio::select! {
             biased;
             read = read => read,
-            () = closing.as_mut() => return Ok(None),
+            _ = closing.as_mut() => return Ok(None),
         };
         match read {
             Ok(Ok(0)) => return Ok(None),
@@ -132,18 +128,14 @@ async fn next(
 }
 
 /// What is not in the system's cache is read where calls may block.
-async fn answer(service: &Arc<Service>, request: Request) -> io::Result<Answer> {
+async fn answer(service: &Arc<Service>, request: Request) -> Answer {
     match service.site.answer_cached(&request) {
-        Some(answer) => Ok(answer),
+        Some(answer) => answer,
         None => {
             let service = service.clone();
-            unblock(move || service.site.answer(&request)).await
+            crate::unblock(move || service.site.answer(&request)).await
         }
     }
-}
-
-async fn unblock<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    Ok(tokio::task::spawn_blocking(call).await?)
 }
 
 /// Lets the client read the answer before the connection is gone: what it sends meanwhile is
@@ -158,14 +150,14 @@ async fn linger(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Begins CPU work when it is due, until the end begins, and waits for what has begun.
-async fn burn(service: Arc<Service>, closed: watch::Receiver<bool>) {
+async fn burn(service: Arc<Service>, mut closed: watch::Receiver<bool>) {
     let Some(burns) = &service.burns else { return };
-    let mut closing = pin!(is_true(closed));
+    let mut closing = pin!(closed.changed());
     let mut begun = JoinSet::new();
     for due in burns.schedule() {
         tokio::select! {
             () = sleep_until(due.into()) => {}
-            () = &mut closing => break,
+            _ = &mut closing => break,
         }
         burns.begin();
         let service = service.clone();

@@ -48,7 +48,7 @@ pub(crate) struct ServeArgs {
     pub listen: SocketAddr,
 
     /// The most connections open at once: more wait in the system's queue until one ends
-    /// [default: 512, or as many as the model has units]
+    /// [default: 512; 64 child processes]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     pub connections: Option<usize>,
 

@@ -21,8 +21,11 @@ use crate::download::is_ignored;
 use crate::echo::allow;
 use crate::scratch::{self, Scratch};
 
-/// Connections at once, unless the command line says otherwise or the model has fewer.
+/// Connections at once, unless the command line says otherwise.
 const CONNECTIONS: usize = 512;
+
+/// The same of a model that has a child process for each: they take milliseconds to start.
+const FEW_CONNECTIONS: usize = 64;
 
 /// Files that a job's requests are for, one after the other.
 const FILES: u64 = 16;
@@ -32,8 +35,11 @@ const SEED: u64 = 1;
 
 /// Serves a directory until it is interrupted.
 pub(crate) fn serve<M: Model>(args: &ServeArgs) -> Result<()> {
-    let most = M::most_units(Workload::Serve).unwrap_or(CONNECTIONS);
-    let connections = args.connections.unwrap_or(CONNECTIONS.min(most));
+    let usual = match M::most_units(Workload::Serve) {
+        Some(_) => FEW_CONNECTIONS,
+        None => CONNECTIONS,
+    };
+    let connections = args.connections.unwrap_or(usual);
     allow(connections)?;
     let program = std::env::current_exe().context("this program's own path")?;
     let threads = args.threads.unwrap_or_else(crate::cores);
