@@ -21,11 +21,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::event::epoll;
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::allow_open_files;
-use crate::wait::wait;
+use crate::wait::{cpu_ns, wait};
 
 /// The time of a request that gets no answer.
 pub const NEVER: u64 = u64::MAX;
@@ -53,7 +52,7 @@ pub struct Counts {
     pub most_at_once: u64,
     /// Connections that were still open. They are waited for.
     pub open: u64,
-    /// Processor time, in nanoseconds.
+    /// Its processor time, in nanoseconds.
     pub cpu_ns: u64,
 }
 
@@ -102,7 +101,7 @@ pub fn respond(
         at_once: 0,
         at_gate: Vec::new(),
         counts: Counts::default(),
-        cpu_ns: 0,
+        cpu_ns: cpu_ns(),
         asked: None,
     }
     .run(commands, printed)
@@ -324,8 +323,7 @@ impl Responder {
     }
 
     fn take_counts(&mut self) -> Counts {
-        let cpu = clock_gettime(ClockId::ProcessCPUTime);
-        let cpu_ns = cpu.tv_sec as u64 * 1_000_000_000 + cpu.tv_nsec as u64;
+        let cpu_ns = cpu_ns();
         let counts = std::mem::take(&mut self.counts);
         // Nothing of the next client's is due to this one.
         self.timers.clear();

@@ -16,7 +16,7 @@ use crate::limits::allow_open_files;
 use crate::pacer::Pacer;
 use crate::report::{Latency, Report};
 use crate::schedule::Schedule;
-use crate::wait::wait;
+use crate::wait::{cpu_ns, wait};
 
 /// Open files on top of the connections.
 const OTHER_FILES: u64 = 32;
@@ -92,7 +92,9 @@ fn run_all(plan: &Plan) -> anyhow::Result<(Report, Open)> {
     allow_open_files(all as u64 + OTHER_FILES)?;
     let mut load = Load::open(plan)?;
     load.begun = Instant::now();
+    let before = cpu_ns();
     load.run()?;
+    load.report.cpu_ns = cpu_ns() - before;
     load.report()
 }
 

@@ -1,4 +1,4 @@
-//! Waiting for sockets, to the microsecond.
+//! What both loops need: waiting for sockets, to the microsecond; and what they cost.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use anyhow::Context;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
 
 const MOST_EVENTS: usize = 1_024;
 
@@ -29,4 +30,14 @@ pub(crate) fn wait(sockets: &OwnedFd, most: Option<Duration>) -> anyhow::Result<
         Ok(_) | Err(Errno::INTR) => Ok(events),
         Err(error) => Err(error).context("waiting for sockets"),
     }
+}
+
+/// The processor time of this thread so far, in nanoseconds.
+pub(crate) fn cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let time = Duration::new(
+        time.tv_sec.unsigned_abs(),
+        time.tv_nsec.unsigned_abs() as u32,
+    );
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

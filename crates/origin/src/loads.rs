@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::exchange;
 use crate::run::read;
-use crate::runs::cpu_ns;
 use crate::{lock, refusal::Refusal};
 
 /// How long a load may take: many times what any does.
@@ -36,16 +35,11 @@ pub(crate) struct Done {
 impl Loads {
     /// Does all of a plan.
     pub(crate) fn run(&self, plan: &Plan) -> Result<Done, Refusal> {
-        let before = cpu_ns();
         let (report, open) =
             load::run(plan).map_err(|error| Refusal::new(502, format!("{error:#}")))?;
-        let cpu_ns = cpu_ns().saturating_sub(before);
         let id = self.last.fetch_add(1, Relaxed) + 1;
         lock(&self.open).insert(id, open);
-        Ok(Done {
-            id,
-            report: Report { cpu_ns, ..report },
-        })
+        Ok(Done { id, report })
     }
 
     /// Waits until the server has closed the connections of a load.

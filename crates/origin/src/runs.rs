@@ -205,7 +205,7 @@ impl Drop for RequestGuard {
 }
 
 /// Processor time of this process so far, in nanoseconds.
-pub(crate) fn cpu_ns() -> u64 {
+fn cpu_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

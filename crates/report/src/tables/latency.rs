@@ -11,9 +11,7 @@ const TITLE: &str = "latency of a request, from when it was due until its answer
                                 whole, in fresh processes";
 
 /// What stands with it.
-const ABOUT: &str = "medians of the runs, of p99 with the least and the greatest; in a \
-                                closed loop a request is due when its connection is free, so it \
-                                hides what a server keeps waiting";
+const ABOUT: &str = "medians of fresh processes; a closed loop hides what a server keeps waiting";
 
 /// From this part of the time on, the load generator is as busy as it can be.
 const BUSY: f64 = 0.9;
@@ -96,7 +94,8 @@ fn notes(latency: &Latency) -> String {
     if latency.generator_busy >= BUSY {
         notes.push("the load generator was as busy as it can be".to_owned());
     }
-    if latency.late * 100 > latency.requests {
+    // In a closed loop, what is sent late is due late.
+    if latency.offered_per_s.is_some() && latency.late * 100 > latency.requests {
         notes.push(format!(
             "{} sent late by the load generator",
             count(latency.late)
