@@ -492,6 +492,9 @@ mod tests {
             ),
             (Workload::Echo, "connections", "10001", "to 10000"),
             (Workload::Echo, "bytes", "0", "from 1"),
+            (Workload::Serve, "connections", "0", "from 1"),
+            (Workload::Serve, "burn", "1001", "to 1000"),
+            (Workload::Serve, "place", "moon", "`inline`"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
         ];

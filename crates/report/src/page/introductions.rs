@@ -87,8 +87,8 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
             "Chats, brokers and proxies are this with more logic in the middle.",
         ],
         Workload::Serve => [
-            "Files are served over HTTP/1.1 by hand, to a load generator that asks over many \
-             connections: as soon as it has its answer, or at a rate that does not wait for \
+            "Files are served over the web's protocol by hand, to a load generator that asks over \
+             many connections: as soon as it has its answer, or at a rate that does not wait for \
              answers.",
             "At a rate, each request's latency counts from when it was due, so what a server \
              keeps waiting shows; idle connections show what one costs, and CPU work beside the \

@@ -213,7 +213,8 @@ const CLAIMS: [(&str, &str, &str, &str, Test); 15] = [
         "echo",
         "Choose asyncio for many connections.",
         "Holds if {tasks} are each faster than {threads} at the most connections \
-         of echo, and take less memory with the most idle connections of serve.",
+         of echo, and take less memory with the most idle connections of serve, where \
+         that was measured.",
         rule_asyncio,
     ),
     (
