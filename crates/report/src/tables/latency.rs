@@ -7,8 +7,7 @@ use crate::table::{Row, Table};
 use crate::tables::TimesTable;
 
 /// What the table is.
-const TITLE: &str = "latency of a request, from when it was due until its answer was \
-                                whole, in fresh processes";
+const TITLE: &str = "latency of a request, from when it was due until its answer was whole";
 
 /// What stands with it.
 const ABOUT: &str = "medians of fresh processes; a closed loop hides what a server keeps waiting";
