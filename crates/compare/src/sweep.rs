@@ -17,7 +17,7 @@ pub struct SweepSpec {
     pub(crate) workload: Workload,
     key: String,
     values: Vec<String>,
-    /// What is set beside it, where nothing else is.
+    /// Settings of the same workload that hold unless the command line has others.
     with: Vec<Setting>,
 }
 
@@ -101,7 +101,7 @@ impl SweepSpec {
 /// The sweeps that matter for choosing a model, which `--thorough` adds: units that
 /// contend and units that do not, how many downloads at once are enough, what ten times as
 /// many units cost, and what a server does with more requests and more connections. Each
-/// with what is set beside it.
+/// with the settings that go with it.
 const CHOOSING: [(&str, &[&str]); 7] = [
     ("counter.workers=1,2,4,8,16,64", &[]),
     ("primes.workers=1,2,4,8", &[]),

@@ -334,7 +334,7 @@ enum ServeFault {
 }
 
 impl ServeFault {
-    /// The one for so many connections: in a job, one more than it has.
+    /// Which one, by the service's limit of connections: in a job, one more than it has.
     fn of(service: &Service) -> Self {
         match service.connections {
             3 => Self::NotFound,

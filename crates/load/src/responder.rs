@@ -65,13 +65,13 @@ pub fn value(number: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Answers at a port of its own, over at most so many connections at once, until `commands`
+/// Answers at a port of its own, over at most this number of connections at once, until `commands`
 /// ends. It prints its address; then, after a line of `commands`, its [`Counts`] as a line of
 /// JSON, when all connections have been closed.
 ///
 /// # Errors
 ///
-/// When it may not open so many files, or has no port; broken connections are no error.
+/// When it may not open a file for each of them, or has no port; broken connections are no error.
 pub fn respond(
     connections: usize,
     commands: impl Read + AsFd,

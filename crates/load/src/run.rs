@@ -99,7 +99,7 @@ fn run_all(plan: &Plan) -> anyhow::Result<(Report, Open)> {
 }
 
 /// Connections that are still open when all has been answered. The end that closes first
-/// keeps a connection's port for a minute, and a client has only so many.
+/// keeps a connection's port for a minute, and a client has some 28,000.
 #[derive(Debug, Default)]
 pub struct Open(Vec<Connection>);
 

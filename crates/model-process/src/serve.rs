@@ -25,7 +25,7 @@ use crate::pool::fd_passing;
 use crate::pool::protocol::ServeTask;
 use crate::pool::{self, Children, Event, Task};
 
-/// Children for CPU work beside those for connections.
+/// Children for CPU work, in addition to those for connections.
 pub const BURNERS: usize = 2;
 
 pub fn run(service: &Service, children: &mut Children) -> Result<()> {

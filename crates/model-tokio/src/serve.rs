@@ -51,7 +51,7 @@ pub async fn run(service: Arc<Service>) -> Result<()> {
         // Or what is left of those that have ended would pile up.
         while connections.try_join_next().is_some() {}
     };
-    drop(listener); // or who has not been accepted would wait for ever
+    drop(listener); // or who has not been accepted would wait for the others
     connections.join_all().await;
     burning.await.context("the burning has ended early")?;
     accepted.context("accepting a connection")

@@ -44,7 +44,7 @@ pub(crate) struct Opened {
 }
 
 impl Responders {
-    /// Starts one for so many connections at once.
+    /// Starts one for at most this number of connections at once.
     pub(crate) fn open(&self, connections: usize) -> Result<Opened, Refusal> {
         let (running, address) = Running::start(connections).map_err(broken)?;
         let id = self.last.fetch_add(1, Relaxed) + 1;
@@ -121,7 +121,7 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Has the origin at this URL start one for so many connections at once.
+    /// Has the origin at this URL start one for at most this number of connections at once.
     ///
     /// # Errors
     ///

@@ -41,7 +41,7 @@ const NEVER: u64 = u64::MAX;
 /// What times are drawn from if there is no deadline, in milliseconds: those of the presets'.
 const USUAL_DEADLINE_MS: u64 = 50;
 
-/// From so many operations on, at least one of those in time has its answer: no delay cuts
+/// From this number of operations on, at least one of those in time has its answer: no delay cuts
 /// all of them.
 const SOME_ARE_ANSWERED: u64 = 10;
 
@@ -61,7 +61,7 @@ pub struct Job {
     pub late_per_mille: u64,
     /// How long an operation may take, in milliseconds; 0 for as long as it takes.
     pub deadline_ms: u64,
-    /// When so many have begun, no other begins and all in flight are cancelled; 0 for never.
+    /// When this number of operations have begun, no other begins and all in flight are cancelled; 0 for never.
     pub cancel_after: u64,
     /// Where the responder listens. Filled in when the job is prepared.
     #[serde(skip)]
@@ -269,7 +269,7 @@ impl<T: Borrow<Turn>> Ledger<T> {
         total.unwrap_or_else(PoisonError::into_inner).add(tally);
     }
 
-    /// The number of the next operation, of so many slots.
+    /// The number of the next operation, of this number of slots.
     fn next(&self, slots: u64) -> Option<u64> {
         let taken = self.turn.borrow().taken.fetch_add(1, Relaxed);
         // The first of each slot is its own.

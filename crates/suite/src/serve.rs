@@ -241,7 +241,7 @@ pub fn pause_after(error: &io::Error) -> Option<Duration> {
     }
 }
 
-/// Pieces of CPU work, so many in a second.
+/// Pieces of CPU work at regular intervals.
 #[derive(Debug)]
 pub struct Burns {
     every: Duration,

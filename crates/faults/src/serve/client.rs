@@ -35,7 +35,7 @@ pub(crate) struct Head {
 pub(crate) enum End {
     /// Nothing is.
     Whole,
-    /// It was cut after so many bytes.
+    /// It was cut after this number of bytes.
     Cut(u64),
 }
 

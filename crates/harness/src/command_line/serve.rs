@@ -115,7 +115,7 @@ pub fn a_server_that_is_told_twice_ends_at_once(program: &'static str) -> Result
     Ok(())
 }
 
-/// A model serves so many connections, or says with exit code 4 that it does not.
+/// A model serves 300 connections at once, or says with exit code 4 that it does not.
 pub fn a_server_has_only_so_many_connections(program: &'static str) -> Result<()> {
     let directory = tempfile::tempdir().context("a temporary directory")?;
     fs::write(directory.path().join("small"), "small")?;
