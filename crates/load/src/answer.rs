@@ -32,6 +32,14 @@ pub(crate) struct Whole {
     pub(crate) closes: bool,
 }
 
+/// A proxy's answer to a CONNECT, all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Opened {
+    pub(crate) status: u16,
+    /// It has a Content-Length or a Transfer-Encoding, which it must not have.
+    pub(crate) is_framed: bool,
+}
+
 /// An answer that the generator does not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bad;
@@ -43,11 +51,8 @@ impl Answer {
         if self.body.is_none() {
             let before = self.head.len();
             self.head.extend_from_slice(bytes);
-            let Some((length, body)) = parse(&self.head)? else {
-                return match self.head.len() < MOST_HEAD_BYTES {
-                    true => Ok(None),
-                    false => Err(Bad),
-                };
+            let Some((length, body)) = parse(&self.head, body)? else {
+                return Ok(None);
             };
             bytes = &bytes[length - before..];
             self.body = Some(body);
@@ -69,30 +74,61 @@ impl Answer {
         self.body = None;
         Ok(Some(whole))
     }
+
+    /// The same for the answer to a CONNECT, behind which nothing may come yet.
+    pub(crate) fn take_opened(&mut self, bytes: &[u8]) -> Result<Option<Opened>, Bad> {
+        self.head.extend_from_slice(bytes);
+        let Some((length, opened)) = parse(&self.head, opened)? else {
+            return Ok(None);
+        };
+        if opened.status == 200 && !opened.is_framed && length < self.head.len() {
+            return Err(Bad);
+        }
+        self.head.clear();
+        Ok(Some(opened))
+    }
 }
 
-/// The length of a head, and the body that follows; none if it is not complete.
-fn parse(head: &[u8]) -> Result<Option<(usize, Body)>, Bad> {
+/// The length of a head, and what it says; none if it is not complete.
+fn parse<T>(
+    head: &[u8],
+    says: impl FnOnce(&httparse::Response) -> Result<T, Bad>,
+) -> Result<Option<(usize, T)>, Bad> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(length) = response.parse(head).map_err(|_| Bad)? else {
-        return Ok(None);
-    };
-    let value = |name: &str| {
-        let mut headers = response.headers.iter();
-        let header = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
-        str::from_utf8(header.value).ok()
-    };
-    let left = value("content-length").and_then(|length| length.trim().parse().ok());
-    let closes = value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-    let body = Body {
+    match response.parse(head).map_err(|_| Bad)? {
+        httparse::Status::Complete(length) => Ok(Some((length, says(&response)?))),
+        httparse::Status::Partial if head.len() < MOST_HEAD_BYTES => Ok(None),
+        httparse::Status::Partial => Err(Bad),
+    }
+}
+
+fn value<'a>(response: &'a httparse::Response, name: &str) -> Option<&'a str> {
+    let mut headers = response.headers.iter();
+    let header = headers.find(|header| header.name.eq_ignore_ascii_case(name))?;
+    str::from_utf8(header.value).ok()
+}
+
+/// The body that follows a head.
+fn body(response: &httparse::Response) -> Result<Body, Bad> {
+    let left = value(response, "content-length").and_then(|length| length.trim().parse().ok());
+    let closes =
+        value(response, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    Ok(Body {
         left: left.ok_or(Bad)?,
         bytes: 0,
         crc: crc32fast::Hasher::new(),
         status: response.code.ok_or(Bad)?,
         closes: closes || response.version == Some(0),
-    };
-    Ok(Some((length, body)))
+    })
+}
+
+fn opened(response: &httparse::Response) -> Result<Opened, Bad> {
+    let has = |name: &str| value(response, name).is_some();
+    Ok(Opened {
+        status: response.code.ok_or(Bad)?,
+        is_framed: has("content-length") || has("transfer-encoding"),
+    })
 }
 
 #[cfg(test)]
@@ -117,6 +153,42 @@ mod tests {
             }
             let right = Whole { status: 200, bytes: 5, crc32: crc32fast::hash(b"hello"), closes: true };
             prop_assert_eq!(whole, Some(right));
+        }
+    }
+
+    #[test]
+    fn an_answer_to_connect_ends_with_its_head() {
+        let mut answer = Answer::default();
+        assert_eq!(
+            answer.take_opened(b"HTTP/1.1 200 OK\r\nVia: x\r\n"),
+            Ok(None)
+        );
+        let right = Opened {
+            status: 200,
+            is_framed: false,
+        };
+        assert_eq!(answer.take_opened(b"\r\n"), Ok(Some(right)));
+        // What comes then is an answer like any other.
+        assert!(matches!(answer.take(ANSWER), Ok(Some(_))));
+        for (bytes, opened) in [
+            ("HTTP/1.1 200 OK\r\n\r\n ", Err(Bad)),
+            ("SSH-2.0-x\r\n\r\n", Err(Bad)),
+            (
+                "HTTP/1.0 200 OK\r\ntransfer-encoding: x\r\n\r\n",
+                Ok(Some(Opened {
+                    status: 200,
+                    is_framed: true,
+                })),
+            ),
+            (
+                "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno",
+                Ok(Some(Opened {
+                    status: 403,
+                    is_framed: true,
+                })),
+            ),
+        ] {
+            assert_eq!(Answer::default().take_opened(bytes.as_bytes()), opened);
         }
     }
 

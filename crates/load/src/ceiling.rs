@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::plan::{Expected, Plan};
 use crate::report::Report;
-use crate::run::{Expected, Plan, run};
+use crate::run::run;
 
 /// How long a whole server answers nothing, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,7 @@ pub fn ceiling(connections: usize, requests: u64, body: &'static [u8]) -> anyhow
         rate_per_s: None,
         seed: 0,
         timeout: Duration::from_secs(10),
+        via: None,
     };
     Ok(run(&plan)?.0)
 }

@@ -1,15 +1,16 @@
 //! A connection that does not block.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SocketFlags, SocketType, connect, socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 
 use crate::answer::{Answer, Whole};
+use crate::wait::is_quiet;
 
 /// Read at once.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -20,11 +21,17 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     state: State,
     answer: Answer,
+    /// What opens a tunnel, for one that goes through a proxy.
+    tunnel: Option<Arc<[u8]>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Connecting,
+    /// With the number of bytes that are still to be written of what opens a tunnel.
+    Asking(usize),
+    /// The proxy has not answered yet.
+    Asked,
     Ready,
     /// With the number of bytes of the request that are still to be written.
     Writing(usize),
@@ -38,6 +45,8 @@ enum State {
 pub(crate) enum Came {
     /// Nothing that is whole.
     Part,
+    /// The tunnel stands.
+    Tunnel,
     /// An answer.
     Answer(Whole),
     /// The end that the server had announced.
@@ -48,6 +57,11 @@ pub(crate) enum Came {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Failure {
     Connect,
+    /// A proxy answered CONNECT with this status.
+    Refused(u16),
+    /// A proxy's answer to CONNECT has a length.
+    Framed,
+    NoTunnel,
     Closed,
     NoHttp,
     Status,
@@ -55,22 +69,27 @@ pub(crate) enum Failure {
     Timeout,
 }
 
-impl Failure {
-    pub(crate) fn kind(self) -> &'static str {
-        match self {
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Failure::Refused(status) => return write!(f, "CONNECT was answered {status}"),
             Failure::Connect => "no connection",
+            Failure::Framed => {
+                "CONNECT was answered 200 with a Content-Length or a Transfer-Encoding"
+            }
+            Failure::NoTunnel => "an answer to CONNECT that is no HTTP/1.1, or goes on",
             Failure::Closed => "closed before the answer was whole",
             Failure::NoHttp => "an answer that is no HTTP/1.1 with a Content-Length",
             Failure::Status => "another status",
             Failure::Body => "another body",
             Failure::Timeout => "no answer in time",
-        }
+        })
     }
 }
 
 impl Connection {
-    /// Begins to connect.
-    pub(crate) fn open(to: SocketAddr) -> io::Result<Self> {
+    /// Begins to connect, and then to open a tunnel if this is said.
+    pub(crate) fn open(to: SocketAddr, tunnel: Option<Arc<[u8]>>) -> io::Result<Self> {
         let family = match to {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
@@ -86,6 +105,7 @@ impl Connection {
             stream: socket.into(),
             state: State::Connecting,
             answer: Answer::default(),
+            tunnel,
         })
     }
 
@@ -101,7 +121,10 @@ impl Connection {
 
     /// Whether it waits to be able to write.
     pub(crate) fn wants_to_write(&self) -> bool {
-        matches!(self.state, State::Connecting | State::Writing(_))
+        matches!(
+            self.state,
+            State::Connecting | State::Asking(_) | State::Writing(_)
+        )
     }
 
     /// Begins a request.
@@ -114,20 +137,36 @@ impl Connection {
     pub(crate) fn write(&mut self, request: &[u8]) -> Result<(), Failure> {
         if self.state == State::Connecting {
             match sockopt::socket_error(&self.stream) {
-                Ok(Ok(())) => self.state = State::Ready,
+                Ok(Ok(())) => {
+                    self.state = match &self.tunnel {
+                        None => State::Ready,
+                        Some(tunnel) => State::Asking(tunnel.len()),
+                    }
+                }
                 _ => return Err(Failure::Connect),
             }
         }
-        while let State::Writing(left) = self.state {
-            match self.stream.write(&request[request.len() - left..]) {
-                Ok(written) if written == left => self.state = State::Reading,
-                Ok(written) => self.state = State::Writing(left - written),
+        loop {
+            let (bytes, left) = match (self.state, &self.tunnel) {
+                (State::Asking(left), Some(tunnel)) => (&**tunnel, left),
+                (State::Writing(left), _) => (request, left),
+                _ => return Ok(()),
+            };
+            match self.stream.write(&bytes[bytes.len() - left..]) {
+                Ok(written) => {
+                    let left = left - written;
+                    self.state = match self.state {
+                        State::Asking(_) if left > 0 => State::Asking(left),
+                        State::Asking(_) => State::Asked,
+                        _ if left > 0 => State::Writing(left),
+                        _ => State::Reading,
+                    };
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Err(Failure::Closed),
             }
         }
-        Ok(())
     }
 
     /// Something has come. When nothing was asked, that can only be the end.
@@ -142,6 +181,20 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return Err(Failure::Closed),
             };
+            if self.state == State::Asked {
+                match self.answer.take_opened(&buffer[..read]) {
+                    Ok(None) => continue,
+                    Ok(Some(opened)) if opened.status != 200 => {
+                        return Err(Failure::Refused(opened.status));
+                    }
+                    Ok(Some(opened)) if opened.is_framed => return Err(Failure::Framed),
+                    Ok(Some(_)) => {
+                        self.state = State::Ready;
+                        return Ok(Came::Tunnel);
+                    }
+                    Err(_) => return Err(Failure::NoTunnel),
+                }
+            }
             if self.state != State::Reading {
                 return Err(Failure::NoHttp);
             }
@@ -179,8 +232,6 @@ impl Connection {
 
     /// Whether the other side has neither closed it nor sent anything.
     pub(crate) fn is_quiet(&self) -> bool {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let peeked = rustix::net::recv(&self.stream, &mut [0; 1], flags);
-        self.state == State::Ready && matches!(peeked, Err(Errno::AGAIN))
+        self.state == State::Ready && is_quiet(&self.stream)
     }
 }

@@ -20,6 +20,7 @@ mod ceiling;
 mod connection;
 mod limits;
 mod pacer;
+mod plan;
 mod report;
 mod responder;
 mod run;
@@ -28,6 +29,7 @@ mod wait;
 
 pub use ceiling::{Stall, ceiling, serve_fixed};
 pub use limits::allow_open_files;
+pub use plan::{Expected, Mode, Plan, Via};
 pub use report::{Latency, Report};
 pub use responder::{Counts, NEVER, respond, value};
-pub use run::{Expected, Open, Plan, run};
+pub use run::{Open, run};

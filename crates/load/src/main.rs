@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use load::{Plan, ceiling, run};
+use load::{Mode, Plan, Via, ceiling, run};
 
 /// Sends HTTP/1.1 requests in a closed loop, or at a rate that does not wait for answers, and
 /// says what each took from when it was due.
@@ -45,8 +45,16 @@ struct Cli {
     #[arg(long, default_value_t = 10)]
     timeout: u64,
 
+    /// Send them through the proxy that listens here
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    proxy: Option<SocketAddr>,
+
+    /// Have the proxy open a tunnel for each connection
+    #[arg(long, requires = "proxy")]
+    connect: bool,
+
     /// Measure the generator itself, against a server that does next to nothing
-    #[arg(long, conflicts_with_all = ["server", "rate", "idle", "path"])]
+    #[arg(long, conflicts_with_all = ["server", "rate", "idle", "path", "proxy"])]
     ceiling: bool,
 
     /// Print one line of JSON
@@ -91,6 +99,10 @@ fn plan(cli: &Cli, server: &str) -> anyhow::Result<Plan> {
     let address: SocketAddr = addresses
         .next()
         .with_context(|| format!("{server} has no address"))?;
+    let mode = match cli.connect {
+        true => Mode::Connect,
+        false => Mode::Forward,
+    };
     Ok(Plan {
         address,
         paths: cli.path.iter().map(|path| (path.clone(), None)).collect(),
@@ -100,5 +112,6 @@ fn plan(cli: &Cli, server: &str) -> anyhow::Result<Plan> {
         rate_per_s: cli.rate,
         seed: cli.seed,
         timeout: Duration::from_secs(cli.timeout),
+        via: cli.proxy.map(|proxy| Via { proxy, mode }),
     })
 }

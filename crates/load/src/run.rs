@@ -1,19 +1,19 @@
 //! The loop that sends, waits and counts.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
 use rustix::event::epoll;
-use serde::{Deserialize, Serialize};
 
 use crate::answer::Whole;
 use crate::connection::{Came, Connection, Failure};
 use crate::limits::allow_open_files;
 use crate::pacer::Pacer;
+use crate::plan::{Expected, Mode, Plan};
 use crate::report::{Latency, Report};
 use crate::schedule::Schedule;
 use crate::wait::{cpu_ns, wait};
@@ -24,46 +24,6 @@ const OTHER_FILES: u64 = 32;
 const OPENED_AT_ONCE: usize = 128;
 /// Latencies are counted to three digits.
 const DIGITS: u8 = 3;
-
-/// What to ask, and how.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Plan {
-    /// The server.
-    pub address: SocketAddr,
-    /// What is asked for, one after the other, and then again.
-    pub paths: Vec<(String, Option<Expected>)>,
-    /// Connections that requests go over.
-    pub connections: usize,
-    /// Connections that are open, and over which nothing goes.
-    pub idle: usize,
-    /// How many requests.
-    pub requests: u64,
-    /// How many of them are due in a second, in an open loop; none for a closed loop.
-    pub rate_per_s: Option<f64>,
-    /// What the times are drawn from, at which they are due.
-    pub seed: u64,
-    /// How long to wait for an answer, or a connection.
-    pub timeout: Duration,
-}
-
-/// The body that a path has to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Expected {
-    /// Its length, in bytes.
-    pub bytes: u64,
-    /// Its CRC-32.
-    pub crc32: u32,
-}
-
-impl Expected {
-    /// This body.
-    pub fn of(body: &[u8]) -> Self {
-        Self {
-            bytes: body.len() as u64,
-            crc32: crc32fast::hash(body),
-        }
-    }
-}
 
 /// Sends the requests of a plan, waits for all answers, and asks once more over a new
 /// connection.
@@ -123,6 +83,8 @@ impl Open {
 struct Load<'a> {
     plan: &'a Plan,
     requests: Vec<Vec<u8>>,
+    /// What each connection begins with, if it is a tunnel.
+    tunnel: Option<Arc<[u8]>>,
     epoll: OwnedFd,
     /// Those that requests go over, and then the idle ones.
     lanes: Vec<Lane>,
@@ -158,12 +120,14 @@ struct Lane {
 
 impl<'a> Load<'a> {
     fn open(plan: &'a Plan) -> anyhow::Result<Self> {
-        let request = |path: &str| {
-            format!(
-                "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: paces-load\r\n\r\n",
-                plan.address
-            )
+        let (address, mode) = (plan.address, plan.via.map(|via| via.mode));
+        let fields = format!("Host: {address}\r\nUser-Agent: paces-load\r\n\r\n");
+        let target = match mode {
+            Some(Mode::Forward) => format!("http://{address}"),
+            Some(Mode::Connect) | None => String::new(),
         };
+        let request = |path: &str| format!("GET {target}{path} HTTP/1.1\r\n{fields}");
+        let tunnel = format!("CONNECT {address} HTTP/1.1\r\n{fields}");
         let schedule = plan.rate_per_s.map(|rate| Schedule::new(rate, plan.seed));
         let mut load = Self {
             plan,
@@ -172,6 +136,7 @@ impl<'a> Load<'a> {
                 .iter()
                 .map(|(path, _)| request(path).into_bytes())
                 .collect(),
+            tunnel: (mode == Some(Mode::Connect)).then(|| tunnel.into_bytes().into()),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll")?,
             lanes: Vec::new(),
             free: VecDeque::new(),
@@ -215,31 +180,29 @@ impl<'a> Load<'a> {
                 .timeout
                 .saturating_sub(Duration::from_nanos(waited));
             if left.is_zero() {
-                bail!(
-                    "connection {} to {} did not come about in {:?}",
-                    lane + 1,
-                    self.plan.address,
-                    self.plan.timeout
-                );
+                let timeout = self.plan.timeout;
+                bail!("{} did not come about in {timeout:?}", self.name(lane));
             }
             for event in wait(&self.epoll, Some(left))? {
                 let lane = event.data.u64() as usize;
                 if let Err(failure) = self.turn(lane, event.flags) {
-                    bail!(
-                        "connection {} to {}: {}",
-                        lane + 1,
-                        self.plan.address,
-                        failure.kind()
-                    );
+                    bail!("{}: {failure}", self.name(lane));
                 }
             }
         }
         Ok(())
     }
 
+    fn name(&self, lane: usize) -> String {
+        let through = self.plan.via.map(|via| format!(" through {}", via.proxy));
+        let through = through.unwrap_or_default();
+        format!("connection {} to {}{through}", lane + 1, self.plan.address)
+    }
+
     /// Opens a lane's connection.
     fn connect(&mut self, lane: usize) -> anyhow::Result<()> {
-        let connection = Connection::open(self.plan.address)?;
+        let to = self.plan.via.map_or(self.plan.address, |via| via.proxy);
+        let connection = Connection::open(to, self.tunnel.clone())?;
         let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT;
         epoll::add(
             &self.epoll,
@@ -338,6 +301,8 @@ impl<'a> Load<'a> {
         if flags.intersects(!epoll::EventFlags::OUT) {
             match connection.read(&mut self.buffer)? {
                 Came::Part => {}
+                Came::Tunnel if request.is_some() => return self.begin(lane),
+                Came::Tunnel => {}
                 Came::Answer(whole) => self.answered(lane, whole)?,
                 Came::End => self.set_free(lane),
             }
@@ -393,11 +358,7 @@ impl<'a> Load<'a> {
         self.ending -= usize::from(was_ending);
         self.busy -= usize::from(was_busy);
         if was_busy || was_ending {
-            *self
-                .report
-                .errors
-                .entry(failure.kind().to_owned())
-                .or_default() += 1;
+            *self.report.errors.entry(failure.to_string()).or_default() += 1;
             self.free.push_back((lane, now));
         }
     }

@@ -1,12 +1,13 @@
 //! What both loops need: waiting for sockets, to the microsecond; and what they cost.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::Context;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use rustix::time::{ClockId, clock_gettime};
 
 const MOST_EVENTS: usize = 1_024;
@@ -30,6 +31,12 @@ pub(crate) fn wait(sockets: &OwnedFd, most: Option<Duration>) -> anyhow::Result<
         Ok(_) | Err(Errno::INTR) => Ok(events),
         Err(error) => Err(error).context("waiting for sockets"),
     }
+}
+
+/// Whether the other side of a connection has neither closed it nor sent anything.
+pub(crate) fn is_quiet(connection: &impl AsFd) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    matches!(recv(connection, &mut [0; 1], flags), Err(Errno::AGAIN))
 }
 
 /// The processor time of this thread so far, in nanoseconds.

@@ -1,45 +1,13 @@
 //! The generator against servers that are known.
 
+mod common;
+
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::thread;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-use load::{Expected, Plan, Report, Stall, run, serve_fixed};
-
-const BODY: &[u8] = b"what is served";
-
-fn plan(address: SocketAddr) -> Plan {
-    Plan {
-        address,
-        paths: vec![("/".to_owned(), Some(Expected::of(BODY)))],
-        connections: 8,
-        idle: 0,
-        requests: 500,
-        rate_per_s: None,
-        seed: 1,
-        timeout: Duration::from_secs(20),
-    }
-}
-
-fn errors(report: &Report) -> Vec<(&str, u64)> {
-    let errors = report.errors.iter();
-    errors
-        .map(|(kind, count)| (kind.as_str(), *count))
-        .collect()
-}
-
-/// A server that calls `treat` for each connection.
-fn server(treat: fn(&mut std::net::TcpStream)) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let address = listener.local_addr().expect("its address");
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            thread::spawn(move || treat(&mut stream));
-        }
-    });
-    address
-}
+use common::{BODY, errors, plan, server};
+use load::{Expected, Plan, Stall, run, serve_fixed};
 
 #[test]
 fn every_request_is_answered_and_looked_at() {

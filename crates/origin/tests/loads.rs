@@ -25,6 +25,7 @@ fn plan(address: SocketAddr) -> Plan {
         rate_per_s: None,
         seed: 1,
         timeout: Duration::from_secs(10),
+        via: None,
     }
 }
 

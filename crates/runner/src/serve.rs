@@ -141,6 +141,7 @@ impl Load {
             rate_per_s: (job.rate > 0).then_some(job.rate as f64),
             seed: SEED,
             timeout: PATIENCE,
+            via: None,
         };
         let ask = || {
             let asked = origin::Load::run(&self.origin, &plan);
