@@ -14,10 +14,14 @@
 //! - [`run`] does it; [`Report`] is what came of it.
 //! - [`ceiling`] measures the generator itself.
 //! - [`respond`] is the other side of jobs whose requests have a deadline.
+//! - [`upstream()`] is the other side of a proxy.
 
 mod answer;
+mod asked;
 mod ceiling;
+mod clients;
 mod connection;
+mod content;
 mod limits;
 mod pacer;
 mod plan;
@@ -25,11 +29,15 @@ mod report;
 mod responder;
 mod run;
 mod schedule;
+mod timers;
+mod upstream;
 mod wait;
 
 pub use ceiling::{Stall, ceiling, serve_fixed};
+pub use content::{FILES, content};
 pub use limits::allow_open_files;
 pub use plan::{Expected, Mode, Plan, Via};
 pub use report::{Latency, Report};
 pub use responder::{Counts, NEVER, respond, value};
 pub use run::{Open, run};
+pub use upstream::{MOST_BYTES, Shape, UpstreamCounts, upstream};

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use load::{Expected, Plan, Report};
+use load::{Expected, FILES, Plan, Report, content};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use suite::echo::BACKLOG;
@@ -26,9 +26,6 @@ const CONNECTIONS: usize = 512;
 
 /// The same of a model that has a child process for each: they take milliseconds to start.
 const FEW_CONNECTIONS: usize = 64;
-
-/// Files that a job's requests are for, one after the other.
-const FILES: u64 = 16;
 
 /// What the times are drawn from at which requests are due: the same for all models.
 const SEED: u64 = 1;
@@ -107,10 +104,7 @@ impl Load {
     pub(crate) fn new(job: &Job, origin: String) -> Result<Self> {
         let directory = scratch::on_disk()?;
         let make = |number: u64| {
-            let words =
-                (0..job.bytes.div_ceil(8)).map(|word| origin::splitmix64(number << 40 | word));
-            let mut content: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
-            content.truncate(usize::try_from(job.bytes)?);
+            let content = content(number, job.bytes);
             let path = directory.path().join(number.to_string());
             fs::write(&path, &content).with_context(|| path.display().to_string())?;
             Ok((format!("/{number}"), Some(Expected::of(&content))))
