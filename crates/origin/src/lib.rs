@@ -13,6 +13,7 @@
 //!   with; [`fault_log`] tells what those asked.
 //! - [`Load`] has it ask a server for files: see the crate `load`.
 //! - [`Responder`] has it answer after a time, and count what it was asked at once.
+//! - [`Upstream`] has it serve what a proxy asks for, and count what is wrong in that.
 //! - [`ceiling()`] measures the instrument itself.
 //!
 //! ```no_run
@@ -44,7 +45,9 @@ mod response;
 mod run;
 mod runs;
 mod serve;
+mod servers;
 mod tls;
+mod upstreams;
 mod wire;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -61,6 +64,7 @@ pub use process::Origin;
 pub use responders::Responder;
 pub use run::Run;
 pub use serve::{ServeArgs, serve};
+pub use upstreams::Upstream;
 
 /// How the origin names itself in every answer, and a client knows it.
 const SERVER: &str = "paces-origin";

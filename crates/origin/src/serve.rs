@@ -22,9 +22,9 @@ use crate::{
         Method::{Delete, Get, Head, Post},
         Request, Requests,
     },
-    responders::Responders,
     response::{Addressee, Response},
     runs::Runs,
+    servers::Servers,
     tls::{self, Tls},
     wire::{Wire, linger, reset},
 };
@@ -90,7 +90,8 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         tls,
         runs: Runs::default(),
         loads: Loads::default(),
-        responders: Responders::default(),
+        responders: Servers::new("responder"),
+        upstreams: Servers::new("upstream"),
         faults: Log::new(),
         tiny: Arc::new(TINY.to_vec()),
     });
@@ -131,9 +132,20 @@ struct Server {
     tls: Option<Arc<rustls::ServerConfig>>,
     runs: Runs,
     loads: Loads,
-    responders: Responders,
+    responders: Servers,
+    upstreams: Servers,
     faults: Log,
     tiny: Arc<Vec<u8>>,
+}
+
+impl Server {
+    /// The servers at one of two paths.
+    fn of_kind(&self, kind: &str) -> &Servers {
+        match kind {
+            "responders" => &self.responders,
+            _ => &self.upstreams,
+        }
+    }
 }
 
 fn accept(listener: &TcpListener, server: &Arc<Server>) -> ! {
@@ -301,16 +313,26 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
                 .and_then(|text| text.parse().ok());
             let connections = connections
                 .ok_or_else(|| Refusal::new(400, "not a number of connections".to_owned()))?;
-            Response::json(201, &server.responders.open(connections)?)
+            let respond = move |input, output| load::respond(connections, input, output);
+            Response::json(201, &server.responders.open(respond)?)
         }
-        (["responders"], _) => Err(Refusal::method("POST")),
+        (["upstreams"], Post) => {
+            let shape: load::Shape = serde_json::from_slice(&request.body).map_err(|error| {
+                Refusal::new(400, format!("not the shape of an upstream: {error}"))
+            })?;
+            let upstream = move |input, output| load::upstream(&shape, input, output);
+            Response::json(201, &server.upstreams.open(upstream)?)
+        }
+        (["responders" | "upstreams"], _) => Err(Refusal::method("POST")),
 
-        (["responders", id], Post) => Response::json(200, &server.responders.counts(id)?),
-        (["responders", id], Delete) => {
-            server.responders.close(id)?;
+        ([kind @ ("responders" | "upstreams"), id], Post) => {
+            Response::json(200, &server.of_kind(kind).counts(id)?)
+        }
+        ([kind @ ("responders" | "upstreams"), id], Delete) => {
+            server.of_kind(kind).close(id)?;
             Ok(Response::new(204, Arc::default()))
         }
-        (["responders", _], _) => Err(Refusal::method("POST, DELETE")),
+        (["responders" | "upstreams", _], _) => Err(Refusal::method("POST, DELETE")),
 
         (["faults"], Get | Head) => Response::json(200, &FAULTS),
         (["faults"], _) => Err(Refusal::method("GET, HEAD")),
@@ -362,6 +384,10 @@ DELETE {url}/loads/ID                  waits until it has closed the connections
 POST   {url}/responders                answers after the time that it is asked for
 POST   {url}/responders/ID             what it was asked, which is then zeroed
 DELETE {url}/responders/ID             ends it
+
+POST   {url}/upstreams                 answers what a proxy asks, after a time
+POST   {url}/upstreams/ID              what it was asked, which is then zeroed
+DELETE {url}/upstreams/ID              ends it
 
 It misbehaves on request. TOKEN and what follows it are yours to choose:
 GET    {url}/faults                    the ways to misbehave, by NAME
