@@ -108,6 +108,7 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
         | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Serve(_)
+        | Job::Proxy(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => None,
     }

@@ -120,6 +120,7 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
         | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Serve(_)
+        | Job::Proxy(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => 0,
     };

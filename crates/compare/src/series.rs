@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use analysis::completion::completion;
-use analysis::latency::latency;
+use analysis::latency;
 use analysis::server_bound::{self, Observed, OriginAlone};
 use analysis::statistics::{median, median_count, median_interval};
 use lab::affinity;
@@ -20,8 +20,8 @@ use lab::run::{Peaks, Run};
 use lab::stops::AlwaysStopped;
 use results::{Cell, Resources, Status, Time};
 use serde_json::Value;
+use suite::Workload;
 use suite::completion::nanoseconds;
-use suite::{Workload, serve};
 
 use crate::budget::{self, RunCost};
 use crate::contestants::Contestant;
@@ -334,7 +334,7 @@ impl<'a> Series<'a> {
             cold: cold_time(runs, &self.run_rounds),
             start_ns: start_ns(runs),
             completion: completion(runs.iter().map(|run| &*run.completion_ns)),
-            latency: latency(&served(case.workload, runs)),
+            latency: latency::latency(&counted(case.workload, runs)),
             resources: if status == Status::Ok {
                 resources(runs, &self.peaks())
             } else {
@@ -375,9 +375,10 @@ fn cold_time(runs: &[Run], rounds: &[usize]) -> Option<Time> {
     time(&samples, &rounds)
 }
 
-/// What the runs of a server came to; none of other jobs.
-fn served(workload: Workload, runs: &[Run]) -> Vec<serve::Outcome> {
-    let outcomes = runs.iter().filter(|_| workload == Workload::Serve);
+/// What the load generator has counted in the runs of a server; none of other jobs.
+fn counted(workload: Workload, runs: &[Run]) -> Vec<latency::Run> {
+    let is_server = [Workload::Serve, Workload::Proxy].contains(&workload);
+    let outcomes = runs.iter().filter(|_| is_server);
     let outcomes = outcomes.map(|run| serde_json::from_value(run.outcome.clone()));
     // A custom command's outcome is none.
     outcomes.filter_map(Result::ok).collect()

@@ -1,6 +1,6 @@
 //! What a model has to get right, through its binary.
 
-mod serve;
+mod servers;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -16,7 +16,7 @@ use suite::{Preset, Result, Workload};
 
 use crate::test_server;
 
-pub use self::serve::*;
+pub use self::servers::*;
 
 /// What became of a command.
 struct Ended {
@@ -320,6 +320,9 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["serve", ".", "--connections", "0"], "1..=10000"),
         (&["serve", ".", "--idle-timeout", "0"], "idle-timeout"),
         (&["serve", ".", "--listen", "here"], "--listen"),
+        (&["run", "proxy", "--set", "mode=tunnel"], "`connect`"),
+        (&["proxy", "--allow", "example.org"], "HOST:PORT"),
+        (&["proxy", "--upstream-timeout", "0"], "upstream-timeout"),
         (&["run", "files", "--set", "dir=/no/such"], "/no/such"),
         (&["run", "files", "--set", "count=0"], "from 1"),
         (
@@ -373,7 +376,7 @@ pub fn failures_are_named(program: &'static str) -> Result<()> {
     let below = file.join("below").display().to_string();
     let args = ["run", "download", "--set", &format!("into={below}")];
     paces(program, &args)?.with(runner::FAILED)?.says(&below)?;
-    serve::failures_are_named(program)
+    servers::failures_are_named(program)
 }
 
 /// Its own origin or server and its children end with a run, and not before.

@@ -21,7 +21,7 @@ use suite::serve::Service;
 use suite::spawn::Alive;
 use suite::{Model, Result, Setup, Unsupported};
 use suite::{counter, download, echo, exchange, fetch, files, offload, ping_pong, pipeline};
-use suite::{deadlines, primes, sleepers, spawn, thumbnails};
+use suite::{deadlines, primes, proxy, sleepers, spawn, thumbnails};
 use transfer::Session;
 use transfer::list::Lines;
 
@@ -239,7 +239,7 @@ impl Model for Faulty {
     /// By the number of connections, another of [`ServeFault`].
     fn serve_files(&self, service: &Arc<Service>) -> Result<()> {
         let fault = ServeFault::of(service);
-        let listener = service.listener()?;
+        let listener = service.listening.listener()?;
         if let (Some(burns), ServeFault::NeverBurns) = (&service.burns, fault) {
             burns.begin();
         }
@@ -249,14 +249,14 @@ impl Model for Faulty {
                     break;
                 }
                 let stream = Arc::new(listener.accept()?.0);
-                if service.is_closing() {
+                if service.listening.is_closing() {
                     break;
                 }
                 let (how, at_end) = match fault {
                     ServeFault::CutsAtTheEnd => (Shutdown::Both, stream.clone()),
                     _ => (Shutdown::Read, stream.clone()),
                 };
-                service.on_close(move || _ = at_end.shutdown(how));
+                service.listening.on_close(move || _ = at_end.shutdown(how));
                 match fault {
                     ServeFault::EndsWithAClient => converse(&stream, service, fault)?,
                     ServeFault::LeavesAFile => {
@@ -277,6 +277,28 @@ impl Model for Faulty {
             }
             drop(listener);
             Ok(())
+        })
+    }
+
+    /// By the number of connections, another of [`ProxyFault`].
+    fn proxy_requests(&self, service: &Arc<proxy::Service>) -> Result<()> {
+        let fault = ProxyFault::of(service);
+        let listener = service.listening.listener()?;
+        thread::scope(|scope| {
+            loop {
+                let stream = Arc::new(listener.accept()?.0);
+                if service.listening.is_closing() {
+                    return Ok(());
+                }
+                let at_end = stream.clone();
+                let close = move || _ = at_end.shutdown(Shutdown::Read);
+                service.listening.on_close(close);
+                scope.spawn(move || {
+                    let passed = pass_on(&stream, fault);
+                    stream.shutdown(Shutdown::Both)?;
+                    passed
+                });
+            }
         })
     }
 
@@ -358,7 +380,10 @@ fn converse(mut stream: &TcpStream, service: &Service, fault: ServeFault) -> Res
             let read = stream.read(requests.room())?;
             if read == 0 {
                 let ends = fault == ServeFault::EndsWithAClient;
-                ensure!(!ends || service.is_closing(), "the client hung up");
+                ensure!(
+                    !ends || service.listening.is_closing(),
+                    "the client hung up"
+                );
                 return Ok(());
             }
             requests.filled(read);
@@ -383,6 +408,69 @@ fn converse(mut stream: &TcpStream, service: &Service, fault: ServeFault) -> Res
             return Ok(());
         }
     }
+}
+
+/// What is wrong with a proxy. It opens a connection for each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ProxyFault {
+    /// The upstream is asked as the proxy was.
+    AbsoluteForm,
+    /// A second Via is sent.
+    TwoVia,
+    /// The last byte of each response is another.
+    ChangesAByte,
+    /// No other than that.
+    OpensAnew,
+}
+
+impl ProxyFault {
+    /// Which one, by the service's limit of connections: in a job, one more than it has.
+    fn of(service: &proxy::Service) -> Self {
+        match service.connections {
+            2 => Self::AbsoluteForm,
+            3 => Self::TwoVia,
+            4 => Self::OpensAnew,
+            _ => Self::ChangesAByte,
+        }
+    }
+}
+
+/// Passes one request on, with a fault.
+fn pass_on(mut client: &TcpStream, fault: ProxyFault) -> Result<()> {
+    let mut requests = http_proxy::Requests::default();
+    let request = loop {
+        if let Some(request) = requests.next() {
+            break request.ok().context("no request")?;
+        }
+        match client.read(requests.room())? {
+            0 => return Ok(()),
+            read => requests.filled(read),
+        }
+    };
+    if request.is_connect() {
+        // No tunnel: what follows would be read as the answer's body.
+        client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        return Ok(());
+    }
+    let addresses = request.upstream().known_addresses();
+    let mut upstream = TcpStream::connect(&*addresses.context("another host")?)?;
+    let sent = String::from_utf8(request.message(false).bytes().to_vec())?;
+    let sent = match fault {
+        ProxyFault::AbsoluteForm => sent.replace(" /", &format!(" http://{}/", request.upstream())),
+        ProxyFault::TwoVia => sent.replace("Via:", "Via: 1.1 another\r\nVia:"),
+        ProxyFault::ChangesAByte | ProxyFault::OpensAnew => sent,
+    };
+    upstream.write_all(sent.as_bytes())?;
+    let mut response = Vec::new();
+    upstream.read_to_end(&mut response)?;
+    if fault == ProxyFault::ChangesAByte {
+        response
+            .iter_mut()
+            .rev()
+            .take(1)
+            .for_each(|last| *last ^= 1);
+    }
+    Ok(client.write_all(&response)?)
 }
 
 fn answer(mut stream: &TcpStream, answers: &mut Answers) -> io::Result<u64> {

@@ -87,6 +87,7 @@ macro_rules! conformance {
                     serve_answers_what_is_under_way
                     serve_leaves_nothing
                 }
+                Proxy proxy { proxy_shapes proxy_tunnels }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }

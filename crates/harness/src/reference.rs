@@ -97,6 +97,13 @@ fn answer(job: &Job) -> Value {
             "idle_alive": job.idle,
             "healthy": true,
         }),
+        Job::Proxy(job) => json!({
+            "requests": job.requests,
+            "errors": {},
+            "connections": job.connections + job.idle,
+            "idle_alive": job.idle,
+            "healthy": true,
+        }),
         Job::Files(job) => {
             let texts = job.paths.iter().filter_map(|path| fs::read(path).ok());
             let (mut files, mut bytes, mut lines) = (0, 0, 0);

@@ -114,6 +114,16 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
             ),
             (conformance::serve_leaves_nothing::<Faulty>, "left open: "),
         ],
+        Workload::Proxy => vec![
+            (
+                conformance::proxy_shapes::<Faulty>,
+                "a target that is not in origin-form",
+            ),
+            (
+                conformance::proxy_tunnels::<Faulty>,
+                "CONNECT was answered 200 with",
+            ),
+        ],
         Workload::Files => vec![
             (conformance::files_shapes::<Faulty>, "lines is"),
             (conformance::files_of_all_kinds::<Faulty>, "lines is"),
@@ -148,14 +158,29 @@ fn each_fault_of_a_file_server_is_found() {
         ("connections=8 burn=100", "burns_done is 0, and 1"),
         ("connections=9", "healthy is false"),
     ] {
-        let found = serve(&format!("{shape} requests=8")).expect_err(fault);
+        let found = run(Workload::Serve, &format!("{shape} requests=8")).expect_err(fault);
         assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
         assert!(found.to_string().contains(fault), "{shape}: {found:#}");
     }
 }
 
-fn serve(shape: &str) -> Result<()> {
-    let mut job = Workload::Serve.job(Preset::Article);
+/// The same of a proxy, and what the upstream sees.
+#[test]
+fn each_fault_of_a_proxy_is_found() {
+    for (shape, fault) in [
+        ("connections=1", "origin-form"),
+        ("connections=2", "more than one Via"),
+        ("connections=3", "upstream.connections is 9, and 1 to 4"),
+        ("connections=4", "errors is 8 times another body"),
+    ] {
+        let found = run(Workload::Proxy, &format!("{shape} requests=8")).expect_err(fault);
+        assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
+        assert!(found.to_string().contains(fault), "{shape}: {found:#}");
+    }
+}
+
+fn run(workload: Workload, shape: &str) -> Result<()> {
+    let mut job = workload.job(Preset::Article);
     for set in shape.split_whitespace() {
         let (key, value) = set.split_once('=').expect("key=value");
         job.set(key, value)?;

@@ -10,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use http_serve::{Answer, LINGER, Refusal, Requests, Site};
+use http_head::LINGER;
+use http_serve::{Answer, Refusal, Requests, Site};
 use rustix::net::{Shutdown as Side, shutdown};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;

@@ -180,7 +180,7 @@ impl Answer {
     }
 
     /// Whether the connection is to be kept. If not, it is closed after the last piece: see
-    /// [`LINGER`](crate::LINGER).
+    /// [`LINGER`](http_head::LINGER).
     pub fn keeps_connection(&self) -> bool {
         self.keeps_connection
     }

@@ -67,24 +67,22 @@
 //!
 //! A request that has a body is answered, its body is not read, and the connection is closed.
 
-use std::time::Duration;
-
 mod answer;
 mod conditions;
 mod path;
 mod refusal;
 mod request;
-mod requests;
 mod site;
 
 pub use answer::Answer;
 pub use refusal::Refusal;
 pub use request::Request;
-pub use requests::Requests;
 pub use site::Site;
 
-/// How long a connection that is closed after an answer is read from at most, and what comes is
-/// dropped. If it was closed while bytes have come that were not read, the kernel would reset
-/// it, and the client could lose the answer (RFC 9112, 9.6). So: shut down for writing, read to
-/// the end or for this long, close.
-pub const LINGER: Duration = Duration::from_secs(1);
+/// What has come over one connection, as requests. After a refusal, and after a request that
+/// lets the connection be closed, there is none any more: what follows is to be read and
+/// dropped for a second or so, or the kernel would reset the connection, and the client could lose
+/// the answer (RFC 9112, 9.6). If the rest of one that [has begun](http_head::Heads::has_begun)
+/// does not come in time, that is to be answered with [`Refusal::Timeout`]; without one, the
+/// connection is closed without an answer.
+pub type Requests = http_head::Heads<request::Partial>;

@@ -1,5 +1,7 @@
 //! The path of a request, as one below the directory that is served.
 
+use http_head::is_authority;
+
 use crate::refusal::Refusal;
 
 /// What is served of a directory.
@@ -60,33 +62,6 @@ fn origin_form(target: &[u8]) -> Result<&[u8], Refusal> {
         true => Ok(path),
         false => Err(Refusal::BadRequest),
     }
-}
-
-/// Whether this is a host and perhaps a port (RFC 9110, 7.2; RFC 3986, 3.2.2). An empty one
-/// is.
-pub(crate) fn is_authority(text: &[u8]) -> bool {
-    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
-    let (host_is_right, port) = match text.strip_prefix(b"[") {
-        Some(literal) => match literal.iter().position(|&byte| byte == b']') {
-            Some(end) => {
-                let is_of_literal = |byte: &u8| is_of_name(byte) || *byte == b':';
-                let (address, port) = (&literal[..end], &literal[end + 1..]);
-                let is_right = !address.is_empty() && address.iter().all(is_of_literal);
-                (is_right, port)
-            }
-            None => (false, &[][..]),
-        },
-        None => {
-            let colon = text.iter().position(|&byte| byte == b':');
-            let (name, port) = text.split_at(colon.unwrap_or(text.len()));
-            (name.iter().all(is_of_name), port)
-        }
-    };
-    let port_is_right = match port.split_first() {
-        Some((colon, digits)) => *colon == b':' && digits.iter().all(u8::is_ascii_digit),
-        None => true,
-    };
-    host_is_right && port_is_right
 }
 
 fn hexadecimal(digit: u8) -> Result<u8, Refusal> {

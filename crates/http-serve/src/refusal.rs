@@ -1,5 +1,7 @@
 //! Requests that are refused.
 
+use http_head::Wrong;
+
 /// Why a request gets no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -42,6 +44,19 @@ impl Refusal {
             Refusal::Internal => (500, "Internal Server Error"),
             Refusal::NotImplemented => (501, "Not Implemented"),
             Refusal::VersionNotSupported => (505, "HTTP Version Not Supported"),
+        }
+    }
+}
+
+impl From<Wrong> for Refusal {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Malformed => Refusal::BadRequest,
+            Wrong::LineTooLong => Refusal::UriTooLong,
+            Wrong::TooLarge => Refusal::HeadTooLarge,
+            Wrong::UnknownCoding => Refusal::NotImplemented,
+            Wrong::OtherVersion => Refusal::VersionNotSupported,
+            Wrong::Late => Refusal::Timeout,
         }
     }
 }

@@ -1,11 +1,9 @@
-//! What is asked, line by line as RFC 9112 has it.
-//!
-//! Where RFC 9112 lets a recipient be lenient (a bare line feed, a folded line, spaces round
-//! a field's name), this is not: what two parsers could read differently is refused, as
-//! requests are smuggled through such differences.
+//! What is asked, line by line.
+
+use http_head::{Framing, Head, Length, RequestLine, field, is_authority, options};
 
 use crate::conditions::Conditions;
-use crate::path::{is_authority, relative};
+use crate::path::relative;
 use crate::refusal::Refusal;
 
 /// Methods that are registered, and that this does not serve: 405, and 501 for any other.
@@ -36,42 +34,24 @@ impl Request {
 
 /// A request of which some lines were read.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub struct Partial {
     request: Request,
-    fields: usize,
     has_host: bool,
-    /// The value of `Content-Length`.
-    length: Option<u64>,
-    /// The value of `Transfer-Encoding`.
-    coding: Option<Vec<u8>>,
+    framing: Framing,
     says_close: bool,
     says_keep_alive: bool,
 }
 
-impl Partial {
-    /// Begins with a request line: one space between its three parts (RFC 9112, 3).
-    pub(crate) fn of(line: &[u8]) -> Result<Self, Refusal> {
-        let mut parts = line.split(|&byte| byte == b' ');
-        let (Some(method), Some(target), Some(version), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(Refusal::BadRequest);
-        };
-        if !is_token(method) || target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
-            return Err(Refusal::BadRequest);
-        }
-        let minor = match version {
-            b"HTTP/1.0" => 0,
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
-            {
-                if *major != b'1' {
-                    return Err(Refusal::VersionNotSupported);
-                }
-                1
-            }
-            _ => return Err(Refusal::BadRequest),
-        };
+impl Head for Partial {
+    type Whole = Request;
+    type Refusal = Refusal;
+
+    fn begin(line: &[u8]) -> Result<Self, Refusal> {
+        let RequestLine {
+            method,
+            target,
+            minor,
+        } = RequestLine::read(line)?;
         let path = match method {
             b"GET" | b"HEAD" => relative(target)?.ok_or(Refusal::NotFound),
             method if OTHER_METHODS.contains(&method) => Err(Refusal::MethodNotAllowed),
@@ -85,32 +65,15 @@ impl Partial {
                 minor,
                 keeps_connection: false,
             },
-            fields: 0,
             has_host: false,
-            length: None,
-            coding: None,
+            framing: Framing::default(),
             says_close: false,
             says_keep_alive: false,
         })
     }
 
-    /// How many fields were read.
-    pub(crate) fn fields(&self) -> usize {
-        self.fields
-    }
-
-    /// Goes on with a field: a token, a colon with nothing before it, and a value (RFC 9112,
-    /// 5). A line that begins with a space would continue the one before it, and has no token
-    /// there (5.2).
-    pub(crate) fn field(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        self.fields += 1;
-        let colon = line.iter().position(|&byte| byte == b':');
-        let (name, value) = line.split_at(colon.ok_or(Refusal::BadRequest)?);
-        let value = value[1..].trim_ascii();
-        let is_of_value = |&byte: &u8| byte == b'\t' || byte >= b' ' && byte != 0x7f;
-        if !is_token(name) || !value.iter().all(is_of_value) {
-            return Err(Refusal::BadRequest);
-        }
+    fn field(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        let (name, value) = field(line)?;
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let conditions = &mut self.request.conditions;
         if is("host") {
@@ -120,24 +83,11 @@ impl Partial {
             }
             self.has_host = true;
         } else if is("connection") {
-            for option in value.split(|&byte| byte == b',') {
-                let option = option.trim_ascii();
+            for option in options(value) {
                 self.says_close |= option.eq_ignore_ascii_case(b"close");
                 self.says_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
-        } else if is("content-length") {
-            // Digits alone, once: not even the same number twice (6.3 allows to refuse it).
-            let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-            let number = str::from_utf8(value).ok().filter(|_| is_number);
-            let number = number.and_then(|number| number.parse().ok());
-            if self.length.is_some() || number.is_none() {
-                return Err(Refusal::BadRequest);
-            }
-            self.length = number;
-        } else if is("transfer-encoding") {
-            if self.coding.replace(value.to_vec()).is_some() {
-                return Err(Refusal::BadRequest);
-            }
+        } else if self.framing.field(name, value)? {
         } else if is("if-match") {
             append(&mut conditions.if_match, value);
         } else if is("if-none-match") {
@@ -154,34 +104,20 @@ impl Partial {
         Ok(())
     }
 
-    /// The request, when its last line has come.
-    pub(crate) fn whole(self) -> Result<Request, Refusal> {
+    fn whole(self) -> Result<Request, Refusal> {
         let mut request = self.request;
         if !self.has_host && request.minor > 0 {
             return Err(Refusal::BadRequest);
         }
-        let has_body = match (self.length, self.coding) {
-            // HTTP/1.0 has no transfer codings (RFC 9112, 6.1).
-            (Some(_), Some(_)) => return Err(Refusal::BadRequest),
-            (None, Some(_)) if request.minor == 0 => return Err(Refusal::BadRequest),
-            (None, Some(coding)) => check_coding(&coding)?,
-            (length, None) => length.is_some_and(|length| length > 0),
-        };
         // A body is not read, and would be taken for the next request.
+        let has_body = self.framing.of_request(request.minor)? != Length::Bytes(0);
         request.keeps_connection =
             !has_body && !self.says_close && (request.minor > 0 || self.says_keep_alive);
         Ok(request)
     }
-}
 
-/// Whether a body follows: a length that cannot be told is a bad request (RFC 9112, 6.3), and
-/// what comes before `chunked` is a coding that is not known (6.1).
-fn check_coding(coding: &[u8]) -> Result<bool, Refusal> {
-    let mut codings = coding.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    match codings.next() {
-        Some(last) if !last.eq_ignore_ascii_case(b"chunked") => Err(Refusal::BadRequest),
-        _ if codings.next().is_some() => Err(Refusal::NotImplemented),
-        _ => Ok(true),
+    fn is_last(request: &Request) -> bool {
+        !request.keeps_connection
     }
 }
 
@@ -191,10 +127,4 @@ fn append(list: &mut Option<String>, value: &[u8]) {
         Some(before) => before + ", " + &value,
         None => value.into_owned(),
     });
-}
-
-/// RFC 9110, 5.6.2.
-fn is_token(bytes: &[u8]) -> bool {
-    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(is_of_token)
 }

@@ -236,6 +236,7 @@ impl CommandRun {
             | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Serve(_)
+            | Job::Proxy(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => return Ok((None, None)),
         };
@@ -274,6 +275,7 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
         | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Serve(_)
+        | Job::Proxy(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => Ok(Vec::new()),
     }

@@ -39,6 +39,7 @@ pub fn measure(
         | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Serve(_)
+        | Job::Proxy(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
     }
@@ -75,6 +76,7 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Serve(_)
+        | Job::Proxy(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),
     };

@@ -353,8 +353,9 @@ impl<'a> Load<'a> {
         let now = self.now_ns();
         let place = &mut self.lanes[lane];
         let connection = place.connection.take();
-        let was_ending = connection.is_some_and(|connection| connection.is_ending());
         let was_busy = place.request.take().is_some();
+        // The end of one whose answer was wrong is not waited for.
+        let was_ending = !was_busy && connection.is_some_and(|connection| connection.is_ending());
         self.ending -= usize::from(was_ending);
         self.busy -= usize::from(was_busy);
         if was_busy || was_ending {

@@ -130,6 +130,12 @@ fn each_kind_of_failure_is_counted() {
         let _ = stream.read(&mut [0; 1024]);
         let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     });
+    // Its end is not waited for: the next request goes over another connection.
+    let refuses_and_closes = server(|stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let close = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let _ = stream.write_all(close);
+    });
     let speaks_otherwise = server(|stream| {
         let _ = stream.read(&mut [0; 1024]);
         let _ = stream.write_all(b"220 ready\r\n\r\n");
@@ -139,6 +145,7 @@ fn each_kind_of_failure_is_counted() {
     for (address, kind) in [
         (hangs_up, "closed before the answer was whole"),
         (refuses, "another status"),
+        (refuses_and_closes, "another status"),
         (
             speaks_otherwise,
             "an answer that is no HTTP/1.1 with a Content-Length",

@@ -15,6 +15,7 @@
 //!
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
 
+mod both_ways;
 mod counter;
 mod deadlines;
 mod download;
@@ -30,7 +31,9 @@ mod ping_pong;
 mod pipeline;
 mod pool;
 mod primes;
+mod proxy;
 mod serve;
+mod server;
 mod shm;
 mod sleepers;
 mod spawn;
@@ -88,7 +91,12 @@ impl Model for Process {
             Workload::Spawn => {}
             // One for the request after all others, and those for CPU work.
             Workload::Serve => {
-                let units = setup.units + 1 + serve::BURNERS;
+                let units = setup.units + 1 + server::BURNERS;
+                children.ensure_started(units.min(MAX_CHILDREN).max(setup.units))?;
+            }
+            // One for the request after all others.
+            Workload::Proxy => {
+                let units = setup.units + 1;
                 children.ensure_started(units.min(MAX_CHILDREN).max(setup.units))?;
             }
             _ => children.ensure_started(setup.units)?,
@@ -112,6 +120,7 @@ impl Model for Process {
             Workload::Deadlines,
             Workload::Echo,
             Workload::Serve,
+            Workload::Proxy,
         ];
         all_at_once.contains(&workload).then_some(MAX_CHILDREN)
     }
@@ -175,6 +184,10 @@ impl Model for Process {
 
     fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
         serve::run(service, &mut self.children())
+    }
+
+    fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
+        proxy::run(service, &mut self.children())
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

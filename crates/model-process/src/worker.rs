@@ -18,7 +18,7 @@ use crate::shm::Memory;
 use crate::{
     counter, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes,
 };
-use crate::{serve, sleepers, spawn, thumbnails};
+use crate::{proxy, serve, server, sleepers, spawn, thumbnails};
 
 /// Runs as a child, to its end. The parent waits at `server`.
 pub fn main(server: Option<OsString>) -> ExitCode {
@@ -103,7 +103,8 @@ impl Worker {
             Task::Deadlines(task) => deadlines::perform(task, context)?,
             Task::Echo(task) => echo::perform(task, context)?,
             Task::Serve(task) => serve::perform(task)?,
-            Task::Burn { .. } => serve::perform_burn(),
+            Task::Proxy(task) => proxy::perform(task)?,
+            Task::Burn { .. } => server::perform_burn(),
             Task::Files(task) => files::perform(&task),
             Task::Thumbnails(task) => thumbnails::perform(&task),
         })

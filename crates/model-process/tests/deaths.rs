@@ -23,7 +23,8 @@ use origin::Origin;
 use procfs::process::{ProcState, all_processes};
 use runner::fixture::Fixture;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use suite::serve::{PATIENCE, Service};
+use suite::generator::PATIENCE;
+use suite::serve::Service;
 use suite::{Job, Model, Outcome, Preset, Result, Setup, Unsupported, Workload};
 
 /// Where things are in the memory that the children share.
@@ -449,8 +450,8 @@ fn serve() -> Result<()> {
         let model = start(&job(Workload::Serve, "connections=4")?, program)?;
         let victims = thread::scope(|scope| {
             let serving = scope.spawn(|| model.serve_files(&service));
-            let killed = kill_all_that_serve(service.address());
-            service.close();
+            let killed = kill_all_that_serve(service.listening.address());
+            service.listening.close();
             let served = serving.join().map_err(|_| anyhow!("it panicked"))?;
             let victims = killed?;
             served.map(|()| victims)

@@ -4,6 +4,7 @@
 //! queues included, so that a ratio shows what concurrency brings and not what
 //! leaving work out would.
 
+mod both_ways;
 mod counter;
 mod deadlines;
 mod download;
@@ -16,7 +17,9 @@ mod offload;
 mod ping_pong;
 mod pipeline;
 mod primes;
+mod proxy;
 mod serve;
+mod server;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -117,6 +120,14 @@ impl Model for Serial {
 
     fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
         serve::run(service)
+    }
+
+    fn proxy(&self, job: &suite::proxy::Job) -> Result<suite::proxy::Outcome> {
+        proxy::job(job)
+    }
+
+    fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
+        proxy::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

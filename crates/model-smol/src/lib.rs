@@ -16,7 +16,9 @@ mod offload;
 mod ping_pong;
 mod pipeline;
 mod primes;
+mod proxy;
 mod serve;
+mod server;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -178,6 +180,10 @@ impl Model for Smol {
 
     fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
         self.run(serve::run(service.clone(), self.executor.clone()))
+    }
+
+    fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
+        self.run(proxy::run(service.clone(), self.executor.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

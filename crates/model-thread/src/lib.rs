@@ -15,7 +15,9 @@ mod offload;
 mod ping_pong;
 mod pipeline;
 mod primes;
+mod proxy;
 mod serve;
+mod server;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -145,6 +147,10 @@ impl Model for Thread {
 
     fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
         serve::run(service)
+    }
+
+    fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
+        proxy::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -13,7 +13,9 @@ mod ping_pong;
 mod pipeline;
 mod pipeline_common;
 mod primes;
+mod proxy;
 mod serve;
+mod server;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -151,6 +153,10 @@ impl Model for Tokio {
 
     fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {
         self.run(serve::run(service.clone()))
+    }
+
+    fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
+        self.run(proxy::run(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

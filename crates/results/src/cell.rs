@@ -288,6 +288,10 @@ pub struct Latency {
     pub p999_ns: Range,
     /// All of them.
     pub max_ns: Range,
+    /// Of a proxy: by how much half of a run's requests took longer than without it, just
+    /// before, in nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_p50_ns: Option<Range>,
 }
 
 /// A figure of several runs.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 use http::{HeaderName, HeaderValue};
+use http_proxy::Authority;
 use suite::fetch::check_url;
 use suite::{Invalid, Preset, Setting, Setup, Workload};
 use transfer::Options;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Download(Box<DownloadArgs>),
     /// Serve the files of a directory over HTTP/1.1, until it is interrupted
     Serve(ServeArgs),
+    /// Pass HTTP/1.1 requests on to where they are for, until it is interrupted
+    Proxy(ProxyArgs),
     /// Be the HTTP server that `fetch` and `download` are measured against
     Origin(origin::ServeArgs),
     /// Be the server that `echo` talks to, until standard input ends
@@ -47,13 +50,20 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// The options that both servers have.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ServerArgs {
     /// The most connections open at once: more wait in the system's queue until one ends
     /// [default: 512; 64 child processes]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     pub connections: Option<usize>,
 
-    /// The longest wait for the whole head of a request, and for the client to take a
-    /// piece of an answer
+    /// The longest wait for the whole head of a request, and for the client to send or
+    /// take a piece of a body
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = some_time)]
     pub idle_timeout: Duration,
 
@@ -69,6 +79,24 @@ pub(crate) struct ServeArgs {
             .range(1..=Setup::MOST_BLOCKING_THREADS as u64)
     )]
     pub blocking_threads: usize,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ProxyArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3128")]
+    pub listen: SocketAddr,
+
+    /// Where requests may go; can be given again [default: this machine itself, every port]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow: Vec<Authority>,
+
+    /// The longest wait for an upstream: to be connected to, and to send a piece of a response
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = some_time)]
+    pub upstream_timeout: Duration,
+
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 #[derive(clap::Args, Debug)]

@@ -29,8 +29,9 @@ use transfer::list::Lines;
 
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
-use crate::serve::Load;
+use crate::server::files_of;
 use crate::{inputs, tree, verify};
+use crate::{proxy, serve};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
 /// then and serves all of them.
@@ -96,7 +97,8 @@ impl Fixture {
             answered: OnceLock::new(),
             elapsed: None,
             origin: None,
-            load: None,
+            served: None,
+            proxied: None,
         };
         match &mut prepared.job {
             Job::Fetch(job) if job.urls.is_empty() => {
@@ -141,9 +143,14 @@ impl Fixture {
                 job.address = Some(server.address());
                 prepared.server = Some(server);
             }
-            Job::Serve(job) => {
-                echo::allow(job.connections + job.idle)?;
-                prepared.load = Some(Load::new(job, self.origin_url()?)?);
+            Job::Serve(_) | Job::Proxy(_) => {
+                echo::allow(files_of(&prepared.job))?;
+                let origin = self.origin_url()?;
+                match &prepared.job {
+                    Job::Serve(job) => prepared.served = Some(serve::Load::new(job, origin)?),
+                    Job::Proxy(job) => prepared.proxied = Some(proxy::Load::new(job, origin)?),
+                    _ => {}
+                }
             }
             Job::Deadlines(job) => {
                 let slots = job.slots();
@@ -223,7 +230,9 @@ pub struct Prepared {
     /// What the last run took: no item of it can have taken longer.
     elapsed: Option<Duration>,
     /// What asks the model for files.
-    load: Option<Load>,
+    served: Option<serve::Load>,
+    /// What asks the model to pass requests on, and where they go.
+    proxied: Option<proxy::Load>,
     /// Not read: the origin has to last as long as the job may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -257,10 +266,14 @@ impl Prepared {
         if let Some(run) = &self.run {
             run.reset()?;
         }
-        let (elapsed, outcome) = match (&self.load, &mut self.job) {
-            (Some(load), Job::Serve(job)) => {
+        let (elapsed, outcome) = match (&self.served, &self.proxied, &mut self.job) {
+            (Some(load), _, Job::Serve(job)) => {
                 let (elapsed, outcome) = load.run(job, model)?;
                 (elapsed, Ok(Outcome::Serve(outcome)))
+            }
+            (_, Some(load), Job::Proxy(job)) => {
+                let (elapsed, outcome) = load.run(job, model)?;
+                (elapsed, Ok(Outcome::Proxy(outcome)))
             }
             _ => {
                 let started = Instant::now();

@@ -57,7 +57,8 @@ fn inputs(job: &Job) -> Option<Inputs<'_>> {
         | Job::Spawn(_)
         | Job::Deadlines(_)
         | Job::Echo(_)
-        | Job::Serve(_) => return None,
+        | Job::Serve(_)
+        | Job::Proxy(_) => return None,
     };
     Some(Inputs {
         directory: directory.as_deref(),

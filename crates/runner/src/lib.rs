@@ -27,10 +27,12 @@ mod footprint;
 pub mod inputs;
 mod list;
 mod progress;
+mod proxy;
 mod report;
 mod run;
 pub mod scratch;
 mod serve;
+mod server;
 mod server_process;
 mod text_output;
 pub mod tree;
@@ -79,6 +81,7 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::Run(args) => run::run::<M>(&args, entered_ns),
         cli::Command::Origin(args) => origin::serve(&args),
         cli::Command::Serve(args) => serve::serve::<M>(&args),
+        cli::Command::Proxy(args) => proxy::proxy::<M>(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
     };
     match done {

@@ -46,6 +46,10 @@ impl Model for Writes {
         anyhow::bail!("it only downloads")
     }
 
+    fn proxy_requests(&self, _: &Arc<suite::proxy::Service>) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
     fn download(&self, job: &download::Job) -> Result<download::Outcome> {
         (self.0)(job)?;
         Ok(download::Outcome {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Invalid, Model, Result, WrongAnswer, counter, deadlines, download, echo, exchange, fetch,
-    files, offload, ping_pong, pipeline, primes, serve, sleepers, spawn, thumbnails,
+    files, offload, ping_pong, pipeline, primes, proxy, serve, sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -193,6 +193,8 @@ workloads! {
     "echo" echo Echo,
     /// Files are served over HTTP/1.1, as a load generator asks for them
     "serve" serve Serve,
+    /// HTTP/1.1 requests are passed on to a server, which answers them
+    "proxy" proxy Proxy,
     /// Local files are hashed, and their lines and bytes counted
     "files" files Files,
     /// JPEG images are decoded, made small and encoded again
@@ -219,6 +221,7 @@ impl Outcome {
             | Outcome::Deadlines(_)
             | Outcome::Echo(_)
             | Outcome::Serve(_)
+            | Outcome::Proxy(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
         }
@@ -262,6 +265,7 @@ impl Workload {
             | Workload::Deadlines
             | Workload::Echo
             | Workload::Serve
+            | Workload::Proxy
             | Workload::Files
             | Workload::Thumbnails => None,
         }
@@ -275,7 +279,7 @@ impl Workload {
             Workload::Spawn => Some(("units", "a unit")),
             Workload::Deadlines => Some(("operations", "an operation")),
             Workload::Echo => Some(("messages", "a message")),
-            Workload::Serve => Some(("requests", "a request")),
+            Workload::Serve | Workload::Proxy => Some(("requests", "a request")),
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -293,7 +297,11 @@ impl Workload {
     pub fn needs_origin(self) -> bool {
         match self {
             // The load generator and the responder are in the origin's process.
-            Workload::Fetch | Workload::Download | Workload::Deadlines | Workload::Serve => true,
+            Workload::Fetch
+            | Workload::Download
+            | Workload::Deadlines
+            | Workload::Serve
+            | Workload::Proxy => true,
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -362,6 +370,10 @@ impl Job {
         *slot = match slot {
             Value::Number(_) => number(text)
                 .map_err(|_| Invalid::new(&name, text, "has to be a whole number, 0 or more"))?,
+            Value::Bool(_) => text
+                .parse::<bool>()
+                .map(Value::from)
+                .map_err(|_| Invalid::new(&name, text, "has to be `true` or `false`"))?,
             Value::Array(_) => text
                 .split(',')
                 .filter(|part| !part.is_empty())
@@ -495,6 +507,9 @@ mod tests {
             (Workload::Serve, "connections", "0", "from 1"),
             (Workload::Serve, "burn", "1001", "to 1000"),
             (Workload::Serve, "place", "moon", "`inline`"),
+            (Workload::Proxy, "mode", "tunnel", "`connect`"),
+            (Workload::Proxy, "reuse", "1", "`true` or `false`"),
+            (Workload::Proxy, "bytes", "67108865", "to 67108864"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
         ];

@@ -28,10 +28,13 @@ pub mod echo;
 pub mod exchange;
 pub mod fetch;
 pub mod files;
+pub mod generator;
+pub mod listening;
 pub mod offload;
 pub mod ping_pong;
 pub mod pipeline;
 pub mod primes;
+pub mod proxy;
 pub mod serve;
 pub mod sleepers;
 pub mod spawn;
@@ -155,11 +158,24 @@ pub trait Model {
         Ok(job.outcome())
     }
 
-    /// Serves a directory, until the [end](serve::Service::close) begins. Then what has been asked is still answered, all connections are closed, and when it
+    /// Serves a directory, until the [end](listening::Listening::close) begins. Then what has been asked is still answered, all connections are closed, and when it
     /// returns, every unit has ended.
     ///
     /// A connection that breaks is its client's business, and the others go on.
     fn serve_files(&self, service: &Arc<serve::Service>) -> Result<()>;
+
+    /// Requests are passed on to an upstream.
+    ///
+    /// All that a model brings to it is [`proxy_requests`](Self::proxy_requests).
+    fn proxy(&self, job: &proxy::Job) -> Result<proxy::Outcome> {
+        self.proxy_requests(job.service())?;
+        Ok(proxy::Outcome::default())
+    }
+
+    /// Proxies requests, until the [end](listening::Listening::close) begins. Then what has been
+    /// asked is still answered, tunnels may go on for [`TUNNEL_GRACE`](proxy::TUNNEL_GRACE),
+    /// all connections are closed, and nothing is left.
+    fn proxy_requests(&self, service: &Arc<proxy::Service>) -> Result<()>;
 
     /// Local files are hashed, and their lines and bytes counted.
     fn files(&self, job: &files::Job) -> Result<files::Outcome>;

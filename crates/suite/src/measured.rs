@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::counter::Guard;
-use crate::{Invalid, Job, Preset, Workload, counter, files, serve};
+use crate::{Invalid, Job, Preset, Workload, counter, files, proxy, serve};
 
 /// A second way to do a job that is worth a row of its own in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,32 @@ impl Workload {
                     ]
                 }
             }
+            Workload::Proxy => {
+                const {
+                    &[
+                        Variant::new("rate", &[("rate", "2000"), ("requests", "1000")]).heavy(),
+                        Variant::new(
+                            "tunnel",
+                            &[
+                                ("mode", "connect"),
+                                ("requests", "64"),
+                                ("bytes", "8388608"),
+                            ],
+                        )
+                        .heavy(),
+                        Variant::new(
+                            "idle",
+                            &[
+                                ("mode", "connect"),
+                                ("idle", "4000"),
+                                ("connections", "100"),
+                                ("requests", "4000"),
+                            ],
+                        )
+                        .heavy(),
+                    ]
+                }
+            }
             Workload::Deadlines => {
                 const {
                     &[
@@ -188,8 +214,14 @@ impl Job {
             // Three batches are left.
             Job::Spawn(_) => 32,
             // Fewer have no 99th percentile.
-            Job::Serve(serve::Job { rate: 1.., .. }) => 2,
-            Job::Serve(_) => 16,
+            Job::Serve(serve::Job { rate: 1.., .. }) | Job::Proxy(proxy::Job { rate: 1.., .. }) => {
+                2
+            }
+            // One a connection.
+            Job::Proxy(proxy::Job {
+                requests: ..1000, ..
+            }) => 1,
+            Job::Serve(_) | Job::Proxy(_) => 16,
         }
     }
 
@@ -199,7 +231,7 @@ impl Job {
             Job::Counter(counter::Job {
                 guard: Guard::Racy, ..
             }) => Some("whether workers overlap, and so what they lose and pay, is chance"),
-            Job::Serve(serve::Job { rate: 1.., .. }) => {
+            Job::Serve(serve::Job { rate: 1.., .. }) | Job::Proxy(proxy::Job { rate: 1.., .. }) => {
                 Some("its requests are due at a rate: what differs is their latency")
             }
             _ => None,
@@ -223,7 +255,8 @@ impl Job {
             | Job::Spawn(_)
             | Job::Deadlines(_)
             | Job::Echo(_)
-            | Job::Serve(_) => false,
+            | Job::Serve(_)
+            | Job::Proxy(_) => false,
         }
     }
 
@@ -244,6 +277,7 @@ impl Job {
             | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Serve(_)
+            | Job::Proxy(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
         }
@@ -265,6 +299,7 @@ impl Job {
             | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Serve(_)
+            | Job::Proxy(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,
         }

@@ -9,35 +9,26 @@
 //! (`http_serve`); accepting, reading, writing, timers, files that have to be waited for, and
 //! the end are the model's.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::hint::black_box;
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use http_serve::Site;
-use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use crate::generator::Counted;
+use crate::listening::Listening;
 use crate::offload::Place;
-use crate::{Invalid, Latency, Preset, Result, WrongAnswer, splitmix64};
+use crate::{Invalid, Preset, Result, WrongAnswer, splitmix64};
 
 /// The processor time of one piece of burning.
 pub const BURN: Duration = Duration::from_millis(5);
-
-/// How long the server of a job waits for a client, and the generator for an answer. Nothing
-/// in a job takes that long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long a server waits that has no room for a connection.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many requests over how many connections, and what goes on beside them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,60 +59,20 @@ pub struct Job {
 /// What came of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Requests that were answered right.
-    pub requests: u64,
-    /// Those that were not, by kind.
-    pub errors: BTreeMap<String, u64>,
-    /// Connections that were open at once.
-    pub connections: u64,
-    /// Idle ones among them that still were at the end.
-    pub idle_alive: u64,
-    /// Connections that were opened anew, as the server had closed them.
-    pub reopened: u64,
-    /// Whether one more request was answered, after all others.
-    pub healthy: bool,
+    /// What the load generator has counted.
+    #[serde(flatten)]
+    pub counted: Counted,
     /// Pieces of CPU work that were begun.
     pub burns_begun: u64,
     /// Those that were done.
     pub burns_done: u64,
-    /// From when the connections stood until the last answer, in nanoseconds.
-    pub load_ns: u64,
-    /// When the last request was due, from then; 0 in a closed loop.
-    pub due_ns: u64,
-    /// Of that time, the generator's own processor time.
-    pub generator_cpu_ns: u64,
-    /// Requests that the generator sent late by its own fault.
-    pub late: u64,
-    /// From when a request was due until its answer was whole.
-    pub latency: Latency,
-}
-
-impl Outcome {
-    /// Requests a second that were due; none in a closed loop.
-    pub fn offered_per_s(&self) -> Option<f64> {
-        (self.due_ns > 0).then(|| self.requests as f64 / (self.due_ns as f64 / 1e9))
-    }
-
-    /// Requests a second that were answered.
-    pub fn achieved_per_s(&self) -> f64 {
-        self.requests as f64 / (self.load_ns.max(1) as f64 / 1e9)
-    }
-
-    /// Whether the server answered as many requests as were due, but for a twentieth; in a
-    /// closed loop it always does. If not, requests wait in a queue that grows, and their
-    /// latency depends on how long the load lasts.
-    pub fn has_kept_up(&self) -> bool {
-        const LEAST: f64 = 0.95;
-        let offered = self.offered_per_s();
-        offered.is_none_or(|offered| self.achieved_per_s() >= LEAST * offered)
-    }
 }
 
 /// What is served, and until when: for one run of a job, or for the program `serve`.
 #[derive(Debug)]
 pub struct Service {
-    listener: Mutex<Option<TcpListener>>,
-    address: SocketAddr,
+    /// Where, and until when.
+    pub listening: Arc<Listening>,
     /// The directory.
     pub site: Site,
     /// Its path.
@@ -133,19 +84,6 @@ pub struct Service {
     pub patience: Duration,
     /// CPU work beside it, if there is any.
     pub burns: Option<Burns>,
-    closing: AtomicBool,
-    at_close: Mutex<AtClose>,
-}
-
-/// What is to be done when the end begins; none when it has begun.
-struct AtClose(Option<Vec<Box<dyn FnOnce() + Send>>>);
-
-impl fmt::Debug for AtClose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AtClose")
-            .field(&self.0.as_ref().map(Vec::len))
-            .finish()
-    }
 }
 
 impl PartialEq for Service {
@@ -171,73 +109,13 @@ impl Service {
     ) -> Result<Self> {
         let site = Site::open(directory);
         Ok(Self {
-            address: listener.local_addr().context("no address to listen at")?,
-            listener: Mutex::new(Some(listener)),
+            listening: Arc::new(Listening::new(listener)?),
             site: site.with_context(|| format!("serving {}", directory.display()))?,
             directory: directory.to_owned(),
             connections,
             patience,
             burns,
-            closing: AtomicBool::new(false),
-            at_close: Mutex::new(AtClose(Some(Vec::new()))),
         })
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Where clients connect to. It can be taken once: when it is dropped, what has not been
-    /// accepted is turned away.
-    ///
-    /// # Errors
-    ///
-    /// When it has been taken before.
-    pub fn listener(&self) -> Result<TcpListener> {
-        let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        listener
-            .take()
-            .context("the listener has been taken before")
-    }
-
-    /// Begins the end: what has been asked is still answered.
-    pub fn close(&self) {
-        self.closing.store(true, Release);
-        let mut at_close = self.at_close.lock().unwrap_or_else(PoisonError::into_inner);
-        for act in at_close.0.take().into_iter().flatten() {
-            act();
-        }
-        // For an `accept` that waits; if it cannot be reached, none does.
-        drop(TcpStream::connect(self.address));
-    }
-
-    /// Whether the end has begun: a connection that was just accepted is then no client's.
-    pub fn is_closing(&self) -> bool {
-        self.closing.load(Acquire)
-    }
-
-    /// Has this done when the end begins, or now if it has.
-    pub fn on_close(&self, act: impl FnOnce() + Send + 'static) {
-        let mut at_close = self.at_close.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut at_close.0 {
-            Some(acts) => acts.push(Box::new(act)),
-            None => act(),
-        }
-    }
-}
-
-/// How long to wait when there is no room for a connection that would be accepted: out of
-/// descriptors or memory, as connections end. None if the listener itself is of no use.
-pub fn pause_after(error: &io::Error) -> Option<Duration> {
-    match error.kind() {
-        // The client was gone before it was accepted.
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => Some(Duration::ZERO),
-        io::ErrorKind::OutOfMemory => Some(PAUSE),
-        _ => match Errno::from_io_error(error) {
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS) => Some(PAUSE),
-            _ => None,
-        },
     }
 }
 
@@ -373,46 +251,18 @@ impl Job {
     /// Every request answered right, over as many connections as asked, of which the idle ones
     /// are still open; the server answers afterwards, and has done its other work.
     pub fn check(&self, outcome: &Outcome) -> std::result::Result<(), WrongAnswer> {
-        let errors: Vec<_> = outcome
-            .errors
-            .iter()
-            .map(|(kind, count)| format!("{count} times {kind}"))
-            .collect();
-        WrongAnswer::unless(errors.is_empty(), "errors", errors.join(", "), "none")?;
-        let all = self.units() as u64;
-        for (what, got, right) in [
-            ("requests", outcome.requests, self.requests),
-            ("connections", outcome.connections, all),
-            ("idle_alive", outcome.idle_alive, self.idle as u64),
-            ("burns_done", outcome.burns_done, outcome.burns_begun),
-        ] {
-            WrongAnswer::unless(got == right, what, got, right)?;
-        }
-        WrongAnswer::unless(outcome.healthy, "healthy", outcome.healthy, true)?;
+        let (begun, done) = (outcome.burns_begun, outcome.burns_done);
+        outcome
+            .counted
+            .check(self.requests, self.connections, self.idle)?;
+        WrongAnswer::unless(done == begun, "burns_done", done, begun)?;
         // The first is due at once.
-        let burnt = (outcome.burns_begun > 0) == (self.burn > 0);
-        WrongAnswer::unless(burnt, "burns_begun", outcome.burns_begun, self.burn)?;
-        let Latency { p50, max, .. } = outcome.latency;
-        let times = p50 > 0 && p50 <= max && max <= outcome.load_ns;
-        let right = format!("from 0 to {} ns", outcome.load_ns);
-        WrongAnswer::unless(times, "latency", format!("{:?}", outcome.latency), right)
+        let burnt = (begun > 0) == (self.burn > 0);
+        WrongAnswer::unless(burnt, "burns_begun", begun, self.burn)
     }
 
     pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
-        let due = match outcome.offered_per_s() {
-            None => String::new(),
-            Some(due) => format!(" of {due:.0} that were due"),
-        };
-        let mut text = format!(
-            "{} requests answered over {} connections, {:.0} a second{due}; {}",
-            outcome.requests,
-            outcome.connections,
-            outcome.achieved_per_s(),
-            outcome.latency
-        );
-        if self.idle > 0 {
-            text += &format!("; {} idle connections still open", outcome.idle_alive);
-        }
+        let mut text = outcome.counted.summary();
         if self.burn > 0 {
             text += &format!("; {} pieces of CPU work beside them", outcome.burns_done);
         }
@@ -424,51 +274,25 @@ impl Job {
 mod tests {
     use super::*;
 
-    fn right(job: &Job) -> Outcome {
-        Outcome {
-            requests: job.requests,
-            connections: job.units() as u64,
-            idle_alive: job.idle as u64,
-            healthy: true,
-            burns_begun: 2 * job.burn,
-            burns_done: 2 * job.burn,
-            load_ns: 100,
-            latency: Latency {
-                p50: 1,
-                p90: 1,
-                p99: 2,
-                p999: 2,
-                max: 100,
-            },
-            ..Outcome::default()
-        }
-    }
-
     #[test]
-    fn what_is_lost_wrong_or_left_out_is_found() {
+    fn work_that_is_not_done_is_found() {
         let job = Job {
-            idle: 3,
             burn: 2,
             ..Job::preset(Preset::Article)
         };
-        job.check(&right(&job)).expect("right");
-        type Change = fn(&mut Outcome);
-        let wrong: [(&str, Change); 8] = [
-            ("errors", |of| {
-                of.errors = BTreeMap::from([("another body".to_owned(), 1)])
-            }),
-            ("requests", |of| of.requests -= 1),
-            ("connections", |of| of.connections -= 1),
-            ("idle_alive", |of| of.idle_alive -= 1),
-            ("burns_done", |of| of.burns_done -= 1),
-            ("healthy", |of| of.healthy = false),
-            ("burns_begun", |of| (of.burns_begun, of.burns_done) = (0, 0)),
-            ("latency", |of| of.latency.max = of.load_ns + 1),
-        ];
-        for (what, change) in wrong {
-            let mut outcome = right(&job);
-            change(&mut outcome);
-            assert_eq!(job.check(&outcome).expect_err(what).what, what);
+        let right = Outcome {
+            counted: Counted::right(job.requests, job.connections, job.idle),
+            burns_begun: 4,
+            burns_done: 4,
+        };
+        job.check(&right).expect("right");
+        for (what, begun, done) in [("burns_done", 4, 3), ("burns_begun", 0, 0)] {
+            let wrong = Outcome {
+                burns_begun: begun,
+                burns_done: done,
+                ..right.clone()
+            };
+            assert_eq!(job.check(&wrong).expect_err(what).what, what);
         }
     }
 

@@ -71,7 +71,8 @@ impl Setup {
             | Workload::Spawn
             | Workload::Deadlines
             | Workload::Echo
-            | Workload::Serve => job.units(),
+            | Workload::Serve
+            | Workload::Proxy => job.units(),
         };
         Self {
             threads,

@@ -11,18 +11,30 @@ use lab::workspace;
 /// What each of this project's crates may depend on, of its own crates. What only
 /// tests and benches have is not looked at. Every model is `model-*`.
 const OWN: &[(&str, &[&str])] = &[
-    ("suite", &["transfer", "http-serve"]),
+    ("suite", &["transfer", "http-serve", "http-proxy"]),
     ("features", &[]),
     ("transfer", &["features"]),
     ("origin", &["features", "load"]),
     ("load", &["features"]),
     ("http-hyper", &["transfer"]),
     ("http-ureq", &["transfer"]),
-    ("http-serve", &["features"]),
-    ("runner", &["suite", "origin", "transfer", "load"]),
+    ("http-head", &["features"]),
+    ("http-serve", &["features", "http-head"]),
+    ("http-proxy", &["http-head"]),
+    (
+        "runner",
+        &["suite", "origin", "transfer", "load", "http-proxy"],
+    ),
     (
         "harness",
-        &["runner", "suite", "origin", "transfer", "http-serve"],
+        &[
+            "runner",
+            "suite",
+            "origin",
+            "transfer",
+            "http-serve",
+            "http-proxy",
+        ],
     ),
     (
         "model-*",
@@ -32,7 +44,9 @@ const OWN: &[(&str, &[&str])] = &[
             "transfer",
             "http-hyper",
             "http-ureq",
+            "http-head",
             "http-serve",
+            "http-proxy",
         ],
     ),
     ("results", &[]),

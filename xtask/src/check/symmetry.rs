@@ -39,6 +39,8 @@ const COMMON: &[&str] = &[
     "src/http.rs",
     "src/lib.rs",
     "src/main.rs",
+    // What serve and proxy share: who is accepted, and what is asked next.
+    "src/server.rs",
     "tests/conformance.rs",
 ];
 

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use runner::tree;
-use suite::serve::{PATIENCE, Service};
+use suite::generator::PATIENCE;
+use suite::serve::Service;
 use suite::{Model, Result, Unsupported, Workload};
 
 use super::support::{job, new_fixture, right, shapes, silent_for_serial, start};
@@ -106,7 +107,7 @@ pub fn serve_answers_what_is_under_way<M: Model>(program: &'static str) -> Resul
         let mut under_way = server.send(&ask("large"))?;
         let mut answer = vec![0; 100];
         under_way.read_exact(&mut answer)?;
-        server.service.close();
+        server.service.listening.close();
         let read = under_way.read_to_end(&mut answer);
         read.context("the answer under way")?;
         ensure!(body(&answer)? == large(), "the answer under way is wrong");
@@ -141,7 +142,7 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn connect(&self) -> Result<TcpStream> {
-        let stream = TcpStream::connect(self.service.address())?;
+        let stream = TcpStream::connect(self.service.listening.address())?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(stream)
     }
@@ -205,11 +206,11 @@ fn serving<M: Model>(
     let (served, acted) = thread::scope(|scope| {
         let acting = scope.spawn(|| {
             let acted = act(&Running { service: &service });
-            service.close();
+            service.listening.close();
             acted
         });
         let served = model.serve_files(&service);
-        drop(service.listener()); // if it failed before: its clients would wait
+        drop(service.listening.listener()); // if it failed before: its clients would wait
         (served, acting.join())
     });
     let acted = acted.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -218,7 +219,7 @@ fn serving<M: Model>(
 
     let units = Arc::strong_count(&service) - 1;
     ensure!(units == 0, "{units} of its units have the service still");
-    let (address, until) = (service.address(), Instant::now() + FORKED);
+    let (address, until) = (service.listening.address(), Instant::now() + FORKED);
     drop(service);
     loop {
         let mut left = open_connections(address);

@@ -53,10 +53,15 @@ pub(super) fn is_for_tasks(job: &Job) -> bool {
     variants.any(|variant| variant.is_for_tasks && variant.set.iter().all(is_set))
 }
 
-/// Whether the job has silent connections, and the model serves but one at a time.
+/// Whether the job has silent connections or tunnels, and the model serves but one at a time.
 pub(super) fn silent_for_serial(program: &str, job: &Job) -> bool {
     let is_serial = Path::new(program).ends_with("model-serial");
-    is_serial && matches!(job, Job::Serve(job) if job.silent() > 0)
+    let is_silent = match job {
+        Job::Serve(job) => job.silent() > 0,
+        Job::Proxy(job) => job.silent() > 0 || job.mode == suite::proxy::Mode::Connect,
+        _ => false,
+    };
+    is_serial && is_silent
 }
 
 /// Whether the model may refuse a job of this shape. The first seven workloads

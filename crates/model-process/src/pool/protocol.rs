@@ -91,6 +91,7 @@ pub(crate) enum Task {
     Deadlines(DeadlinesTask),
     Echo(EchoTask),
     Serve(ServeTask),
+    Proxy(ProxyTask),
     /// Do a piece of CPU work, and end if it is the last task.
     Burn {
         is_last: bool,
@@ -164,6 +165,17 @@ pub(crate) struct ServeTask {
     pub(crate) directory: OsString,
     /// How long to wait for a client.
     pub(crate) patience: Duration,
+}
+
+/// Pass requests on for clients of the listener in the slot, until that is shut down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProxyTask {
+    /// Where requests may go: `HOST:PORT` each; if there are none, this machine itself.
+    pub(crate) allowed: Vec<String>,
+    /// How long to wait for a client, and for an upstream.
+    pub(crate) patience: [Duration; 2],
+    /// Whether a connection to an upstream is used again.
+    pub(crate) reuse: bool,
 }
 
 /// What is in the files in these places of the list?

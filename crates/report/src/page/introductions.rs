@@ -93,7 +93,14 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
             "At a rate, each request's latency counts from when it was due, so what a server \
              keeps waiting shows; idle connections show what one costs, and CPU work beside the \
              answers shows what it holds up.",
-            "Web servers, APIs and reverse proxies are this.",
+            "Web servers and APIs are this.",
+        ],
+        Workload::Proxy => [
+            "Requests are passed on to a server, and its answers back, or bytes through tunnels; \
+             the same requests have gone direct just before.",
+            "Each client needs a wait on two connections at once, so what a model takes for one \
+             more wait shows in the latency that it adds.",
+            "Forward and reverse proxies, gateways and load balancers are this.",
         ],
         Workload::Files => [
             "Local files are read, hashed and their lines counted, the biggest first.",

@@ -87,6 +87,14 @@ fn row(cell: &Cell, latency: &Latency) -> Row {
 
 fn notes(latency: &Latency) -> String {
     let mut notes = Vec::new();
+    if let Some(added) = latency.added_p50_ns.filter(|_| latency.has_kept_up) {
+        let signed = |ns: f64| match ns < 0.0 {
+            true => format!("-{}", time(-ns)),
+            false => time(ns),
+        };
+        let [median, low, high] = [added.median, added.low, added.high].map(signed);
+        notes.push(format!("p50 {median} more than direct, {low}..{high}"));
+    }
     if !latency.has_kept_up {
         notes.push("did not keep up".to_owned());
     }

@@ -130,7 +130,7 @@ fn some(job: &Value, key: &str) -> bool {
     job[key].as_u64().is_some_and(|number| number > 0)
 }
 
-const KINDS: [WorkKind; 14] = [
+const KINDS: [WorkKind; 15] = [
     all_of("download", "Downloads, with a limit", &[Workload::Download]),
     all_of("waiting", "Many that wait", &[Workload::Sleepers]),
     all_of("units", "Many short units", &[Workload::Spawn]),
@@ -143,6 +143,7 @@ const KINDS: [WorkKind; 14] = [
     server("beside", "CPU work beside I/O", |job| {
         some(job, "burn") && !some(job, "idle")
     }),
+    all_of("proxy", "A proxy", &[Workload::Proxy]),
     all_of("requests", "Requests, all at once", &[Workload::Fetch]),
     all_of(
         "cpu",

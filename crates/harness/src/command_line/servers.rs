@@ -1,4 +1,4 @@
-//! The program `serve`, and the workload.
+//! The programs `serve` and `proxy`, and the workloads.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -28,6 +28,13 @@ pub fn serve(program: &'static str) -> Result<()> {
     Ok(())
 }
 
+/// Twenty requests over five connections.
+pub fn proxy(program: &'static str) -> Result<()> {
+    let answers = json!({ "requests": 20, "connections": 5, "errors": {}, "healthy": true });
+    article(program, Workload::Proxy, &answers)?;
+    Ok(())
+}
+
 /// Exit code 1, and the directory or the address.
 pub(super) fn failures_are_named(program: &'static str) -> Result<()> {
     let args = ["serve", "/no/such", "--listen", "127.0.0.1:0"];
@@ -37,6 +44,10 @@ pub(super) fn failures_are_named(program: &'static str) -> Result<()> {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
     let address = taken.local_addr()?.to_string();
     let args = ["serve", ".", "--listen", &address];
+    paces(program, &args)?
+        .with(runner::FAILED)?
+        .says(&address)?;
+    let args = ["proxy", "--listen", &address];
     paces(program, &args)?.with(runner::FAILED)?.says(&address)
 }
 

@@ -1,0 +1,406 @@
+//! Unit: task, one a client; it waits for both of its sides at once. Shares: places for
+//! clients, and kept connections to upstreams. Ends: when the end begins, a channel closes;
+//! tasks answer what has been asked, tunnels have some seconds more, and each is awaited.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::iter;
+use std::net::{self, Shutdown};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use http_head::Received;
+use http_proxy::{
+    Authority, ESTABLISHED, Kept, Message, Refusal, Request, Requests, Response, Responses,
+};
+use smol::future::{or, pending, poll_fn, try_zip};
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use smol::net::{TcpStream, resolve};
+use smol::{Async, Executor, Timer};
+use suite::Result;
+use suite::proxy::{KEPT, LastUse, PIECE, Service, TUNNEL_GRACE, TUNNEL_PATIENCE, is_quiet};
+
+use crate::server::{self, Closed, linger, next, within};
+
+thread_local! {
+    /// What goes through tunnels: it is in use only while a worker reads and writes, and an
+    /// idle tunnel has none.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE]);
+}
+
+pub async fn run(service: Arc<Service>, executor: Arc<Executor<'static>>) -> Result<()> {
+    let closed = server::closed(&service.listening);
+    let kept = Arc::new(Kept::new(service.connections, KEPT));
+    let converse = |stream, closed| {
+        let client = Client {
+            stream,
+            service: service.clone(),
+            kept: kept.clone(),
+        };
+        client.converse(closed)
+    };
+    let (listening, connections) = (&service.listening, service.connections);
+    server::accept_all(listening, connections, &closed, &executor, converse).await
+}
+
+/// A client, and what it shares with others.
+struct Client {
+    stream: TcpStream,
+    service: Arc<Service>,
+    kept: Arc<Kept<Upstream>>,
+}
+
+/// What can be read from and written to at once.
+type Socket = Async<net::TcpStream>;
+
+/// A connection to an upstream.
+struct Upstream {
+    stream: Socket,
+    responses: Responses,
+}
+
+/// Why there is no response, or no whole one.
+enum Failure {
+    /// Nothing of a final one has gone to the client.
+    Refused(Refusal),
+    /// The client's connection is to be cut.
+    Cut(io::Error),
+}
+
+/// Why a message is not passed on to its end.
+enum Stopped {
+    /// Its own side has failed.
+    From,
+    /// It could be read in two ways, or in none.
+    Malformed,
+    /// The other side has failed, or does not take it in time.
+    To,
+}
+
+impl Client {
+    /// Answers what comes from the client, until either end closes the connection.
+    async fn converse(mut self, closed: Closed) -> io::Result<()> {
+        self.stream.set_nodelay(true)?;
+        let mut closing = pin!(closed.recv());
+        let mut requests = Requests::default();
+        let patience = self.service.patience;
+        while let Some(next) =
+            next(&mut self.stream, &mut requests, patience, closing.as_mut()).await?
+        {
+            let keeps = match next {
+                Ok(request) if request.is_connect() => {
+                    let upstream = self.connect(request.upstream()).await;
+                    match upstream {
+                        Ok(upstream) => {
+                            let early = requests.received().bytes();
+                            return self.tunnel(&upstream, early, closing).await;
+                        }
+                        Err(refusal) => self.refuse(refusal, Some(&request)).await?,
+                    }
+                }
+                Ok(request) => self.answer(requests.received(), &request).await?,
+                Err(refusal) => self.refuse(refusal, None).await?,
+            };
+            if !keeps {
+                return linger(&mut self.stream).await;
+            }
+            if self.service.listening.is_closing() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells whether the connection is to be kept.
+    async fn refuse(&mut self, refusal: Refusal, request: Option<&Request>) -> io::Result<bool> {
+        self.write(&refusal.answer(request)).await?;
+        Ok(request.is_some_and(Request::keeps_connection))
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        within(self.service.patience, self.stream.write_all(bytes)).await
+    }
+
+    /// Passes a request on, and the response back. Tells whether the client's connection is to
+    /// be kept.
+    async fn answer(&mut self, received: &mut Received, request: &Request) -> io::Result<bool> {
+        if let Some(own) = request.own_answer() {
+            self.write(&own).await?;
+            return Ok(request.keeps_connection());
+        }
+        let to = request.upstream();
+        let mut kept = match request.may_use_kept() && self.service.allowed.allows(to) {
+            true => self.take_kept(to),
+            false => None,
+        };
+        loop {
+            let is_kept = kept.is_some();
+            let upstream = match kept.take() {
+                Some(upstream) => Ok(upstream),
+                None => self.connect(to).await.map(Upstream::new),
+            };
+            let mut upstream = match upstream {
+                Ok(upstream) => upstream,
+                Err(refusal) => return self.refuse(refusal, Some(request)).await,
+            };
+            match self.exchange(received, request, &mut upstream).await {
+                Ok(response) => {
+                    if self.service.reuse && upstream.responses.may_be_kept(&response) {
+                        self.kept.put(to, upstream);
+                    }
+                    return Ok(response.keeps_client());
+                }
+                // It has ended before it was asked: a new one is.
+                Err(Failure::Refused(Refusal::BadGateway))
+                    if is_kept && !upstream.responses.has_begun() => {}
+                Err(Failure::Refused(refusal)) => return self.refuse(refusal, Some(request)).await,
+                Err(Failure::Cut(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// A kept connection over which nothing has come since.
+    fn take_kept(&self, to: &Authority) -> Option<Upstream> {
+        let mut kept = iter::from_fn(|| self.kept.take(to));
+        kept.find(|upstream| is_quiet(&upstream.stream))
+    }
+
+    async fn connect(&self, to: &Authority) -> std::result::Result<Socket, Refusal> {
+        if !self.service.allowed.allows(to) {
+            return Err(Refusal::Forbidden);
+        }
+        let connect = async {
+            let addresses = match to.known_addresses() {
+                Some(addresses) => addresses,
+                None => resolve((to.host.as_str(), to.port)).await?,
+            };
+            let mut failed = io::Error::from(ErrorKind::NotFound);
+            for address in addresses {
+                match Socket::connect(address).await {
+                    Ok(stream) => return stream.get_ref().set_nodelay(true).map(|()| stream),
+                    Err(error) => failed = error,
+                }
+            }
+            Err(failed)
+        };
+        let connected = within(self.service.upstream_patience, connect).await;
+        connected.map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => Refusal::GatewayTimeout,
+            _ => Refusal::BadGateway,
+        })
+    }
+
+    /// Sends a request on, and responses back, up to the end of the final one. The upstream may
+    /// respond before it has all of the request's body.
+    async fn exchange(
+        &mut self,
+        received: &mut Received,
+        request: &Request,
+        upstream: &mut Upstream,
+    ) -> std::result::Result<Response, Failure> {
+        let service = &*self.service;
+        let [patience, upstream_patience] = [service.patience, service.upstream_patience];
+        let client: Arc<Socket> = self.stream.clone().into();
+        let (client, mut to_client) = (&*client, &*client);
+        let Upstream { stream, responses } = upstream;
+        let stream = &*stream;
+        responses.begin();
+        let mut message = request.message(service.reuse);
+        let sending = pass_on(
+            &mut message,
+            (client, patience),
+            received,
+            (stream, upstream_patience),
+        );
+        let mut sending = pin!(sending);
+        let (mut is_sending, mut all_sent) = (true, false);
+        if !request.has_body() {
+            is_sending = false;
+            // If it is not taken, the response may tell why.
+            all_sent = sending.as_mut().await.is_ok();
+        }
+        let mut response = loop {
+            let sent = async {
+                match is_sending {
+                    true => Event::Sent(sending.as_mut().await),
+                    false => pending().await,
+                }
+            };
+            let next = async {
+                let response = next_response(stream, responses, request, all_sent);
+                Event::Response(match is_sending {
+                    // How long a client takes to send a body is no fault of the upstream.
+                    true => response.await,
+                    false => within(upstream_patience, response).await,
+                })
+            };
+            let response = match or(sent, next).await {
+                Event::Sent(sent) => {
+                    is_sending = false;
+                    match sent {
+                        Ok(()) => all_sent = true,
+                        Err(Stopped::To) => {}
+                        Err(Stopped::From) => return Err(cut("the client has gone")),
+                        Err(Stopped::Malformed) => {
+                            return Err(Failure::Refused(Refusal::BadRequest));
+                        }
+                    }
+                    continue;
+                }
+                Event::Response(Ok(response)) => response.map_err(Failure::Refused)?,
+                Event::Response(Err(_late)) => {
+                    return Err(Failure::Refused(Refusal::GatewayTimeout));
+                }
+            };
+            if response.is_final() {
+                break response;
+            }
+            let passed = within(patience, to_client.write_all(response.message.bytes())).await;
+            passed.map_err(Failure::Cut)?;
+        };
+        let receiving = pass_on(
+            &mut response.message,
+            (stream, upstream_patience),
+            responses.received(),
+            (client, patience),
+        );
+        // The rest of a body is still sent on meanwhile.
+        let rest = async {
+            if is_sending {
+                let _ = sending.await;
+            }
+            pending().await
+        };
+        let passed = or(receiving, rest).await;
+        match passed {
+            Ok(()) => Ok(response),
+            Err(_) => Err(cut("the response is not passed on to its end")),
+        }
+    }
+
+    /// Passes bytes on in both directions, until both have ended.
+    async fn tunnel(
+        &mut self,
+        upstream: &Socket,
+        early: &[u8],
+        closing: Pin<&mut impl Future>,
+    ) -> io::Result<()> {
+        self.write(ESTABLISHED).await?;
+        let client: Arc<Socket> = self.stream.clone().into();
+        let client = &*client;
+        let last = LastUse::default();
+        let both = async {
+            let forth = copy(client, upstream, early, &last);
+            let back = copy(upstream, client, &[], &last);
+            try_zip(forth, back).await?;
+            Ok(())
+        };
+        let end = async {
+            closing.await;
+            Timer::after(TUNNEL_GRACE).await;
+            Ok(())
+        };
+        or(both, end).await
+    }
+}
+
+/// What comes first of an exchange.
+enum Event {
+    /// The request has been sent whole, or not.
+    Sent(std::result::Result<(), Stopped>),
+    /// A response has come, or not in time.
+    Response(io::Result<std::result::Result<Response, Refusal>>),
+}
+
+impl Upstream {
+    fn new(stream: Socket) -> Self {
+        Self {
+            stream,
+            responses: Responses::default(),
+        }
+    }
+}
+
+fn cut(why: &str) -> Failure {
+    Failure::Cut(io::Error::other(why))
+}
+
+/// Passes a message on to its end. Each side has this long for each piece.
+async fn pass_on(
+    message: &mut Message,
+    (mut from, read_patience): (&Socket, Duration),
+    received: &mut Received,
+    (mut to, write_patience): (&Socket, Duration),
+) -> std::result::Result<(), Stopped> {
+    loop {
+        let taken = message.take(received);
+        let written = within(write_patience, to.write_all(message.bytes())).await;
+        written.map_err(|_| Stopped::To)?;
+        taken.map_err(|_| Stopped::Malformed)?;
+        if message.is_whole() {
+            return Ok(());
+        }
+        message.written();
+        match within(read_patience, from.read(message.room(received))).await {
+            Ok(0) => message.end().map_err(|_| Stopped::From)?,
+            Ok(read) => received.filled(read),
+            Err(_) => return Err(Stopped::From),
+        }
+    }
+}
+
+/// The next response of an upstream.
+async fn next_response(
+    mut from: &Socket,
+    responses: &mut Responses,
+    request: &Request,
+    all_sent: bool,
+) -> io::Result<std::result::Result<Response, Refusal>> {
+    loop {
+        if let Some(response) = responses.next(request, all_sent) {
+            return Ok(response);
+        }
+        match from.read(responses.room()).await {
+            Ok(0) | Err(_) => return Ok(Err(Refusal::BadGateway)),
+            Ok(read) => responses.filled(read),
+        }
+    }
+}
+
+/// Passes bytes on in one direction, after these, and then its end.
+async fn copy(mut from: &Socket, mut to: &Socket, first: &[u8], last: &LastUse) -> io::Result<()> {
+    let mut rest = first.to_vec();
+    loop {
+        if !rest.is_empty() {
+            within(TUNNEL_PATIENCE, to.write_all(&rest)).await?;
+        }
+        let piece = poll_fn(|context| {
+            BUFFER.with_borrow_mut(|buffer| {
+                let read = ready!(Pin::new(&mut from).poll_read(context, buffer))?;
+                let bytes = &buffer[..read];
+                let written = match Pin::new(&mut to).poll_write(context, bytes) {
+                    Poll::Ready(written) => written?,
+                    Poll::Pending => 0,
+                };
+                Poll::Ready(io::Result::Ok(
+                    (read > 0).then(|| bytes[written..].to_vec()),
+                ))
+            })
+        });
+        rest = match within(TUNNEL_PATIENCE, piece).await {
+            Ok(Some(rest)) => rest,
+            Ok(None) => return to.get_ref().shutdown(Shutdown::Write),
+            // The other direction may be in use.
+            Err(error)
+                if error.kind() == ErrorKind::TimedOut && last.was_within(TUNNEL_PATIENCE) =>
+            {
+                rest.clear();
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        last.now();
+    }
+}
