@@ -1,4 +1,4 @@
-//! `cargo xtask faults`: every downloader against every fault.
+//! `cargo xtask faults`: every downloader, server and proxy against every fault.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use faults::case::Case;
 use faults::matrix;
 use faults::run::Environment;
 use faults::servers::Servers;
-use faults::{cases, crash, name_spaces, programs, scale, serve, table};
+use faults::{cases, conformance, crash, name_spaces, programs, proxy, scale, serve, table};
 use lab::build::Profile;
 use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
@@ -38,6 +38,13 @@ const SERVE_MARKS: [&str; 2] = [
     "<!-- /faults -->",
 ];
 
+/// The same for proxies.
+const PROXY_README: &str = "crates/http-proxy/README.md";
+const PROXY_MARKS: [&str; 2] = [
+    "<!-- faults: written by `cargo xtask faults --proxy --readme` -->",
+    "<!-- /faults -->",
+];
+
 /// Room for the files of all cases, or of some downloads.
 const ROOM: u64 = 2 << 30;
 
@@ -48,8 +55,8 @@ const ROOM_A_FILE: u64 = 8 * 1024;
 /// of its URLs.
 const FLAT: f64 = 1.1;
 
-/// Runs every model's downloader against a server with every fault, or its server against
-/// every kind of client
+/// Runs every model's downloader against a server with every fault, its server against every
+/// kind of client, or its proxy between both
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Which models, with commas; all, if none is named
@@ -58,11 +65,14 @@ pub(crate) struct Options {
     /// Instead, runs each model's server of files against every kind of request and client
     #[arg(long, conflicts_with_all = ["kills", "million"])]
     serve: bool,
+    /// Instead, runs each model's proxy between every kind of client and of server
+    #[arg(long, conflicts_with_all = ["serve", "kills", "million"])]
+    proxy: bool,
     /// Only this case, or all of the fault with this number; can be given again
     #[arg(long, value_name = "NAME|NUMBER")]
     only: Vec<String>,
-    /// Puts the table into crates/transfer/README.md (with --serve, crates/http-serve/README.md)
-    /// as well
+    /// Puts the table into crates/transfer/README.md as well (with --serve, that of
+    /// crates/http-serve; with --proxy, of crates/http-proxy)
     #[arg(long, conflicts_with_all = ["only", "models"])]
     readme: bool,
     /// Instead, kills each model N times while it downloads
@@ -96,9 +106,10 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
     process::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
-    let cases = match options.serve {
-        true => Cases::Serve(options.serve_cases()?),
-        false => Cases::Download(options.cases()?),
+    let cases = match (options.serve, options.proxy) {
+        (true, _) => Cases::Conformance(options.only(serve::cases::all())?),
+        (_, true) => Cases::Conformance(options.only(proxy::cases::all())?),
+        _ => Cases::Download(options.cases()?),
     };
     let root = workspace::root()?;
     let (path, marks) = options.table();
@@ -158,11 +169,12 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
                 let (terminal, markdown) = (table::terminal(&matrix), table::markdown(&matrix));
                 (matrix.counts(), terminal, markdown)
             }
-            Cases::Serve(cases) => {
+            Cases::Conformance(cases) => {
                 let matrix =
-                    serve::run::run(cases, &models, at_once, parent, &interrupt, &progress);
-                let terminal = serve::table::terminal(&matrix);
-                (matrix.counts(), terminal, serve::table::markdown(&matrix))
+                    conformance::run::run(cases, &models, at_once, parent, &interrupt, &progress);
+                let terminal = conformance::table::terminal(&matrix);
+                let markdown = conformance::table::markdown(&matrix);
+                (matrix.counts(), terminal, markdown)
             }
         };
         progress.print(&terminal);
@@ -210,8 +222,11 @@ impl Options {
         Ok(cases)
     }
 
-    fn serve_cases(&self) -> anyhow::Result<Vec<serve::case::Case>> {
-        let mut cases = serve::cases::all();
+    /// Those of these cases that were asked for.
+    fn only(
+        &self,
+        mut cases: Vec<conformance::case::Case>,
+    ) -> anyhow::Result<Vec<conformance::case::Case>> {
         for only in &self.only {
             if !cases.iter().any(|case| case.name == only) {
                 let names: Vec<_> = cases.iter().map(|case| case.name).collect();
@@ -225,9 +240,10 @@ impl Options {
 
     /// Where the table is written, and what it stands between there.
     fn table(&self) -> (&'static str, [&'static str; 2]) {
-        match self.serve {
-            true => (SERVE_README, SERVE_MARKS),
-            false => (README, MARKS),
+        match (self.serve, self.proxy) {
+            (true, _) => (SERVE_README, SERVE_MARKS),
+            (_, true) => (PROXY_README, PROXY_MARKS),
+            _ => (README, MARKS),
         }
     }
 }
@@ -235,14 +251,14 @@ impl Options {
 /// What is run.
 enum Cases {
     Download(Vec<Case>),
-    Serve(Vec<serve::case::Case>),
+    Conformance(Vec<conformance::case::Case>),
 }
 
 impl Cases {
     fn count(&self) -> usize {
         match self {
             Self::Download(cases) => cases.len(),
-            Self::Serve(cases) => cases.len(),
+            Self::Conformance(cases) => cases.len(),
         }
     }
 }

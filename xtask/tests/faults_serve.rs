@@ -3,29 +3,25 @@
 
 mod common;
 
-use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use lab::build::{self, Profile};
 use lab::interrupt::Interrupt;
 use lab::progress::Progress;
 use lab::{models, workspace};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 
+use common::served::{Browser, Page, Served, has, with_program};
+
 fn faults(arguments: &[&str]) -> (Option<i32>, String) {
-    let done = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["faults", "--serve"])
-        .args(arguments)
-        .output()
-        .expect("it starts");
-    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
-    let said = String::from_utf8_lossy(&done.stderr);
-    (done.status.code(), format!("{printed}{said}"))
+    common::served::faults("--serve", arguments)
+}
+
+fn run(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    common::served::faults_of("--serve", directory, arguments)
 }
 
 #[test]
@@ -41,21 +37,6 @@ fn the_servers_pass_every_test() {
     ] {
         assert!(printed.contains(words), "no {words} in {printed}");
     }
-}
-
-/// A directory with this script as the program of `thread`.
-fn with_program(script: &str) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().expect("a directory");
-    let program = directory.path().join("model-thread");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a program");
-    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("a program");
-    directory
-}
-
-fn run(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let directory = directory.to_str().expect("text");
-    let own = ["--models", "thread", "--prebuilt", directory];
-    faults(&[&own[..], arguments].concat())
 }
 
 /// The example of a whole server.
@@ -148,38 +129,6 @@ fn a_program_that_does_nothing_serves_nothing() {
     );
 }
 
-/// A server of a directory, which ends with this value.
-struct Server(Child, String);
-
-impl Server {
-    fn start(program: &Path, directory: &Path) -> Self {
-        let mut child = Command::new(program)
-            .arg("serve")
-            .arg(directory)
-            .args(["--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut line = String::new();
-        let read = BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line);
-        read.expect("a line");
-        let url = line
-            .trim()
-            .split_once(" at ")
-            .expect("an address")
-            .1
-            .to_owned();
-        Self(child, url)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM);
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn curl_and_wget_get_files() {
     let (curl, wget) = (has("curl"), has("wget"));
@@ -200,9 +149,10 @@ fn curl_and_wget_get_files() {
         let package = workspace::package(model.name());
         let program = build::program(&root, &package, Profile::Release, &interrupt, &progress);
         let program = program.expect("cargo runs").expect("it builds");
-        let server = Server::start(&program, &at("served"));
+        let served = at("served").display().to_string();
+        let server = Served::start(&program, &["serve", &served]);
         let run = |program: &str, arguments: &[&str]| {
-            let path = format!("{}a%20b.bin", server.1);
+            let path = format!("{}a%20b.bin", server.url);
             let done = Command::new(program).args(arguments).arg(&path).output();
             let done = done.expect("it starts");
             let said = String::from_utf8_lossy(&done.stderr);
@@ -219,7 +169,7 @@ fn curl_and_wget_get_files() {
             assert!(curl(&["-r", "1000-1999"]) == content[1000..2000]);
             assert!(curl(&["--http1.0"]) == content);
             // One after the other, over one connection if that is kept.
-            let link = format!("{}link.bin", server.1);
+            let link = format!("{}link.bin", server.url);
             assert!(curl(&[&link]) == [&content[..], &content].concat());
             let head = String::from_utf8(curl(&["-I"])).expect("text");
             assert!(head.contains("\r\nContent-Length: 1000000\r\n"), "{head}");
@@ -241,6 +191,21 @@ fn curl_and_wget_get_files() {
     }
 }
 
-fn has(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
+#[test]
+fn a_browser_shows_a_page_with_all_that_it_names() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let (interrupt, progress) = (Interrupt::default(), Progress::new());
+    let root = workspace::root().expect("a checkout");
+    let directory = Page::make();
+    for model in models::models(&root).expect("models") {
+        let package = workspace::package(model.name());
+        let program = build::program(&root, &package, Profile::Release, &interrupt, &progress);
+        let program = program.expect("cargo runs").expect("it builds");
+        let served = directory.path();
+        // A browser opens connections ahead, which would hold up a server of one.
+        let server = Served::start(&program, &["serve", &served, "--idle-timeout", "2"]);
+        directory.check(&browser.show(&[], &server.url), model.name());
+    }
 }

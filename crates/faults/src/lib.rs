@@ -5,7 +5,8 @@
 //! - [`run`] runs one with a model's downloader in a sandbox of its own, with its
 //!   [`servers`], and checks the outcome.
 //! - The [`matrix`] runs all of them with all models, and [`table`] shows it.
-//! - [`serve`] has the other side: servers of files, against every kind of client.
+//! - [`conformance`] does the same over raw connections: [`serve`] has the other side, servers
+//!   of files against every kind of client, and [`proxy`] stands between client and server.
 //! - [`crash`] and [`scale`] are tests of other shapes.
 
 use std::path::Path;
@@ -14,9 +15,11 @@ use std::process::Command;
 pub mod case;
 pub mod cases;
 mod check;
+pub mod conformance;
 pub mod crash;
 pub mod matrix;
 pub mod programs;
+pub mod proxy;
 pub mod run;
 mod sandbox;
 pub mod scale;

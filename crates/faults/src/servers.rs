@@ -149,14 +149,14 @@ impl Authority {
 
 /// A port where connections are neither accepted nor refused: its backlog is full.
 #[derive(Debug)]
-struct FullBacklog {
-    address: SocketAddr,
+pub(crate) struct FullBacklog {
+    pub(crate) address: SocketAddr,
     _listener: TcpListener,
     _waiting: Vec<TcpStream>,
 }
 
 impl FullBacklog {
-    fn new(at: SocketAddr) -> std::io::Result<Self> {
+    pub(crate) fn new(at: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(at)?;
         listen(&listener, Backlog::new(1)?)?;
         let address = listener.local_addr()?;

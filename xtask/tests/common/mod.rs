@@ -4,6 +4,8 @@
 // Each test uses its own part of it.
 #![allow(dead_code)]
 
+pub mod served;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;

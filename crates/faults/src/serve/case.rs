@@ -1,34 +1,19 @@
-//! What a case is.
+//! What the cases of servers are made of.
 
 use std::io;
 use std::path::Path;
 
 use crate::check::Wrong;
-use crate::serve::server::Server;
+use crate::conformance::expect::{Expect, answer};
+use crate::serve::site::Site;
 
-/// A kind of request or of client, and what is right.
-#[derive(Debug)]
-pub struct Case {
-    /// Its name, for `--only`.
-    pub name: &'static str,
-    /// Where that is said.
-    pub section: &'static str,
-    /// What is sent or done.
-    pub what: &'static str,
-    /// What is right.
-    pub right: &'static str,
-    /// Arguments of the program.
-    pub(crate) arguments: &'static [&'static str],
-    pub(crate) test: Test,
-}
-
-/// How it is tested.
+/// How a case is tested.
 #[derive(Debug)]
 pub(crate) enum Test {
     /// One turn after the other, on one connection as long as that is kept.
     Turns(Vec<Turn>),
     /// In a way of its own.
-    Clients(fn(&mut Server) -> Result<(), Wrong>),
+    Clients(fn(&mut Site) -> Result<(), Wrong>),
 }
 
 /// What is sent, and what has to come.
@@ -52,31 +37,6 @@ pub(crate) enum Pace {
     HalfClosed,
 }
 
-/// An answer that is right.
-#[derive(Debug, Clone)]
-pub(crate) struct Expect {
-    pub(crate) status: u16,
-    /// Whether it answers HEAD, and has no body whatever it says.
-    pub(crate) head_only: bool,
-    /// Fields, with a value that they have, or none if they must not be there.
-    pub(crate) fields: Vec<(&'static str, Option<String>)>,
-    pub(crate) body: Option<String>,
-    /// Whether the connection is closed after it, of every model. One that does one thing
-    /// after the other may do so after any answer.
-    pub(crate) closes: bool,
-}
-
-/// An answer with this status.
-pub(crate) fn answer(status: u16) -> Expect {
-    Expect {
-        status,
-        head_only: false,
-        fields: Vec::new(),
-        body: None,
-        closes: false,
-    }
-}
-
 /// The file that most requests are for.
 pub(crate) fn file() -> Expect {
     answer(200).body("0123456789")
@@ -86,33 +46,6 @@ pub(crate) fn file() -> Expect {
 pub(crate) fn part(range: &str, body: &str) -> Expect {
     let range = format!("bytes {range}/10");
     answer(206).body(body).field("content-range", range)
-}
-
-impl Expect {
-    pub(crate) fn body(mut self, body: &str) -> Self {
-        self.body = Some(body.to_owned());
-        self.field("content-length", body.len())
-    }
-
-    pub(crate) fn field(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.fields.push((name, Some(value.to_string())));
-        self
-    }
-
-    pub(crate) fn without(mut self, name: &'static str) -> Self {
-        self.fields.push((name, None));
-        self
-    }
-
-    pub(crate) fn for_head(mut self) -> Self {
-        self.head_only = true;
-        self
-    }
-
-    pub(crate) fn closes(mut self) -> Self {
-        self.closes = true;
-        self
-    }
 }
 
 /// A turn with one answer.

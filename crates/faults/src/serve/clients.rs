@@ -6,18 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use rustix::net::sockopt::set_socket_linger;
 
 use crate::check::{Wrong, wrong};
-use crate::serve::client::{Client, End, Head, PATIENCE};
-use crate::serve::server::{Ending, Server};
-
-/// What `--idle-timeout` is, where that has to pass.
-const TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How often something is looked at or done again.
-const TICK: Duration = Duration::from_millis(50);
+use crate::conformance::message::Head;
+use crate::conformance::peer::{End, PATIENCE, Peer};
+use crate::conformance::sockets::is_open;
+use crate::conformance::timed::{self, TICK, check_time, is_silent};
+use crate::serve::site::Site;
 
 /// How long a server is watched that must not answer. If it answers later, the test passes.
 const WATCHED: Duration = Duration::from_millis(300);
@@ -28,24 +24,24 @@ const ASK_LARGE: &[u8] = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Larger than what the kernel keeps for a client that reads nothing.
 const LARGE: u64 = 256 << 20;
 
-pub(crate) fn old_keep_alive(server: &mut Server) -> Result<(), Wrong> {
-    let mut client = server.connect()?;
+pub(crate) fn old_keep_alive(site: &mut Site) -> Result<(), Wrong> {
+    let mut client = site.server.connect()?;
     for _ in 0..3 {
         client.send(b"GET /a.txt HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
         let head = client.head()?;
         client.body(&head)?;
         match head.field("connection") {
             Some("keep-alive") => {}
-            Some("close") if server.serial => return client.closed(),
+            Some("close") if site.server.serial => return client.closed(),
             other => return Err(wrong("Connection: keep-alive", format!("{other:?}"))),
         }
     }
     Ok(())
 }
 
-pub(crate) fn half_request(server: &mut Server) -> Result<(), Wrong> {
+pub(crate) fn half_request(site: &mut Site) -> Result<(), Wrong> {
     for begun in ["GET /a.txt HTTP/1.1\r\nHost: a\r\n", "GET /a.t", "\r\n", ""] {
-        let mut client = server.connect()?;
+        let mut client = site.server.connect()?;
         client.send(begun.as_bytes());
         client.half_close();
         let said = client.rest()?;
@@ -57,42 +53,16 @@ pub(crate) fn half_request(server: &mut Server) -> Result<(), Wrong> {
     Ok(())
 }
 
-pub(crate) fn head_without_end(server: &mut Server) -> Result<(), Wrong> {
-    let mut client = server.connect()?;
-    client.send(b"GET /a.txt HTTP/1.1\r\nHost: a\r\nX: ");
-    let drip = client.stream.try_clone();
-    let mut drip = drip.map_err(|error| wrong("a descriptor", error))?;
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            let began = Instant::now();
-            while began.elapsed() < PATIENCE && io::Write::write_all(&mut drip, b"x").is_ok() {
-                thread::sleep(TICK);
-            }
-        });
-        let head = client.head()?;
-        check_time(client.since)?;
-        client.body(&head)?;
-        match (head.status, head.closes()) {
-            (408, true) => client.closed(),
-            _ => Err(wrong("408 and Connection: close", format!("{head:?}"))),
-        }
-    })
+pub(crate) fn head_without_end(site: &mut Site) -> Result<(), Wrong> {
+    timed::head_without_end(&site.server, "GET /a.txt HTTP/1.1\r\nHost: a\r\nX: ")
 }
 
-pub(crate) fn silent(server: &mut Server) -> Result<(), Wrong> {
-    for empty in [false, true] {
-        let mut client = server.connect()?;
-        if empty {
-            client.send(b"\r\n");
-        }
-        is_silent(&mut client)?;
-        check_time(client.since)?;
-    }
-    Ok(())
+pub(crate) fn silent(site: &mut Site) -> Result<(), Wrong> {
+    timed::silent(&site.server)
 }
 
-pub(crate) fn silent_between(server: &mut Server) -> Result<(), Wrong> {
-    let mut client = server.connect()?;
+pub(crate) fn silent_between(site: &mut Site) -> Result<(), Wrong> {
+    let mut client = site.server.connect()?;
     let asked = Instant::now();
     let head = ask(&mut client)?;
     is_silent(&mut client)?;
@@ -102,13 +72,11 @@ pub(crate) fn silent_between(server: &mut Server) -> Result<(), Wrong> {
     }
 }
 
-pub(crate) fn reads_nothing(server: &mut Server) -> Result<(), Wrong> {
-    sparse(server, LARGE)?;
-    let mut client = server.connect()?;
-    let ports = client.stream.local_addr().map(|own| own.port());
-    let own = ports.map_err(|error| wrong("an address", error))?;
+pub(crate) fn reads_nothing(site: &mut Site) -> Result<(), Wrong> {
+    sparse(site, LARGE)?;
+    let mut client = site.server.connect()?;
     client.send(ASK_LARGE);
-    while is_open(server.address.port(), own) {
+    while is_open(site.server.address.port(), &client.stream)? {
         if client.since.elapsed() > PATIENCE {
             return Err(wrong("the end of the connection", "it is still open"));
         }
@@ -121,14 +89,14 @@ pub(crate) fn reads_nothing(server: &mut Server) -> Result<(), Wrong> {
     }
 }
 
-pub(crate) fn reads_slowly(server: &mut Server) -> Result<(), Wrong> {
+pub(crate) fn reads_slowly(site: &mut Site) -> Result<(), Wrong> {
     const MEBIBYTE: u64 = 1 << 20;
-    sparse(server, 32 * MEBIBYTE)?;
-    let mut client = server.connect()?;
+    sparse(site, 32 * MEBIBYTE)?;
+    let mut client = site.server.connect()?;
     client.send(ASK_LARGE);
     let head = client.head()?;
     let (mut read, mut next) = (0, MEBIBYTE);
-    let end = client.body_to(&head, &mut |bytes| {
+    let end = client.body_to(head.framing()?, &mut |bytes| {
         read += bytes.len() as u64;
         if read >= next {
             next += MEBIBYTE;
@@ -138,8 +106,8 @@ pub(crate) fn reads_slowly(server: &mut Server) -> Result<(), Wrong> {
     is_whole(end?)
 }
 
-pub(crate) fn hang_up(server: &mut Server) -> Result<(), Wrong> {
-    sparse(server, LARGE)?;
+pub(crate) fn hang_up(site: &mut Site) -> Result<(), Wrong> {
+    sparse(site, LARGE)?;
     for _ in 0..5 {
         for sent in [
             &b""[..],
@@ -149,7 +117,7 @@ pub(crate) fn hang_up(server: &mut Server) -> Result<(), Wrong> {
             ASK_LARGE,
         ] {
             for reset in [false, true] {
-                let mut client = server.connect()?;
+                let mut client = site.server.connect()?;
                 client.send(sent);
                 if sent == ASK_LARGE {
                     client.head()?;
@@ -163,23 +131,23 @@ pub(crate) fn hang_up(server: &mut Server) -> Result<(), Wrong> {
     Ok(())
 }
 
-pub(crate) fn large(server: &mut Server) -> Result<(), Wrong> {
+pub(crate) fn large(site: &mut Site) -> Result<(), Wrong> {
     const BYTES: u64 = 1 << 30;
     // The last is beyond 4 GiB.
     const MARKS: [u64; 5] = [0, 65_000, 123_456_789, BYTES - 4, 5_000_000_000];
-    let file = sparse(server, BYTES)?;
+    let file = sparse(site, BYTES)?;
     let mark = |at: u64| file.write_all_at(b"mark", at);
     let made = MARKS[..4].iter().try_for_each(|&at| mark(at));
     made.map_err(|error| wrong("a file", error))?;
-    let mut client = server.connect()?;
+    let mut client = site.server.connect()?;
     client.send(ASK_LARGE);
     let head = client.head()?;
-    if !server.serial {
+    if !site.server.serial {
         // More of the answer than the kernel keeps is still to be sent.
-        server.is_well()?;
+        site.is_well()?;
     }
     let (mut at, mut first_wrong, mut buffer) = (0, None, Vec::new());
-    let end = client.body_to(&head, &mut |bytes| {
+    let end = client.body_to(head.framing()?, &mut |bytes| {
         buffer.resize(bytes.len(), 0);
         let read = file.read_exact_at(&mut buffer, at);
         if read.is_err() || buffer != bytes {
@@ -195,7 +163,7 @@ pub(crate) fn large(server: &mut Server) -> Result<(), Wrong> {
         return Err(wrong("the file's bytes", format!("others after byte {at}")));
     }
     mark(MARKS[4]).map_err(|error| wrong("a file", error))?;
-    let mut client = server.connect()?;
+    let mut client = site.server.connect()?;
     client.send(b"GET /large HTTP/1.1\r\nHost: a\r\nRange: bytes=5000000000-\r\n\r\n");
     let head = client.head()?;
     let body = client.body(&head)?;
@@ -206,28 +174,28 @@ pub(crate) fn large(server: &mut Server) -> Result<(), Wrong> {
     }
 }
 
-pub(crate) fn shrinks(server: &mut Server) -> Result<(), Wrong> {
-    let file = sparse(server, LARGE)?;
-    let mut client = server.connect()?;
+pub(crate) fn shrinks(site: &mut Site) -> Result<(), Wrong> {
+    let file = sparse(site, LARGE)?;
+    let mut client = site.server.connect()?;
     client.send(ASK_LARGE);
     let head = client.head()?;
     file.set_len(1 << 20)
         .map_err(|error| wrong("a file", error))?;
-    match client.body_to(&head, &mut |_| {})? {
+    match client.body_to(head.framing()?, &mut |_| {})? {
         End::Cut(_) => Ok(()),
         End::Whole => Err(wrong("a body that is cut", "all that was promised")),
     }
 }
 
-pub(crate) fn at_most(server: &mut Server) -> Result<(), Wrong> {
-    let (mut first, mut second) = (server.connect()?, server.connect()?);
+pub(crate) fn at_most(site: &mut Site) -> Result<(), Wrong> {
+    let (mut first, mut second) = (site.server.connect()?, site.server.connect()?);
     for client in [&mut first, &mut second] {
         if ask(client)?.closes() {
             // It has one at a time.
             return client.closed();
         }
     }
-    let third = server.connect();
+    let third = site.server.connect();
     if let Ok(mut third) = third {
         third.send(ASK);
         if third.says_more(WATCHED) {
@@ -249,28 +217,27 @@ pub(crate) fn at_most(server: &mut Server) -> Result<(), Wrong> {
     }
     let began = Instant::now();
     loop {
-        match server.is_well() {
+        match site.is_well() {
             Err(_) if began.elapsed() < PATIENCE => thread::sleep(TICK),
             done => return done,
         }
     }
 }
 
-pub(crate) fn ends_well(server: &mut Server) -> Result<(), Wrong> {
-    sparse(server, LARGE)?;
+pub(crate) fn ends_well(site: &mut Site) -> Result<(), Wrong> {
+    sparse(site, LARGE)?;
     let mut idle = Vec::new();
-    if !server.serial {
-        let mut kept = server.connect()?;
+    if !site.server.serial {
+        let mut kept = site.server.connect()?;
         ask(&mut kept)?;
-        idle.extend([kept, server.connect()?]);
+        idle.extend([kept, site.server.connect()?]);
     }
-    let mut client = server.connect()?;
+    let mut client = site.server.connect()?;
     client.send(ASK_LARGE);
     let head = client.head()?;
-    server.process.kill(Signal::SIGTERM);
-    server.ending = Ending::Begun;
+    site.server.begin_end();
     let mut read = 0;
-    is_whole(client.body_to(&head, &mut |bytes| read += bytes.len() as u64)?)?;
+    is_whole(client.body_to(head.framing()?, &mut |bytes| read += bytes.len() as u64)?)?;
     if read != LARGE {
         return Err(wrong(format!("{LARGE} bytes"), read));
     }
@@ -278,52 +245,22 @@ pub(crate) fn ends_well(server: &mut Server) -> Result<(), Wrong> {
     idle.iter_mut().try_for_each(is_silent)
 }
 
-pub(crate) fn ends_at_once(server: &mut Server) -> Result<(), Wrong> {
-    sparse(server, LARGE)?;
-    let mut client = server.connect()?;
+pub(crate) fn ends_at_once(site: &mut Site) -> Result<(), Wrong> {
+    sparse(site, LARGE)?;
+    let mut client = site.server.connect()?;
     client.send(ASK_LARGE);
     client.head()?;
-    server.ending = Ending::Forced;
-    let began = Instant::now();
-    loop {
-        // Two at once may arrive as one.
-        server.process.kill(Signal::SIGINT);
-        if server.process.wait(2 * TICK) {
-            return Ok(());
-        }
-        if began.elapsed() > PATIENCE {
-            return Err(wrong("an end after Ctrl-C twice", "it goes on"));
-        }
-    }
+    site.server.force_end()
 }
 
 /// Asks for a file, and takes the whole answer.
-fn ask(client: &mut Client) -> Result<Head, Wrong> {
+fn ask(client: &mut Peer) -> Result<Head, Wrong> {
     client.send(ASK);
     let head = client.head()?;
     client.body(&head)?;
     match head.status {
         200 => Ok(head),
         _ => Err(wrong(200, format!("{head:?}"))),
-    }
-}
-
-fn is_silent(client: &mut Client) -> Result<(), Wrong> {
-    let said = client.rest()?;
-    match said.is_empty() {
-        true => Ok(()),
-        false => Err(wrong("the end, silently", String::from_utf8_lossy(&said))),
-    }
-}
-
-/// Sooner than after the timeout, it is wrong. How much later, the machine decides.
-fn check_time(since: Instant) -> Result<(), Wrong> {
-    match since.elapsed() {
-        took if took < TIMEOUT => Err(wrong(
-            format!("{TIMEOUT:?} at least"),
-            format!("the end after {took:?}"),
-        )),
-        _ => Ok(()),
     }
 }
 
@@ -335,9 +272,9 @@ fn is_whole(end: End) -> Result<(), Wrong> {
 }
 
 /// The file `large`, which takes no place on the disk.
-fn sparse(server: &Server, bytes: u64) -> Result<File, Wrong> {
+fn sparse(site: &Site, bytes: u64) -> Result<File, Wrong> {
     let make = || {
-        let path = server.directory.join("large");
+        let path = site.directory.join("large");
         let mut options = File::options();
         let file = options
             .create(true)
@@ -349,16 +286,4 @@ fn sparse(server: &Server, bytes: u64) -> Result<File, Wrong> {
         io::Result::Ok(file)
     };
     make().map_err(|error| wrong("a file", error))
-}
-
-/// Whether the server has this connection open, as the kernel has it.
-fn is_open(server: u16, client: u16) -> bool {
-    let ends = [format!(":{server:04X}"), format!(":{client:04X}")];
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    table.lines().any(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let [own, other] = [fields.next(), fields.next()].map(Option::unwrap_or_default);
-        // 01 is ESTABLISHED.
-        own.ends_with(&ends[0]) && other.ends_with(&ends[1]) && fields.next() == Some("01")
-    })
 }

@@ -1,13 +1,11 @@
 //! What becomes of connections.
 
 use super::{clients, turns};
-use crate::serve::case::{Case, Pace, Turn, answer, file, get, request, turn};
+use crate::conformance::case::Case;
+use crate::conformance::expect::answer;
+use crate::conformance::timed::{LONG, SHORT, USUAL};
+use crate::serve::case::{Pace, Turn, file, get, request, turn};
 use crate::serve::clients as are;
-
-/// A second, of which a test can wait for the end.
-const SHORT: &[&str] = &["--idle-timeout", "1", "--connections", "16"];
-/// Longer than a test waits.
-const LONG: &[&str] = &["--idle-timeout", "600", "--connections", "16"];
 
 pub(super) fn all() -> Vec<Case> {
     let with = |line: &str, fields: &[&str], answer| turn(request(line, fields), answer);
@@ -73,7 +71,7 @@ pub(super) fn all() -> Vec<Case> {
                 "HTTP/1.0 with keep-alive",
                 "the answer says whether it is kept",
             ],
-            super::USUAL,
+            USUAL,
             are::old_keep_alive,
         ),
         turns(
@@ -118,7 +116,7 @@ pub(super) fn all() -> Vec<Case> {
                 "a client that closes its side within a head",
                 "the connection is closed, without a file",
             ],
-            super::USUAL,
+            USUAL,
             are::half_request,
         ),
         clients(
@@ -178,7 +176,7 @@ pub(super) fn all() -> Vec<Case> {
                 "clients that hang up: before, within and after a head, within an answer",
                 "others are served",
             ],
-            super::USUAL,
+            USUAL,
             are::hang_up,
         ),
         clients(
@@ -188,7 +186,7 @@ pub(super) fn all() -> Vec<Case> {
                 "a file of 1 GiB, and a range beyond 4 GiB of one of 5 GiB",
                 "every byte is right; others are served meanwhile",
             ],
-            super::USUAL,
+            USUAL,
             are::large,
         ),
         clients(
@@ -198,7 +196,7 @@ pub(super) fn all() -> Vec<Case> {
                 "a file that becomes shorter while it is sent",
                 "the connection is cut: the client can tell",
             ],
-            super::USUAL,
+            USUAL,
             are::shrinks,
         ),
         clients(

@@ -1,7 +1,9 @@
 //! HEAD, conditions and ranges.
 
 use super::turns;
-use crate::serve::case::{Case, Expect, Turn, answer, file, get, part, request, turn};
+use crate::conformance::case::Case;
+use crate::conformance::expect::{Expect, answer};
+use crate::serve::case::{Turn, file, get, part, request, turn};
 
 /// When the file was changed, before and after that, and a date that is none.
 const SAME: &str = "Sun, 09 Sep 2001 01:46:40 GMT";

@@ -1,7 +1,9 @@
 //! Where a request ends: what two parsers read differently lets requests be smuggled.
 
 use super::turns;
-use crate::serve::case::{Case, answer, file, get, refused, request, turn};
+use crate::conformance::case::Case;
+use crate::conformance::expect::answer;
+use crate::serve::case::{file, get, refused, request, turn};
 
 pub(super) fn all() -> Vec<Case> {
     let bad = "400, and the connection is closed";

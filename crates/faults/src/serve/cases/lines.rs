@@ -1,7 +1,9 @@
 //! Lines that are none of HTTP/1.1, or could be read in two ways.
 
 use super::turns;
-use crate::serve::case::{Case, Pace, Turn, answer, file, get, refused, request, turn};
+use crate::conformance::case::Case;
+use crate::conformance::expect::answer;
+use crate::serve::case::{Pace, Turn, file, get, refused, request, turn};
 
 const BAD: &str = "400, and the connection is closed";
 
@@ -28,6 +30,8 @@ pub(super) fn all() -> Vec<Case> {
             vec![
                 with("X: a\rb"),
                 with("X: a\rContent-Length: 5"),
+                with("X: a\r"),
+                with("X: \ra"),
                 refused(400, "GET /a.txt HTTP/1.1\rHost: a\r\n\r\n"),
             ],
         ),

@@ -7,12 +7,10 @@ mod lines;
 mod targets;
 
 use crate::check::Wrong;
-use crate::serve::case::{Case, Test, Turn};
-use crate::serve::server::Server;
-
-/// A time that a busy machine does not reach. More connections than any case has at once, and
-/// few enough for a model that starts a process for each.
-const USUAL: &[&str] = &["--idle-timeout", "20", "--connections", "16"];
+use crate::conformance::case::{Case, Said};
+use crate::conformance::timed::USUAL;
+use crate::serve::case::{Test, Turn};
+use crate::serve::site::Site;
 
 /// All of them.
 pub fn all() -> Vec<Case> {
@@ -28,32 +26,14 @@ pub fn all() -> Vec<Case> {
     .collect()
 }
 
-/// A name, a section, what is sent, and what is right.
-type Said = [&'static str; 4];
-
 fn turns(said: Said, turns: Vec<Turn>) -> Case {
-    case(said, USUAL, Test::Turns(turns))
+    Case::new(said, USUAL, Test::Turns(turns))
 }
 
 fn clients(
     said: Said,
     arguments: &'static [&'static str],
-    test: fn(&mut Server) -> Result<(), Wrong>,
+    test: fn(&mut Site) -> Result<(), Wrong>,
 ) -> Case {
-    case(said, arguments, Test::Clients(test))
-}
-
-fn case(
-    [name, section, what, right]: Said,
-    arguments: &'static [&'static str],
-    test: Test,
-) -> Case {
-    Case {
-        name,
-        section,
-        what,
-        right,
-        arguments,
-        test,
-    }
+    Case::new(said, arguments, Test::Clients(test))
 }

@@ -3,7 +3,9 @@
 use std::fs;
 
 use super::turns;
-use crate::serve::case::{Case, Turn, answer, file, get, refused, request, turn};
+use crate::conformance::case::Case;
+use crate::conformance::expect::answer;
+use crate::serve::case::{Turn, file, get, refused, request, turn};
 
 pub(super) fn all() -> Vec<Case> {
     let found = |path: &str, body: &str| turn(get(path, &[]), answer(200).body(body));

@@ -2,13 +2,13 @@
 
 use comfy_table::Cell;
 
+use crate::conformance::run::Matrix;
 use crate::run::Verdict;
-use crate::serve::run::Matrix;
 use crate::table::{failed, with_heads};
 
 /// The table for a terminal, and what went wrong.
 pub fn terminal(matrix: &Matrix) -> String {
-    let heads = ["section", "client", "what is right"];
+    let heads = ["section", "case", "what is right"];
     let mut table = with_heads(&heads, &matrix.models);
     for (case, verdicts) in &matrix.rows {
         let mut cells = [case.section, case.what, case.right]
@@ -40,7 +40,7 @@ pub fn terminal(matrix: &Matrix) -> String {
 pub fn markdown(matrix: &Matrix) -> String {
     let models = &matrix.models;
     let mut text = format!(
-        "| section | client | what is right | {} |\n|---|---|---|{}\n",
+        "| section | case | what is right | {} |\n|---|---|---|{}\n",
         models.join(" | "),
         "---|".repeat(models.len())
     );
