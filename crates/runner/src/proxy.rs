@@ -104,12 +104,15 @@ impl Load {
         };
         let ask = || {
             let (report, open) = origin::Load::run(&self.origin, &plan)?;
-            // With that the upstream ends the tunnels.
-            Ok((report, open, self.upstream.counts()?))
+            // With that the upstream ends the tunnels. The clients end them, too, when they see
+            // it: before the proxy has ended.
+            let counts = self.upstream.counts()?;
+            service.listening.close();
+            open.wait_for_end().context("the proxy's end")?;
+            Ok((report, counts))
         };
         let proxy = || model.proxy(job);
-        let (elapsed, _, (report, open, counts)) = under_load(&service.listening, proxy, ask)?;
-        open.wait_for_end().context("the proxy's end")?;
+        let (elapsed, _, (report, counts)) = under_load(&service.listening, proxy, ask)?;
         let outcome = Outcome {
             counted: counted(report),
             direct: counted(without).latency,
