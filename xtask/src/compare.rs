@@ -38,7 +38,7 @@ pub struct Options {
     /// jobs scaled down: three minutes
     #[arg(long, conflicts_with = "thorough")]
     quick: bool,
-    /// More rounds, and the sweeps that matter for choosing a model: an hour
+    /// More rounds, and the sweeps that matter for choosing a model: two hours
     #[arg(long)]
     thorough: bool,
     /// Changes a job in all presets

@@ -66,11 +66,11 @@ impl Mode {
         memory_runs: 3,
     };
 
-    /// The same with more rounds and sweeps: in an hour, with the timing of
+    /// The same with more rounds and sweeps: in two hours, with the timing of
     /// builds before it.
     pub const THOROUGH: Mode = Mode {
         name: "thorough",
-        budget: Duration::from_secs(50 * 60),
+        budget: Duration::from_secs(90 * 60),
         most_rounds: 80,
         memory_runs: 5,
         choosing: true,
