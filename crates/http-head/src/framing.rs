@@ -6,7 +6,7 @@ use crate::grammar::options;
 /// How long a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
-    /// So many bytes.
+    /// This number of bytes.
     Bytes(u64),
     /// It comes in chunks, of which the last says so.
     Chunked,

@@ -59,7 +59,7 @@ impl<H: Head> Heads<H> {
         self.received.room()
     }
 
-    /// So many bytes were read to there.
+    /// This number of bytes has been read to there.
     pub fn filled(&mut self, bytes: usize) {
         self.received.filled(bytes);
     }

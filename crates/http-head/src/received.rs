@@ -47,7 +47,7 @@ impl Received {
         &mut self.buffer[self.end..]
     }
 
-    /// So many bytes were read to there.
+    /// This number of bytes has been read to there.
     pub fn filled(&mut self, bytes: usize) {
         self.end += bytes;
     }
@@ -62,7 +62,7 @@ impl Received {
         self.begin == self.end
     }
 
-    /// So many of its first bytes were used.
+    /// This number of bytes was used, from the first on.
     pub fn used(&mut self, bytes: usize) {
         self.begin += bytes;
         (self.line, self.searched) = (self.begin, self.begin);

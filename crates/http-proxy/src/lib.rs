@@ -10,8 +10,8 @@
 //!
 //! For one request a proxy does this:
 //!
-//! 1. It takes a kept connection, if the request [may](Request::may_use_kept), or opens one; or
-//!    it answers with a [`Refusal`].
+//! 1. It takes a kept connection over which nothing has come since, if the request
+//!    [may](Request::may_use_kept) go over one, or opens one; or it answers with a [`Refusal`].
 //! 2. For `CONNECT` it answers [`ESTABLISHED`], and then passes on what comes from either side,
 //!    first what is left in the client's [`Received`](http_head::Received), until both have
 //!    ended.

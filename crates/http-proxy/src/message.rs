@@ -31,7 +31,7 @@ pub enum Broken {
 /// How the body comes.
 #[derive(Debug)]
 enum From {
-    /// So many bytes are to come.
+    /// This number of bytes is still to come.
     Bytes(u64),
     Chunks(Chunks),
     UntilEnd,
@@ -152,7 +152,7 @@ enum Chunks {
     Extensions(u64, usize),
     /// After the CR of that line.
     SizeEnd(u64),
-    /// In the data, of which so many bytes are to come; not 0.
+    /// In the data, with the number of bytes still to come: at least 1.
     Data(u64),
     /// After the data.
     DataCr,

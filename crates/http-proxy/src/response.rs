@@ -10,8 +10,8 @@ use crate::fields::Fields;
 use crate::refusal::end;
 use crate::{Message, Refusal, Request};
 
-/// The least that is read at once: most responses with a small body.
-const MOST_RESPONSES: usize = 4 * 1024;
+/// Room for a whole response with a small body, which most are: one read gets it.
+const SMALL_RESPONSE: usize = 4 * 1024;
 
 /// What has come from an upstream, as responses.
 #[derive(Debug, Default)]
@@ -39,10 +39,10 @@ impl Responses {
 
     /// Where to read to next. Call [`next`](Self::next) before, until it gives none.
     pub fn room(&mut self) -> &mut [u8] {
-        self.heads.received().room_for(MOST_RESPONSES)
+        self.heads.received().room_for(SMALL_RESPONSE)
     }
 
-    /// So many bytes were read to there.
+    /// This number of bytes has been read to there.
     pub fn filled(&mut self, bytes: usize) {
         self.has_begun |= bytes > 0;
         self.heads.filled(bytes);

@@ -12,8 +12,9 @@ pub fn content(number: u64, bytes: u64) -> Vec<u8> {
     content
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014).
-pub(crate) fn splitmix64(seed: u64) -> u64 {
+/// A number that looks random and follows from `seed` alone, today as in years: a
+/// library's generator may change with its version. (S. Vigna's SplitMix64.)
+pub fn splitmix64(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

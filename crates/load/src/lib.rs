@@ -34,7 +34,7 @@ mod upstream;
 mod wait;
 
 pub use ceiling::{Stall, ceiling, serve_fixed};
-pub use content::{FILES, content};
+pub use content::{FILES, content, splitmix64};
 pub use limits::allow_open_files;
 pub use plan::{Expected, Mode, Plan, Via};
 pub use report::{Latency, Report};

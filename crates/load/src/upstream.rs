@@ -42,7 +42,8 @@ pub struct Shape {
     pub bytes: u64,
     /// How long it waits before it answers, in milliseconds.
     pub delay_ms: u64,
-    /// Of every so many right requests, the last is answered after ten times that; 0 for none.
+    /// Each right request whose number is a multiple of this is answered after ten times that
+    /// time; 0 for none.
     pub slow: u64,
     /// Connections at once, at most.
     pub connections: usize,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use load::splitmix64;
 use serde::{Deserialize, Serialize};
 
-use crate::images::{IMAGE_BYTES, MIXED_SET_BYTES, splitmix64};
+use crate::images::{IMAGE_BYTES, MIXED_SET_BYTES};
 
 /// Bytes in the body that a delay URL answers with.
 pub const DELAY_BODY_BYTES: u64 = 4096;

@@ -17,6 +17,7 @@ use std::{
 
 use anyhow::Context;
 use image::{GenericImageView, Rgb, codecs::jpeg::JpegEncoder};
+use load::splitmix64;
 use sha2::{Digest, Sha256};
 
 use crate::lock;
@@ -285,15 +286,6 @@ impl GenericImageView for Picture {
             (base[channel] + fade + noise as i32 - NOISE as i32 / 2).clamp(0, 255) as u8
         }))
     }
-}
-
-/// A number that looks random and follows from `seed` alone, today as in years: a
-/// library's generator may change with its version. (S. Vigna's SplitMix64.)
-pub fn splitmix64(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

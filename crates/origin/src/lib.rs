@@ -58,7 +58,7 @@ pub use api::{
 };
 pub use ceiling::ceiling;
 pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
-pub use images::splitmix64;
+pub use load::splitmix64;
 pub use loads::Load;
 pub use process::Origin;
 pub use responders::Responder;

@@ -29,7 +29,6 @@ use transfer::list::Lines;
 
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
-use crate::server::files_of;
 use crate::{inputs, tree, verify};
 use crate::{proxy, serve};
 
@@ -143,14 +142,13 @@ impl Fixture {
                 job.address = Some(server.address());
                 prepared.server = Some(server);
             }
-            Job::Serve(_) | Job::Proxy(_) => {
-                echo::allow(files_of(&prepared.job))?;
-                let origin = self.origin_url()?;
-                match &prepared.job {
-                    Job::Serve(job) => prepared.served = Some(serve::Load::new(job, origin)?),
-                    Job::Proxy(job) => prepared.proxied = Some(proxy::Load::new(job, origin)?),
-                    _ => {}
-                }
+            Job::Serve(job) => {
+                echo::allow(job.sockets())?;
+                prepared.served = Some(serve::Load::new(job, self.origin_url()?)?);
+            }
+            Job::Proxy(job) => {
+                echo::allow(job.sockets())?;
+                prepared.proxied = Some(proxy::Load::new(job, self.origin_url()?)?);
             }
             Job::Deadlines(job) => {
                 let slots = job.slots();

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use http_proxy::Allowed;
 use load::{Expected, FILES, Mode, Plan, Shape, Via};
 use origin::Upstream;
@@ -82,6 +82,8 @@ impl Load {
         // The upstream closes its connections with that.
         self.upstream.counts()?;
         open.wait_for_end().context("the upstream's end")?;
+        let errors = &without.errors;
+        ensure!(errors.is_empty(), "without the proxy: {errors:?}");
 
         let listener = listen((Ipv4Addr::LOCALHOST, 0).into())?;
         // One more for the request after all others.

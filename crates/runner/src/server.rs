@@ -36,26 +36,23 @@ pub(crate) fn start<M: Model>(workload: Workload, args: &ServerArgs) -> Result<(
         None => CONNECTIONS,
     };
     let connections = args.connections.unwrap_or(usual);
-    let job = match workload.job(Preset::Article) {
-        Job::Serve(job) => Job::Serve(serve::Job { connections, ..job }),
-        Job::Proxy(job) => Job::Proxy(proxy::Job { connections, ..job }),
+    let (job, sockets) = match workload.job(Preset::Article) {
+        Job::Serve(job) => {
+            let job = serve::Job { connections, ..job };
+            (Job::Serve(job.clone()), job.sockets())
+        }
+        Job::Proxy(job) => {
+            let job = proxy::Job { connections, ..job };
+            (Job::Proxy(job.clone()), job.sockets())
+        }
         _ => bail!("{workload} is no server"),
     };
-    allow(files_of(&job))?;
+    allow(sockets)?;
     let program = std::env::current_exe().context("this program's own path")?;
     let threads = args.threads.unwrap_or_else(crate::cores);
     let setup = Setup::sized(&job, program, threads, args.blocking_threads);
     let model = M::start(&setup).context("the model does not start")?;
     Ok((model, connections))
-}
-
-/// Connections that a server may have open at once, on both of its sides.
-pub(crate) fn files_of(job: &Job) -> usize {
-    match job {
-        Job::Serve(job) => job.connections + job.idle,
-        Job::Proxy(job) => 2 * (job.connections + job.idle),
-        _ => 0,
-    }
 }
 
 pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener> {

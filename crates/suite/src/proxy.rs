@@ -51,7 +51,7 @@ pub struct Job {
     pub reuse: bool,
     /// How long the upstream waits before it answers, in milliseconds.
     pub delay_ms: u64,
-    /// Each answer of this number takes ten times as long: 0 for none.
+    /// Each answer whose number is a multiple of this takes ten times as long; 0 for none.
     pub slow: u64,
     /// Requests that are due in a second, whether or not the ones before are answered; 0 for
     /// a closed loop, in which each connection asks when it has its answer.
@@ -227,6 +227,11 @@ impl Job {
 
     pub(crate) fn units(&self) -> usize {
         self.connections + self.idle
+    }
+
+    /// Sockets that the proxy has open at once: one for each of both sides.
+    pub fn sockets(&self) -> usize {
+        2 * self.units()
     }
 
     pub(crate) fn validate(&self) -> std::result::Result<(), Invalid> {

@@ -223,6 +223,11 @@ impl Job {
         self.connections + self.idle
     }
 
+    /// Sockets that the server has open at once.
+    pub fn sockets(&self) -> usize {
+        self.units()
+    }
+
     pub(crate) fn validate(&self) -> std::result::Result<(), Invalid> {
         Invalid::unless_within("connections", self.connections as u64, 1, 10_000)?;
         Invalid::unless_within("requests", self.requests, 1, 10_000_000)?;

@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
+use load::splitmix64;
+
 use super::answer::Answer;
 use crate::conditions::{LAST_MODIFIED, Validators, Wanted, range, wanted};
-use crate::images::splitmix64;
 use crate::request::Request;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

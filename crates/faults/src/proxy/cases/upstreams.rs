@@ -1,4 +1,4 @@
-//! Servers that cannot be reached or do not answer, and clients beside each other.
+//! Servers that cannot be reached or do not answer, and several clients at the same time.
 
 use std::time::{Duration, Instant};
 
