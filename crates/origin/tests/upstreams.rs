@@ -284,9 +284,11 @@ fn counts_close_the_connections_and_begin_anew() {
     for _ in 0..2 {
         let asked = connect(&upstream);
         ask(&upstream, &asked, 1, "");
-        drop(connect(&upstream));
-        // When this is answered, that one has been accepted.
         ask(&upstream, &asked, 2, "");
+        // It asks nothing and goes: it is no longer there when its end is answered.
+        let gone = connect(&upstream);
+        gone.shutdown(Shutdown::Write).expect("an end");
+        assert_closed(&gone);
         let idle = [connect(&upstream), connect(&upstream)];
         let right = UpstreamCounts {
             connections: 1,
