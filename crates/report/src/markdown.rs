@@ -112,7 +112,8 @@ pub fn overview(comparison: &Comparison) -> String {
     }
     text.line(format_args!(
         "\nTime of one job on a started model (median), and beneath it the peak memory of the \
-         whole process tree. {}, {}; revision `{:.12}`.",
+         whole process tree. Bold: no model is shown to be faster, and no verdict among the \
+         first is open. {}, {}; revision `{:.12}`.",
         escape(&machine(comparison)),
         escape(comparison.run.started.split(' ').next().unwrap_or_default()),
         code(&comparison.run.revision),

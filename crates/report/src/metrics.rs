@@ -14,19 +14,20 @@ pub(crate) struct Metric {
     /// What it is, and how sure.
     pub(crate) about: &'static str,
     pub(crate) value: fn(&Cell) -> Option<f64>,
-    /// From where to where its 95 % interval goes, if it has one.
+    /// Its range, if it has one: the 95 % interval of a time, else the least and the greatest
+    /// run.
     pub(crate) interval: fn(&Cell) -> Option<[f64; 2]>,
     pub(crate) format: fn(f64) -> String,
     /// In which unit an axis has round figures.
     pub(crate) unit: f64,
 }
 
-/// The only one with samples, and so with intervals and verdicts.
+/// The only one with verdicts.
 pub(crate) const TIME: Metric = Metric {
     name: "time",
     title: "Time",
     about: "Median time of one job on a started model. Beneath each ratio is its interval, by the \
-            verdicts; ≈ marks those with no difference to the best, ? those of which it cannot be told.",
+            verdicts; ≈ marks no difference to the best, and ? a verdict that is open.",
     value: Cell::median_ns,
     interval: |cell| cell.time.as_ref().map(|time| [time.low_ns, time.high_ns]),
     format: time,

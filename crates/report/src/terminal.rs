@@ -46,15 +46,9 @@ pub fn tables(comparison: &Comparison, columns: usize) -> String {
 }
 
 /// How far two comparisons of these names agree: a row for each job, and beneath them
-/// the pairs whose verdict is turned round, and what could not be compared.
+/// the pairs whose verdict is opposite, and what could not be compared.
 pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2], columns: usize) -> String {
-    let heads = [
-        "workload",
-        "job",
-        "pairs",
-        "turned round",
-        "ratios differ by",
-    ];
+    let heads = ["workload", "job", "pairs", "opposite", "ratios differ by"];
     let mut table = Table::new(heads, 2, false);
     let same_workload = |one: &JobAgreement, other: &JobAgreement| one.workload == other.workload;
     for jobs in agreement.jobs.chunk_by(same_workload) {
@@ -63,7 +57,7 @@ pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2], columns: usi
                 job.workload.clone(),
                 job.label.clone(),
                 job.pairs.len().to_string(),
-                job.turned_round().count().to_string(),
+                job.opposite().count().to_string(),
                 three_digits(job.factor),
             ];
             Row {
@@ -76,7 +70,7 @@ pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2], columns: usi
     fit(&mut table, columns);
     let mut lines = vec![grid(&table)];
     for job in &agreement.jobs {
-        lines.extend(job.turned_round().map(|pair| {
+        lines.extend(job.opposite().map(|pair| {
             format!(
                 "{} {}: {} to {}: {} in {first}, {} in {second}",
                 job.workload,
@@ -90,8 +84,8 @@ pub fn agreement(agreement: &Agreement, [first, second]: [&str; 2], columns: usi
     }
     lines.extend(agreement.left_out.iter().cloned());
     lines.push(format!(
-        "{} of {} pairs turned round",
-        agreement.turned_round(),
+        "{} of {} pairs opposite",
+        agreement.opposite(),
         agreement.pairs()
     ));
     lines.join("\n")

@@ -9,21 +9,31 @@
 
   const ofKind = () => all.querySelector(`[data-kind="${CSS.escape(kind.value)}"]`);
 
+  const question = () => ofKind().querySelectorAll(".question")[scale.value];
+
+  // A job at a rate is ranked by its latency, and others by their time: the first of a list.
+  const figures = () => {
+    const names = [...question().querySelectorAll("[data-by]")].map((part) => part.dataset.by);
+    const kept = Math.max(names.indexOf(by.value), 0);
+    by.replaceChildren(...names.map((name) => new Option(name)));
+    by.selectedIndex = kept;
+  };
+
   const scales = () => {
     const questions = ofKind().querySelectorAll(".question > summary");
     scale.replaceChildren(...[...questions].map((question, at) => new Option(question.textContent, at)));
+    figures();
   };
 
   const show = () => {
-    const question = ofKind().querySelectorAll(".question")[scale.value];
-    const ranking = question.querySelector(`[data-by="${CSS.escape(by.value)}"]`);
-    const notes = [...question.children].filter((part) => part.matches("p"));
+    const ranking = question().querySelector(`[data-by="${CSS.escape(by.value)}"]`);
+    const notes = [...question().children].filter((part) => part.matches("p"));
     const parts = [ranking, ...notes, ...ofKind().querySelectorAll(".curve")];
     result.replaceChildren(...parts.map((part) => part.cloneNode(true)));
   };
 
   kind.addEventListener("change", () => { scales(); show(); });
-  scale.addEventListener("change", show);
+  scale.addEventListener("change", () => { figures(); show(); });
   by.addEventListener("change", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   scales();

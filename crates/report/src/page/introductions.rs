@@ -8,13 +8,13 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
         Workload::Counter => [
             "Several workers add 1 to one shared counter, behind a lock, with an atomic \
              instruction, or with no guard at all.",
-            "The adding costs nothing, so what is measured is how dearly the workers pay for \
-             taking turns, and what is lost when they do not.",
+            "Adding costs almost nothing, so this measures what taking turns costs, and what is \
+             lost without it.",
             "Every cache, statistic and connection count that several units share is this job.",
         ],
         Workload::Pipeline => [
-            "Producers put items into a queue that holds only so many, and consumers take them \
-             out until all have been processed.",
+            "Producers put items into a queue of limited capacity, and consumers take them out \
+             until all have been processed.",
             "A full queue has to hold producers back and an empty one consumers, and each of \
              these waits costs a wake-up.",
             "Log shippers, build steps and stream processors are such queues from end to end.",
@@ -28,15 +28,15 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
         Workload::Exchange => [
             "A writer sends messages over a queue, then stores an integer, then sends an end \
              marker; the reader has to see all of it, in that order.",
-            "It costs what handing a message over costs, which between processes is a copy and \
-             a call into the kernel.",
+            "This measures what one message costs; between processes, that is a copy and a call \
+             into the kernel.",
             "Two services on one machine, or a plug-in in a process of its own, talk like this.",
         ],
         Workload::Fetch => [
             "Some URLs that answer after different delays are fetched all at once.",
             "A model that waits for all at once is done when the slowest answer is there; one that \
              waits in turn takes the sum of them.",
-            "A page that asks five services before it can answer is as fast as this.",
+            "A page that needs five services before it can answer works like this.",
         ],
         Workload::Offload => [
             "Blocking calls have to be made while a heartbeat goes on, handed to a pool or made \
@@ -46,8 +46,8 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
             "Database drivers, name look-ups and file systems block, and async code calls them.",
         ],
         Workload::Download => [
-            "Images go from an HTTP server into a directory, at most so many at once, and every \
-             one of them is verified.",
+            "Images go from an HTTP server into a directory, with a limit on how many at once, \
+             and every one of them is verified.",
             "Sockets, disk and a limit come together here, so it shows a model with the library \
              that its users would take, and not the model alone.",
             "Crawlers, mirrors and package managers do this all day.",
@@ -60,8 +60,7 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
         ],
         Workload::Sleepers => [
             "Many units wait at once, each for the same while, and have to wake in time.",
-            "They do nothing else, so this is what it costs to have a unit at all, above all in \
-             memory.",
+            "They do nothing else, so this is what a unit costs by existing, above all in memory.",
             "Servers with open but quiet connections are full of such sleepers.",
         ],
         Workload::Spawn => [
@@ -74,33 +73,31 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
         Workload::Deadlines => [
             "Operations wait for an answer over a connection, at most a limit of them at once, and \
              each is cut when its deadline has passed.",
-            "Nearly all are in time, so this is what a deadline costs that does not fire; and where \
-             all in flight are cancelled, how soon a model is rid of them.",
-            "Clients of remote services set a deadline for each request, and servers give up what \
-             a client does not wait for any more.",
+            "Nearly all are in time, so this is what a deadline costs that does not fire, and how \
+             fast a model cancels what is in flight.",
+            "Clients of remote services set a deadline for each request, and servers stop work that \
+             a client no longer waits for.",
         ],
         Workload::Echo => [
             "A TCP server sends back what its clients send, over many connections that are all \
              open at once.",
-            "Each message is a wake-up for hardly any work, which is what schedulers and \
-             readiness queues are made for.",
+            "Each message is a wake-up with hardly any work, so schedulers and readiness queues \
+             decide the time.",
             "Chats, brokers and proxies are this with more logic in the middle.",
         ],
         Workload::Serve => [
-            "Files are served over the web's protocol by hand, to a load generator that asks over \
-             many connections: as soon as it has its answer, or at a rate that does not wait for \
-             answers.",
-            "At a rate, each request's latency counts from when it was due, so what a server \
-             keeps waiting shows; idle connections show what one costs, and CPU work beside the \
-             answers shows what it holds up.",
-            "Web servers and APIs are this.",
+            "Files are served over HTTP to a load generator, in a closed loop or at a rate that does \
+             not depend on the answers.",
+            "At a rate, latency counts from when a request was due, so the time that it waits is \
+             included; idle connections show what one costs, and CPU work shows what it delays.",
+            "Web servers and API servers work like this.",
         ],
         Workload::Proxy => [
             "Requests are passed on to a server, and its answers back, or bytes through tunnels; \
              the same requests have gone direct just before.",
-            "Each client needs a wait on two connections at once, so what a model takes for one \
-             more wait shows in the latency that it adds.",
-            "Forward and reverse proxies, gateways and load balancers are this.",
+            "Each client needs a wait on two connections at once, so the cost of one more wait shows \
+             in the added latency.",
+            "Forward and reverse proxies, gateways and load balancers work like this.",
         ],
         Workload::Files => [
             "Local files are read, hashed and their lines counted, the biggest first.",
@@ -110,8 +107,8 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
         ],
         Workload::Thumbnails => [
             "JPEG images are decoded, made small and encoded again.",
-            "That is real computing in uneven pieces, so it shows how well a model spreads work \
-             whose size it cannot know.",
+            "Every model makes the same call for each image, so this shows whether all cores stay \
+             busy until the end, and what a model costs besides.",
             "Photo libraries do it, and so do sites that let people upload pictures.",
         ],
     }

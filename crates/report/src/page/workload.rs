@@ -44,7 +44,7 @@ pub(crate) struct Job<'a> {
     pub(crate) table: Table,
     /// Every sample.
     pub(crate) distribution: Option<Distribution>,
-    /// CPU and memory, in the order of the table.
+    /// Latency where there is one, CPU and memory.
     pub(crate) bars: Vec<Bars>,
     /// Every two models, if they were judged.
     pub(crate) pairs: Option<Table>,
@@ -55,6 +55,8 @@ pub(crate) struct Job<'a> {
 pub(crate) struct Bars {
     /// What it is.
     pub(crate) name: &'static str,
+    /// Of what.
+    pub(crate) about: &'static str,
     /// The models.
     pub(crate) bars: Vec<Bar>,
 }
@@ -135,6 +137,10 @@ fn bars(metric: &Metric, cells: &[&Cell], models: Models) -> Option<Bars> {
     };
     Some(Bars {
         name: metric.title,
+        about: match metric.name == LATENCY.name {
+            true => "from when a request was due, median of the runs",
+            false => "whole process tree",
+        },
         bars: cells.iter().map(bar).collect(),
     })
 }

@@ -10,7 +10,8 @@ use crate::tables::TimesTable;
 const TITLE: &str = "latency of a request, from when it was due until its answer was whole";
 
 /// What stands with it.
-const ABOUT: &str = "medians of fresh processes; a closed loop hides what a server keeps waiting";
+const ABOUT: &str =
+    "medians of fresh processes; a closed loop hides how long requests wait before they are sent";
 
 /// From this part of the time on, the load generator is as busy as it can be.
 const BUSY: f64 = 0.9;
@@ -33,7 +34,7 @@ pub(crate) fn table<'a>(cells: impl Iterator<Item = &'a Cell>) -> Option<TimesTa
         "job",
         "model",
         "due/s",
-        "answered/s",
+        "done/s",
         "p50",
         "p90",
         "p99",

@@ -252,11 +252,8 @@ fn section<'a>(
         let texts = COLUMNS.iter().map(|column| (column.text)(cell, &context));
         ModelRow {
             cell,
-            best: if ranks.is_empty() {
-                unranked.is_none() && best.is_some() && cell.ranked_ns() == best
-            } else {
-                ranked_best.contains(&&*cell.model)
-            },
+            // Without a verdict, a short time shows nothing.
+            best: ranked_best.contains(&&*cell.model),
             texts: texts
                 .map(|text| text.unwrap_or_else(|| NONE.to_owned()))
                 .collect(),

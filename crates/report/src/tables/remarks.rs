@@ -37,7 +37,7 @@ pub(crate) fn of_job(cell: &Cell) -> Vec<String> {
     {
         let wait = time(wait.as_nanos() as f64);
         remarks.push(format!(
-            "times are without the wait of {wait} that is the job"
+            "times exclude the wait of {wait} that the job asks for"
         ));
     }
     if job.as_ref().is_some_and(Job::is_control) {
@@ -80,18 +80,18 @@ pub(crate) fn channels(own: &[&Cell], common: &[&Cell], pairs: &[Pair]) -> Optio
         let times = || both.iter().map(time);
         times().fold(0.0, f64::max) / times().fold(f64::INFINITY, f64::min)
     };
-    let channel = |(model, own, common): &(&str, f64, f64)| {
-        format!("{model}'s own takes {} its time", ratio(own / common))
-    };
+    let channel =
+        |(model, own, common): &(&str, f64, f64)| format!("{model} {}", ratio(own / common));
     let differ = |pair: &Pair| matches!(pair.judged.verdict, Verdict::Faster | Verdict::Slower);
     let executors = match pairs.iter().any(differ) {
-        true => "which is the executors' part",
+        true => "so the executors differ",
         false => "and no two executors are shown to differ",
     };
     (both.len() > 1).then(|| {
         format!(
-            "over this channel, which they have in common, the slowest takes {} the time of the \
-             fastest, {executors}; each over its own, {}; {}",
+            "all models use one channel here: the slowest takes {} the time of the fastest, \
+             {executors}; with each model's own channel, {}; time over its own by that over this \
+             one: {}",
             ratio(spread(|(_, _, common)| *common)),
             ratio(spread(|(_, own, _)| *own)),
             both.iter().map(channel).collect::<Vec<_>>().join(", ")
@@ -124,7 +124,7 @@ pub(crate) fn custom_commands(cells: &[&Cell]) -> Vec<String> {
     let mut remarks: Vec<_> = commands.collect();
     if !remarks.is_empty() {
         remarks.push(
-            "a custom command's time is a whole process, start included: the models' are in the notes"
+            "a custom command's time is that of a whole process; for the models, that is in the notes"
                 .to_owned(),
         );
     }
@@ -183,7 +183,7 @@ pub(crate) fn notes(cell: &Cell, has_custom_commands: bool, own_keys: &[String])
         notes.push(format!("{} in flight", count(peak)));
     }
     if let Some(standing) = number("standing_ns").filter(|&standing| standing > 0) {
-        notes.push(format!("all stand after {}", time(standing as f64)));
+        notes.push(format!("all started after {}", time(standing as f64)));
     }
     notes.extend(phases(cell));
     if let Some(late) = number("latest_ns") {
@@ -312,14 +312,14 @@ mod tests {
         for part in [
             "takes 1.50×",
             "no two executors are shown to differ",
-            "its own, 3.00×",
-            "tokio's own takes 2.00×",
-            "smol's own takes 1.00×",
+            "own channel, 3.00×",
+            "tokio 2.00×",
+            "smol 1.00×",
         ] {
             assert!(told.contains(part), "no {part} in {told}");
         }
         let told = channels(&own, &common, &[pair(Verdict::Slower)]).expect("the same two");
-        assert!(told.contains("which is the executors' part"), "{told}");
+        assert!(told.contains("so the executors differ"), "{told}");
         assert_eq!(channels(&own[..1], &common, &[]), None);
     }
 

@@ -10,7 +10,7 @@ use lab::{sources as code, workspace};
 use report::files;
 use results::fixture::Builder;
 use results::fixture::MODELS;
-use results::{Comparison, Effort, OfModel, ResultsDir, Sidecars, Size, Sources};
+use results::{Comparison, Effort, Latency, OfModel, Range, ResultsDir, Sidecars, Size, Sources};
 use serde_json::json;
 use suite::Workload;
 use tempfile::TempDir;
@@ -30,8 +30,40 @@ fn comparison() -> Comparison {
             cell.resources.peak_memory_bytes = Some(1000)
         })
         .job("counter", "heavy", json!({"guard": "lock"}), &times)
-        .job("counter", "heavy-racy", json!({"guard": "racy"}), &times);
+        .job("counter", "heavy-racy", json!({"guard": "racy"}), &times)
+        .job(
+            "serve",
+            "heavy-burn",
+            json!({"rate": 2000, "burn": 100}),
+            &times,
+        )
+        .with("thread", |cell| cell.latency = Some(at_rate(3e6)))
+        .with("smol", |cell| cell.latency = Some(at_rate(7e6)));
     swept(builder)
+}
+
+/// Latencies at a rate, of which 99 in 100 are at most this, in nanoseconds.
+fn at_rate(p99: f64) -> Latency {
+    let range = |median| Range {
+        median,
+        low: median * 0.99,
+        high: median * 1.01,
+    };
+    Latency {
+        runs: 3,
+        requests: 1_000,
+        offered_per_s: Some(2_000.0),
+        achieved_per_s: range(2_000.0),
+        has_kept_up: true,
+        late: 0,
+        generator_busy: 0.1,
+        p50_ns: range(1e5),
+        p90_ns: range(2e5),
+        p99_ns: range(p99),
+        p999_ns: range(8e6),
+        max_ns: range(9e6),
+        added_p50_ns: None,
+    }
 }
 
 /// A page of that, with code next to it or not.
@@ -262,6 +294,16 @@ fn choosing_changes_the_answer() {
         let link = tab.text("document.querySelector('#choose-result a').hash.slice(1)");
         assert_eq!(link, "counter-heavy-racy");
         assert!(tab.is(&format!("document.getElementById({link:?}) !== null")));
+        // A job at a rate has no rank by time.
+        select(&mut tab, "choose-kind", "CPU work beside I/O");
+        let by = "document.getElementById('choose-by').value";
+        assert_eq!(
+            (tab.text(by), tab.text(first)),
+            ("p99".to_owned(), "thread".to_owned())
+        );
+        select(&mut tab, "choose-by", "CPU");
+        select(&mut tab, "choose-kind", "Shared state");
+        assert_eq!(tab.text(by), "CPU");
         assert!(tab.complaints().is_empty(), "{:?}", tab.complaints());
     }
     // Without scripts, all questions have their answers in the page.

@@ -49,7 +49,7 @@ pub struct Question {
     pub scale: String,
     /// Where its figures are on the page.
     pub anchor: String,
-    /// By time, memory and CPU.
+    /// By time, memory and CPU; by p99 instead of time, if it is a server at a rate.
     pub rankings: Vec<Ranking>,
     /// The models that did not do it, or have no time to rank, and why.
     pub missing: Vec<String>,

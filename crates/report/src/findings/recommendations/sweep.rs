@@ -64,7 +64,7 @@ fn sentence(model: &str, key: &str, places: &[(String, bool)]) -> Option<String>
             format!("{model} is {} at {key} = {start}.", words(*was_first))
         }
         [] => format!(
-            "{model} is {} at every {key} that was judged.",
+            "{model} is {} at every value of {key} that was judged.",
             words(*was_first)
         ),
         [at] => format!(
@@ -77,7 +77,7 @@ fn sentence(model: &str, key: &str, places: &[(String, bool)]) -> Option<String>
         _ => {
             let first = places.iter().filter(|(_, first)| *first);
             let first: Vec<_> = first.map(|(value, _)| &**value).collect();
-            format!("{model} is first at {key} = {} alone.", first.join(", "))
+            format!("{model} is first only at {key} = {}.", first.join(", "))
         }
     })
 }
@@ -98,7 +98,7 @@ mod tests {
             (&[("1", true)], Some("thread is first at units = 1.")),
             (
                 &[("1", false), ("2", false)],
-                Some("thread is behind at every units that was judged."),
+                Some("thread is behind at every value of units that was judged."),
             ),
             (
                 &[("100", true), ("1000", false), ("10000", false)],
@@ -106,7 +106,7 @@ mod tests {
             ),
             (
                 &[("1", true), ("2", false), ("4", true)],
-                Some("thread is first at units = 1, 4 alone."),
+                Some("thread is first only at units = 1, 4."),
             ),
         ] {
             assert_eq!(said(places).as_deref(), says);
