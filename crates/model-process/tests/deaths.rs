@@ -345,10 +345,10 @@ fn spawn() -> Result<()> {
 fn deadlines() -> Result<()> {
     alone(|program| {
         for sets in [
-            "operations=400 limit=4 late_per_mille=10",
-            "operations=400 limit=4 late_per_mille=0 deadline_ms=0",
+            "operations=4000 limit=4 late_per_mille=1",
+            "operations=4000 limit=4 late_per_mille=0 deadline_ms=0",
             // All that are left are cancelled at its end.
-            "operations=400 limit=4 late_per_mille=10 cancel_after=400",
+            "operations=4000 limit=4 late_per_mille=1 cancel_after=4000",
         ] {
             let job = job(Workload::Deadlines, sets)?;
             let prepared = RefCell::new(Fixture::new(program, None).prepare(&job)?);

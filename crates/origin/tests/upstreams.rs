@@ -255,7 +255,7 @@ fn requests_that_come_ahead_are_answered_in_order() {
 fn every_so_many_answers_take_longer() {
     let origin = origin();
     let shape = Shape {
-        delay_ms: 500,
+        delay_ms: 2_000,
         slow: 2,
         ..Shape::default()
     };

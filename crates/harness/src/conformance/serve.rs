@@ -67,7 +67,7 @@ pub fn serve_silent_connections<M: Model>(program: &'static str) -> Result<()> {
 /// answered, and those that take too long are cut.
 pub fn serve_survives_what_clients_do<M: Model>(program: &'static str) -> Result<()> {
     // Longer than any good client here takes.
-    let patience = Duration::from_secs(1);
+    let patience = Duration::from_secs(3);
     serving::<M>(program, 8, patience, |server| {
         let after = |what: &str| server.is_right().with_context(|| format!("after {what}"));
         drop(server.connect()?);
