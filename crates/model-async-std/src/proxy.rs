@@ -4,6 +4,7 @@
 //! with the last of them.
 
 use std::cell::RefCell;
+use std::iter;
 use std::net::Shutdown;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,14 +14,17 @@ use std::time::Duration;
 use async_std::io::prelude::{ReadExt, WriteExt};
 use async_std::io::{self, ErrorKind, Read, Write, timeout};
 use async_std::net::{TcpStream, ToSocketAddrs};
-use async_std::task::sleep;
-use futures_lite::future::{or, pending, poll_fn, poll_once, try_zip};
+use async_std::task::{sleep, yield_now};
+use futures_lite::future::{or, pending, poll_fn, try_zip};
 use http_head::Received;
 use http_proxy::{
     Authority, ESTABLISHED, Kept, Message, Refusal, Request, Requests, Response, Responses,
 };
 use suite::Result;
-use suite::proxy::{KEPT, LastUse, PIECE, Service, TUNNEL_GRACE, TUNNEL_PATIENCE};
+use suite::listening::PIECES_IN_A_ROW;
+use suite::proxy::{
+    KEPT, LastUse, PIECE, Service, TUNNEL_GRACE, TUNNEL_PATIENCE, is_quiet, reset_on_close,
+};
 
 use crate::server::{self, Closed, linger, next};
 
@@ -104,7 +108,7 @@ impl Client {
                 return linger(&mut self.stream).await;
             }
             if self.service.listening.is_closing() {
-                break;
+                return linger(&mut self.stream).await;
             }
         }
         Ok(())
@@ -129,7 +133,7 @@ impl Client {
         }
         let to = request.upstream();
         let mut kept = match request.may_use_kept() && self.service.allowed.allows(to) {
-            true => self.take_kept(to).await,
+            true => self.take_kept(to),
             false => None,
         };
         loop {
@@ -153,20 +157,18 @@ impl Client {
                 Err(Failure::Refused(Refusal::BadGateway))
                     if is_kept && !upstream.responses.has_begun() => {}
                 Err(Failure::Refused(refusal)) => return self.refuse(refusal, Some(request)).await,
-                Err(Failure::Cut(error)) => return Err(error),
+                Err(Failure::Cut(error)) => {
+                    reset_on_close(&self.stream);
+                    return Err(error);
+                }
             }
         }
     }
 
     /// A kept connection over which nothing has come since.
-    async fn take_kept(&self, to: &Authority) -> Option<Upstream> {
-        while let Some(upstream) = self.kept.take(to) {
-            // What has come is the answer to nothing, or its end.
-            if poll_once(upstream.stream.peek(&mut [0])).await.is_none() {
-                return Some(upstream);
-            }
-        }
-        None
+    fn take_kept(&self, to: &Authority) -> Option<Upstream> {
+        let mut kept = iter::from_fn(|| self.kept.take(to));
+        kept.find(|upstream| is_quiet(&upstream.stream))
     }
 
     async fn connect(&self, to: &Authority) -> std::result::Result<TcpStream, Refusal> {
@@ -337,7 +339,12 @@ async fn pass_on(
     received: &mut Received,
     (mut to, write_patience): (&TcpStream, Duration),
 ) -> std::result::Result<(), Stopped> {
+    let mut pieces = 0usize;
     loop {
+        pieces += 1;
+        if pieces.is_multiple_of(PIECES_IN_A_ROW) {
+            yield_now().await;
+        }
         let taken = message.take(received);
         let written = timeout(write_patience, to.write_all(message.bytes())).await;
         written.map_err(|_| Stopped::To)?;
@@ -380,7 +387,12 @@ async fn copy(
     last: &LastUse,
 ) -> io::Result<()> {
     let mut rest = first.to_vec();
+    let mut pieces = 0usize;
     loop {
+        pieces += 1;
+        if pieces.is_multiple_of(PIECES_IN_A_ROW) {
+            yield_now().await;
+        }
         if !rest.is_empty() {
             timeout(TUNNEL_PATIENCE, to.write_all(&rest)).await?;
         }

@@ -11,10 +11,11 @@ use async_std::channel::bounded;
 use async_std::io;
 use async_std::io::prelude::WriteExt;
 use async_std::net::TcpStream;
-use async_std::task::{self, sleep, spawn_blocking};
+use async_std::task::{self, sleep, spawn_blocking, yield_now};
 use futures_lite::future::or;
 use http_serve::{Answer, Request, Requests};
 use suite::Result;
+use suite::listening::PIECES_IN_A_ROW;
 use suite::offload::Place;
 use suite::serve::{Burns, Service};
 
@@ -41,7 +42,12 @@ async fn converse(mut stream: TcpStream, service: Arc<Service>, closed: Closed) 
             Ok(request) => answer(&service, request).await,
             Err(refusal) => Answer::refusal(refusal, None),
         };
+        let mut pieces = 0usize;
         loop {
+            pieces += 1;
+            if pieces.is_multiple_of(PIECES_IN_A_ROW) {
+                yield_now().await;
+            }
             io::timeout(patience, stream.write_all(answer.bytes())).await?;
             if answer.is_whole() {
                 break;
@@ -55,7 +61,7 @@ async fn converse(mut stream: TcpStream, service: Arc<Service>, closed: Closed) 
             return linger(&mut stream).await;
         }
         if service.listening.is_closing() {
-            return Ok(());
+            return linger(&mut stream).await;
         }
     }
     Ok(())

@@ -12,6 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use suite::proxy::{PIECE, TUNNEL_GRACE, TUNNEL_PATIENCE};
 
+/// Reads and writes in one direction, before it is the other's turn.
+const TURNS: usize = 32;
+
 /// Where a message has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passing {
@@ -39,9 +42,13 @@ pub struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Goes on as far as both sides are ready.
+    /// Goes on as far as both sides are ready, but for a while: the other direction is not to
+    /// wait. It stops where it waits to write, as what has been read may be there already.
     pub fn step(&mut self) {
-        while self.state == Passing::On {
+        for turn in 0.. {
+            if self.state != Passing::On || (turn >= TURNS && self.is_writing()) {
+                return;
+            }
             match self.try_step() {
                 Ok(state) => self.state = state,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -72,7 +79,8 @@ impl Way<'_> {
         Ok(taken.map_or(Passing::Malformed, |()| Passing::On))
     }
 
-    fn is_writing(&self) -> bool {
+    /// Whether a piece of it has been read, and not all of that written.
+    pub fn is_writing(&self) -> bool {
         self.written < self.message.bytes().len()
     }
 
@@ -124,10 +132,14 @@ impl<'a> Pipe<'a> {
         }
     }
 
-    /// Goes on as far as both sides are ready; tells whether anything has gone through.
+    /// Goes on as far as both sides are ready, but for a while; tells whether anything has gone
+    /// through.
     fn step(&mut self) -> io::Result<bool> {
         let mut has_moved = false;
-        while !self.is_over {
+        for _ in 0..TURNS {
+            if self.is_over {
+                break;
+            }
             let done = match self.begin < self.end {
                 true => {
                     let written = self.to.write(&self.buffer[self.begin..self.end]);

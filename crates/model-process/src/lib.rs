@@ -91,7 +91,7 @@ impl Model for Process {
             Workload::Spawn => {}
             // One for the request after all others, and those for CPU work.
             Workload::Serve => {
-                let units = setup.units + 1 + server::BURNERS;
+                let units = setup.units + 1 + runner::cores();
                 children.ensure_started(units.min(MAX_CHILDREN).max(setup.units))?;
             }
             // One for the request after all others.

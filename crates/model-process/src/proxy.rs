@@ -15,7 +15,7 @@ use http_proxy::{
 };
 use rustix::event::{PollFd, PollFlags};
 use suite::Result;
-use suite::proxy::{KEPT, Service, is_quiet};
+use suite::proxy::{KEPT, Service, is_quiet, reset_on_close};
 
 use crate::both_ways::{Passing, Way, tunnel, wait};
 use crate::pool::protocol::ProxyTask;
@@ -111,7 +111,7 @@ impl Proxy {
                 return linger(client);
             }
             if listener.is_closing() {
-                break;
+                return linger(client);
             }
         }
         Ok(())
@@ -167,7 +167,10 @@ impl Proxy {
                 Err(Failure::Refused(refusal)) => {
                     return Self::refuse(client, refusal, Some(request));
                 }
-                Err(Failure::Cut(error)) => return Err(error),
+                Err(Failure::Cut(error)) => {
+                    reset_on_close(client);
+                    return Err(error);
+                }
             }
         }
     }
@@ -276,7 +279,9 @@ impl Proxy {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     // How long a client takes to send a body is no fault of the upstream.
                     let (patience, late) = match sending.state {
-                        Passing::On => (self.patience, cut("the client sends nothing")),
+                        Passing::On if !sending.is_writing() => {
+                            (self.patience, cut("the client sends nothing"))
+                        }
                         _ => (
                             self.upstream_patience,
                             Failure::Refused(Refusal::GatewayTimeout),

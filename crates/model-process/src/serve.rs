@@ -63,7 +63,7 @@ fn converse(
             return linger(stream);
         }
         if listener.is_closing() {
-            break;
+            return linger(stream);
         }
     }
     Ok(())

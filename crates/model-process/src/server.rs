@@ -22,9 +22,6 @@ use suite::serve::{Burns, burn};
 use crate::pool::fd_passing;
 use crate::pool::{self, Children, Event, Task};
 
-/// Children for CPU work, in addition to those for connections.
-pub const BURNERS: usize = 2;
-
 /// Keeps a child running for each connection that may be open, until the end begins: each does
 /// this task. Waits until they have answered what they have been asked.
 pub fn run(
@@ -36,7 +33,8 @@ pub fn run(
 ) -> Result<()> {
     let listener = listening.listener()?;
     children.drain_events();
-    let burners = burns.map_or(0, |_| BURNERS);
+    // For CPU work, one for each core.
+    let burners = burns.map_or(0, |_| runner::cores());
     children.ensure_started(connections + burners)?;
     let waker = children.waker();
     listening.on_close(move || waker.wake());

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use suite::deadlines::{Answers, Job, Ledger, Outcome, Slot};
 use suite::{Result, Unsupported};
 
@@ -49,12 +51,10 @@ fn answer(
     due: Option<Instant>,
 ) -> io::Result<Option<u64>> {
     loop {
-        if let Some(due) = due {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None); // which would be no timeout at all
-            }
-            stream.set_read_timeout(Some(left))?;
+        if let Some(due) = due
+            && !is_readable_by(stream, due)?
+        {
+            return Ok(None);
         }
         match stream.read(answers.room()) {
             Ok(read) => {
@@ -62,10 +62,22 @@ fn answer(
                     return Ok(Some(value));
                 }
             }
-            // Whether it is over is seen above.
-            Err(error) if error.kind() == ErrorKind::WouldBlock && due.is_some() => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether there is something to read by then. A read timeout would be as many ticks of the
+/// kernel's clock, milliseconds long, while `poll` has a timer to the nanosecond.
+fn is_readable_by(stream: &TcpStream, due: Instant) -> io::Result<bool> {
+    loop {
+        let left = due.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&left)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -15,11 +15,11 @@ use http_proxy::{
     Allowed, Authority, Kept, Message, Refusal, Request, Requests, Response, Responses,
 };
 use rustix::event::{PollFd, PollFlags};
-use suite::proxy::{Job, KEPT, Mode, Outcome, Service, is_quiet};
+use suite::proxy::{Job, KEPT, Mode, Outcome, Service, is_quiet, reset_on_close};
 use suite::{Result, Unsupported};
 
 use crate::both_ways::{Passing, Way, tunnel, wait};
-use crate::server::{accept_all, linger, next};
+use crate::server::{accept_all, end, linger, next};
 
 /// Connections to upstreams that are kept: there is one client at a time.
 const MOST_KEPT: usize = 4;
@@ -38,15 +38,13 @@ pub fn job(job: &Job) -> Result<Outcome> {
 }
 
 pub fn run(service: &Service) -> Result<()> {
-    let (end, until_then) = UnixStream::pair()?;
-    service.listening.on_close(move || drop(until_then));
     let proxy = Proxy {
         allowed: &service.allowed,
         patience: service.patience,
         upstream_patience: service.upstream_patience,
         reuse: service.reuse,
         kept: Kept::new(MOST_KEPT, KEPT),
-        end,
+        end: end(&service.listening)?,
     };
     accept_all(&service.listening, |client| proxy.converse(client), || {})
 }
@@ -93,7 +91,7 @@ impl Proxy<'_> {
         client.set_read_timeout(Some(self.patience))?;
         client.set_write_timeout(Some(self.patience))?;
         let mut requests = Requests::default();
-        let Some(next) = next(client, &mut requests, self.patience)? else {
+        let Some(next) = next(client, &mut requests, self.patience, &self.end)? else {
             return Ok(());
         };
         let next = next.map(|mut request| {
@@ -167,7 +165,10 @@ impl Proxy<'_> {
                 Err(Failure::Refused(refusal)) => {
                     return Self::refuse(client, refusal, Some(request));
                 }
-                Err(Failure::Cut(error)) => return Err(error),
+                Err(Failure::Cut(error)) => {
+                    reset_on_close(client);
+                    return Err(error);
+                }
             }
         }
     }
@@ -276,7 +277,9 @@ impl Proxy<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     // How long a client takes to send a body is no fault of the upstream.
                     let (patience, late) = match sending.state {
-                        Passing::On => (self.patience, cut("the client sends nothing")),
+                        Passing::On if !sending.is_writing() => {
+                            (self.patience, cut("the client sends nothing"))
+                        }
                         _ => (
                             self.upstream_patience,
                             Failure::Refused(Refusal::GatewayTimeout),

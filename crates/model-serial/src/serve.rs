@@ -5,13 +5,14 @@
 
 use std::io::{self, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use http_serve::{Answer, Requests};
 use suite::serve::{Job, Outcome, Service};
 use suite::{Result, Unsupported};
 
-use crate::server::{accept_all, linger, next};
+use crate::server::{accept_all, end, linger, next};
 
 pub fn job(job: &Job) -> Result<Outcome> {
     if job.silent() > 0 {
@@ -35,16 +36,17 @@ pub fn run(service: &Service) -> Result<()> {
             }
         }
     };
-    accept_all(&service.listening, |stream| converse(stream, service), burn)
+    let end = end(&service.listening)?;
+    let converse = |stream: &TcpStream| converse(stream, service, &end);
+    accept_all(&service.listening, converse, burn)
 }
 
 /// Answers one request, and closes the connection.
-fn converse(mut stream: &TcpStream, service: &Service) -> io::Result<()> {
+fn converse(mut stream: &TcpStream, service: &Service, end: &UnixStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(service.patience))?;
     stream.set_write_timeout(Some(service.patience))?;
     let mut requests = Requests::default();
-    let Some(next) = next(stream, &mut requests, service.patience)? else {
+    let Some(next) = next(stream, &mut requests, service.patience, end)? else {
         return Ok(());
     };
     let mut answer = match next {

@@ -2,13 +2,17 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use http_head::{Head, Heads, LINGER, Wrong};
+use rustix::event::{PollFd, PollFlags};
 use suite::Result;
 use suite::listening::{Listening, pause_after};
+
+use crate::both_ways::wait;
 
 /// Takes one client after the other, and does this after each, until the end begins.
 pub fn accept_all(
@@ -34,33 +38,40 @@ pub fn accept_all(
     }
 }
 
-/// The request, or what is wrong with it; none when none will come.
+/// What can be read from when the end begins.
+pub fn end(listening: &Listening) -> io::Result<UnixStream> {
+    let (end, until_then) = UnixStream::pair()?;
+    listening.on_close(move || drop(until_then));
+    Ok(end)
+}
+
+/// The request, or what is wrong with it; none when none will come, or the end has begun.
 pub fn next<H: Head>(
     mut stream: &TcpStream,
     requests: &mut Heads<H>,
     patience: Duration,
+    end: &UnixStream,
 ) -> io::Result<Option<std::result::Result<H::Whole, H::Refusal>>> {
-    let mut until = None;
+    let until = Instant::now() + patience;
     loop {
         if let Some(next) = requests.next() {
             return Ok(Some(next));
         }
-        if requests.has_begun() {
-            // Or a client that sends a byte now and then would never be cut.
-            let until = *until.get_or_insert_with(|| Instant::now() + patience);
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(Some(Err(Wrong::Late.into())));
-            }
-            stream.set_read_timeout(Some(left))?;
+        let mut both = [
+            PollFd::new(stream, PollFlags::IN),
+            PollFd::new(end, PollFlags::IN),
+        ];
+        let left = until.saturating_duration_since(Instant::now());
+        if !wait(&mut both, left)? {
+            return Ok(requests.has_begun().then_some(Err(Wrong::Late.into())));
+        }
+        if both[0].revents().is_empty() {
+            return Ok(None);
         }
         match stream.read(requests.room()) {
             Ok(0) => return Ok(None),
             Ok(read) => requests.filled(read),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                return Ok(requests.has_begun().then_some(Err(Wrong::Late.into())));
-            }
             Err(error) => return Err(error),
         }
     }

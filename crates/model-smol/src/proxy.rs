@@ -15,12 +15,15 @@ use http_head::Received;
 use http_proxy::{
     Authority, ESTABLISHED, Kept, Message, Refusal, Request, Requests, Response, Responses,
 };
-use smol::future::{or, pending, poll_fn, try_zip};
+use smol::future::{or, pending, poll_fn, try_zip, yield_now};
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use smol::net::{TcpStream, resolve};
 use smol::{Async, Executor, Timer};
 use suite::Result;
-use suite::proxy::{KEPT, LastUse, PIECE, Service, TUNNEL_GRACE, TUNNEL_PATIENCE, is_quiet};
+use suite::listening::PIECES_IN_A_ROW;
+use suite::proxy::{
+    KEPT, LastUse, PIECE, Service, TUNNEL_GRACE, TUNNEL_PATIENCE, is_quiet, reset_on_close,
+};
 
 use crate::server::{self, Closed, linger, next, within};
 
@@ -107,7 +110,7 @@ impl Client {
                 return linger(&mut self.stream).await;
             }
             if self.service.listening.is_closing() {
-                break;
+                return linger(&mut self.stream).await;
             }
         }
         Ok(())
@@ -156,7 +159,10 @@ impl Client {
                 Err(Failure::Refused(Refusal::BadGateway))
                     if is_kept && !upstream.responses.has_begun() => {}
                 Err(Failure::Refused(refusal)) => return self.refuse(refusal, Some(request)).await,
-                Err(Failure::Cut(error)) => return Err(error),
+                Err(Failure::Cut(error)) => {
+                    reset_on_close(&self.stream);
+                    return Err(error);
+                }
             }
         }
     }
@@ -334,7 +340,12 @@ async fn pass_on(
     received: &mut Received,
     (mut to, write_patience): (&Socket, Duration),
 ) -> std::result::Result<(), Stopped> {
+    let mut pieces = 0usize;
     loop {
+        pieces += 1;
+        if pieces.is_multiple_of(PIECES_IN_A_ROW) {
+            yield_now().await;
+        }
         let taken = message.take(received);
         let written = within(write_patience, to.write_all(message.bytes())).await;
         written.map_err(|_| Stopped::To)?;
@@ -372,7 +383,12 @@ async fn next_response(
 /// Passes bytes on in one direction, after these, and then its end.
 async fn copy(mut from: &Socket, mut to: &Socket, first: &[u8], last: &LastUse) -> io::Result<()> {
     let mut rest = first.to_vec();
+    let mut pieces = 0usize;
     loop {
+        pieces += 1;
+        if pieces.is_multiple_of(PIECES_IN_A_ROW) {
+            yield_now().await;
+        }
         if !rest.is_empty() {
             within(TUNNEL_PATIENCE, to.write_all(&rest)).await?;
         }

@@ -7,11 +7,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use http_serve::{Answer, Request, Requests};
-use smol::future::or;
+use smol::future::{or, yield_now};
 use smol::io::AsyncWriteExt;
 use smol::net::TcpStream;
 use smol::{Executor, Task, Timer, unblock};
 use suite::Result;
+use suite::listening::PIECES_IN_A_ROW;
 use suite::offload::Place;
 use suite::serve::{Burns, Service};
 
@@ -38,7 +39,12 @@ async fn converse(mut stream: TcpStream, service: Arc<Service>, closed: Closed) 
             Ok(request) => answer(&service, request).await,
             Err(refusal) => Answer::refusal(refusal, None),
         };
+        let mut pieces = 0usize;
         loop {
+            pieces += 1;
+            if pieces.is_multiple_of(PIECES_IN_A_ROW) {
+                yield_now().await;
+            }
             within(patience, stream.write_all(answer.bytes())).await?;
             if answer.is_whole() {
                 break;
@@ -52,7 +58,7 @@ async fn converse(mut stream: TcpStream, service: Arc<Service>, closed: Closed) 
             return linger(&mut stream).await;
         }
         if service.listening.is_closing() {
-            return Ok(());
+            return linger(&mut stream).await;
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::iter;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -15,8 +16,11 @@ use http_head::Received;
 use http_proxy::{
     Authority, ESTABLISHED, Kept, Message, Refusal, Request, Requests, Response, Responses,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use suite::Result;
-use suite::proxy::{KEPT, LastUse, PIECE, Service, TUNNEL_GRACE, TUNNEL_PATIENCE, is_quiet};
+use suite::proxy::{
+    KEPT, LastUse, PIECE, Service, TUNNEL_GRACE, TUNNEL_PATIENCE, is_quiet, reset_on_close,
+};
 
 use crate::server::{self, Client, Open};
 
@@ -85,7 +89,9 @@ impl Proxy<'_> {
                 Ok(request) if request.is_connect() => match self.connect(request.upstream()) {
                     Ok(upstream) => {
                         let upstream = Arc::new(upstream);
-                        client.is_tunnel_to(&upstream);
+                        if !client.begin_tunnel(&upstream) {
+                            return Ok(());
+                        }
                         return Self::tunnel(stream, requests.received().bytes(), &upstream);
                     }
                     Err(refusal) => Self::refuse(stream, refusal, Some(&request))?,
@@ -97,7 +103,7 @@ impl Proxy<'_> {
                 return client.linger();
             }
             if self.service.listening.is_closing() {
-                break;
+                return client.linger();
             }
         }
         Ok(())
@@ -153,7 +159,10 @@ impl Proxy<'_> {
                 Err(Failure::Refused(refusal)) => {
                     return Self::refuse(client, refusal, Some(request));
                 }
-                Err(Failure::Cut(error)) => return Err(error),
+                Err(Failure::Cut(error)) => {
+                    reset_on_close(client);
+                    return Err(error);
+                }
             }
         }
     }
@@ -207,14 +216,18 @@ impl Proxy<'_> {
         let mut message = request.message(self.service.reuse);
         if !request.has_body() {
             // If it is not taken, the response may tell why.
-            let is_taken = AtomicBool::new(false);
-            let sent = pass_on(&mut message, client, received, stream, &is_taken).is_ok();
-            return receive(client, stream, responses, request, &|| sent);
+            let sent = pass_on(&mut message, client, received, stream, &Sending::default()).is_ok();
+            return receive(client, stream, responses, request, &|| sent, &|| false);
         }
-        let is_taken = AtomicBool::new(false);
+        let (stop, stopped) = UnixStream::pair().map_err(Failure::Cut)?;
+        let sending = Sending {
+            is_taken: AtomicBool::new(false),
+            stopped: Some(stopped),
+        };
+        let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             let send = || {
-                let sent = pass_on(&mut message, client, received, stream, &is_taken);
+                let sent = pass_on(&mut message, client, received, stream, &sending);
                 match sent {
                     // If it is not taken, the response may tell why.
                     Ok(()) | Err(Stopped::To) => {}
@@ -223,18 +236,20 @@ impl Proxy<'_> {
                         let _ = stream.shutdown(Shutdown::Both);
                     }
                 }
+                is_over.store(true, Release);
                 sent
             };
-            let sending = crate::spawn_small(scope, send);
-            let sending = sending.map_err(|error| Failure::Cut(io::Error::other(error)))?;
-            let all_taken = || is_taken.load(Acquire);
-            let response = receive(client, stream, responses, request, &all_taken);
+            let sender = crate::spawn_small(scope, send);
+            let sender = sender.map_err(|error| Failure::Cut(io::Error::other(error)))?;
+            let all_taken = || sending.is_taken.load(Acquire);
+            let is_sending = || !is_over.load(Acquire);
+            let response = receive(client, stream, responses, request, &all_taken, &is_sending);
             if !all_taken() {
-                // Nothing more is to be read from the client: its connection is closed.
-                let _ = client.shutdown(Shutdown::Read);
+                // The other thread waits at one of these.
+                drop(stop);
                 let _ = stream.shutdown(Shutdown::Both);
             }
-            match (crate::join(sending), response) {
+            match (crate::join(sender), response) {
                 (Err(Stopped::Malformed), Err(Failure::Refused(_))) => {
                     Err(Failure::Refused(Refusal::BadRequest))
                 }
@@ -292,25 +307,58 @@ fn cut(why: &str) -> Failure {
     Failure::Cut(io::Error::other(why))
 }
 
-/// Passes a message on to its end. `is_taken` becomes true when all of it has been read, before
-/// the last of it is written: the response may come before this thread goes on after that.
+/// What a thread that sends a message shares with the one that waits for the response.
+#[derive(Default)]
+struct Sending {
+    /// Whether all of it has been read. It is set before the last of it is written, as the
+    /// response may come before the thread goes on after that.
+    is_taken: AtomicBool,
+    /// Its other end is dropped when nothing more is to be read.
+    stopped: Option<UnixStream>,
+}
+
+impl Sending {
+    /// Waits until there is something to read; not, if nothing more is to be read.
+    fn may_read(&self, from: &TcpStream) -> io::Result<bool> {
+        let Some(stopped) = &self.stopped else {
+            return Ok(true);
+        };
+        let limit = from.read_timeout()?.map(Timespec::try_from);
+        let limit = limit.transpose().map_err(io::Error::other)?;
+        let mut both = [
+            PollFd::new(from, PollFlags::IN),
+            PollFd::new(stopped, PollFlags::IN),
+        ];
+        match poll(&mut both, limit.as_ref())? {
+            0 => Err(ErrorKind::TimedOut.into()),
+            _ => Ok(both[1].revents().is_empty()),
+        }
+    }
+}
+
+/// Passes a message on to its end.
 fn pass_on(
     message: &mut Message,
     mut from: &TcpStream,
     received: &mut Received,
     mut to: &TcpStream,
-    is_taken: &AtomicBool,
+    sending: &Sending,
 ) -> std::result::Result<(), Stopped> {
     loop {
         let taken = message.take(received);
-        is_taken.store(message.is_whole(), Release);
+        sending.is_taken.store(message.is_whole(), Release);
         to.write_all(message.bytes()).map_err(|_| Stopped::To)?;
         taken.map_err(|_| Stopped::Malformed)?;
         if message.is_whole() {
             return Ok(());
         }
         message.written();
-        match from.read(message.room(received)) {
+        let read = match sending.may_read(from) {
+            Ok(true) => from.read(message.room(received)),
+            Ok(false) => return Err(Stopped::To),
+            Err(error) => Err(error),
+        };
+        match read {
             Ok(0) => message.end().map_err(|_| Stopped::From)?,
             Ok(read) => received.filled(read),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -326,19 +374,15 @@ fn receive(
     responses: &mut Responses,
     request: &Request,
     all_sent: &dyn Fn() -> bool,
+    is_sending: &dyn Fn() -> bool,
 ) -> std::result::Result<Response, Failure> {
     loop {
         while let Some(response) = responses.next(request, all_sent()) {
             let mut response = response.map_err(Failure::Refused)?;
             if response.is_final() {
                 let received = responses.received();
-                let passed = pass_on(
-                    &mut response.message,
-                    upstream,
-                    received,
-                    client,
-                    &AtomicBool::default(),
-                );
+                let alone = Sending::default();
+                let passed = pass_on(&mut response.message, upstream, received, client, &alone);
                 let cut = |_| cut("the response is not passed on to its end");
                 return passed.map(|()| response).map_err(cut);
             }
@@ -351,7 +395,7 @@ fn receive(
             Err(error) => match error.kind() {
                 ErrorKind::Interrupted => {}
                 // How long a client takes to send a body is no fault of the upstream.
-                ErrorKind::WouldBlock if !all_sent() => {}
+                ErrorKind::WouldBlock if is_sending() => {}
                 ErrorKind::WouldBlock => return Err(Failure::Refused(Refusal::GatewayTimeout)),
                 _ => return Err(Failure::Refused(Refusal::BadGateway)),
             },

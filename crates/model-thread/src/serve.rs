@@ -53,7 +53,7 @@ fn converse(client: &Client, service: &Service) -> io::Result<()> {
             return client.linger();
         }
         if service.listening.is_closing() {
-            break;
+            return client.linger();
         }
     }
     Ok(())

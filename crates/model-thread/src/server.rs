@@ -50,6 +50,7 @@ pub fn accept_all<'scope>(
 #[derive(Default)]
 pub struct Open {
     is_closed: AtomicBool,
+    are_tunnels_cut: AtomicBool,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     changed: Condvar,
 }
@@ -120,9 +121,11 @@ impl Open {
         self.changed.notify_all();
     }
 
-    /// Cuts the tunnels.
+    /// Cuts the tunnels; there will be no other.
     pub fn cut_tunnels(&self) {
-        for connection in self.lock().values() {
+        let connections = self.lock();
+        self.are_tunnels_cut.store(true, SeqCst);
+        for connection in connections.values() {
             if let Some(upstream) = connection.tunnel.get() {
                 // It fails when the other end is gone.
                 let _ = connection.stream.shutdown(Shutdown::Both);
@@ -151,10 +154,13 @@ impl Client {
         &self.connection.stream
     }
 
-    /// From now on, what comes from either side goes to the other.
-    pub fn is_tunnel_to(&self, upstream: &Arc<TcpStream>) {
+    /// From now on, what comes from either side goes to the other, unless tunnels have been cut;
+    /// whether they have not.
+    pub fn begin_tunnel(&self, upstream: &Arc<TcpStream>) -> bool {
+        let _connections = self.open.lock();
         // There is no other: nothing else is done over this connection any more.
         let _ = self.connection.tunnel.set(upstream.clone());
+        !self.open.are_tunnels_cut.load(SeqCst)
     }
 
     /// The next request, or what is wrong with it; none when there will be no other.
@@ -180,32 +186,33 @@ impl Client {
         patience: Duration,
     ) -> io::Result<Option<std::result::Result<H::Whole, H::Refusal>>> {
         let mut stream = self.stream();
-        let mut until = None;
+        let until = Instant::now() + patience;
+        let late = |requests: &Heads<H>| requests.has_begun().then_some(Err(Wrong::Late.into()));
+        let (mut has_read, mut is_shortened) = (false, false);
         loop {
             if let Some(next) = requests.next() {
-                if until.is_some() {
+                if is_shortened {
                     stream.set_read_timeout(Some(patience))?;
                 }
                 return Ok(Some(next));
             }
-            if requests.has_begun() {
+            if has_read {
                 // Or a client that sends a byte now and then would never be cut.
-                let until = *until.get_or_insert_with(|| Instant::now() + patience);
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Ok(Some(Err(Wrong::Late.into())));
+                    return Ok(late(requests));
                 }
                 stream.set_read_timeout(Some(left))?;
+                is_shortened = true;
             }
             match stream.read(requests.room()) {
                 Ok(0) => return Ok(None),
                 Ok(read) => requests.filled(read),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Ok(requests.has_begun().then_some(Err(Wrong::Late.into())));
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(late(requests)),
                 Err(error) => return Err(error),
             }
+            has_read = true;
         }
     }
 

@@ -15,10 +15,14 @@ use http_proxy::{
 };
 use rustix::net::{Shutdown, shutdown};
 use suite::Result;
-use suite::proxy::{KEPT, LastUse, PIECE, Service, TUNNEL_GRACE, TUNNEL_PATIENCE, is_quiet};
+use suite::listening::PIECES_IN_A_ROW;
+use suite::proxy::{
+    KEPT, LastUse, PIECE, Service, TUNNEL_GRACE, TUNNEL_PATIENCE, is_quiet, reset_on_close,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use crate::server::{self, Closed, linger, next};
@@ -103,7 +107,7 @@ impl Client {
                 return linger(&mut self.stream).await;
             }
             if self.service.listening.is_closing() {
-                break;
+                return linger(&mut self.stream).await;
             }
         }
         Ok(())
@@ -152,7 +156,10 @@ impl Client {
                 Err(Failure::Refused(Refusal::BadGateway))
                     if is_kept && !upstream.responses.has_begun() => {}
                 Err(Failure::Refused(refusal)) => return self.refuse(refusal, Some(request)).await,
-                Err(Failure::Cut(error)) => return Err(error),
+                Err(Failure::Cut(error)) => {
+                    reset_on_close(&self.stream);
+                    return Err(error);
+                }
             }
         }
     }
@@ -360,7 +367,12 @@ async fn next_response(
 /// Passes bytes on in one direction, after these, and then its end.
 async fn copy(from: &TcpStream, to: &TcpStream, first: &[u8], last: &LastUse) -> io::Result<()> {
     let mut rest = first.to_vec();
+    let mut pieces = 0usize;
     loop {
+        pieces += 1;
+        if pieces.is_multiple_of(PIECES_IN_A_ROW) {
+            yield_now().await;
+        }
         while !rest.is_empty() {
             timeout(TUNNEL_PATIENCE, to.writable()).await??;
             match to.try_write(&rest) {

@@ -56,7 +56,7 @@ async fn converse(
             return linger(&mut stream).await;
         }
         if service.listening.is_closing() {
-            return Ok(());
+            return linger(&mut stream).await;
         }
     }
     Ok(())

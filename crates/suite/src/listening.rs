@@ -13,6 +13,10 @@ use rustix::io::Errno;
 
 use crate::Result;
 
+/// After this number of pieces of an answer or a tunnel, a task that has never had to wait lets
+/// other tasks go on.
+pub const PIECES_IN_A_ROW: usize = 16;
+
 /// How long a server waits that has no room for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use http_proxy::Allowed;
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{RecvFlags, recv};
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +164,13 @@ pub fn is_quiet(connection: impl AsFd) -> bool {
     matches!(recv(connection, &mut [0; 1], peek), Err(Errno::AGAIN))
 }
 
+/// Has a connection reset when it is closed: a client of HTTP/1.0 would take the end of one for
+/// the end of a body that is not whole.
+pub fn reset_on_close(connection: impl AsFd) {
+    // It fails when the client is gone.
+    let _ = set_socket_linger(connection, Some(Duration::ZERO));
+}
+
 impl PartialEq for Service {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
@@ -229,9 +237,10 @@ impl Job {
         self.connections + self.idle
     }
 
-    /// Sockets that the proxy has open at once: one for each of both sides.
+    /// Sockets that the proxy has open at once at most: one for each of both sides, and those to
+    /// upstreams that are kept meanwhile.
     pub fn sockets(&self) -> usize {
-        2 * self.units()
+        2 * self.units() + self.connections
     }
 
     pub(crate) fn validate(&self) -> std::result::Result<(), Invalid> {

@@ -223,9 +223,9 @@ impl Job {
         self.connections + self.idle
     }
 
-    /// Sockets that the server has open at once.
+    /// Sockets and files that the server has open at once: an answer has its file.
     pub fn sockets(&self) -> usize {
-        self.units()
+        self.units() + self.connections
     }
 
     pub(crate) fn validate(&self) -> std::result::Result<(), Invalid> {

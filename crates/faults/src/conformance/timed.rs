@@ -28,15 +28,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(50);
 pub(crate) fn head_without_end(server: &Server, begin: &str) -> Result<(), Wrong> {
     let mut client = server.connect()?;
     client.send(begin);
-    let drip = client.stream.try_clone();
-    let mut drip = drip.map_err(|error| wrong("a descriptor", error))?;
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            let began = Instant::now();
-            while began.elapsed() < PATIENCE && drip.write_all(b"x").is_ok() {
-                thread::sleep(TICK);
-            }
-        });
+    dripping(client, b"x", |client| {
         let head = client.head()?;
         check_time(client.since)?;
         client.body(&head)?;
@@ -44,6 +36,44 @@ pub(crate) fn head_without_end(server: &Server, begin: &str) -> Result<(), Wrong
             (408, true) => client.closed(),
             _ => Err(wrong("408 and Connection: close", format!("{head:?}"))),
         }
+    })
+}
+
+/// A client that sends nothing but empty lines: closed after the time limit, without an answer.
+pub(crate) fn empty_lines(server: &Server) -> Result<(), Wrong> {
+    dripping(server.connect()?, b"\r\n", |client| {
+        // It may be reset, as more comes than is read.
+        let said = client.until_end()?;
+        check_time(client.since)?;
+        is_nothing(&said)
+    })
+}
+
+/// A client that says nothing when the end begins.
+pub(crate) fn ends_silent(server: &mut Server) -> Result<(), Wrong> {
+    let mut client = server.connect()?;
+    client.send("GET");
+    server.begin_end();
+    // It may be reset, if it has not been accepted.
+    is_nothing(&client.until_end()?)
+}
+
+/// Sends these bytes again and again, until the connection ends or this is done.
+fn dripping(
+    mut client: Peer,
+    bytes: &'static [u8],
+    test: impl FnOnce(&mut Peer) -> Result<(), Wrong>,
+) -> Result<(), Wrong> {
+    let drip = client.stream.try_clone();
+    let mut drip = drip.map_err(|error| wrong("a descriptor", error))?;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let began = Instant::now();
+            while began.elapsed() < PATIENCE && drip.write_all(bytes).is_ok() {
+                thread::sleep(TICK);
+            }
+        });
+        test(&mut client)
     })
 }
 
@@ -62,10 +92,13 @@ pub(crate) fn silent(server: &Server) -> Result<(), Wrong> {
 
 /// Whether the connection ends, and nothing comes before.
 pub(crate) fn is_silent(client: &mut Peer) -> Result<(), Wrong> {
-    let said = client.rest()?;
+    is_nothing(&client.rest()?)
+}
+
+fn is_nothing(said: &[u8]) -> Result<(), Wrong> {
     match said.is_empty() {
         true => Ok(()),
-        false => Err(wrong("the end, silently", String::from_utf8_lossy(&said))),
+        false => Err(wrong("the end, silently", String::from_utf8_lossy(said))),
     }
 }
 

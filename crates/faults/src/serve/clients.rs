@@ -61,6 +61,14 @@ pub(crate) fn silent(site: &mut Site) -> Result<(), Wrong> {
     timed::silent(&site.server)
 }
 
+pub(crate) fn empty_lines(site: &mut Site) -> Result<(), Wrong> {
+    timed::empty_lines(&site.server)
+}
+
+pub(crate) fn ends_silent(site: &mut Site) -> Result<(), Wrong> {
+    timed::ends_silent(&mut site.server)
+}
+
 pub(crate) fn silent_between(site: &mut Site) -> Result<(), Wrong> {
     let mut client = site.server.connect()?;
     let asked = Instant::now();

@@ -9,7 +9,7 @@ use crate::check::{Wrong, wrong};
 use crate::conformance::case::Case;
 use crate::conformance::expect::answer;
 use crate::conformance::peer::End;
-use crate::proxy::run::{OK, Proxy, get, ok, post};
+use crate::proxy::run::{OK, Proxy, get, ok, post, request};
 use crate::proxy::upstream::one_hop;
 
 const LINE: &str = "HTTP/1.1 200 OK\r\n";
@@ -106,6 +106,15 @@ pub(super) fn all() -> Vec<Case> {
                 "the connection is cut: the client can tell",
             ],
             cut,
+        ),
+        case(
+            [
+                "cut-answer-old",
+                "RFC 9112, 8",
+                "the same, for a client of HTTP/1.0 that gets no length",
+                "the connection is reset: an end would be that of the body",
+            ],
+            cut_for_old,
         ),
     ]
 }
@@ -345,6 +354,22 @@ fn cut(proxy: &mut Proxy) -> Result<(), Wrong> {
                 wrong(expected, format!("{got} after {part:?}"))
             })?;
         }
+    }
+    Ok(())
+}
+
+fn cut_for_old(proxy: &mut Proxy) -> Result<(), Wrong> {
+    for part in ["\r\n", "\r\na\r\nhello", "\r\n5\r\nhello\r\n"] {
+        proxy.connect()?;
+        proxy.send(&request("GET http://{A}/ HTTP/1.0", &[]))?;
+        let mut asked = proxy.asked()?;
+        asked.peer.send(format!("{LINE}{CHUNKED}{part}"));
+        drop(asked);
+        if let Ok(said) = proxy.client()?.rest() {
+            let said = String::from_utf8_lossy(&said).into_owned();
+            return Err(wrong("a reset", format!("an end after {said:?}")));
+        }
+        proxy.client = None;
     }
     Ok(())
 }

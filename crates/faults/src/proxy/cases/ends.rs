@@ -8,7 +8,7 @@ use crate::check::Wrong;
 use crate::conformance::case::Case;
 use crate::conformance::peer::Peer;
 use crate::conformance::sockets::child_with;
-use crate::conformance::timed::{LONG, is_silent};
+use crate::conformance::timed::{self, LONG, is_silent};
 use crate::proxy::run::{OK, Proxy, get, ok};
 
 pub(super) fn all() -> Vec<Case> {
@@ -42,6 +42,16 @@ pub(super) fn all() -> Vec<Case> {
             ],
             LONG,
             ends_tunnel,
+        ),
+        with(
+            [
+                "ends-silent",
+                "RFC 9112, 9.6",
+                "SIGTERM, while a client has sent a part of its request",
+                "it is closed, and the proxy ends with exit code 0",
+            ],
+            LONG,
+            |proxy| timed::ends_silent(&mut proxy.server),
         ),
         with(
             [

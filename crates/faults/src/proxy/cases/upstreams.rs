@@ -1,10 +1,12 @@
 //! Servers that cannot be reached or do not answer, and several clients at the same time.
 
+use std::io::Write;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 
-use super::{case, with};
+use super::{case, with, writer};
 use crate::check::{Wrong, wrong};
 use crate::conformance::case::Case;
 use crate::conformance::expect::answer;
@@ -55,6 +57,16 @@ pub(super) fn all() -> Vec<Case> {
             ],
             HURRY,
             silent_server,
+        ),
+        with(
+            [
+                "takes-nothing",
+                "RFC 9110, 15.6.5",
+                "a server that does not read a body, and says nothing",
+                "504 after `--upstream-timeout`",
+            ],
+            HURRY,
+            takes_nothing,
         ),
         case(
             [
@@ -122,6 +134,16 @@ pub(super) fn all() -> Vec<Case> {
             SHORT,
             |proxy| timed::silent(&proxy.server),
         ),
+        with(
+            [
+                "empty-lines",
+                "RFC 9112, 2.2",
+                "a client that sends empty lines, and never a request",
+                "closed after `--idle-timeout`, however many come",
+            ],
+            SHORT,
+            |proxy| timed::empty_lines(&proxy.server),
+        ),
     ]
 }
 
@@ -165,6 +187,29 @@ fn silent_server(proxy: &mut Proxy) -> Result<(), Wrong> {
         }
     }
     Ok(())
+}
+
+fn takes_nothing(proxy: &mut Proxy) -> Result<(), Wrong> {
+    // More than the kernel keeps for both connections.
+    const BYTES: usize = 64 << 20;
+    let began = Instant::now();
+    proxy.send(&post("/", &[&format!("Content-Length: {BYTES}")]))?;
+    let _asked = proxy.asked()?;
+    let mut body = writer(proxy.client()?)?;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let piece = [0; 64 * 1024];
+            // It fails when the proxy has closed the connection.
+            (0..BYTES / piece.len()).all(|_| body.write_all(&piece).is_ok())
+        });
+        // How it ends depends on how much of the body is still to come.
+        let head = proxy.client()?.head()?;
+        proxy.client = None;
+        match head.status {
+            504 => check_time(began),
+            _ => Err(wrong(504, format!("{head:?}"))),
+        }
+    })
 }
 
 fn slow_server(proxy: &mut Proxy) -> Result<(), Wrong> {

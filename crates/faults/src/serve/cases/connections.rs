@@ -141,6 +141,16 @@ pub(super) fn all() -> Vec<Case> {
         ),
         clients(
             [
+                "empty-lines",
+                "RFC 9112, 2.2",
+                "a client that sends empty lines, and never a request",
+                "closed after `--idle-timeout`, however many come",
+            ],
+            SHORT,
+            are::empty_lines,
+        ),
+        clients(
+            [
                 "silent-between",
                 "RFC 9112, 9.5",
                 "one that says nothing after an answer",
@@ -218,6 +228,16 @@ pub(super) fn all() -> Vec<Case> {
             ],
             LONG,
             are::ends_well,
+        ),
+        clients(
+            [
+                "ends-silent",
+                "RFC 9112, 9.6",
+                "SIGTERM, while a client has sent a part of its request",
+                "it is closed, and the server ends with exit code 0",
+            ],
+            LONG,
+            are::ends_silent,
         ),
         clients(
             [
