@@ -10,11 +10,11 @@ use results::{ResultsDir, safe_name};
 
 use crate::Outcome;
 
-/// Counts the pairs of models whose verdict is turned round between two comparisons.
+/// Counts the pairs of models whose verdict is opposite in two comparisons.
 ///
-/// A pair is turned round if one model is shown to be faster in the first comparison and
+/// A pair is opposite if one model is shown to be faster in the first comparison and
 /// slower in the second. Only models whose job was the same in both are compared. The
-/// exit code is 1 if a pair is turned round, or if there is none to compare.
+/// exit code is 1 if a pair is opposite, or if there is none to compare.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// A directory under results
@@ -47,5 +47,5 @@ pub(crate) fn agreement(options: &Options) -> anyhow::Result<Outcome> {
         [&options.first, &options.second],
         terminal::columns(terminal::COLUMNS),
     ));
-    Ok(Outcome::of(found.pairs() > 0 && found.turned_round() == 0))
+    Ok(Outcome::of(found.pairs() > 0 && found.opposite() == 0))
 }

@@ -44,7 +44,7 @@ enum Command {
     Effort(effort::Options),
     Download(download::Options),
     Faults(faults::Options),
-    /// Checks fmt, clippy, docs, isolation and symmetry
+    /// Checks fmt, clippy, docs, features, isolation, symbols and symmetry
     Check {
         /// Which of these; all, if none is named
         #[arg(value_name = "STEP", value_parser = PossibleValuesParser::new(check::steps()))]

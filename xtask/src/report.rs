@@ -18,7 +18,7 @@ use suite::Invalid;
 use crate::criterion_pages;
 use crate::serve::Server;
 
-/// Makes comparison.md and index.html again, from comparison.json alone.
+/// Makes comparison.md and index.html again, from comparison.json and the files next to it.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The directory under results; the newest, if not given

@@ -18,7 +18,7 @@ fn agreement(place: &Path, names: [&str; 2]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn the_exit_code_tells_whether_a_verdict_is_turned_round() {
+fn the_exit_code_tells_whether_a_verdict_is_opposite() {
     let place = tempfile::tempdir().expect("a directory");
     let store = |name: &str, builder: Builder| {
         let directory = ResultsDir::prepare(place.path().join("results").join(name));
@@ -43,13 +43,13 @@ fn the_exit_code_tells_whether_a_verdict_is_turned_round() {
         "primes heavy 3 1 2.00",
         "primes heavy: tokio to smol: 2.00 times faster [1.98, 2.02] in then, \
          2.00 times slower [1.98, 2.02] in now",
-        "1 of 3 pairs turned round",
+        "1 of 3 pairs opposite",
     ] {
         assert!(words.join(" ").contains(says), "no {says:?} in {said}");
     }
     let (code, said) = agreement(place.path(), ["then", "then"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("0 of 3 pairs turned round"), "{said}");
+    assert!(said.contains("0 of 3 pairs opposite"), "{said}");
 
     let (code, said) = agreement(place.path(), ["then", "else"]);
     assert_eq!(code, Some(1), "{said}");

@@ -98,7 +98,7 @@ fn job_agreement(
     })
 }
 
-/// |ln(ratio / ratio)|: the same in both directions, and for the pair turned round.
+/// |ln(ratio / ratio)|: the same in both directions, and for the opposite pair.
 fn distance(pair: &PairInBoth) -> f64 {
     (pair.first.ratio / pair.second.ratio).ln().abs()
 }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_turned_round_and_what_differs_is_left_out() {
+    fn a_pair_is_opposite_and_what_differs_is_left_out() {
         let two = |tokio, smol| [("tokio", tokio), ("smol", smol)];
         let primes = json!({"end": 9});
         let racy = json!({"guard": "racy", "workers": 2, "increments": 4});
@@ -185,11 +185,11 @@ mod tests {
         let (then, now) = (named("then", then), named("now", now));
         let found = agreement(&then, &now);
 
-        assert_eq!((found.pairs(), found.turned_round()), (3, 1));
+        assert_eq!((found.pairs(), found.opposite()), (3, 1));
         let [job] = &found.jobs[..] else {
             panic!("{:?}", found.jobs)
         };
-        let turned: Vec<_> = job.turned_round().collect();
+        let turned: Vec<_> = job.opposite().collect();
         let (pair, first, second) = (turned[0], turned[0].first.ratio, turned[0].second.ratio);
         assert_eq!([&*pair.model, &*pair.other], ["tokio", "smol"]);
         assert_eq!((first, second), (0.5, 1.5));
@@ -223,7 +223,7 @@ mod tests {
         let (faster, equal) = (job(1.0, 1.5), job(1.0, 1.0));
         for (other, factor) in [(&faster, 1.0), (&equal, 1.5)] {
             let found = agreement(&faster, other);
-            assert_eq!((found.pairs(), found.turned_round()), (1, 0));
+            assert_eq!((found.pairs(), found.opposite()), (1, 0));
             assert!((found.jobs[0].factor - factor).abs() < 1e-12);
             assert!(found.left_out.is_empty(), "{:?}", found.left_out);
         }

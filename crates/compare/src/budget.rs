@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn both_budgets_hold_for_seven_workloads_and_for_twelve() {
+    fn both_budgets_hold_with_more_and_fewer_workloads() {
         // Jobs from microseconds to seconds, six models each.
         let mix = [
             50, 3_000, 80_000, 250_000, 900_000, 8_000_000, 1_000, 30_000,

@@ -35,7 +35,7 @@ pub struct Mode {
 }
 
 impl Mode {
-    /// One preset, five rounds, in less than three minutes.
+    /// One preset, up to five rounds, in less than three minutes.
     pub const QUICK: Mode = Mode {
         name: "quick",
         budget: Duration::from_secs(178),

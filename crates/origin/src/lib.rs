@@ -1,7 +1,7 @@
 //! The origin: the local HTTP server that downloads are measured against.
 //!
 //! It is an instrument, so it stays out of what it measures: a process of its own,
-//! on standard threads, which favours none of the runtimes under study. It serves
+//! on standard threads, which favors none of the runtimes under study. It serves
 //! real JPEG images from memory with a delay a request and one link rate over all
 //! connections, and counts what it is asked for. On request it speaks TLS, and it
 //! misbehaves on purpose.

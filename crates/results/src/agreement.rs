@@ -40,8 +40,8 @@ pub struct PairInBoth {
 
 impl PairInBoth {
     /// Whether the faster of the two is shown to be the slower one in the other
-    /// comparison. A difference that only one of them shows is not turned round.
-    pub fn is_turned_round(&self) -> bool {
+    /// comparison. A difference that only one of them shows is not opposite.
+    pub fn is_opposite(&self) -> bool {
         matches!(
             (self.first.verdict, self.second.verdict),
             (Verdict::Faster, Verdict::Slower) | (Verdict::Slower, Verdict::Faster)
@@ -50,9 +50,9 @@ impl PairInBoth {
 }
 
 impl JobAgreement {
-    /// The pairs whose verdict is turned round.
-    pub fn turned_round(&self) -> impl Iterator<Item = &PairInBoth> {
-        self.pairs.iter().filter(|pair| pair.is_turned_round())
+    /// The pairs whose verdict is opposite.
+    pub fn opposite(&self) -> impl Iterator<Item = &PairInBoth> {
+        self.pairs.iter().filter(|pair| pair.is_opposite())
     }
 }
 
@@ -62,9 +62,9 @@ impl Agreement {
         self.jobs.iter().map(|job| job.pairs.len()).sum()
     }
 
-    /// How many of them have their verdict turned round.
-    pub fn turned_round(&self) -> usize {
-        let turned = self.jobs.iter().map(|job| job.turned_round().count());
+    /// How many of them have their verdict opposite.
+    pub fn opposite(&self) -> usize {
+        let turned = self.jobs.iter().map(|job| job.opposite().count());
         turned.sum()
     }
 }

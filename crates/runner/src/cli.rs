@@ -9,8 +9,8 @@ use suite::fetch::check_url;
 use suite::{Invalid, Preset, Setting, Setup, Workload};
 use transfer::Options;
 
-/// One concurrency model of Paces: runs one workload and checks its answer, or
-/// downloads files.
+/// One concurrency model of Paces: runs one workload and checks its answer, downloads
+/// files, serves files, or proxies requests.
 ///
 /// Exit codes: 0 all right; 1 the run failed or its answer was wrong, or a file
 /// could not be had; 2 the command line was wrong; 3 the disk refused; 4 this
@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Pass HTTP/1.1 requests on to where they are for, until it is interrupted
     Proxy(ProxyArgs),
-    /// Be the HTTP server that `fetch` and `download` are measured against
+    /// Be the neutral other end of jobs: HTTP server, load generator, responder and upstream
     Origin(origin::ServeArgs),
     /// Be the server that `echo` talks to, until standard input ends
     #[command(hide = true)]
