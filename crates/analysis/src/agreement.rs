@@ -189,8 +189,12 @@ mod tests {
         let [job] = &found.jobs[..] else {
             panic!("{:?}", found.jobs)
         };
-        let turned: Vec<_> = job.opposite().collect();
-        let (pair, first, second) = (turned[0], turned[0].first.ratio, turned[0].second.ratio);
+        let opposite: Vec<_> = job.opposite().collect();
+        let (pair, first, second) = (
+            opposite[0],
+            opposite[0].first.ratio,
+            opposite[0].second.ratio,
+        );
         assert_eq!([&*pair.model, &*pair.other], ["tokio", "smol"]);
         assert_eq!((first, second), (0.5, 1.5));
         // The ratios of the pairs were 4, 2 and 1/2, and are 8/3, 4 and 3/2.
@@ -212,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_agrees_with_itself_and_what_only_one_shows_is_not_turned() {
+    fn a_comparison_agrees_with_itself_and_what_only_one_shows_is_not_opposite() {
         let job = |tokio, smol| {
             let times = [("tokio", tokio), ("smol", smol)];
             named(

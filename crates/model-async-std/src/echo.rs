@@ -67,7 +67,7 @@ pub async fn serve(listener: std::net::TcpListener, job: Job, closing: Closing) 
             drop(serving);
         });
     };
-    drop((listener, serving)); // or who has not been accepted would wait for ever
+    drop((listener, serving)); // or clients that are not accepted would wait without end
     let Err(_closed) = all_served.recv().await;
     accepted.context("accepting a connection")
 }

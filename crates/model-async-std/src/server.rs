@@ -69,7 +69,7 @@ where
             }
         }
     };
-    drop((listener, serving)); // or who has not been accepted would wait for the others
+    drop((listener, serving)); // or clients that are not accepted would wait for the others
     let Err(_closed) = all_served.recv().await;
     accepted.context("accepting a connection")
 }

@@ -15,7 +15,7 @@ pub fn run(job: &Job, children: &mut Children, most: usize) -> Result<Outcome> {
     }
 }
 
-/// The heart beats where the answers arrive, between two of them.
+/// The heartbeat goes on where the answers arrive, between two of them.
 fn handed_over(job: &Job, children: &mut Children, most: usize) -> Result<Outcome> {
     let started = Instant::now();
     let mut heartbeat = Heartbeat::start();
@@ -37,7 +37,7 @@ fn handed_over(job: &Job, children: &mut Children, most: usize) -> Result<Outcom
     Ok(heartbeat.outcome(done))
 }
 
-/// The mistake: the heart's own thread makes the calls.
+/// The mistake: the thread of the heartbeat makes the calls.
 fn inline(job: &Job) -> Outcome {
     let started = Instant::now();
     let mut heartbeat = Heartbeat::start();

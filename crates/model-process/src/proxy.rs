@@ -290,7 +290,7 @@ impl Proxy {
                     let own = PollFd::new(upstream, PollFlags::IN);
                     let mut waiting: Vec<_> =
                         [own].into_iter().chain(sending.waits_for()).collect();
-                    if !wait(&mut waiting, patience).map_err(Failure::Cut)? {
+                    if !wait(&mut waiting, Instant::now() + patience).map_err(Failure::Cut)? {
                         return Err(late);
                     }
                 }
@@ -316,9 +316,8 @@ impl Proxy {
             }
             let waiting = [receiving.waits_for(), sending.waits_for()];
             let mut waiting: Vec<_> = waiting.into_iter().flatten().collect();
-            if !wait(&mut waiting, self.patience.max(self.upstream_patience))
-                .map_err(Failure::Cut)?
-            {
+            let until = Instant::now() + self.patience.max(self.upstream_patience);
+            if !wait(&mut waiting, until).map_err(Failure::Cut)? {
                 return Err(cut("the response is not passed on in time"));
             }
         }

@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http_head::Received;
 use http_proxy::{ESTABLISHED, Message};
@@ -93,9 +93,8 @@ impl Way<'_> {
     }
 }
 
-/// Waits until one of these is ready; whether one is in this time.
-pub fn wait(waiting: &mut [PollFd<'_>], time: Duration) -> io::Result<bool> {
-    let until = Instant::now() + time;
+/// Waits until one of these is ready; whether one is by then.
+pub fn wait(waiting: &mut [PollFd<'_>], until: Instant) -> io::Result<bool> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
@@ -203,8 +202,7 @@ pub fn tunnel(
         if !is_ending {
             waiting.push(PollFd::from_borrowed_fd(end, end_flags));
         }
-        let left = until.saturating_duration_since(Instant::now());
-        if !wait(&mut waiting, left)? {
+        if !wait(&mut waiting, until)? {
             return Err(ErrorKind::TimedOut.into());
         }
         if !is_ending && waiting.last().is_some_and(|end| !end.revents().is_empty()) {

@@ -27,8 +27,8 @@ pub fn run(job: &Job) -> Result<Outcome> {
         }
         Guard::Racy => {
             let counter = AtomicU64::new(0);
-            // Nobody else could see the counter, so without the black box the
-            // compiler would reduce all the additions to one.
+            // No other thread can see the counter: without `black_box`, the compiler
+            // would reduce all the additions to one.
             let counter = black_box(&counter);
             count(job, || counter.store(counter.load(Relaxed) + 1, Relaxed));
             counter.load(Relaxed)

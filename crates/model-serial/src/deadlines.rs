@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 use suite::deadlines::{Answers, Job, Ledger, Outcome, Slot};
 use suite::{Result, Unsupported};
+
+use crate::both_ways::wait;
 
 /// More than this would be a wait, and no job.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -51,8 +52,9 @@ fn answer(
     due: Option<Instant>,
 ) -> io::Result<Option<u64>> {
     loop {
+        // A read timeout would be rounded up to the kernel's ticks.
         if let Some(due) = due
-            && !is_readable_by(stream, due)?
+            && !wait(&mut [PollFd::new(stream, PollFlags::IN)], due)?
         {
             return Ok(None);
         }
@@ -64,20 +66,6 @@ fn answer(
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Whether there is something to read by then. A read timeout would be as many ticks of the
-/// kernel's clock, milliseconds long, while `poll` has a timer to the nanosecond.
-fn is_readable_by(stream: &TcpStream, due: Instant) -> io::Result<bool> {
-    loop {
-        let left = due.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&left)) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -26,7 +26,7 @@ pub fn run(session: &Arc<Session>, client: &Arc<Client>) -> Result<()> {
         client,
         stop: &stop.0.clone(),
     };
-    // Whoever stops the run is another thread, as that of the signals.
+    // Another thread stops the run, such as the one that handles signals.
     session.on_stop(move || {
         stop.0.stop();
         stop.1.interrupt();
@@ -109,7 +109,7 @@ impl Unit<'_> {
         if let Some(Next::Failed(why)) = &next {
             session.fail(&transfer, why.clone());
         }
-        // Nobody else waits for what there may be of news.
+        // What has changed need not be announced: no other thread waits for it.
         let _ = queue.release(&host, transfer, next.as_ref(), Instant::now());
     }
 

@@ -1,11 +1,11 @@
-//! Unit: none. Shares: its thread, with the heart. Ends: the last call does.
+//! Unit: none. Shares: its thread, with the heartbeat. Ends: the last call does.
 
 use std::time::Instant;
 
 use suite::Result;
 use suite::offload::{Heartbeat, Job, Outcome, block};
 
-/// There is nobody to hand a call over to: each blocks the heart, whatever
+/// There is no pool to hand a call over to: each blocks the heartbeat, whatever
 /// `place` says.
 pub fn run(job: &Job) -> Result<Outcome> {
     let started = Instant::now();

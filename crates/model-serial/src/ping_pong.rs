@@ -9,7 +9,7 @@ use suite::ping_pong::{Job, Outcome, Station};
 
 pub fn run(job: &Job) -> Result<Outcome> {
     let mut stations: Vec<_> = (0..job.units).map(|unit| Station::new(job, unit)).collect();
-    // A queue leads to each station, as where somebody waits at its end.
+    // Each station has a queue, as in the models whose units wait for a message.
     let mut queues: Vec<VecDeque<u64>> = vec![VecDeque::with_capacity(1); job.units];
     let mut unit = 0;
     let mut token = stations[unit].first();

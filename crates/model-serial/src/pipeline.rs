@@ -40,7 +40,7 @@ fn produce<M: Message>(
             thread::sleep(pause);
         }
         if queue.len() == job.messages_held() {
-            consume(queue, level, tally); // nobody else will make room
+            consume(queue, level, tally); // no other thread makes room
         }
         queue.push_back(message);
         level.put(items);

@@ -61,8 +61,7 @@ pub fn next<H: Head>(
             PollFd::new(stream, PollFlags::IN),
             PollFd::new(end, PollFlags::IN),
         ];
-        let left = until.saturating_duration_since(Instant::now());
-        if !wait(&mut both, left)? {
+        if !wait(&mut both, until)? {
             return Ok(requests.has_begun().then_some(Err(Wrong::Late.into())));
         }
         if both[0].revents().is_empty() {

@@ -69,7 +69,7 @@ pub async fn serve(
         }
         workers.push(executor.spawn(echo(stream, job.bytes_each())));
     };
-    drop(listener); // or who has not been accepted would wait for ever
+    drop(listener); // or clients that are not accepted would wait without end
     // What breaks is the client's to tell.
     let _ = crate::join_all(workers).await;
     accepted.context("accepting a connection")

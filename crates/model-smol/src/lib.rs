@@ -199,7 +199,7 @@ impl Drop for Smol {
     fn drop(&mut self) {
         self.running.close();
         for thread in self.threads.drain(..) {
-            // A panic of a task went to whoever awaited it, not to its thread.
+            // A panic of a task went to the code that awaited it, not to its thread.
             let _ = thread.join();
         }
     }

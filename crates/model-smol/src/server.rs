@@ -68,7 +68,7 @@ where
             },
         }
     };
-    drop(listener); // or who has not been accepted would wait for the others
+    drop(listener); // or clients that are not accepted would wait for the others
     crate::join_all(clients).await;
     accepted.context("accepting a connection")
 }

@@ -47,8 +47,8 @@ fn talk(job: &Job, connection: usize, mut stream: &TcpStream) -> io::Result<Outc
 }
 
 pub fn serve(listener: TcpListener, job: &Job, closing: &Closing) -> Result<()> {
-    // The listener goes before the threads are joined: when it fails, whoever is
-    // still to be accepted should not wait for the others.
+    // The listener goes before the threads are joined: when it fails, clients
+    // that are not accepted should not wait for the others.
     thread::scope(move |scope| {
         loop {
             let (stream, _) = listener.accept().context("accepting a connection")?;

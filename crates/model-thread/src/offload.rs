@@ -46,7 +46,7 @@ fn handed_over(job: &Job, pool: &ThreadPool) -> Outcome {
     })
 }
 
-/// The mistake: the heart's own thread makes the calls.
+/// The mistake: the thread of the heartbeat makes the calls.
 fn inline(job: &Job) -> Outcome {
     let started = Instant::now();
     let mut heartbeat = Heartbeat::start();

@@ -222,7 +222,7 @@ impl Proxy<'_> {
         let (stop, stopped) = UnixStream::pair().map_err(Failure::Cut)?;
         let sending = Sending {
             is_taken: AtomicBool::new(false),
-            stopped: Some(stopped),
+            stopped: Some((stopped, self.service.patience)),
         };
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -313,23 +313,23 @@ struct Sending {
     /// Whether all of it has been read. It is set before the last of it is written, as the
     /// response may come before the thread goes on after that.
     is_taken: AtomicBool,
-    /// Its other end is dropped when nothing more is to be read.
-    stopped: Option<UnixStream>,
+    /// Its other end is dropped when nothing more is to be read; and how long the client may
+    /// take for each piece. None, if no other thread waits.
+    stopped: Option<(UnixStream, Duration)>,
 }
 
 impl Sending {
     /// Waits until there is something to read; not, if nothing more is to be read.
     fn may_read(&self, from: &TcpStream) -> io::Result<bool> {
-        let Some(stopped) = &self.stopped else {
+        let Some((stopped, patience)) = &self.stopped else {
             return Ok(true);
         };
-        let limit = from.read_timeout()?.map(Timespec::try_from);
-        let limit = limit.transpose().map_err(io::Error::other)?;
+        let limit = Timespec::try_from(*patience).map_err(io::Error::other)?;
         let mut both = [
             PollFd::new(from, PollFlags::IN),
             PollFd::new(stopped, PollFlags::IN),
         ];
-        match poll(&mut both, limit.as_ref())? {
+        match poll(&mut both, Some(&limit))? {
             0 => Err(ErrorKind::TimedOut.into()),
             _ => Ok(both[1].revents().is_empty()),
         }

@@ -14,8 +14,8 @@ use http_head::{Head, Heads, LINGER, Wrong};
 use suite::Result;
 use suite::listening::{Listening, pause_after};
 
-/// Gives each client a thread, until the end begins. Then the listener is gone: or who has not
-/// been accepted would wait for the others.
+/// Gives each client a thread, until the end begins. Then the listener is closed: or clients
+/// that are not accepted would wait for the others.
 pub fn accept_all<'scope>(
     scope: &'scope Scope<'scope, '_>,
     listening: &Listening,

@@ -61,7 +61,7 @@ pub async fn serve(listener: std::net::TcpListener, job: Job, closing: Closing) 
         // Or what is left of those that have ended would pile up.
         while workers.try_join_next().is_some() {}
     };
-    drop(listener); // or who has not been accepted would wait for ever
+    drop(listener); // or clients that are not accepted would wait without end
     workers.join_all().await;
     accepted.context("accepting a connection")
 }

@@ -23,7 +23,7 @@ use url::Url;
 /// Opens connections, and keeps them for the next request.
 #[derive(Clone)]
 pub struct Client {
-    /// Connections that wait for a request, whoever has opened them.
+    /// Idle connections, of any unit that has opened them.
     pub idle: Arc<Idle>,
     /// How long to wait, and whom to trust: without one it waits, and has no TLS.
     pub session: Option<Arc<Session>>,

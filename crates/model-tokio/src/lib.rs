@@ -33,7 +33,7 @@ use transfer::Session;
 
 use crate::http::Client;
 
-/// How long a blocking call has to end that nobody waits for any more: one that
+/// How long a blocking call has to end that is no longer awaited: one that
 /// reads a list from a terminal may never do so.
 const PATIENCE: Duration = Duration::from_millis(100);
 

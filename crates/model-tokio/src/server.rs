@@ -63,7 +63,7 @@ where
         // Or what is left of those that have ended would pile up.
         while clients.try_join_next().is_some() {}
     };
-    drop(listener); // or who has not been accepted would wait for the others
+    drop(listener); // or clients that are not accepted would wait for the others
     clients.join_all().await;
     accepted.context("accepting a connection")
 }

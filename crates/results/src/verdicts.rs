@@ -251,7 +251,7 @@ mod tests {
         let mut backwards = section.ranks(models.into_iter().rev());
         backwards.sort_by_key(|(_, model)| models.iter().position(|known| known == model));
         assert_eq!(backwards, ranks);
-        // Of two that nobody is shown to beat, and that cannot be told apart, neither is
+        // Of two that no model is shown to beat, and that cannot be told apart, neither is
         // the best.
         section.pairs[2].judged.verdict = Verdict::CannotTell;
         assert_eq!(section.ranks(models), ranks);

@@ -10,7 +10,7 @@
 //! - All connections are open before the first message is sent.
 //! - A client writes a piece of a message ([`PIECE_BYTES`] at most) and reads it
 //!   back before it writes the next one. A client that wrote all of a large
-//!   message first would wait for ever: the server, which it does not read from,
+//!   message first would wait without end: the server, which it does not read from,
 //!   stops reading too when the buffers are full.
 //! - The server counts, and closes a connection first, when all of it has gone
 //!   back; the client reads on until it sees that. The end that closes first

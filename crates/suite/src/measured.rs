@@ -283,7 +283,7 @@ impl Job {
         }
     }
 
-    /// What the job waits for on purpose, whoever does it: no part of its time.
+    /// How long the job waits on purpose, the same in every model: no part of its time.
     pub fn wait(&self) -> Duration {
         match self {
             Job::Sleepers(job) => job.wait(),

@@ -23,7 +23,7 @@ pub enum Place {
     Inline,
 }
 
-/// How many calls, and how often the heart should beat.
+/// How many calls, and how often the heartbeat is due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
@@ -77,13 +77,13 @@ impl Heartbeat {
         }
     }
 
-    /// The heart beats.
+    /// The heartbeat is due, and is done.
     pub fn tick(&mut self) {
         self.ticks += 1;
         self.close_gap();
     }
 
-    /// The calls are done: the gap that is still open counts too, or a heart
+    /// The calls are done: the gap that is still open counts too, or a heartbeat
     /// that never beat would show none. `done` has the completion time of each.
     pub fn outcome(mut self, done: Vec<Duration>) -> Outcome {
         self.close_gap();
@@ -150,8 +150,8 @@ impl Job {
         job
     }
 
-    /// Every call done, and none sooner than it takes. How steady the heart beat
-    /// is a figure, not an answer.
+    /// Every call done, and none sooner than it takes. How steady the heartbeat
+    /// was is a figure, not an answer.
     pub fn check(&self, outcome: &Outcome) -> Result<(), WrongAnswer> {
         WrongAnswer::unless(outcome.done == self.calls, "done", outcome.done, self.calls)?;
         let least = std::iter::repeat_n(self.call_ms, self.calls);

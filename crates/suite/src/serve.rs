@@ -2,7 +2,7 @@
 //!
 //! Shows what decides between threads and tasks for a server: requests a second, the latency
 //! at a rate that does not wait for answers, connections that are open and say nothing, and
-//! CPU work beside the answers.
+//! CPU work at the same time.
 //!
 //! The server is the model's. What asks it is neutral: the load generator, a process of its
 //! own, which counts what comes back. Parsing heads and forming answers is shared
@@ -30,7 +30,7 @@ use crate::{Invalid, Preset, Result, WrongAnswer, splitmix64};
 /// The processor time of one piece of burning.
 pub const BURN: Duration = Duration::from_millis(5);
 
-/// How many requests over how many connections, and what goes on beside them.
+/// How many requests over how many connections, and what else the server does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
@@ -45,8 +45,8 @@ pub struct Job {
     pub rate: u64,
     /// Connections more that are open and say nothing.
     pub idle: usize,
-    /// Pieces of CPU work of [`BURN`] each that the server starts in a second, beside the
-    /// answers.
+    /// Pieces of CPU work of [`BURN`] each that the server starts in a second, while
+    /// it answers.
     pub burn: u64,
     /// Where these are done: where the model makes calls that block, or in units like those
     /// of the connections.
@@ -82,7 +82,7 @@ pub struct Service {
     pub connections: usize,
     /// How long a connection may take to send a whole head, or to take a piece of an answer.
     pub patience: Duration,
-    /// CPU work beside it, if there is any.
+    /// CPU work at the same time, if there is any.
     pub burns: Option<Burns>,
 }
 
@@ -198,7 +198,7 @@ impl Job {
         self.service.as_ref().expect("a prepared job has a service")
     }
 
-    /// The CPU work that goes on beside it, if there is any.
+    /// The CPU work at the same time, if there is any.
     pub fn burns(&self) -> Option<Burns> {
         (self.burn > 0).then(|| Burns {
             every: Duration::from_secs(1).div_f64(self.burn as f64),
@@ -269,7 +269,10 @@ impl Job {
     pub(crate) fn summary(&self, outcome: &Outcome, _elapsed: Duration) -> String {
         let mut text = outcome.counted.summary();
         if self.burn > 0 {
-            text += &format!("; {} pieces of CPU work beside them", outcome.burns_done);
+            text += &format!(
+                "; {} pieces of CPU work at the same time",
+                outcome.burns_done
+            );
         }
         text
     }

@@ -18,7 +18,7 @@ pub fn offload_pool<M: Model>(program: &'static str) -> Result<()> {
     )
 }
 
-/// Calls that block the heart.
+/// Calls that block the heartbeat.
 pub fn offload_inline<M: Model>(program: &'static str) -> Result<()> {
     shapes::<M>(
         program,

@@ -281,7 +281,7 @@ fn choosing_changes_the_answer() {
         let mut tab = browser.tab();
         tab.look(size);
         tab.open_file(&page);
-        select(&mut tab, "choose-kind", "Downloads, with a limit");
+        select(&mut tab, "choose-kind", "Downloads with a limit");
         let answer = tab.text(result);
         let expected = "tokio or smol: fastest, and no difference between them";
         assert!(answer.contains(expected), "{answer}");
@@ -295,7 +295,7 @@ fn choosing_changes_the_answer() {
         assert_eq!(link, "counter-heavy-racy");
         assert!(tab.is(&format!("document.getElementById({link:?}) !== null")));
         // A job at a rate has no rank by time.
-        select(&mut tab, "choose-kind", "CPU work beside I/O");
+        select(&mut tab, "choose-kind", "CPU work and I/O together");
         let by = "document.getElementById('choose-by').value";
         assert_eq!(
             (tab.text(by), tab.text(first)),

@@ -131,40 +131,40 @@ fn some(job: &Value, key: &str) -> bool {
 }
 
 const KINDS: [WorkKind; 15] = [
-    all_of("download", "Downloads, with a limit", &[Workload::Download]),
-    all_of("waiting", "Many that wait", &[Workload::Sleepers]),
+    all_of("download", "Downloads with a limit", &[Workload::Download]),
+    all_of("waiting", "Many waiting units", &[Workload::Sleepers]),
     all_of("units", "Many short units", &[Workload::Spawn]),
-    all_of("timeouts", "Waits with a deadline", &[Workload::Deadlines]),
+    all_of(
+        "timeouts",
+        "Requests with a deadline",
+        &[Workload::Deadlines],
+    ),
     all_of("connections", "Many connections", &[Workload::Echo]),
     server("server", "A server with many connections", |job| {
         !some(job, "idle") && !some(job, "burn")
     }),
     server("idle", "Many idle connections", |job| some(job, "idle")),
-    server("beside", "CPU work beside I/O", |job| {
+    server("cpu-and-io", "CPU work and I/O together", |job| {
         some(job, "burn") && !some(job, "idle")
     }),
     all_of("proxy", "A proxy", &[Workload::Proxy]),
-    all_of("requests", "Requests, all at once", &[Workload::Fetch]),
+    all_of("requests", "Concurrent requests", &[Workload::Fetch]),
     all_of(
         "cpu",
-        "Work for the CPU, over a pool",
+        "CPU work in a pool",
         &[Workload::Primes, Workload::Thumbnails, Workload::Files],
     ),
     all_of(
         "blocking",
-        "Blocking calls next to a loop",
+        "Blocking calls and an event loop",
         &[Workload::Offload],
     ),
     all_of(
         "queue",
-        "A queue from one to another",
+        "Producers and consumers",
         &[Workload::Pipeline, Workload::Exchange],
     ),
-    all_of(
-        "messages",
-        "A message that is passed on",
-        &[Workload::PingPong],
-    ),
+    all_of("messages", "Message passing", &[Workload::PingPong]),
     all_of("shared", "Shared state", &[Workload::Counter]),
 ];
 
