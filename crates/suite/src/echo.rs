@@ -223,9 +223,14 @@ impl Closing {
         self.0.load(Ordering::Acquire)
     }
 
+    /// Says that the end has begun, to a server that is woken otherwise.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
     /// Begins the end of the server at this address.
     pub fn begin(&self, server: SocketAddr) {
-        self.0.store(true, Ordering::Release);
+        self.set();
         // A server that cannot be reached does not wait for a connection.
         drop(TcpStream::connect(server));
     }

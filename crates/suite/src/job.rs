@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Invalid, Model, Result, WrongAnswer, counter, deadlines, download, echo, exchange, fetch,
-    files, offload, ping_pong, pipeline, primes, proxy, serve, sleepers, spawn, thumbnails,
+    Invalid, Model, Result, WrongAnswer, counter, datagram, deadlines, download, echo, exchange,
+    fetch, files, offload, ping_pong, pipeline, primes, proxy, serve, sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -191,6 +191,8 @@ workloads! {
     "deadlines" deadlines Deadlines,
     /// A TCP server sends back what its clients send
     "echo" echo Echo,
+    /// UDP datagrams go to a server and come back, and some may be lost
+    "datagram" datagram Datagram,
     /// Files are served over HTTP/1.1, as a load generator asks for them
     "serve" serve Serve,
     /// HTTP/1.1 requests are passed on to a server, which answers them
@@ -220,6 +222,7 @@ impl Outcome {
             | Outcome::Spawn(_)
             | Outcome::Deadlines(_)
             | Outcome::Echo(_)
+            | Outcome::Datagram(_)
             | Outcome::Serve(_)
             | Outcome::Proxy(_)
             | Outcome::Files(_)
@@ -264,6 +267,7 @@ impl Workload {
             | Workload::Spawn
             | Workload::Deadlines
             | Workload::Echo
+            | Workload::Datagram
             | Workload::Serve
             | Workload::Proxy
             | Workload::Files
@@ -279,6 +283,7 @@ impl Workload {
             Workload::Spawn => Some(("units", "a unit")),
             Workload::Deadlines => Some(("operations", "an operation")),
             Workload::Echo => Some(("messages", "a message")),
+            Workload::Datagram => Some(("answered", "a datagram")),
             Workload::Serve | Workload::Proxy => Some(("requests", "a request")),
             Workload::Counter
             | Workload::Pipeline
@@ -293,13 +298,15 @@ impl Workload {
         }
     }
 
-    /// Whether the job needs an HTTP origin (or URLs of one's own), its load generator or its responder.
+    /// Whether the job needs an HTTP origin (or URLs of one's own), its load generator, its
+    /// responder or its relay.
     pub fn needs_origin(self) -> bool {
         match self {
-            // The load generator and the responder are in the origin's process.
+            // The load generator, the responder and the relay are in the origin's process.
             Workload::Fetch
             | Workload::Download
             | Workload::Deadlines
+            | Workload::Datagram
             | Workload::Serve
             | Workload::Proxy => true,
             Workload::Counter
@@ -504,6 +511,8 @@ mod tests {
             ),
             (Workload::Echo, "connections", "10001", "to 10000"),
             (Workload::Echo, "bytes", "0", "from 1"),
+            (Workload::Datagram, "bytes", "15", "from 16 to 65507"),
+            (Workload::Datagram, "lose", "1001", "to 1000"),
             (Workload::Serve, "connections", "0", "from 1"),
             (Workload::Serve, "burn", "1001", "to 1000"),
             (Workload::Serve, "place", "moon", "`inline`"),

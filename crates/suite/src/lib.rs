@@ -16,12 +16,13 @@
 //! # Ok::<(), suite::Invalid>(())
 //! ```
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 
 pub mod batch;
 pub mod completion;
 pub mod counter;
+pub mod datagram;
 pub mod deadlines;
 pub mod download;
 pub mod echo;
@@ -147,6 +148,38 @@ pub trait Model {
         &self,
         listener: TcpListener,
         job: &echo::Job,
+        closing: &echo::Closing,
+    ) -> Result<()>;
+
+    /// Clients, a unit each, send datagrams to the job's address, and receive what comes back.
+    ///
+    /// A client has a socket of its own: bound to a port of loopback that the system chooses,
+    /// connected to the address, and open before the first datagram of any client is sent. What to
+    /// send and until when to wait is said by [`datagram::Window`], whose outcomes are
+    /// [added up](datagram::Outcome::all). A wait ends when a datagram comes or at the time
+    /// that the window says: a datagram that has come is taken first, and a wait is never longer
+    /// than asked by more than the system's own delay.
+    ///
+    /// It fails if a socket does, with [a client's name](datagram::Job::named), which has the
+    /// address. `ConnectionRefused`, of `send` or `recv`, is such an error: it says that an
+    /// earlier datagram found no server.
+    fn datagram(&self, job: &datagram::Job) -> Result<datagram::Outcome>;
+
+    /// Sends back what such clients send, as often as they come, in a process of its own that was
+    /// started with the same [`Setup`]. [`datagram`] says what goes over the socket.
+    ///
+    /// A datagram that cannot be sent back is lost, and that is no error; nor is
+    /// `ConnectionRefused` of either call, which tells of an earlier datagram, or
+    /// an interrupted call.
+    ///
+    /// An empty datagram is not sent back: it has the unit that receives it look at `closing`. It
+    /// is sent again until the server has returned, so each unit that waits is woken by one. When
+    /// the [end has begun](echo::Closing::has_begun), all clients are gone: it
+    /// ends its units, and returns.
+    fn datagram_server(
+        &self,
+        socket: UdpSocket,
+        job: &datagram::Job,
         closing: &echo::Closing,
     ) -> Result<()>;
 

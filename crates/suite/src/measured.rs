@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::counter::Guard;
-use crate::{Invalid, Job, Preset, Workload, counter, files, proxy, serve};
+use crate::{Invalid, Job, Preset, Workload, counter, datagram, files, proxy, serve};
 
 /// A second way to do a job that is worth a row of its own in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +165,18 @@ impl Workload {
                     ]
                 }
             }
+            Workload::Datagram => {
+                const {
+                    &[
+                        Variant::new(
+                            "lossy",
+                            &[("lose", "10"), ("retries", "3"), ("timeout_ms", "20")],
+                        )
+                        .heavy(),
+                        Variant::new("flood", &[("window", "0")]).heavy(),
+                    ]
+                }
+            }
             Workload::Primes
             | Workload::Fetch
             | Workload::Download
@@ -207,9 +219,12 @@ impl Job {
             Job::Deadlines(_) => 4,
             Job::Offload(_) => 2,
             Job::Thumbnails(_) => 4,
-            Job::Primes(_) | Job::Download(_) | Job::Sleepers(_) | Job::Echo(_) | Job::Files(_) => {
-                8
-            }
+            Job::Primes(_)
+            | Job::Download(_)
+            | Job::Sleepers(_)
+            | Job::Echo(_)
+            | Job::Datagram(_)
+            | Job::Files(_) => 8,
             Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => 16,
             // Three batches are left.
             Job::Spawn(_) => 32,
@@ -234,6 +249,9 @@ impl Job {
             Job::Serve(serve::Job { rate: 1.., .. }) | Job::Proxy(proxy::Job { rate: 1.., .. }) => {
                 Some("its requests are due at a rate: what differs is their latency")
             }
+            Job::Datagram(datagram::Job { window: 0, .. }) => {
+                Some("its clients do not wait: what differs is how many datagrams come back")
+            }
             _ => None,
         }
     }
@@ -255,6 +273,7 @@ impl Job {
             | Job::Spawn(_)
             | Job::Deadlines(_)
             | Job::Echo(_)
+            | Job::Datagram(_)
             | Job::Serve(_)
             | Job::Proxy(_) => false,
         }
@@ -276,6 +295,7 @@ impl Job {
             | Job::Spawn(_)
             | Job::Deadlines(_)
             | Job::Echo(_)
+            | Job::Datagram(_)
             | Job::Serve(_)
             | Job::Proxy(_)
             | Job::Files(_)
@@ -298,6 +318,7 @@ impl Job {
             | Job::Spawn(_)
             | Job::Deadlines(_)
             | Job::Echo(_)
+            | Job::Datagram(_)
             | Job::Serve(_)
             | Job::Proxy(_)
             | Job::Files(_)

@@ -24,7 +24,7 @@ pub struct Setup {
     pub units: usize,
     /// The running model's own binary. The process model starts its children
     /// from it (`PROGRAM worker`), and a run its origin (`PROGRAM origin`) or the
-    /// server of `echo` (`PROGRAM echo-server`).
+    /// server of `echo` (`PROGRAM echo-server`) or of `datagram` (`PROGRAM datagram-server`).
     pub program: PathBuf,
 }
 
@@ -70,6 +70,7 @@ impl Setup {
             | Workload::Spawn
             | Workload::Deadlines
             | Workload::Echo
+            | Workload::Datagram
             | Workload::Serve
             | Workload::Proxy => job.units(),
         };
