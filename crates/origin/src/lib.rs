@@ -13,6 +13,7 @@
 //!   with; [`fault_log`] tells what those asked.
 //! - [`Load`] has it ask a server for files: see the crate `load`.
 //! - [`Responder`] has it answer after a time, and count what it was asked at once.
+//! - [`Relay`] has it drop, double and reorder datagrams, and count them.
 //! - [`Upstream`] has it serve what a proxy asks for, and count what is wrong in that.
 //! - [`ceiling()`] measures the instrument itself.
 //!
@@ -35,10 +36,12 @@ mod client;
 mod conditions;
 mod faults;
 mod images;
+mod kinds;
 mod link;
 mod loads;
 mod process;
 mod refusal;
+mod relays;
 mod request;
 mod responders;
 mod response;
@@ -61,6 +64,7 @@ pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
 pub use load::splitmix64;
 pub use loads::Load;
 pub use process::Origin;
+pub use relays::Relay;
 pub use responders::Responder;
 pub use run::Run;
 pub use serve::{ServeArgs, serve};

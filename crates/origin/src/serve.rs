@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::{
     api::{DELAY_BODY_BYTES, MAX_DELAY_MS, Opened, delay_body},
     faults::{After, Answer, FAULTS, Log},
+    kinds::Kinds,
     loads::Loads,
     refusal::Refusal,
     request::{
@@ -24,7 +25,6 @@ use crate::{
     },
     response::{Addressee, Response},
     runs::Runs,
-    servers::Servers,
     tls::{self, Tls},
     wire::{Wire, linger, reset},
 };
@@ -90,8 +90,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         tls,
         runs: Runs::default(),
         loads: Loads::default(),
-        responders: Servers::new("responder"),
-        upstreams: Servers::new("upstream"),
+        kinds: Kinds::new(),
         faults: Log::new(),
         tiny: Arc::new(TINY.to_vec()),
     });
@@ -132,20 +131,9 @@ struct Server {
     tls: Option<Arc<rustls::ServerConfig>>,
     runs: Runs,
     loads: Loads,
-    responders: Servers,
-    upstreams: Servers,
+    kinds: Kinds,
     faults: Log,
     tiny: Arc<Vec<u8>>,
-}
-
-impl Server {
-    /// The servers at one of two paths.
-    fn of_kind(&self, kind: &str) -> &Servers {
-        match kind {
-            "responders" => &self.responders,
-            _ => &self.upstreams,
-        }
-    }
 }
 
 fn accept(listener: &TcpListener, server: &Arc<Server>) -> ! {
@@ -307,32 +295,19 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
         }
         (["loads", _], _) => Err(Refusal::method("DELETE")),
 
-        (["responders"], Post) => {
-            let connections = str::from_utf8(&request.body)
-                .ok()
-                .and_then(|text| text.parse().ok());
-            let connections = connections
-                .ok_or_else(|| Refusal::new(400, "not a number of connections".to_owned()))?;
-            let respond = move |input, output| load::respond(connections, input, output);
-            Response::json(201, &server.responders.open(respond)?)
+        ([kind @ ("responders" | "relays" | "upstreams")], Post) => {
+            Response::json(201, &server.kinds.open(kind, &request.body)?)
         }
-        (["upstreams"], Post) => {
-            let shape: load::Shape = serde_json::from_slice(&request.body).map_err(|error| {
-                Refusal::new(400, format!("not the shape of an upstream: {error}"))
-            })?;
-            let upstream = move |input, output| load::upstream(&shape, input, output);
-            Response::json(201, &server.upstreams.open(upstream)?)
-        }
-        (["responders" | "upstreams"], _) => Err(Refusal::method("POST")),
+        (["responders" | "relays" | "upstreams"], _) => Err(Refusal::method("POST")),
 
-        ([kind @ ("responders" | "upstreams"), id], Post) => {
-            Response::json(200, &server.of_kind(kind).counts(id)?)
+        ([kind @ ("responders" | "relays" | "upstreams"), id], Post) => {
+            Response::json(200, &server.kinds.at(kind).counts(id)?)
         }
-        ([kind @ ("responders" | "upstreams"), id], Delete) => {
-            server.of_kind(kind).close(id)?;
+        ([kind @ ("responders" | "relays" | "upstreams"), id], Delete) => {
+            server.kinds.at(kind).close(id)?;
             Ok(Response::new(204, Arc::default()))
         }
-        (["responders" | "upstreams", _], _) => Err(Refusal::method("POST, DELETE")),
+        (["responders" | "relays" | "upstreams", _], _) => Err(Refusal::method("POST, DELETE")),
 
         (["faults"], Get | Head) => Response::json(200, &FAULTS),
         (["faults"], _) => Err(Refusal::method("GET, HEAD")),
@@ -384,6 +359,10 @@ DELETE {url}/loads/ID                  waits until it has closed the connections
 POST   {url}/responders                answers after the time that it is asked for
 POST   {url}/responders/ID             what it was asked, which is then zeroed
 DELETE {url}/responders/ID             ends it
+
+POST   {url}/relays                    passes datagrams on, but for some
+POST   {url}/relays/ID                 what went through it, which is then zeroed
+DELETE {url}/relays/ID                 ends it
 
 POST   {url}/upstreams                 answers what a proxy asks, after a time
 POST   {url}/upstreams/ID              what it was asked, which is then zeroed

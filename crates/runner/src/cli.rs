@@ -34,11 +34,15 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Pass HTTP/1.1 requests on to where they are for, until it is interrupted
     Proxy(ProxyArgs),
-    /// Be the neutral other end of jobs: HTTP server, load generator, responder and upstream
+    /// Be the neutral other end of jobs: HTTP server, load generator, responder, relay and
+    /// upstream
     Origin(origin::ServeArgs),
     /// Be the server that `echo` talks to, until standard input ends
     #[command(hide = true)]
     EchoServer(EchoServerArgs),
+    /// Be the server that `datagram` sends to, until standard input ends
+    #[command(hide = true)]
+    DatagramServer(DatagramServerArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -112,6 +116,25 @@ pub struct EchoServerArgs {
     /// Bytes of each message
     #[arg(long)]
     pub bytes: usize,
+
+    /// As for `run`
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: usize,
+
+    /// As for `run`
+    #[arg(
+        long,
+        value_parser = RangedU64ValueParser::<usize>::new()
+            .range(1..=Setup::MOST_BLOCKING_THREADS as u64)
+    )]
+    pub blocking_threads: usize,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct DatagramServerArgs {
+    /// The job, as JSON
+    #[arg(long)]
+    pub job: String,
 
     /// As for `run`
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]

@@ -5,18 +5,16 @@
 //! sees it.
 
 use std::fs;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 
 use anyhow::{Context, ensure};
 use suite::echo::{BACKLOG, Closing, Job};
-use suite::{Model, Result, Setup, Unsupported};
+use suite::{Model, Result, Unsupported};
 
 use crate::cli::EchoServerArgs;
-use crate::server_process::{ServerProcess, UNSUPPORTED};
+use crate::server_process::{self, ServerProcess};
 
 /// Open files that a process needs on top of its connections.
 const OTHER_OPEN_FILES: u64 = 128;
@@ -36,40 +34,23 @@ pub(crate) fn serve<M: Model>(args: &EchoServerArgs) -> Result<()> {
     let address = listener.local_addr().context("no address to listen at")?;
     job.address = Some(address);
 
-    let program = std::env::current_exe().context("this program's own path")?;
-    let (threads, blocking_threads) = (args.threads, args.blocking_threads);
     let sized = suite::Job::Echo(job.clone());
-    let setup = Setup::sized(&sized, program, threads, blocking_threads);
-    let model = match M::start(&setup) {
-        // The process that waits for the address reports it as its own.
-        Err(error) if error.is::<Unsupported>() => {
-            return crate::print(&format!("{UNSUPPORTED}{error:#}\n"));
-        }
-        started => started.context("the model does not start")?,
+    let Some(model) = server_process::start::<M>(&sized, args.threads, args.blocking_threads)?
+    else {
+        return Ok(());
     };
     crate::print(&format!("{address}\n"))?;
 
     let closing = Closing::default();
     let end = closing.clone();
-    let input = thread::Builder::new()
-        .name("end of input".to_owned())
-        .spawn(move || {
-            // If it cannot be read, its end would never be seen: end now.
-            let read = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            end.begin(address);
-            read
-        })
-        .context("cannot start a thread")?;
+    let input = server_process::at_end_of_input(move || end.begin(address))?;
     let served = model.echo_server(listener, &job, &closing);
     served.with_context(|| format!("the echo server at {address}"))?;
     ensure!(
         closing.has_begun(),
         "the echo server at {address} ended before it was told to"
     );
-    match input.join() {
-        Ok(read) => read.map(drop).context("standard input"),
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+    server_process::join(input)
 }
 
 /// A server in a process of its own. Dropping it ends the process and waits for

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use origin::{Origin, Responder, Shape};
+use origin::{Origin, Relay, Responder, Shape};
 use suite::deadlines::Seen;
 use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
 use suite::{completion, fetch, files, thumbnails};
@@ -29,7 +29,7 @@ use transfer::list::Lines;
 
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
-use crate::{inputs, tree, verify};
+use crate::{datagram, inputs, tree, verify};
 use crate::{proxy, serve};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
@@ -91,6 +91,7 @@ impl Fixture {
             files: Vec::new(),
             fresh: None,
             server: None,
+            network: None,
             responder: None,
             seen: None,
             answered: OnceLock::new(),
@@ -141,6 +142,20 @@ impl Fixture {
                 let server = Server::spawn(&self.program, job, threads, blocking_threads)?;
                 job.address = Some(server.address());
                 prepared.server = Some(server);
+            }
+            Job::Datagram(job) => {
+                echo::allow(job.clients)?;
+                let (threads, blocking_threads) = (self.threads, self.blocking_threads);
+                let program = &self.program;
+                let server = datagram::Server::spawn(program, job, threads, blocking_threads)?;
+                let shape = (job.lose > 0).then(|| datagram::Network::relay_shape(job, &server));
+                let relay = match shape {
+                    Some(shape) => Some(Relay::open(&self.origin_url()?, &shape)?),
+                    None => None,
+                };
+                let network = datagram::Network::new(server, relay);
+                job.address = Some(network.address());
+                prepared.network = Some(network);
             }
             Job::Serve(job) => {
                 echo::allow(job.sockets())?;
@@ -218,6 +233,8 @@ pub struct Prepared {
     fresh: Option<Scratch>,
     /// The server that the clients of `echo` talk to.
     server: Option<Server>,
+    /// The server that the clients of `datagram` send to, and what is between.
+    network: Option<datagram::Network>,
     /// What the operations of `deadlines` wait for.
     responder: Option<Responder>,
     /// What it has seen of the last run.
@@ -264,14 +281,19 @@ impl Prepared {
         if let Some(run) = &self.run {
             run.reset()?;
         }
-        let (elapsed, outcome) = match (&self.served, &self.proxied, &mut self.job) {
-            (Some(load), _, Job::Serve(job)) => {
+        let around = (&self.served, &self.proxied, &self.network);
+        let (elapsed, outcome) = match (around, &mut self.job) {
+            ((Some(load), ..), Job::Serve(job)) => {
                 let (elapsed, outcome) = load.run(job, model)?;
                 (elapsed, Ok(Outcome::Serve(outcome)))
             }
-            (_, Some(load), Job::Proxy(job)) => {
+            ((_, Some(load), _), Job::Proxy(job)) => {
                 let (elapsed, outcome) = load.run(job, model)?;
                 (elapsed, Ok(Outcome::Proxy(outcome)))
+            }
+            ((.., Some(network)), Job::Datagram(job)) => {
+                let (elapsed, outcome) = network.run(job, model)?;
+                (elapsed, Ok(Outcome::Datagram(outcome)))
             }
             _ => {
                 let started = Instant::now();
@@ -341,6 +363,7 @@ impl Prepared {
 
     /// Ends what was started for the job.
     pub fn close(self) -> Result<()> {
+        self.network.map_or(Ok(()), datagram::Network::end)?;
         self.server.map_or(Ok(()), Server::end)
     }
 

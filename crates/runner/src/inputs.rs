@@ -57,6 +57,7 @@ fn inputs(job: &Job) -> Option<Inputs<'_>> {
         | Job::Spawn(_)
         | Job::Deadlines(_)
         | Job::Echo(_)
+        | Job::Datagram(_)
         | Job::Serve(_)
         | Job::Proxy(_) => return None,
     };

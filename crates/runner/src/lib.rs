@@ -10,8 +10,8 @@
 //!
 //! - [`fixture`] makes a job as asked into one that can be run, runs and verifies
 //!   it; the harness uses it too.
-//! - [`inputs`] makes the files that some jobs read, [`echo`] has the server
-//!   that another one talks to.
+//! - [`inputs`] makes the files that some jobs read, [`echo`] and [`datagram`] have the servers
+//!   that others talk to.
 //! - [`tree`] measures a process and its children, and [`clock`] is what they
 //!   have in common with the one that starts them.
 //!
@@ -20,6 +20,7 @@
 pub mod bench_spec;
 mod cli;
 pub mod clock;
+pub mod datagram;
 mod download;
 pub mod echo;
 pub mod fixture;
@@ -83,6 +84,7 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::Serve(args) => serve::serve::<M>(&args),
         cli::Command::Proxy(args) => proxy::proxy::<M>(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
+        cli::Command::DatagramServer(args) => datagram::serve::<M>(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

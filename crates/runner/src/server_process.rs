@@ -1,21 +1,62 @@
-//! A process that serves until its standard input ends: the server of `echo`.
+//! A process that serves until its standard input ends: the server of `echo` or of `datagram`.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use suite::{Result, Unsupported};
+use suite::{Job, Model, Result, Setup, Unsupported};
 
 /// How long a server has to print a line, and to end: many times what starting and
 /// ending hundreds of children takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What stands before the reason in place of the address.
-pub(crate) const UNSUPPORTED: &str = "unsupported: ";
+const UNSUPPORTED: &str = "unsupported: ";
+
+/// Starts the model in this process. None if it does not do such a job: the reason has then been
+/// printed in place of the address, for the process that waits for it.
+pub(crate) fn start<M: Model>(
+    job: &Job,
+    threads: usize,
+    blocking_threads: usize,
+) -> Result<Option<M>> {
+    let program = std::env::current_exe().context("this program's own path")?;
+    let setup = Setup::sized(job, program, threads, blocking_threads);
+    match M::start(&setup) {
+        Err(error) if error.is::<Unsupported>() => {
+            crate::print(&format!("{UNSUPPORTED}{error:#}\n"))?;
+            Ok(None)
+        }
+        started => started.context("the model does not start").map(Some),
+    }
+}
+
+/// Does this when standard input ends, in a thread.
+pub(crate) fn at_end_of_input(
+    end: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<io::Result<u64>>> {
+    thread::Builder::new()
+        .name("end of input".to_owned())
+        .spawn(move || {
+            // If it cannot be read, its end would never be seen: end now.
+            let read = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            end();
+            read
+        })
+        .context("cannot start a thread")
+}
+
+/// Waits for that thread.
+pub(crate) fn join(input: JoinHandle<io::Result<u64>>) -> Result<()> {
+    match input.join() {
+        Ok(read) => read.map(drop).context("standard input"),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
 
 /// A server, by the address that it has printed. Dropping it ends the process and waits
 /// for its end.
