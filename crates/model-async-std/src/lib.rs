@@ -9,6 +9,7 @@
 
 mod back_end;
 mod counter;
+mod datagram;
 mod deadlines;
 mod download;
 mod echo;
@@ -28,7 +29,7 @@ mod sleepers;
 mod spawn;
 mod thumbnails;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
@@ -162,6 +163,19 @@ impl Model for AsyncStd {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         self.run(echo::serve(listener, job.clone(), closing.clone()))
+    }
+
+    fn datagram(&self, job: &suite::datagram::Job) -> Result<suite::datagram::Outcome> {
+        self.run(datagram::run(job.clone()))
+    }
+
+    fn datagram_server(
+        &self,
+        socket: UdpSocket,
+        job: &suite::datagram::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        self.run(datagram::serve(socket, job.clone(), closing.clone()))
     }
 
     fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {

@@ -6,6 +6,7 @@
 
 mod both_ways;
 mod counter;
+mod datagram;
 mod deadlines;
 mod download;
 mod echo;
@@ -24,7 +25,7 @@ mod sleepers;
 mod spawn;
 mod thumbnails;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use http_ureq::Client;
@@ -112,6 +113,19 @@ impl Model for Serial {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         echo::serve(&listener, job, closing)
+    }
+
+    fn datagram(&self, job: &suite::datagram::Job) -> Result<suite::datagram::Outcome> {
+        datagram::run(job)
+    }
+
+    fn datagram_server(
+        &self,
+        socket: UdpSocket,
+        job: &suite::datagram::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        datagram::serve(&socket, job, closing)
     }
 
     fn serve(&self, job: &suite::serve::Job) -> Result<suite::serve::Outcome> {

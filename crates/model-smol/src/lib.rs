@@ -5,6 +5,7 @@
 //! more.
 
 mod counter;
+mod datagram;
 mod deadlines;
 mod download;
 mod echo;
@@ -25,7 +26,7 @@ mod thumbnails;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -172,6 +173,24 @@ impl Model for Smol {
     ) -> Result<()> {
         self.run(echo::serve(
             listener,
+            job.clone(),
+            closing.clone(),
+            self.executor.clone(),
+        ))
+    }
+
+    fn datagram(&self, job: &suite::datagram::Job) -> Result<suite::datagram::Outcome> {
+        self.run(datagram::run(job.clone(), self.executor.clone()))
+    }
+
+    fn datagram_server(
+        &self,
+        socket: UdpSocket,
+        job: &suite::datagram::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        self.run(datagram::serve(
+            socket,
             job.clone(),
             closing.clone(),
             self.executor.clone(),

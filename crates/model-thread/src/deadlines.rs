@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -105,11 +106,11 @@ fn answer(
 
 /// Whether there is something to read by then. A read timeout would be as many ticks of the
 /// kernel's clock, milliseconds long, while `poll` has a timer to the nanosecond.
-fn is_readable_by(stream: &TcpStream, due: Instant) -> io::Result<bool> {
+pub fn is_readable_by(socket: impl AsFd, due: Instant) -> io::Result<bool> {
     loop {
         let left = due.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&left)) {
+        match poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&left)) {
             Ok(ready) => return Ok(ready > 0),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),

@@ -4,6 +4,7 @@
 //! is the idiom it is a rayon pool of this model's own, never the global one.
 
 mod counter;
+mod datagram;
 mod deadlines;
 mod download;
 mod echo;
@@ -22,7 +23,7 @@ mod sleepers;
 mod spawn;
 mod thumbnails;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
@@ -143,6 +144,19 @@ impl Model for Thread {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         echo::serve(listener, job, closing)
+    }
+
+    fn datagram(&self, job: &suite::datagram::Job) -> Result<suite::datagram::Outcome> {
+        datagram::run(job)
+    }
+
+    fn datagram_server(
+        &self,
+        socket: UdpSocket,
+        job: &suite::datagram::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        datagram::serve(&socket, job, closing)
     }
 
     fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The tokio model: a unit is a task on tokio's multi-thread runtime.
 
 mod counter;
+mod datagram;
 mod deadlines;
 mod download;
 mod echo;
@@ -20,7 +21,7 @@ mod sleepers;
 mod spawn;
 mod thumbnails;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,6 +150,19 @@ impl Model for Tokio {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         self.run(echo::serve(listener, job.clone(), closing.clone()))
+    }
+
+    fn datagram(&self, job: &suite::datagram::Job) -> Result<suite::datagram::Outcome> {
+        self.run(datagram::run(job.clone()))
+    }
+
+    fn datagram_server(
+        &self,
+        socket: UdpSocket,
+        job: &suite::datagram::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        self.run(datagram::serve(socket, job.clone(), closing.clone()))
     }
 
     fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {

@@ -31,6 +31,7 @@
 //!
 //! The numbers are little-endian. The relay has this layout too.
 
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -52,6 +53,13 @@ const HEAD_BYTES: usize = 16;
 
 /// The most that a datagram can have over IPv4.
 const MOST_BYTES: usize = 65_507;
+
+/// Whether an error of the server's socket tells of an earlier datagram, or of nothing: the next
+/// call is as good as ever.
+pub fn is_passing(error: &io::Error) -> bool {
+    use ErrorKind::{ConnectionRefused, Interrupted};
+    matches!(error.kind(), ConnectionRefused | Interrupted)
+}
 
 /// How many datagrams there are, and what happens to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
