@@ -256,6 +256,14 @@ pub fn echo(program: &'static str) -> Result<()> {
     Ok(())
 }
 
+/// Ten datagrams, one after the other.
+pub fn datagram(program: &'static str) -> Result<()> {
+    let answers = json!({ "clients": 1, "sent": 10, "wrong": 0 });
+    let report = article(program, Workload::Datagram, &answers)?;
+    ensure!(report["outcome"]["seen"]["healthy"] == true, "{report}");
+    Ok(())
+}
+
 /// Two hundred files, always the same.
 pub fn files(program: &'static str) -> Result<()> {
     let answers = json!({ "files": 200, "bytes": 8_687_701, "lines": 144_431, "unreadable": [] });
@@ -313,6 +321,7 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["run", "spawn", "--set", "tree=1"], "from 2"),
         (&["run", "deadlines", "--set", "deadline_ms=0"], "late_per"),
         (&["run", "echo", "--set", "connections=10001"], "to 10000"),
+        (&["run", "datagram", "--set", "bytes=15"], "from 16"),
         (&["run", "serve", "--set", "connections=0"], "from 1"),
         (&["run", "serve", "--set", "burn=1001"], "to 1000"),
         (&["run", "serve", "--set", "rate=fast"], "whole number"),
@@ -385,6 +394,8 @@ pub fn no_process_is_left(program: &'static str) -> Result<()> {
     nothing_is_left(program, &fetch, |outcome| outcome["bodies"] == 2)?;
     let echo = ["echo", "--set", "connections=2"];
     nothing_is_left(program, &echo, |outcome| outcome["messages"] == 200)?;
+    let datagram = ["datagram", "--set", "clients=2", "--set", "lose=1"];
+    nothing_is_left(program, &datagram, |outcome| outcome["sent"] == 20)?;
     let deadlines = ["deadlines", "--set", "operations=4"];
     nothing_is_left(program, &deadlines, |outcome| outcome["ended"] == 4)?;
     let serve = ["serve", "--set", "requests=20"];

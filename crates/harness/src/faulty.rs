@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::{mem, thread};
 use anyhow::{Context, bail, ensure};
 use http_serve::Requests;
 use suite::counter::Guard;
+use suite::datagram::Window;
 use suite::deadlines::{Answers, Ledger, Slot};
 use suite::echo::{Closing, Open, Talk};
 use suite::exchange::Transcript;
@@ -20,10 +21,14 @@ use suite::pipeline::{Item, Level, Tally};
 use suite::serve::Service;
 use suite::spawn::Alive;
 use suite::{Model, Result, Setup, Unsupported};
-use suite::{counter, download, echo, exchange, fetch, files, offload, ping_pong, pipeline};
+use suite::{
+    counter, datagram, download, echo, exchange, fetch, files, offload, ping_pong, pipeline,
+};
 use suite::{deadlines, primes, proxy, sleepers, spawn, thumbnails};
 use transfer::Session;
 use transfer::list::Lines;
+
+use crate::datagrams;
 
 /// Gets everything a little wrong.
 #[derive(Debug)]
@@ -234,6 +239,44 @@ impl Model for Faulty {
             let bytes = io::copy(&mut client, &mut stream)?;
             ensure!(bytes == job.bytes_each(), "the client hung up");
         }
+    }
+
+    /// A client whose socket breaks passes for one whose datagrams are lost. One client looks at
+    /// nothing that comes, two take everything twice, and the last of three has no end.
+    fn datagram(&self, job: &datagram::Job) -> Result<datagram::Outcome> {
+        let talk = |client: usize| {
+            let socket = datagrams::client(job, client)?;
+            let talk = datagrams::talk(job, client, &socket, |window, bytes| match job.clients {
+                1 => {}
+                2 => (0..2).for_each(|_| window.received(bytes)),
+                _ => window.received(bytes),
+            });
+            Ok(talk.unwrap_or_else(|_| Window::new(job, client).outcome()))
+        };
+        let clients = if job.clients == 3 { 2 } else { job.clients };
+        let outcomes = (0..clients).map(talk).collect::<Result<Vec<_>>>()?;
+        Ok(datagram::Outcome::all(outcomes))
+    }
+
+    /// An empty datagram is its end. With four clients it sends each datagram to where the one
+    /// before came from, with five it ends after the last one, and with six it sends each twice.
+    fn datagram_server(&self, socket: UdpSocket, job: &datagram::Job, _: &Closing) -> Result<()> {
+        let mut room = vec![0; job.bytes];
+        let mut before = None;
+        for number in 1.. {
+            let (bytes, from) = socket.recv_from(&mut room)?;
+            if bytes == 0 {
+                break;
+            }
+            let to = before.replace(from).filter(|_| job.clients == 4);
+            for _ in 0..if job.clients == 6 { 2 } else { 1 } {
+                socket.send_to(&room[..bytes], to.unwrap_or(from))?;
+            }
+            if job.clients == 5 && number == job.datagrams_in_all() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// By the number of connections, another of [`ServeFault`].

@@ -18,6 +18,7 @@
 pub mod bench;
 pub mod command_line;
 pub mod conformance;
+mod datagrams;
 #[doc(hidden)]
 pub mod faulty;
 
@@ -79,6 +80,13 @@ macro_rules! conformance {
                     echo_shapes
                     echo_survives_what_servers_do
                     echo_server_survives_what_clients_do
+                }
+                Datagram datagram {
+                    datagram_shapes
+                    datagram_lossy
+                    datagram_doubled_and_reordered
+                    datagram_survives_what_servers_do
+                    datagram_server_survives_what_clients_do
                 }
                 Serve serve {
                     serve_shapes

@@ -90,6 +90,15 @@ fn answer(job: &Job) -> Value {
                 "wrong": 0,
             })
         }
+        Job::Datagram(job) => {
+            let sent = job.clients as u64 * job.datagrams;
+            let mut right = json!({ "clients": job.clients, "sent": sent, "wrong": 0 });
+            if job.lose == 1_000 {
+                right["answered"] = json!(0);
+                right["tries"] = json!(sent * (1 + job.retries));
+            }
+            right
+        }
         Job::Serve(job) => json!({
             "requests": job.requests,
             "errors": {},

@@ -98,6 +98,28 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
                 "(os error", // whichever the next client meets
             ),
         ],
+        Workload::Datagram => vec![
+            (
+                conformance::datagram_shapes::<Faulty>,
+                "lost and not dropped is 1, and from 0 to 0",
+            ),
+            (
+                conformance::datagram_lossy::<Faulty>,
+                "answered + late + copies is",
+            ),
+            (
+                conformance::datagram_doubled_and_reordered::<Faulty>,
+                "clients is 2, and 3",
+            ),
+            (
+                conformance::datagram_survives_what_servers_do::<Faulty>,
+                SHOULD_HAVE_FAILED,
+            ),
+            (
+                conformance::datagram_server_survives_what_clients_do::<Faulty>,
+                "refused",
+            ),
+        ],
         Workload::Serve => vec![
             (conformance::serve_shapes::<Faulty>, "1 times another body"),
             (
@@ -159,6 +181,27 @@ fn each_fault_of_a_file_server_is_found() {
         ("connections=9", "healthy is false"),
     ] {
         let found = run(Workload::Serve, &format!("{shape} requests=8")).expect_err(fault);
+        assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
+        assert!(found.to_string().contains(fault), "{shape}: {found:#}");
+    }
+}
+
+/// What a client finds in what comes, and what is seen from outside.
+#[test]
+fn each_fault_with_datagrams_is_found() {
+    for (shape, fault) in [
+        ("clients=1", "lost and not dropped is 10"),
+        (
+            "clients=2",
+            "answered + late + copies is 40, and from 0 to 20",
+        ),
+        ("clients=3", "clients is 2, and 3"),
+        ("clients=4 window=2", "lost and not dropped is "),
+        ("clients=5", "seen.healthy is 0"),
+        ("clients=6", "answered + late + copies is"),
+    ] {
+        let shape = format!("{shape} timeout_ms=20 retries=0");
+        let found = run(Workload::Datagram, &shape).expect_err(fault);
         assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
         assert!(found.to_string().contains(fault), "{shape}: {found:#}");
     }

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 
 use runner::fixture::Fixture;
-use suite::{Model, Preset, Result, Setup, Workload, WrongAnswer, download, echo};
+use suite::{Model, Preset, Result, Setup, Workload, WrongAnswer, datagram, download, echo};
 
 /// Writes the methods of workloads that a model does not do.
 macro_rules! refuses {
@@ -32,13 +32,17 @@ impl Model for Writes {
         "writes"
     }
 
-    refuses! { counter pipeline primes exchange fetch offload ping_pong sleepers spawn deadlines echo files thumbnails }
+    refuses! { counter pipeline primes exchange fetch offload ping_pong sleepers spawn deadlines echo datagram files thumbnails }
 
     fn download_session(&self, _: &Arc<transfer::Session>) -> Result<()> {
         anyhow::bail!("it does not ask")
     }
 
     fn echo_server(&self, _: TcpListener, _: &echo::Job, _: &echo::Closing) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
+    fn datagram_server(&self, _: UdpSocket, _: &datagram::Job, _: &echo::Closing) -> Result<()> {
         anyhow::bail!("it only downloads")
     }
 

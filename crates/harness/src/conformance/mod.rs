@@ -4,6 +4,7 @@
 //! that was started for it, twice, as the second job finds what the first left.
 
 mod compute;
+mod datagram;
 mod deadlines;
 mod echo;
 mod files;
@@ -18,6 +19,7 @@ use anyhow::Context;
 use suite::{Model, Preset, Result, Unsupported, Workload};
 
 pub use self::compute::*;
+pub use self::datagram::*;
 pub use self::deadlines::*;
 pub use self::echo::*;
 pub use self::files::*;
