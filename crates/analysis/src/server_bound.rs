@@ -107,6 +107,7 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
         | Job::Spawn(_)
         | Job::Deadlines(_)
         | Job::Echo(_)
+        | Job::Datagram(_)
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Files(_)

@@ -119,6 +119,7 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
         | Job::Spawn(_)
         | Job::Deadlines(_)
         | Job::Echo(_)
+        | Job::Datagram(_)
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Files(_)

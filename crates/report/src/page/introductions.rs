@@ -85,6 +85,13 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
              decide the time.",
             "Chats, brokers and proxies are this with more logic in the middle.",
         ],
+        Workload::Datagram => [
+            "Clients send small UDP datagrams to a server that sends each of them back, with a few \
+             in flight at once; some may be lost, and are sent again after a timeout.",
+            "Each datagram is a system call at every step, so this is what a model adds to a call \
+             and to the wait for the next one; with losses, it is what its timers cost, too.",
+            "Name servers, games, metrics and QUIC send such datagrams.",
+        ],
         Workload::Serve => [
             "Files are served over HTTP to a load generator, in a closed loop or at a rate that does \
              not depend on the answers.",

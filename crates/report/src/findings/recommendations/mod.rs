@@ -130,7 +130,7 @@ fn some(job: &Value, key: &str) -> bool {
     job[key].as_u64().is_some_and(|number| number > 0)
 }
 
-const KINDS: [WorkKind; 15] = [
+const KINDS: [WorkKind; 16] = [
     all_of("download", "Downloads with a limit", &[Workload::Download]),
     all_of("waiting", "Many waiting units", &[Workload::Sleepers]),
     all_of("units", "Many short units", &[Workload::Spawn]),
@@ -140,6 +140,7 @@ const KINDS: [WorkKind; 15] = [
         &[Workload::Deadlines],
     ),
     all_of("connections", "Many connections", &[Workload::Echo]),
+    all_of("datagrams", "Small datagrams", &[Workload::Datagram]),
     server("server", "A server with many connections", |job| {
         !some(job, "idle") && !some(job, "burn")
     }),
