@@ -8,7 +8,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::Context;
 use suite::Result;
@@ -16,8 +16,9 @@ use suite::echo::{Closing, Job, Outcome, Talk};
 
 use crate::pool::fd_passing;
 use crate::pool::protocol::EchoTask;
-use crate::pool::{Answer, Children, Event, Task, WorkerContext};
-use crate::shm::futex::{self, Word};
+use crate::pool::{Answer, Children, Task, WorkerContext};
+use crate::server;
+use crate::shm::futex::Word;
 
 pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
     children.run_all_or_retry(job.connections, |children| {
@@ -44,13 +45,7 @@ fn talk(job: &Job, connection: usize, context: &WorkerContext) -> io::Result<Out
     let mut stream = TcpStream::connect(job.address())?;
     stream.set_nodelay(true)?;
     shared.open.opened();
-    // The last to connect wakes all others. If it fails or dies, the parent kills
-    // them.
-    let all = job.connections as u32;
-    if shared.connected.fetch_add(1, Release) + 1 == all {
-        shared.connected.wake(futex::ALL);
-    }
-    shared.connected.wait_until_at_least(all);
+    shared.connected.meet(job.connections as u32);
 
     let mut talk = Talk::new(job, connection);
     while let Some(piece) = talk.say() {
@@ -69,39 +64,9 @@ pub fn serve(
     closing: &Closing,
     children: &mut Children,
 ) -> Result<()> {
-    children.drain_events();
-    children.ensure_started(job.connections)?;
-    let slot = &children.fd_slot;
-    slot.put(listener).context("passing on the listener")?;
-    let served = keep_serving(job, closing, children);
-    // They wait for clients, and there are no more.
-    children.kill_busy();
-    let slot = &children.fd_slot;
-    slot.clear().context("taking the listener back")?;
-    served
-}
-
-/// Keeps a child running for each connection, until the server is told to end. The
-/// connection that tells it sends nothing, and so the child that accepts it answers.
-fn keep_serving(job: &Job, closing: &Closing, children: &mut Children) -> Result<()> {
+    // A connection that sends nothing ends the task of the child that accepts it.
     let task = || Task::Echo(EchoTask::Serve(job.clone()));
-    for unit in 0..job.connections {
-        children.send(unit, task())?;
-    }
-    loop {
-        let unit = match children.next_event(None)? {
-            Some(Event::Answer(unit, answer)) => answer.map(|_| unit)?,
-            Some(Event::Death(unit, _)) => {
-                children.start_missing(unit..unit + 1)?;
-                unit
-            }
-            Some(Event::Wake) | None => continue,
-        };
-        if closing.has_begun() {
-            return Ok(());
-        }
-        children.send(unit, task())?;
-    }
+    server::keep_running(listener, job.connections, &task, closing, children)
 }
 
 pub(crate) fn perform(task: EchoTask, context: &WorkerContext) -> Result<Answer> {

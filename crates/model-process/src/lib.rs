@@ -17,6 +17,7 @@
 
 mod both_ways;
 mod counter;
+mod datagram;
 mod deadlines;
 mod download;
 mod download_child;
@@ -40,7 +41,7 @@ mod spawn;
 mod thumbnails;
 mod worker;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use suite::{Model, Result, Setup, Workload};
@@ -119,6 +120,7 @@ impl Model for Process {
             Workload::Spawn,
             Workload::Deadlines,
             Workload::Echo,
+            Workload::Datagram,
             Workload::Serve,
             Workload::Proxy,
         ];
@@ -180,6 +182,19 @@ impl Model for Process {
         closing: &suite::echo::Closing,
     ) -> Result<()> {
         echo::serve(&listener, job, closing, &mut self.children())
+    }
+
+    fn datagram(&self, job: &suite::datagram::Job) -> Result<suite::datagram::Outcome> {
+        datagram::run(job, &mut self.children())
+    }
+
+    fn datagram_server(
+        &self,
+        socket: UdpSocket,
+        job: &suite::datagram::Job,
+        closing: &suite::echo::Closing,
+    ) -> Result<()> {
+        datagram::serve(&socket, job, closing, &mut self.children())
     }
 
     fn serve_files(&self, service: &Arc<suite::serve::Service>) -> Result<()> {

@@ -15,12 +15,59 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::shutdown;
 use suite::Result;
+use suite::echo::Closing;
 use suite::listening::{Listening, pause_after};
 use suite::offload::Place;
 use suite::serve::{Burns, burn};
 
 use crate::pool::fd_passing;
 use crate::pool::{self, Children, Event, Task};
+
+/// Keeps so many children running that share this socket, until a server is told to end: what
+/// tells it comes over the socket, and the child that receives it answers.
+pub fn keep_running(
+    socket: impl AsFd,
+    units: usize,
+    task: &dyn Fn() -> Task,
+    closing: &Closing,
+    children: &mut Children,
+) -> Result<()> {
+    children.drain_events();
+    children.ensure_started(units)?;
+    let slot = &children.fd_slot;
+    slot.put(socket).context("passing on the socket")?;
+    let served = run_until_told(units, task, closing, children);
+    // They wait for clients, and there are no more.
+    children.kill_busy();
+    let slot = &children.fd_slot;
+    slot.clear().context("taking the socket back")?;
+    served
+}
+
+fn run_until_told(
+    units: usize,
+    task: &dyn Fn() -> Task,
+    closing: &Closing,
+    children: &mut Children,
+) -> Result<()> {
+    for unit in 0..units {
+        children.send(unit, task())?;
+    }
+    loop {
+        let unit = match children.next_event(None)? {
+            Some(Event::Answer(unit, answer)) => answer.map(|_| unit)?,
+            Some(Event::Death(unit, _)) => {
+                children.start_missing(unit..unit + 1)?;
+                unit
+            }
+            Some(Event::Wake) | None => continue,
+        };
+        if closing.has_begun() {
+            return Ok(());
+        }
+        children.send(unit, task())?;
+    }
+}
 
 /// Keeps a child running for each connection that may be open, until the end begins: each does
 /// this task. Waits until they have answered what they have been asked.

@@ -16,7 +16,8 @@ use crate::pool::protocol::{self, Batch, ChildEvent, Hello, Message, Welcome};
 use crate::pool::{Answer, Task, WorkerContext};
 use crate::shm::Memory;
 use crate::{
-    counter, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes,
+    counter, datagram, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline,
+    primes,
 };
 use crate::{proxy, serve, server, sleepers, spawn, thumbnails};
 
@@ -102,6 +103,7 @@ impl Worker {
             Task::Spawn(task) => spawn::perform(task)?,
             Task::Deadlines(task) => deadlines::perform(task, context)?,
             Task::Echo(task) => echo::perform(task, context)?,
+            Task::Datagram(task) => datagram::perform(task, context)?,
             Task::Serve(task) => serve::perform(task)?,
             Task::Proxy(task) => proxy::perform(task)?,
             Task::Burn { .. } => server::perform_burn(),

@@ -11,8 +11,8 @@ use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 use suite::pipeline::{Item, Tally};
 use suite::{
-    Result, Unsupported, counter, deadlines, echo, exchange, fetch, files, offload, ping_pong,
-    pipeline,
+    Result, Unsupported, counter, datagram, deadlines, echo, exchange, fetch, files, offload,
+    ping_pong, pipeline,
 };
 use suite::{sleepers, spawn, thumbnails};
 use transfer::{DiskError, Finish, Next, Options, Session, Transfer};
@@ -90,6 +90,7 @@ pub(crate) enum Task {
     Spawn(SpawnTask),
     Deadlines(DeadlinesTask),
     Echo(EchoTask),
+    Datagram(DatagramTask),
     Serve(ServeTask),
     Proxy(ProxyTask),
     /// Do a piece of CPU work, and end if it is the last task.
@@ -156,6 +157,20 @@ pub(crate) enum EchoTask {
     Talk(echo::Job, usize, SocketAddr),
     /// Be the server of one client after the other, until one hangs up too early.
     Serve(echo::Job),
+}
+
+/// Which end to be of what datagrams go between.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum DatagramTask {
+    /// Be the client of this number. Address and run are the job's, which is sent without them.
+    Talk {
+        job: datagram::Job,
+        client: usize,
+        address: SocketAddr,
+        run: u64,
+    },
+    /// Send datagrams of so many bytes back over the socket in the slot, until an empty one comes.
+    Serve { bytes: usize },
 }
 
 /// Serve a directory over the listener in the slot, until that is shut down.
@@ -255,6 +270,8 @@ pub(crate) enum Answer {
     Deadlines(deadlines::Tally),
     /// What came back over a connection.
     Echo(echo::Outcome),
+    /// What has come of a client's datagrams.
+    Datagram(datagram::Outcome),
     /// The results of the files from this place of the list on.
     Files(usize, Vec<Summed<files::Summary>>),
     /// The result of the image in this place of the list.

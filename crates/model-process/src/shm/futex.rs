@@ -1,7 +1,7 @@
 //! Sleeping until a word in shared memory changes.
 
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{self, Acquire};
+use std::sync::atomic::Ordering::{self, Acquire, Release};
 
 use rustix::thread::futex::{self, Flags};
 
@@ -36,6 +36,15 @@ pub(crate) trait Word: Default {
 
     /// Wakes at most this many of those that sleep on it.
     fn wake(&self, sleepers: u32);
+
+    /// Waits until all of these are here, one of which calls this. The last wakes the others; if
+    /// one fails or dies before, the parent kills them.
+    fn meet(&self, all: u32) {
+        if self.fetch_add(1, Release) + 1 == all {
+            self.wake(ALL);
+        }
+        self.wait_until_at_least(all);
+    }
 
     /// Sleeps until the word, which only grows, is at least `least`. Returns its value.
     fn wait_until_at_least(&self, least: u32) -> u32 {

@@ -54,7 +54,7 @@ pub(crate) struct Shared {
     /// 1 once all sleepers have begun; a futex word.
     pub(crate) standing: Padded<AtomicU32>,
     pub(crate) open: Padded<Open>,
-    /// Clients of an echo that have been connected; a futex word.
+    /// Clients of an echo, or of datagrams, that have been connected; a futex word.
     pub(crate) connected: Padded<AtomicU32>,
     pub(crate) turn: Padded<Turn>,
     /// When all operations in flight were cancelled, by the clock of all processes; 0 before.
