@@ -56,11 +56,12 @@ fn run_until_told(
     loop {
         let unit = match children.next_event(None)? {
             Some(Event::Answer(unit, answer)) => answer.map(|_| unit)?,
-            Some(Event::Death(unit, _)) => {
+            Some(Event::Death(unit, true)) => {
                 children.start_missing(unit..unit + 1)?;
                 unit
             }
-            Some(Event::Wake) | None => continue,
+            // One that has no task is none of them.
+            Some(Event::Death(_, false) | Event::Wake) | None => continue,
         };
         if closing.has_begun() {
             return Ok(());

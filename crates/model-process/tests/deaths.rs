@@ -64,10 +64,13 @@ fn workers_of(parent: u32) -> Result<Vec<i32>> {
     children_of(parent, "worker")
 }
 
-/// The echo server that `parent` has started.
-fn server_of(parent: u32) -> Result<i32> {
-    let servers = children_of(parent, "echo-server")?;
-    servers.first().copied().context("no echo server")
+/// The server that `parent` has started as this.
+fn server_of(parent: u32, role: &str) -> Result<i32> {
+    let servers = children_of(parent, role)?;
+    servers
+        .first()
+        .copied()
+        .with_context(|| format!("no {role}"))
 }
 
 /// The children of `parent` that were started as this, and the dead.
@@ -437,6 +440,67 @@ fn echo() -> Result<()> {
     })
 }
 
+/// Accepts a right answer of a job whose server is asked for its health afterwards.
+fn right_clients(job: &Job) -> impl Fn(&mut Outcome) -> Result<()> {
+    |outcome| {
+        if let Outcome::Datagram(outcome) = outcome {
+            outcome.seen.healthy = true;
+        }
+        Ok(job.check(outcome)?)
+    }
+}
+
+#[test]
+fn datagram() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Datagram, "clients=4 datagrams=20000 window=8")?;
+        let mut prepared = Fixture::new(program, None).prepare(&job)?;
+        let model = start(&job, program)?;
+        let right = right_clients(&job);
+        survives(&model, prepared.job(), &TICKS, &[1, 4, 8], &right)?;
+        let (_, mut outcome) = prepared.run(&model)?;
+        prepared.verify(&mut outcome)?;
+        drop(model);
+        prepared.close()
+    })
+}
+
+/// A child of the server that is killed takes one datagram with it, which is sent again; another
+/// receives in its place.
+#[test]
+fn a_datagram_goes_on_where_a_child_of_the_server_was_killed() -> Result<()> {
+    alone(|program| {
+        let job = job(Workload::Datagram, "clients=3 datagrams=40000 window=8")?;
+        let mut prepared = Fixture::new(program, None).prepare(&job)?;
+        let model = start(&job, program)?;
+        let server = server_of(std::process::id(), "datagram-server")?;
+        let right = right_clients(&job);
+        let killed = |victim| {
+            let began = ticks()?;
+            run_during(&model, prepared.job(), |is_over| {
+                until(|| {
+                    ensure!(!is_over(), "the job was over too soon");
+                    Ok(ticks()? - began >= 4)
+                })?;
+                signal(victim, Signal::KILL)
+            })
+        };
+        let victims = workers_of(server as u32)?;
+        for &victim in &victims {
+            right(&mut killed(victim)??)?;
+        }
+        let left = workers_of(server as u32)?;
+        ensure!(!victims.iter().any(|victim| left.contains(victim)));
+        let text = failure(killed(server)?)?;
+        ensure!(text.contains(" of 3 to 127.0.0.1:"), "{text}");
+        ensure!(text.contains("refused"), "{text}");
+        until(|| Ok(left.iter().all(gone)))?;
+        let text = failure(prepared.run(&model).map(|(_, outcome)| outcome))?;
+        ensure!(text.contains("refused"), "{text}");
+        Ok(())
+    })
+}
+
 /// Each child that is killed takes one connection with it, at most; another serves in its
 /// place.
 #[test]
@@ -507,7 +571,7 @@ fn an_echo_names_the_connection_whose_server_was_killed() -> Result<()> {
         let job = job(Workload::Echo, "connections=3 messages=40000")?;
         let prepared = Fixture::new(program, None).prepare(&job)?;
         let model = start(&job, program)?;
-        let server = server_of(std::process::id())?;
+        let server = server_of(std::process::id(), "echo-server")?;
         let killed = |victim| {
             let began = ticks()?;
             let outcome = run_during(&model, prepared.job(), |is_over| {
@@ -1012,25 +1076,37 @@ fn no_child_is_left_when_the_parent_is_killed() -> Result<()> {
 }
 
 #[test]
-fn no_process_is_left_of_an_echo_whose_parent_is_killed() -> Result<()> {
+fn no_process_is_left_of_a_job_with_a_server_whose_parent_is_killed() -> Result<()> {
     alone(|program| {
-        let mut parent = Command::new(program)
-            .args(["run", "echo", "--set", "connections=3", "--set"])
-            .arg("messages=1000000")
-            .stdout(Stdio::null())
-            .spawn()?;
-        let mut orphans = BTreeSet::new();
-        until(|| {
-            // Its own children come when the server runs.
-            orphans.extend(workers_of(parent.id())?);
-            Ok(orphans.len() == 3)
-        })?;
-        let server = server_of(parent.id())?;
-        orphans.extend(workers_of(server as u32)?);
-        orphans.insert(server);
-        ensure!(orphans.len() == 7, "{orphans:?}");
-        parent.kill()?;
-        parent.wait()?;
-        until(|| Ok(orphans.iter().all(gone)))
+        for (sets, role) in [
+            (
+                "echo --set connections=3 --set messages=1000000",
+                "echo-server",
+            ),
+            (
+                "datagram --set clients=3 --set datagrams=1000000",
+                "datagram-server",
+            ),
+        ] {
+            let mut parent = Command::new(program)
+                .arg("run")
+                .args(sets.split(' '))
+                .stdout(Stdio::null())
+                .spawn()?;
+            let mut orphans = BTreeSet::new();
+            until(|| {
+                // Its own children come when the server runs.
+                orphans.extend(workers_of(parent.id())?);
+                Ok(orphans.len() == 3)
+            })?;
+            let server = server_of(parent.id(), role)?;
+            orphans.extend(workers_of(server as u32)?);
+            orphans.insert(server);
+            ensure!(orphans.len() == 7, "{role}: {orphans:?}");
+            parent.kill()?;
+            parent.wait()?;
+            until(|| Ok(orphans.iter().all(gone)))?;
+        }
+        Ok(())
     })
 }
