@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Invalid, Model, Result, WrongAnswer, counter, deadlines, download, echo, exchange, fetch,
-    files, offload, ping_pong, pipeline, primes, proxy, serve, sleepers, spawn, thumbnails,
+    files, offload, ping_pong, pipeline, primes, proxy, scan, serve, sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -195,6 +195,8 @@ workloads! {
     "serve" serve Serve,
     /// HTTP/1.1 requests are passed on to a server, which answers them
     "proxy" proxy Proxy,
+    /// Which ports of a host are open, as connecting to each of them tells
+    "scan" scan Scan,
     /// Local files are hashed, and their lines and bytes counted
     "files" files Files,
     /// JPEG images are decoded, made small and encoded again
@@ -222,6 +224,7 @@ impl Outcome {
             | Outcome::Echo(_)
             | Outcome::Serve(_)
             | Outcome::Proxy(_)
+            | Outcome::Scan(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
         }
@@ -266,6 +269,7 @@ impl Workload {
             | Workload::Echo
             | Workload::Serve
             | Workload::Proxy
+            | Workload::Scan
             | Workload::Files
             | Workload::Thumbnails => None,
         }
@@ -280,6 +284,7 @@ impl Workload {
             Workload::Deadlines => Some(("operations", "an operation")),
             Workload::Echo => Some(("messages", "a message")),
             Workload::Serve | Workload::Proxy => Some(("requests", "a request")),
+            Workload::Scan => Some(("ports", "a port")),
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -293,15 +298,17 @@ impl Workload {
         }
     }
 
-    /// Whether the job needs an HTTP origin (or URLs of one's own), its load generator or its responder.
+    /// Whether the job needs an HTTP origin (or URLs of one's own), its load generator, its responder
+    /// or its scanned host.
     pub fn needs_origin(self) -> bool {
         match self {
-            // The load generator and the responder are in the origin's process.
+            // The load generator, the responder and the scanned host are in the origin's process.
             Workload::Fetch
             | Workload::Download
             | Workload::Deadlines
             | Workload::Serve
-            | Workload::Proxy => true,
+            | Workload::Proxy
+            | Workload::Scan => true,
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -510,6 +517,11 @@ mod tests {
             (Workload::Proxy, "mode", "tunnel", "`connect`"),
             (Workload::Proxy, "reuse", "1", "`true` or `false`"),
             (Workload::Proxy, "bytes", "67108865", "to 67108864"),
+            (Workload::Scan, "ports", "0-9", "from 1 to 65535"),
+            (Workload::Scan, "ports", "", "22,80,8000-8100"),
+            (Workload::Scan, "open", "1025", "to 1024"),
+            (Workload::Scan, "filtered", "1015", "to 1014"),
+            (Workload::Scan, "retries", "11", "to 10"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
         ];
