@@ -14,6 +14,7 @@
 //! - [`Load`] has it ask a server for files: see the crate `load`.
 //! - [`Responder`] has it answer after a time, and count what it was asked at once.
 //! - [`Upstream`] has it serve what a proxy asks for, and count what is wrong in that.
+//! - [`Host`] has it hold ports that a scan finds open, filtered or closed.
 //! - [`ceiling()`] measures the instrument itself.
 //!
 //! ```no_run
@@ -34,6 +35,7 @@ mod ceiling;
 mod client;
 mod conditions;
 mod faults;
+mod hosts;
 mod images;
 mod link;
 mod loads;
@@ -58,6 +60,7 @@ pub use api::{
 };
 pub use ceiling::ceiling;
 pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
+pub use hosts::Host;
 pub use load::splitmix64;
 pub use loads::Load;
 pub use process::Origin;

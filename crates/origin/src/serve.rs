@@ -92,6 +92,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         loads: Loads::default(),
         responders: Servers::new("responder"),
         upstreams: Servers::new("upstream"),
+        hosts: Servers::new("host"),
         faults: Log::new(),
         tiny: Arc::new(TINY.to_vec()),
     });
@@ -134,15 +135,17 @@ struct Server {
     loads: Loads,
     responders: Servers,
     upstreams: Servers,
+    hosts: Servers,
     faults: Log,
     tiny: Arc<Vec<u8>>,
 }
 
 impl Server {
-    /// The servers at one of two paths.
+    /// The servers at one of three paths.
     fn of_kind(&self, kind: &str) -> &Servers {
         match kind {
             "responders" => &self.responders,
+            "hosts" => &self.hosts,
             _ => &self.upstreams,
         }
     }
@@ -323,16 +326,22 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
             let upstream = move |input, output| load::upstream(&shape, input, output);
             Response::json(201, &server.upstreams.open(upstream)?)
         }
-        (["responders" | "upstreams"], _) => Err(Refusal::method("POST")),
+        (["hosts"], Post) => {
+            let shape: load::HostShape = serde_json::from_slice(&request.body)
+                .map_err(|error| Refusal::new(400, format!("not the shape of a host: {error}")))?;
+            let host = move |input, output| load::host(&shape, input, output);
+            Response::json(201, &server.hosts.open(host)?)
+        }
+        (["responders" | "upstreams" | "hosts"], _) => Err(Refusal::method("POST")),
 
-        ([kind @ ("responders" | "upstreams"), id], Post) => {
+        ([kind @ ("responders" | "upstreams" | "hosts"), id], Post) => {
             Response::json(200, &server.of_kind(kind).counts(id)?)
         }
-        ([kind @ ("responders" | "upstreams"), id], Delete) => {
+        ([kind @ ("responders" | "upstreams" | "hosts"), id], Delete) => {
             server.of_kind(kind).close(id)?;
             Ok(Response::new(204, Arc::default()))
         }
-        (["responders" | "upstreams", _], _) => Err(Refusal::method("POST, DELETE")),
+        (["responders" | "upstreams" | "hosts", _], _) => Err(Refusal::method("POST, DELETE")),
 
         (["faults"], Get | Head) => Response::json(200, &FAULTS),
         (["faults"], _) => Err(Refusal::method("GET, HEAD")),
@@ -388,6 +397,10 @@ DELETE {url}/responders/ID             ends it
 POST   {url}/upstreams                 answers what a proxy asks, after a time
 POST   {url}/upstreams/ID              what it was asked, which is then zeroed
 DELETE {url}/upstreams/ID              ends it
+
+POST   {url}/hosts                     has ports that are open and ports that are filtered
+POST   {url}/hosts/ID                  which, and how often connections were made to them
+DELETE {url}/hosts/ID                  ends it
 
 It misbehaves on request. TOKEN and what follows it are yours to choose:
 GET    {url}/faults                    the ways to misbehave, by NAME

@@ -35,6 +35,11 @@ impl Ports {
         self.ranges.iter().cloned().flatten()
     }
 
+    /// The same as ranges with gaps between them, in order.
+    pub fn ranges(&self) -> &[RangeInclusive<u16>] {
+        &self.ranges
+    }
+
     /// Whether it is one of them.
     pub fn contains(&self, port: u16) -> bool {
         let before = self.ranges.partition_point(|range| *range.end() < port);

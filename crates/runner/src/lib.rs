@@ -30,6 +30,7 @@ mod progress;
 mod proxy;
 mod report;
 mod run;
+mod scan;
 pub mod scratch;
 mod serve;
 mod server;

@@ -8,7 +8,9 @@
 //! often it is tried and what state it is in is shared ([`port_scan`]); units, connecting, giving
 //! up in time and the end are the model's.
 
+use std::fmt;
 use std::io;
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -123,7 +125,18 @@ pub struct Service {
 struct State {
     scan: Scan,
     is_stopped: bool,
+    at_stop: AtStop,
     restarts: u64,
+}
+
+/// What is to be done when the scan is stopped.
+#[derive(Default)]
+struct AtStop(Vec<Box<dyn FnOnce() + Send>>);
+
+impl fmt::Debug for AtStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AtStop").field(&self.0.len()).finish()
+    }
 }
 
 impl Service {
@@ -145,6 +158,7 @@ impl Service {
             state: Mutex::new(State {
                 scan,
                 is_stopped: false,
+                at_stop: AtStop::default(),
                 restarts: 0,
             }),
         })
@@ -197,6 +211,19 @@ impl Service {
         let mut state = self.state();
         state.is_stopped = true;
         state.scan.stop();
+        let acts = mem::take(&mut state.at_stop.0);
+        drop(state);
+        acts.into_iter().for_each(|act| act());
+    }
+
+    /// Has this done when the scan is stopped, or now if it is.
+    pub fn on_stop(&self, act: impl FnOnce() + Send + 'static) {
+        let mut state = self.state();
+        if state.is_stopped {
+            drop(state);
+            return act();
+        }
+        state.at_stop.0.push(Box::new(act));
     }
 
     /// Whether it was stopped.
@@ -293,7 +320,8 @@ impl Job {
     /// The time that filtered ports take if this many attempts wait at once, and nothing else
     /// takes any: it cannot be less.
     pub fn ideal_wait(&self, at_once: usize) -> Duration {
-        let attempts = self.filtered as u64 * self.tries();
+        let filtered = (self.host.as_ref()).map_or(self.filtered, |host| host.filtered.len());
+        let attempts = filtered as u64 * self.tries();
         let rounds = attempts.div_ceil(at_once.max(1) as u64);
         Duration::from_millis(rounds * self.timeout_ms)
     }
