@@ -83,6 +83,10 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::Origin(args) => origin::serve(&args),
         cli::Command::Serve(args) => serve::serve::<M>(&args),
         cli::Command::Proxy(args) => proxy::proxy::<M>(&args),
+        cli::Command::Scan(args) => match scan::scan::<M>(&args) {
+            Ok(code) => return code.into(),
+            Err(error) => Err(error),
+        },
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
     };
     match done {

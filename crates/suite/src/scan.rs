@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use port_scan::{Attempt, Failure, Found, Ports};
+pub use port_scan::{Attempt, Failure, Found, Malformed, Ports};
 use port_scan::{Came, Scan};
 use rustix::net::getsockname;
 use rustix::net::sockopt::set_socket_linger;
