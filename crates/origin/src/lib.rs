@@ -61,7 +61,7 @@ pub use api::{
 pub use ceiling::ceiling;
 pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
 pub use hosts::Host;
-pub use load::splitmix64;
+pub use load::{HostCounts, HostShape, splitmix64, waiting_for};
 pub use loads::Load;
 pub use process::Origin;
 pub use responders::Responder;

@@ -214,9 +214,10 @@ fn watched(job: &Job, model: &dyn Model) -> Result<(Duration, Result<Outcome>, u
     let watch = move || {
         let mut most = 0;
         loop {
-            most = most.max(load::waiting_for(address).context("this machine's sockets")?);
+            // The model may have used up all files that may be open.
+            most = most.max(load::waiting_for(address).unwrap_or(0));
             if ended.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
-                return Ok(most as u64);
+                return most as u64;
             }
         }
     };
@@ -228,7 +229,7 @@ fn watched(job: &Job, model: &dyn Model) -> Result<(Duration, Result<Outcome>, u
         let elapsed = started.elapsed();
         drop(end);
         let most = watching.join();
-        let most: Result<_> = most.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok((elapsed, outcome, most?))
+        let most = most.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((elapsed, outcome, most))
     })
 }
