@@ -1,6 +1,6 @@
-//! Unit: child process, one a core, which polls its share of the attempts. Shares: the states of
-//! ports, in shared memory. Ends: every child has answered; or the scan is stopped, and the
-//! children are killed.
+//! Unit: child process, one a core, which polls all its attempts. Shares: the states of ports, in
+//! shared memory. Ends: every child has answered; or the scan is stopped, and the children are
+//! killed.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::socket_error;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use suite::Result;
-use suite::scan::{Attempt, Found, Service, hang_up};
+use suite::scan::{Attempt, Came, Found, Scan, Service, hang_up};
 
 use crate::pool::protocol::ScanTask;
 use crate::pool::{Answer, Children, Event, MAX_DEATHS, Task, WorkerContext};
@@ -36,8 +36,6 @@ fn work_all(service: &Service, units: usize, children: &mut Children) -> Result<
     let task = |unit| {
         Task::Scan(ScanTask {
             host: service.host,
-            share: unit,
-            shares: units,
             limit: service.limit / units + usize::from(unit < service.limit % units),
             timeout: service.timeout,
             retries: service.retries,
@@ -82,22 +80,22 @@ struct Waiting {
 
 pub(crate) fn perform(task: ScanTask, context: &WorkerContext) -> Result<Answer> {
     let scanned = &context.memory.scanned;
-    let ports = scanned.share(task.share, task.shares);
-    let service = Service::new(task.host, ports, task.limit, task.timeout, task.retries);
+    let ports = scanned.take(context.unit);
+    let mut scan = Scan::of(task.host, ports, task.limit, task.retries);
     let mut rest = Found::default();
     let mut waiting = Vec::new();
     loop {
-        while let Some(attempt) = service.next() {
+        while let Some(attempt) = scan.next() {
             match begin(attempt.address()) {
                 Ok(socket) => waiting.push(Waiting {
                     attempt,
                     socket,
-                    due: Instant::now() + service.timeout,
+                    due: Instant::now() + task.timeout,
                 }),
-                Err(error) => service.came(attempt, Err(error)),
+                Err(error) => scan.came(attempt, Came::of(Err(error))),
             }
         }
-        let found = service.take_found();
+        let found = scan.take_found();
         scanned.add(&found);
         rest.add(Found {
             failed: found.failed,
@@ -108,7 +106,8 @@ pub(crate) fn perform(task: ScanTask, context: &WorkerContext) -> Result<Answer>
         if waiting.is_empty() {
             return Ok(Answer::Scan(rest));
         }
-        waiting = wait(waiting, &service).context("waiting for connections")?;
+        let came = |attempt, connected| scan.came(attempt, Came::of(connected));
+        waiting = wait(waiting, came).context("waiting for connections")?;
     }
 }
 
@@ -128,7 +127,10 @@ fn begin(address: SocketAddr) -> io::Result<OwnedFd> {
 
 /// Waits until an attempt has come to its end; those that have not, in the order in which they
 /// are due.
-fn wait(waiting: Vec<Waiting>, service: &Service) -> io::Result<Vec<Waiting>> {
+fn wait(
+    waiting: Vec<Waiting>,
+    mut came: impl FnMut(Attempt, io::Result<SocketAddr>),
+) -> io::Result<Vec<Waiting>> {
     // Before the sockets are looked at: one that was connected in time is not given up.
     let now = Instant::now();
     let mut fds: Vec<_> = waiting
@@ -145,10 +147,10 @@ fn wait(waiting: Vec<Waiting>, service: &Service) -> io::Result<Vec<Waiting>> {
     let mut still_waiting = Vec::new();
     for (waiting, is_ready) in waiting.into_iter().zip(ready) {
         if is_ready {
-            service.came(waiting.attempt, end(waiting.socket));
+            came(waiting.attempt, end(waiting.socket));
         } else if waiting.due <= now {
             drop(waiting.socket);
-            service.came(waiting.attempt, Err(ErrorKind::TimedOut.into()));
+            came(waiting.attempt, Err(ErrorKind::TimedOut.into()));
         } else {
             still_waiting.push(waiting);
         }

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ports;
 
-/// A scan under way.
+/// A scan under way, of the ports that `I` gives.
 #[derive(Debug)]
-pub struct Scan {
+pub struct Scan<I = vec::IntoIter<u16>> {
     host: IpAddr,
     /// Ports that have not been tried.
-    left: vec::IntoIter<u16>,
+    left: I,
     /// What is to be tried again.
     again: Vec<Attempt>,
     limit: usize,
@@ -80,9 +80,17 @@ impl Scan {
     /// Of these ports of a host, with at most `limit` attempts under way at once, and `retries`
     /// more for a port from which nothing comes in time.
     pub fn new(host: IpAddr, ports: &Ports, limit: usize, retries: u32) -> Self {
+        let ports: Vec<_> = ports.iter().collect();
+        Self::of(host, ports.into_iter(), limit, retries)
+    }
+}
+
+impl<I: Iterator<Item = u16>> Scan<I> {
+    /// The same of ports that are taken as they are tried: others may take from them, too.
+    pub fn of(host: IpAddr, ports: I, limit: usize, retries: u32) -> Self {
         Self {
             host,
-            left: ports.iter().collect::<Vec<_>>().into_iter(),
+            left: ports,
             again: Vec::new(),
             limit,
             retries,

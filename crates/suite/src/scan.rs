@@ -16,8 +16,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use port_scan::{Attempt, Failure, Found, Malformed, Ports};
-use port_scan::{Came, Scan};
+pub use port_scan::{Attempt, Came, Failure, Found, Malformed, Ports, Scan};
 use rustix::net::getsockname;
 use rustix::net::sockopt::set_socket_linger;
 use serde::{Deserialize, Serialize};
@@ -188,12 +187,6 @@ impl Service {
     /// What is known so far.
     pub fn found(&self) -> Found {
         self.state().scan.found().clone()
-    }
-
-    /// What has come to be known since this was called last: for a child process, which tells it
-    /// to its parent.
-    pub fn take_found(&self) -> Found {
-        self.state().scan.take_found()
     }
 
     /// Adds what others have found: for the parent, which scans no port itself.
@@ -389,8 +382,8 @@ impl Job {
             ("attempts", outcome.attempts, least, ports * most),
             ("most_at_once", outcome.most_at_once, 1, self.limit as u64),
             ("most_waiting", seen.most_waiting, 0, self.limit as u64),
-            ("most_at_a_port", seen.most_at_a_port, open.min(1), most),
             ("accepted", seen.accepted, open, self.open as u64 * most),
+            ("most_at_a_port", seen.most_at_a_port, open.min(1), most),
         ] {
             let is_within = (least..=most).contains(&got);
             let right = format!("from {least} to {most}");

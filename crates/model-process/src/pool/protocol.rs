@@ -179,12 +179,10 @@ pub(crate) struct ProxyTask {
     pub(crate) reuse: bool,
 }
 
-/// Scan those ports in the share of this number whose states are not known.
+/// Scan ports, as long as there are any in the shared memory that no child has taken.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ScanTask {
     pub(crate) host: IpAddr,
-    pub(crate) share: usize,
-    pub(crate) shares: usize,
     /// The most attempts under way at once.
     pub(crate) limit: usize,
     /// How long one may take.
@@ -269,7 +267,7 @@ pub(crate) enum Answer {
     Deadlines(deadlines::Tally),
     /// What came back over a connection.
     Echo(echo::Outcome),
-    /// What there is to tell of a share of ports that is not in shared memory.
+    /// What there is to tell of a scan that is not in shared memory.
     Scan(scan::Found),
     /// The results of the files from this place of the list on.
     Files(usize, Vec<Summed<files::Summary>>),
