@@ -1,5 +1,6 @@
 //! What a model has to get right, through its binary.
 
+mod scans;
 mod servers;
 
 use std::io::{BufRead, BufReader};
@@ -16,6 +17,7 @@ use suite::{Preset, Result, Workload};
 
 use crate::test_server;
 
+pub use self::scans::*;
 pub use self::servers::*;
 
 /// What became of a command.
@@ -332,6 +334,16 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["run", "proxy", "--set", "mode=tunnel"], "`connect`"),
         (&["proxy", "--allow", "example.org"], "HOST:PORT"),
         (&["proxy", "--upstream-timeout", "0"], "upstream-timeout"),
+        (&["run", "scan", "--set", "ports=0-9"], "1 to 65535"),
+        (&["run", "scan", "--set", "limit=0"], "from 1"),
+        (&["scan", "192.0.2.1", "80"], "only this machine"),
+        (&["scan", "::", "80"], "only this machine"),
+        (&["scan", "example.org", "80"], "only this machine"),
+        (&["scan", "127.0.0.1", "80-79"], "80-79"),
+        (&["scan", "127.0.0.1", "65536"], "1 to 65535"),
+        (&["scan", "127.0.0.1", ""], "22,80,8000-8100"),
+        (&["scan", "127.0.0.1", "1", "--limit", "0"], "1..=10000"),
+        (&["scan", "127.0.0.1", "1", "--timeout", "0"], "timeout"),
         (&["run", "files", "--set", "dir=/no/such"], "/no/such"),
         (&["run", "files", "--set", "count=0"], "from 1"),
         (

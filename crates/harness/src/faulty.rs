@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use std::{mem, thread};
 
 use anyhow::{Context, bail, ensure};
 use http_serve::Requests;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use suite::counter::Guard;
 use suite::datagram::Window;
 use suite::deadlines::{Answers, Ledger, Slot};
@@ -24,7 +26,7 @@ use suite::{Model, Result, Setup, Unsupported};
 use suite::{
     counter, datagram, download, echo, exchange, fetch, files, offload, ping_pong, pipeline,
 };
-use suite::{deadlines, primes, proxy, sleepers, spawn, thumbnails};
+use suite::{deadlines, primes, proxy, scan, sleepers, spawn, thumbnails};
 use transfer::Session;
 use transfer::list::Lines;
 
@@ -345,6 +347,72 @@ impl Model for Faulty {
         })
     }
 
+    /// By the limit, another of [`ScanFault`].
+    fn scan(&self, job: &scan::Job) -> Result<scan::Outcome> {
+        let fault = ScanFault::of(job);
+        let more = match fault {
+            ScanFault::ExceedsTheLimit => 2,
+            _ => 1,
+        };
+        let retries = match fault {
+            ScanFault::NeverRetries => 0,
+            _ => job.retries,
+        };
+        let service = scan::Service::new(
+            job.host().address,
+            job.ports.clone(),
+            job.limit * more,
+            Duration::from_millis(job.timeout_ms),
+            retries,
+        );
+        let timeout = match fault {
+            ScanFault::GivesUpEarly => service.timeout / 2,
+            _ => service.timeout,
+        };
+        let mut unseen = Vec::new();
+        while let Some(attempt) = service.next() {
+            if fault == ScanFault::ExceedsTheLimit {
+                mem::forget(service.next());
+            }
+            let address = attempt.address();
+            let is_open = job.host().open.contains(address.port());
+            match fault {
+                ScanFault::ForgetsTheFirst if unseen.is_empty() => {
+                    unseen.push(None);
+                    continue;
+                }
+                ScanFault::NeverConnects => {
+                    let connected = match is_open {
+                        true => Ok(([127, 0, 0, 1], 1).into()),
+                        false => Err(io::ErrorKind::ConnectionRefused.into()),
+                    };
+                    service.came(attempt, connected);
+                    continue;
+                }
+                ScanFault::NeverWaits => {
+                    service.came(attempt, Err(io::ErrorKind::TimedOut.into()));
+                    continue;
+                }
+                ScanFault::ConnectsTooOften if is_open => {
+                    let streams = (0..2).map(|_| TcpStream::connect(address).ok());
+                    unseen.extend(streams);
+                }
+                ScanFault::HidesAttempts => {
+                    let socket = unanswered(address)?;
+                    unseen.push(Some(socket));
+                }
+                _ => {}
+            }
+            let connected = TcpStream::connect_timeout(&address, timeout);
+            service.came(attempt, connected.and_then(scan::hang_up));
+        }
+        Ok(service.outcome())
+    }
+
+    fn scan_ports(&self, _: &Arc<scan::Service>) -> Result<()> {
+        bail!("it has no program")
+    }
+
     /// A last line without an end counts too.
     fn files(&self, job: &files::Job) -> Result<files::Outcome> {
         let mut tally = job.tally();
@@ -514,6 +582,56 @@ fn pass_on(mut client: &TcpStream, fault: ProxyFault) -> Result<()> {
             .for_each(|last| *last ^= 1);
     }
     Ok(client.write_all(&response)?)
+}
+
+/// What is wrong with a scan. It is one of a port after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ScanFault {
+    /// The first port gets no state.
+    ForgetsTheFirst,
+    /// More attempts are under way than may be.
+    ExceedsTheLimit,
+    /// The same, and it is not counted.
+    HidesAttempts,
+    /// Which ports are open is not found out by connecting to them.
+    NeverConnects,
+    /// Every attempt is given up at once.
+    NeverWaits,
+    /// Attempts are given up when half of their time is over.
+    GivesUpEarly,
+    /// A filtered port is not tried again.
+    NeverRetries,
+    /// Open ports are connected to three times.
+    ConnectsTooOften,
+    /// No other than that it does one at a time.
+    OneAtATime,
+}
+
+impl ScanFault {
+    /// Which one, by the job's limit.
+    fn of(job: &scan::Job) -> Self {
+        match job.limit {
+            1 => Self::ExceedsTheLimit,
+            2 => Self::HidesAttempts,
+            3 => Self::NeverConnects,
+            4 => Self::GivesUpEarly,
+            5 => Self::NeverWaits,
+            6 => Self::NeverRetries,
+            7 => Self::ConnectsTooOften,
+            20 => Self::OneAtATime,
+            _ => Self::ForgetsTheFirst,
+        }
+    }
+}
+
+/// A connection that is begun, and not waited for.
+fn unanswered(address: SocketAddr) -> io::Result<TcpStream> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+    match connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn answer(mut stream: &TcpStream, answers: &mut Answers) -> io::Result<u64> {

@@ -96,6 +96,7 @@ macro_rules! conformance {
                     serve_leaves_nothing
                 }
                 Proxy proxy { proxy_shapes proxy_tunnels }
+                Scan scan { scan_shapes scan_filtered scan_at_once }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }
@@ -111,6 +112,10 @@ macro_rules! conformance {
                 a_server_that_is_told_twice_ends_at_once
                 a_server_has_only_so_many_connections
                 a_list_of_urls_is_downloaded
+                ports_are_scanned
+                an_interrupted_scan_says_what_it_has
+                a_port_that_connects_to_itself_is_closed
+                too_few_files_lower_the_limit
             }
         }
     };

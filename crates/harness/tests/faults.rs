@@ -146,6 +146,11 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
                 "CONNECT was answered 200 with",
             ),
         ],
+        Workload::Scan => vec![
+            (conformance::scan_shapes::<Faulty>, "closed is"),
+            (conformance::scan_filtered::<Faulty>, "elapsed is"),
+            (conformance::scan_at_once::<Faulty>, "at once: "),
+        ],
         Workload::Files => vec![
             (conformance::files_shapes::<Faulty>, "lines is"),
             (conformance::files_of_all_kinds::<Faulty>, "lines is"),
@@ -217,6 +222,26 @@ fn each_fault_of_a_proxy_is_found() {
         ("connections=4", "errors is 8 times another body"),
     ] {
         let found = run(Workload::Proxy, &format!("{shape} requests=8")).expect_err(fault);
+        assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
+        assert!(found.to_string().contains(fault), "{shape}: {found:#}");
+    }
+}
+
+/// What the scan and the system count, what the host has accepted, and the time.
+#[test]
+fn each_fault_of_a_scan_is_found() {
+    for (shape, fault) in [
+        ("limit=1", "most_at_once is 2, and from 1 to 1"),
+        ("limit=2 open=0 filtered=5", "most_waiting is"),
+        ("limit=3", "accepted is 0, and from 4 to 8"),
+        ("limit=4 filtered=4", "elapsed is"),
+        ("limit=5", "missed is 100, and from 0 to 1"),
+        ("limit=6 filtered=5", "attempts is 100, and from 105 to 200"),
+        ("limit=7", "most_at_a_port is 3, and from 1 to 2"),
+        ("limit=8", "closed is"),
+    ] {
+        let shape = format!("ports=20001-20100 open=4 timeout_ms=200 {shape}");
+        let found = run(Workload::Scan, &shape).expect_err(fault);
         assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
         assert!(found.to_string().contains(fault), "{shape}: {found:#}");
     }

@@ -16,6 +16,7 @@
 //! - [`respond`] is the other side of jobs whose requests have a deadline.
 //! - [`upstream()`] is the other side of a proxy.
 //! - [`relay()`] drops datagrams on their way.
+//! - [`host()`] is what ports are scanned of.
 
 mod answer;
 mod asked;
@@ -23,6 +24,7 @@ mod ceiling;
 mod clients;
 mod connection;
 mod content;
+mod host;
 mod limits;
 mod pacer;
 mod plan;
@@ -31,16 +33,19 @@ mod report;
 mod responder;
 mod run;
 mod schedule;
+mod sockets;
 mod timers;
 mod upstream;
 mod wait;
 
 pub use ceiling::{Stall, ceiling, serve_fixed};
 pub use content::{FILES, content, splitmix64};
+pub use host::{HostCounts, HostShape, host};
 pub use limits::allow_open_files;
 pub use plan::{Expected, Mode, Plan, Via};
 pub use relay::{RelayCounts, RelayShape, relay};
 pub use report::{Latency, Report};
 pub use responder::{Counts, NEVER, respond, value};
 pub use run::{Open, run};
+pub use sockets::waiting_for;
 pub use upstream::{MOST_BYTES, Shape, UpstreamCounts, upstream};

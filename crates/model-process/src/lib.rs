@@ -33,6 +33,7 @@ mod pipeline;
 mod pool;
 mod primes;
 mod proxy;
+mod scan;
 mod serve;
 mod server;
 mod shm;
@@ -100,6 +101,8 @@ impl Model for Process {
                 let units = setup.units + 1;
                 children.ensure_started(units.min(MAX_CHILDREN).max(setup.units))?;
             }
+            // Each has many attempts under way.
+            Workload::Scan => children.ensure_started(setup.units.min(setup.threads))?,
             _ => children.ensure_started(setup.units)?,
         }
         Ok(Self {
@@ -203,6 +206,10 @@ impl Model for Process {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         proxy::run(service, &mut self.children())
+    }
+
+    fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
+        scan::run(service, &mut self.children(), self.busy_children)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

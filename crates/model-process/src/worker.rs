@@ -19,7 +19,7 @@ use crate::{
     counter, datagram, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline,
     primes,
 };
-use crate::{proxy, serve, server, sleepers, spawn, thumbnails};
+use crate::{proxy, scan, serve, server, sleepers, spawn, thumbnails};
 
 /// Runs as a child, to its end. The parent waits at `server`.
 pub fn main(server: Option<OsString>) -> ExitCode {
@@ -106,6 +106,7 @@ impl Worker {
             Task::Datagram(task) => datagram::perform(task, context)?,
             Task::Serve(task) => serve::perform(task)?,
             Task::Proxy(task) => proxy::perform(task)?,
+            Task::Scan(task) => scan::perform(task, context)?,
             Task::Burn { .. } => server::perform_burn(),
             Task::Files(task) => files::perform(&task),
             Task::Thumbnails(task) => thumbnails::perform(&task),

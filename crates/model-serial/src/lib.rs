@@ -19,6 +19,7 @@ mod ping_pong;
 mod pipeline;
 mod primes;
 mod proxy;
+mod scan;
 mod serve;
 mod server;
 mod sleepers;
@@ -142,6 +143,14 @@ impl Model for Serial {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         proxy::run(service)
+    }
+
+    fn scan(&self, job: &suite::scan::Job) -> Result<suite::scan::Outcome> {
+        scan::job(job)
+    }
+
+    fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
+        scan::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

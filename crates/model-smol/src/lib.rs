@@ -18,6 +18,7 @@ mod ping_pong;
 mod pipeline;
 mod primes;
 mod proxy;
+mod scan;
 mod serve;
 mod server;
 mod sleepers;
@@ -203,6 +204,10 @@ impl Model for Smol {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         self.run(proxy::run(service.clone(), self.executor.clone()))
+    }
+
+    fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
+        self.run(scan::run(service.clone(), self.executor.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

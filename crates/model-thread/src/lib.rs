@@ -17,6 +17,7 @@ mod ping_pong;
 mod pipeline;
 mod primes;
 mod proxy;
+mod scan;
 mod serve;
 mod server;
 mod sleepers;
@@ -165,6 +166,10 @@ impl Model for Thread {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         proxy::run(service)
+    }
+
+    fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
+        scan::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -15,6 +15,7 @@ mod pipeline;
 mod pipeline_common;
 mod primes;
 mod proxy;
+mod scan;
 mod serve;
 mod server;
 mod sleepers;
@@ -171,6 +172,10 @@ impl Model for Tokio {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         self.run(proxy::run(service.clone()))
+    }
+
+    fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
+        self.run(scan::run(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

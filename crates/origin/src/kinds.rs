@@ -7,6 +7,7 @@ use crate::servers::{Opened, Servers};
 
 /// The servers of each kind.
 pub(crate) struct Kinds {
+    hosts: Servers,
     responders: Servers,
     relays: Servers,
     upstreams: Servers,
@@ -15,15 +16,22 @@ pub(crate) struct Kinds {
 impl Kinds {
     pub(crate) fn new() -> Self {
         Self {
+            hosts: Servers::new("host"),
             responders: Servers::new("responder"),
             relays: Servers::new("relay"),
             upstreams: Servers::new("upstream"),
         }
     }
 
+    /// Whether there are servers at this path.
+    pub(crate) fn has(kind: &str) -> bool {
+        ["hosts", "responders", "relays", "upstreams"].contains(&kind)
+    }
+
     /// Those at this path.
     pub(crate) fn at(&self, kind: &str) -> &Servers {
         match kind {
+            "hosts" => &self.hosts,
             "responders" => &self.responders,
             "relays" => &self.relays,
             _ => &self.upstreams,
@@ -34,6 +42,10 @@ impl Kinds {
     pub(crate) fn open(&self, kind: &str, body: &[u8]) -> Result<Opened, Refusal> {
         let servers = self.at(kind);
         match kind {
+            "hosts" => {
+                let shape = read(body, "the shape of a host")?;
+                servers.open(move |input, output| load::host(&shape, input, output))
+            }
             "responders" => {
                 let connections = read(body, "a number of connections")?;
                 servers.open(move |input, output| load::respond(connections, input, output))

@@ -15,6 +15,7 @@
 //! - [`Responder`] has it answer after a time, and count what it was asked at once.
 //! - [`Relay`] has it drop, double and reorder datagrams, and count them.
 //! - [`Upstream`] has it serve what a proxy asks for, and count what is wrong in that.
+//! - [`Host`] has it hold ports that a scan finds open, filtered or closed.
 //! - [`ceiling()`] measures the instrument itself.
 //!
 //! ```no_run
@@ -35,6 +36,7 @@ mod ceiling;
 mod client;
 mod conditions;
 mod faults;
+mod hosts;
 mod images;
 mod kinds;
 mod link;
@@ -61,7 +63,8 @@ pub use api::{
 };
 pub use ceiling::ceiling;
 pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
-pub use load::splitmix64;
+pub use hosts::Host;
+pub use load::{HostCounts, HostShape, splitmix64, waiting_for};
 pub use loads::Load;
 pub use process::Origin;
 pub use relays::Relay;

@@ -295,19 +295,19 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
         }
         (["loads", _], _) => Err(Refusal::method("DELETE")),
 
-        ([kind @ ("responders" | "relays" | "upstreams")], Post) => {
+        ([kind], Post) if Kinds::has(kind) => {
             Response::json(201, &server.kinds.open(kind, &request.body)?)
         }
-        (["responders" | "relays" | "upstreams"], _) => Err(Refusal::method("POST")),
+        ([kind], _) if Kinds::has(kind) => Err(Refusal::method("POST")),
 
-        ([kind @ ("responders" | "relays" | "upstreams"), id], Post) => {
+        ([kind, id], Post) if Kinds::has(kind) => {
             Response::json(200, &server.kinds.at(kind).counts(id)?)
         }
-        ([kind @ ("responders" | "relays" | "upstreams"), id], Delete) => {
+        ([kind, id], Delete) if Kinds::has(kind) => {
             server.kinds.at(kind).close(id)?;
             Ok(Response::new(204, Arc::default()))
         }
-        (["responders" | "relays" | "upstreams", _], _) => Err(Refusal::method("POST, DELETE")),
+        ([kind, _], _) if Kinds::has(kind) => Err(Refusal::method("POST, DELETE")),
 
         (["faults"], Get | Head) => Response::json(200, &FAULTS),
         (["faults"], _) => Err(Refusal::method("GET, HEAD")),
@@ -367,6 +367,10 @@ DELETE {url}/relays/ID                 ends it
 POST   {url}/upstreams                 answers what a proxy asks, after a time
 POST   {url}/upstreams/ID              what it was asked, which is then zeroed
 DELETE {url}/upstreams/ID              ends it
+
+POST   {url}/hosts                     has ports that are open and ports that are filtered
+POST   {url}/hosts/ID                  which, and how often connections were made to them
+DELETE {url}/hosts/ID                  ends it
 
 It misbehaves on request. TOKEN and what follows it are yours to choose:
 GET    {url}/faults                    the ways to misbehave, by NAME

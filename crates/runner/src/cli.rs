@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -6,11 +6,12 @@ use clap::builder::RangedU64ValueParser;
 use http::{HeaderName, HeaderValue};
 use http_proxy::Authority;
 use suite::fetch::check_url;
+use suite::scan::{Malformed, Ports};
 use suite::{Invalid, Preset, Setting, Setup, Workload};
 use transfer::Options;
 
 /// One concurrency model of Paces: runs one workload and checks its answer, downloads
-/// files, serves files, or proxies requests.
+/// files, serves files, proxies requests, or scans ports.
 ///
 /// Exit codes: 0 all right; 1 the run failed or its answer was wrong, or a file
 /// could not be had; 2 the command line was wrong; 3 the disk refused; 4 this
@@ -34,8 +35,10 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Pass HTTP/1.1 requests on to where they are for, until it is interrupted
     Proxy(ProxyArgs),
-    /// Be the neutral other end of jobs: HTTP server, load generator, responder, relay and
-    /// upstream
+    /// Find out which TCP ports of this machine are open, by connecting to them
+    Scan(ScanArgs),
+    /// Be the neutral other end of jobs: HTTP server, load generator, responder, upstream, relay
+    /// and host of open ports
     Origin(origin::ServeArgs),
     /// Be the server that `echo` talks to, until standard input ends
     #[command(hide = true)]
@@ -101,6 +104,42 @@ pub(crate) struct ProxyArgs {
 
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ScanArgs {
+    /// An address of this machine itself: 127.0.0.1, or another of 127.0.0.0/8, or ::1
+    #[arg(value_parser = loopback)]
+    pub host: IpAddr,
+
+    /// The ports: like 22,80,8000-8100
+    #[arg(value_parser = some_ports)]
+    pub ports: Ports,
+
+    /// The most attempts to connect under way at once, if as many files may be open
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 512,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000)
+    )]
+    pub limit: usize,
+
+    /// How long an attempt may take
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = some_time)]
+    pub timeout: Duration,
+
+    /// How often a port is tried again from which nothing comes in time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=10))]
+    pub retries: u32,
+
+    /// Print all as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Worker threads for tasks [default: one a core]
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: Option<usize>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -348,6 +387,32 @@ impl DownloadArgs {
             // So that two of us who fail together do not come back together.
             seed: u64::from(std::process::id()),
         }
+    }
+}
+
+/// An address at which only this machine itself is reached.
+fn loopback(text: &str) -> Result<IpAddr, String> {
+    let address = match text {
+        "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
+        _ => text.parse::<IpAddr>(),
+    };
+    address
+        .ok()
+        .map(|address| address.to_canonical())
+        .filter(IpAddr::is_loopback)
+        .ok_or_else(|| {
+            "only this machine is scanned: 127.0.0.1 to 127.255.255.255, or ::1".to_owned()
+        })
+}
+
+/// At least one port.
+fn some_ports(text: &str) -> Result<Ports, String> {
+    let ports: Ports = text
+        .parse()
+        .map_err(|malformed: Malformed| malformed.to_string())?;
+    match ports.is_empty() {
+        true => Err("has to be ports like 22,80,8000-8100".to_owned()),
+        false => Ok(ports),
     }
 }
 

@@ -234,7 +234,7 @@ impl Ending {
 
 /// As many open files as this user may have: each request is one, and so is
 /// the file that it goes to. Best effort: without, fewer are taken at once.
-fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

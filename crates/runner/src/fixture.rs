@@ -30,7 +30,7 @@ use transfer::list::Lines;
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
 use crate::{datagram, inputs, tree, verify};
-use crate::{proxy, serve};
+use crate::{proxy, scan, serve};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
 /// then and serves all of them.
@@ -99,6 +99,7 @@ impl Fixture {
             origin: None,
             served: None,
             proxied: None,
+            scanned: None,
         };
         match &mut prepared.job {
             Job::Fetch(job) if job.urls.is_empty() => {
@@ -164,6 +165,11 @@ impl Fixture {
             Job::Proxy(job) => {
                 echo::allow(job.sockets())?;
                 prepared.proxied = Some(proxy::Load::new(job, self.origin_url()?)?);
+            }
+            Job::Scan(job) => {
+                // With fewer, fewer are under way at once.
+                let _ = echo::allow(job.limit);
+                prepared.scanned = Some(scan::Host::new(job, &self.origin_url()?)?);
             }
             Job::Deadlines(job) => {
                 let slots = job.slots();
@@ -248,6 +254,8 @@ pub struct Prepared {
     served: Option<serve::Load>,
     /// What asks the model to pass requests on, and where they go.
     proxied: Option<proxy::Load>,
+    /// What the model scans.
+    scanned: Option<scan::Host>,
     /// Not read: the origin has to last as long as the job may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -281,17 +289,20 @@ impl Prepared {
         if let Some(run) = &self.run {
             run.reset()?;
         }
-        let around = (&self.served, &self.proxied, &self.network);
-        let (elapsed, outcome) = match (around, &mut self.job) {
-            ((Some(load), ..), Job::Serve(job)) => {
+        let (elapsed, outcome) = match &mut self.job {
+            Job::Serve(job) if let Some(load) = &self.served => {
                 let (elapsed, outcome) = load.run(job, model)?;
                 (elapsed, Ok(Outcome::Serve(outcome)))
             }
-            ((_, Some(load), _), Job::Proxy(job)) => {
+            Job::Proxy(job) if let Some(load) = &self.proxied => {
                 let (elapsed, outcome) = load.run(job, model)?;
                 (elapsed, Ok(Outcome::Proxy(outcome)))
             }
-            ((.., Some(network)), Job::Datagram(job)) => {
+            Job::Scan(job) if let Some(host) = &mut self.scanned => {
+                let (elapsed, outcome) = host.run(job, model)?;
+                (elapsed, Ok(Outcome::Scan(outcome)))
+            }
+            Job::Datagram(job) if let Some(network) = &self.network => {
                 let (elapsed, outcome) = network.run(job, model)?;
                 (elapsed, Ok(Outcome::Datagram(outcome)))
             }
@@ -336,6 +347,9 @@ impl Prepared {
             job.check_turns(outcome, self.blocking_threads)?;
         }
         if let Some(elapsed) = self.elapsed {
+            if let Job::Scan(job) = job {
+                job.check_wait(elapsed)?;
+            }
             completion::check_within(outcome.completion_ns(), elapsed)?;
         }
         Ok(stats)

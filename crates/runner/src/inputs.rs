@@ -59,7 +59,8 @@ fn inputs(job: &Job) -> Option<Inputs<'_>> {
         | Job::Echo(_)
         | Job::Datagram(_)
         | Job::Serve(_)
-        | Job::Proxy(_) => return None,
+        | Job::Proxy(_)
+        | Job::Scan(_) => return None,
     };
     Some(Inputs {
         directory: directory.as_deref(),

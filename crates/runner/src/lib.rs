@@ -31,6 +31,7 @@ mod progress;
 mod proxy;
 mod report;
 mod run;
+mod scan;
 pub mod scratch;
 mod serve;
 mod server;
@@ -83,6 +84,10 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::Origin(args) => origin::serve(&args),
         cli::Command::Serve(args) => serve::serve::<M>(&args),
         cli::Command::Proxy(args) => proxy::proxy::<M>(&args),
+        cli::Command::Scan(args) => match scan::scan::<M>(&args) {
+            Ok(code) => return code.into(),
+            Err(error) => Err(error),
+        },
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
         cli::Command::DatagramServer(args) => datagram::serve::<M>(&args),
     };

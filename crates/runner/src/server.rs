@@ -63,19 +63,25 @@ pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener> {
 }
 
 pub(crate) fn end_on_signals(listening: &Arc<Listening>) -> Result<()> {
+    let listening = listening.clone();
+    on_signal(move || listening.close())
+}
+
+/// Does this when the process is to end; the second time, it ends at once.
+pub(crate) fn on_signal(end: impl FnOnce() + Send + 'static) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     // `nohup` has it ignored.
     if !is_ignored(SIGHUP) {
         signals.add_signal(SIGHUP)?;
     }
-    let listening = listening.clone();
+    let mut end = Some(end);
     let watch = move || {
         for _ in signals.forever() {
-            // Who asks twice does not want to wait.
-            if listening.is_closing() {
-                process::exit(INTERRUPTED.into());
+            match end.take() {
+                Some(end) => end(),
+                // Who asks twice does not want to wait.
+                None => process::exit(INTERRUPTED.into()),
             }
-            listening.close();
         }
     };
     let thread = thread::Builder::new().name("signals".to_owned());

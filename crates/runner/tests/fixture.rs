@@ -54,6 +54,10 @@ impl Model for Writes {
         anyhow::bail!("it only downloads")
     }
 
+    fn scan_ports(&self, _: &Arc<suite::scan::Service>) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
     fn download(&self, job: &download::Job) -> Result<download::Outcome> {
         (self.0)(job)?;
         Ok(download::Outcome {

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{
     Invalid, Model, Result, WrongAnswer, counter, datagram, deadlines, download, echo, exchange,
-    fetch, files, offload, ping_pong, pipeline, primes, proxy, serve, sleepers, spawn, thumbnails,
+    fetch, files, offload, ping_pong, pipeline, primes, proxy, scan, serve, sleepers, spawn,
+    thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -197,6 +198,8 @@ workloads! {
     "serve" serve Serve,
     /// HTTP/1.1 requests are passed on to a server, which answers them
     "proxy" proxy Proxy,
+    /// Which ports of a host are open, as connecting to each of them tells
+    "scan" scan Scan,
     /// Local files are hashed, and their lines and bytes counted
     "files" files Files,
     /// JPEG images are decoded, made small and encoded again
@@ -225,6 +228,7 @@ impl Outcome {
             | Outcome::Datagram(_)
             | Outcome::Serve(_)
             | Outcome::Proxy(_)
+            | Outcome::Scan(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
         }
@@ -270,6 +274,7 @@ impl Workload {
             | Workload::Datagram
             | Workload::Serve
             | Workload::Proxy
+            | Workload::Scan
             | Workload::Files
             | Workload::Thumbnails => None,
         }
@@ -285,6 +290,7 @@ impl Workload {
             Workload::Echo => Some(("messages", "a message")),
             Workload::Datagram => Some(("answered", "a datagram")),
             Workload::Serve | Workload::Proxy => Some(("requests", "a request")),
+            Workload::Scan => Some(("ports", "a port")),
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -298,17 +304,17 @@ impl Workload {
         }
     }
 
-    /// Whether the job needs an HTTP origin (or URLs of one's own), its load generator, its
-    /// responder or its relay.
+    /// Whether the job needs the origin's process (or URLs of one's own): its HTTP server, its
+    /// load generator, or one of the servers that jobs have there.
     pub fn needs_origin(self) -> bool {
         match self {
-            // The load generator, the responder and the relay are in the origin's process.
             Workload::Fetch
             | Workload::Download
             | Workload::Deadlines
             | Workload::Datagram
             | Workload::Serve
-            | Workload::Proxy => true,
+            | Workload::Proxy
+            | Workload::Scan => true,
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -519,6 +525,11 @@ mod tests {
             (Workload::Proxy, "mode", "tunnel", "`connect`"),
             (Workload::Proxy, "reuse", "1", "`true` or `false`"),
             (Workload::Proxy, "bytes", "67108865", "to 67108864"),
+            (Workload::Scan, "ports", "0-9", "from 1 to 65535"),
+            (Workload::Scan, "ports", "", "22,80,8000-8100"),
+            (Workload::Scan, "open", "1025", "to 1024"),
+            (Workload::Scan, "filtered", "1015", "to 1014"),
+            (Workload::Scan, "retries", "11", "to 10"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
         ];

@@ -36,6 +36,7 @@ pub mod ping_pong;
 pub mod pipeline;
 pub mod primes;
 pub mod proxy;
+pub mod scan;
 pub mod serve;
 pub mod sleepers;
 pub mod spawn;
@@ -209,6 +210,25 @@ pub trait Model {
     /// asked is still answered, tunnels may go on for [`TUNNEL_GRACE`](proxy::TUNNEL_GRACE),
     /// all connections are closed, and nothing is left.
     fn proxy_requests(&self, service: &Arc<proxy::Service>) -> Result<()>;
+
+    /// The state of a host's ports is found out by connecting to them.
+    ///
+    /// All that a model brings to it is [`scan_ports`](Self::scan_ports). A model that tries one
+    /// port after the other refuses a job whose filtered ports would make it a wait.
+    fn scan(&self, job: &scan::Job) -> Result<scan::Outcome> {
+        let service = job.service();
+        self.scan_ports(&service)?;
+        Ok(service.outcome())
+    }
+
+    /// Scans ports, with at most [`limit`](scan::Service::limit) attempts under way at once: takes
+    /// the [next](scan::Service::next), connects to it for at most the
+    /// [timeout](scan::Service::timeout), closes the socket ([`hang_up`](scan::hang_up)), and tells
+    /// what [came](scan::Service::came) of it, until there is none next.
+    ///
+    /// No port fails the scan: its error is what came of it. When it returns, every unit has ended.
+    /// After [`stop`](scan::Service::stop), that is so when the attempts under way have come to an end.
+    fn scan_ports(&self, service: &Arc<scan::Service>) -> Result<()>;
 
     /// Local files are hashed, and their lines and bytes counted.
     fn files(&self, job: &files::Job) -> Result<files::Outcome>;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::counter::Guard;
-use crate::{Invalid, Job, Preset, Workload, counter, datagram, files, proxy, serve};
+use crate::{Invalid, Job, Preset, Workload, counter, datagram, files, proxy, scan, serve};
 
 /// A second way to do a job that is worth a row of its own in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +177,23 @@ impl Workload {
                     ]
                 }
             }
+            Workload::Scan => {
+                const {
+                    &[Variant::new(
+                        "filtered",
+                        &[
+                            // Above those that take a privilege, and below those that
+                            // connections come from.
+                            ("ports", "20001-24096"),
+                            ("filtered", "256"),
+                            ("limit", "128"),
+                            ("timeout_ms", "200"),
+                            ("retries", "0"),
+                        ],
+                    )
+                    .heavy()]
+                }
+            }
             Workload::Primes
             | Workload::Fetch
             | Workload::Download
@@ -204,6 +221,7 @@ impl Job {
         match &mut self {
             Job::Pipeline(job) => job.unwatched = true,
             Job::Spawn(job) => job.unwatched = true,
+            Job::Scan(job) => job.unwatched = true,
             _ => {}
         }
         self
@@ -236,7 +254,9 @@ impl Job {
             Job::Proxy(proxy::Job {
                 requests: ..1000, ..
             }) => 1,
-            Job::Serve(_) | Job::Proxy(_) => 16,
+            // Each of its slots waits once.
+            Job::Scan(scan::Job { filtered: 1.., .. }) => 2,
+            Job::Serve(_) | Job::Proxy(_) | Job::Scan(_) => 16,
         }
     }
 
@@ -275,7 +295,8 @@ impl Job {
             | Job::Echo(_)
             | Job::Datagram(_)
             | Job::Serve(_)
-            | Job::Proxy(_) => false,
+            | Job::Proxy(_)
+            | Job::Scan(_) => false,
         }
     }
 
@@ -298,6 +319,7 @@ impl Job {
             | Job::Datagram(_)
             | Job::Serve(_)
             | Job::Proxy(_)
+            | Job::Scan(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
         }
@@ -321,6 +343,7 @@ impl Job {
             | Job::Datagram(_)
             | Job::Serve(_)
             | Job::Proxy(_)
+            | Job::Scan(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,
         }

@@ -72,7 +72,8 @@ impl Setup {
             | Workload::Echo
             | Workload::Datagram
             | Workload::Serve
-            | Workload::Proxy => job.units(),
+            | Workload::Proxy
+            | Workload::Scan => job.units(),
         };
         Self {
             threads,

@@ -11,6 +11,7 @@ mod files;
 mod http;
 mod proxy;
 mod queues;
+mod scan;
 mod serve;
 mod support;
 mod waiting;
@@ -26,6 +27,7 @@ pub use self::files::*;
 pub use self::http::*;
 pub use self::proxy::*;
 pub use self::queues::*;
+pub use self::scan::*;
 pub use self::serve::*;
 pub use self::waiting::*;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use suite::{
     Result, Unsupported, counter, datagram, deadlines, echo, exchange, fetch, files, offload,
     ping_pong, pipeline,
 };
-use suite::{sleepers, spawn, thumbnails};
+use suite::{scan, sleepers, spawn, thumbnails};
 use transfer::{DiskError, Finish, Next, Options, Session, Transfer};
 
 /// The longest text in a message. ipc-channel cuts messages over 208 KiB into
@@ -93,6 +93,7 @@ pub(crate) enum Task {
     Datagram(DatagramTask),
     Serve(ServeTask),
     Proxy(ProxyTask),
+    Scan(ScanTask),
     /// Do a piece of CPU work, and end if it is the last task.
     Burn {
         is_last: bool,
@@ -193,6 +194,17 @@ pub(crate) struct ProxyTask {
     pub(crate) reuse: bool,
 }
 
+/// Scan ports, as long as there are any in the shared memory that no child has taken.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ScanTask {
+    pub(crate) host: IpAddr,
+    /// The most attempts under way at once.
+    pub(crate) limit: usize,
+    /// How long one may take.
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+}
+
 /// What is in the files in these places of the list?
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FilesTask {
@@ -272,6 +284,8 @@ pub(crate) enum Answer {
     Echo(echo::Outcome),
     /// What has come of a client's datagrams.
     Datagram(datagram::Outcome),
+    /// What there is to tell of a scan that is not in shared memory.
+    Scan(scan::Found),
     /// The results of the files from this place of the list on.
     Files(usize, Vec<Summed<files::Summary>>),
     /// The result of the image in this place of the list.

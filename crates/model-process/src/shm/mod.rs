@@ -7,6 +7,7 @@ mod lock;
 #[cfg(test)]
 mod model_check;
 pub(crate) mod progress;
+pub(crate) mod scanned;
 mod semaphore;
 
 use std::fs::File;
@@ -27,6 +28,7 @@ use suite::sleepers::Tally;
 
 use self::lock::Lock;
 use self::progress::ProgressCounters;
+use self::scanned::ScannedPorts;
 use self::semaphore::Semaphore;
 
 /// The most children. Each takes half a megabyte, and a millisecond to start: with
@@ -61,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) cancelled_ns: Padded<AtomicU64>,
     /// How far each child's download is, by the child's place.
     pub(crate) progress: [Padded<ProgressCounters>; MAX_CHILDREN],
+    pub(crate) scanned: Padded<ScannedPorts>,
 }
 
 /// The counter and its lock, in one cache line: a process that gets one gets the
