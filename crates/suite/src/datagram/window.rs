@@ -64,6 +64,8 @@ pub struct Window {
     in_flight: VecDeque<InFlight>,
     /// Without a window: take what is there before the next datagram is sent.
     look_first: bool,
+    /// The last step to receive was in vain.
+    has_looked: bool,
     /// Until when to wait for echoes of what has been given up, at the end.
     until: Option<Instant>,
     datagram: Vec<u8>,
@@ -114,6 +116,7 @@ impl Window {
             open: 0,
             in_flight: VecDeque::new(),
             look_first: false,
+            has_looked: false,
             until: None,
             datagram: vec![0; job.bytes],
             room: vec![0; job.bytes + 1],
@@ -130,6 +133,11 @@ impl Window {
         if std::mem::take(&mut self.look_first) {
             return Step::Receive(now);
         }
+        // On a busy machine, what is overdue may have come while this could not look.
+        if !self.has_looked && self.in_flight.front().is_some_and(|next| next.due <= now) {
+            self.has_looked = true;
+            return Step::Receive(now);
+        }
         if let Some((number, tries)) = self.overdue(now) {
             return self.send(number, tries + 1, now);
         }
@@ -141,6 +149,7 @@ impl Window {
             return self.send(sent as u32, 1, now);
         }
         if let Some(next) = self.in_flight.front() {
+            self.has_looked = true;
             return Step::Receive(next.due);
         }
         if self.silent() == 0 {
@@ -206,6 +215,7 @@ impl Window {
     /// So many bytes of the room are a datagram that has come.
     #[inline]
     pub fn received(&mut self, bytes: usize) {
+        self.has_looked = false;
         // More may be there; and without a window, the end is when nothing more comes.
         if self.window == 0 {
             self.look_first = (self.states.len() as u64) < self.datagrams;
