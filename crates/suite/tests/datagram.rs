@@ -186,6 +186,23 @@ fn one_that_is_late_is_sent_again_when_it_is_due() {
 }
 
 #[test]
+fn what_has_come_is_taken_before_what_is_overdue_is_sent_again() {
+    let mut window = Window::new(&job(1, 1, 1), 0);
+    let began = Instant::now();
+    let Step::Send(datagram) = window.step(began) else {
+        panic!("nothing to send");
+    };
+    let echo = datagram.to_vec();
+    // It could not look before.
+    let now = began + Duration::from_millis(2 * TIMEOUT);
+    assert!(matches!(window.step(now), Step::Receive(due) if due == now));
+    window.room()[..echo.len()].copy_from_slice(&echo);
+    window.received(echo.len());
+    assert!(matches!(window.step(now), Step::End));
+    assert_eq!(window.outcome().tries, 1);
+}
+
+#[test]
 fn without_a_window_what_is_there_is_taken_between_two() {
     let job = job(30, 0, 3);
     let mut network = Network::new(vec![vec![0], vec![], vec![0, 0]]);

@@ -133,13 +133,19 @@ impl Window {
         if std::mem::take(&mut self.look_first) {
             return Step::Receive(now);
         }
-        // On a busy machine, what is overdue may have come while this could not look.
-        if !self.has_looked && self.in_flight.front().is_some_and(|next| next.due <= now) {
-            self.has_looked = true;
-            return Step::Receive(now);
-        }
-        if let Some((number, tries)) = self.overdue(now) {
-            return self.send(number, tries + 1, now);
+        while let Some((number, tries)) = self.overdue(now) {
+            // On a busy machine, its echo may have come before this could look.
+            if !self.has_looked {
+                self.has_looked = true;
+                return Step::Receive(now);
+            }
+            self.in_flight.pop_front();
+            if tries < self.tries {
+                return self.send(number, tries + 1, now);
+            }
+            self.states[number as usize] = State::Lost;
+            self.open -= 1;
+            self.outcome.lost += 1;
         }
         let sent = self.states.len() as u64;
         if sent < self.datagrams && (self.window == 0 || self.open < self.window) {
@@ -167,24 +173,15 @@ impl Window {
         }
     }
 
-    /// The number that has to be sent again, and how often it has been sent. Those that have been
-    /// sent often enough are given up.
+    /// The first number in flight, and how often it has been sent, if it is due. Those before it
+    /// that have been answered are forgotten.
     fn overdue(&mut self, now: Instant) -> Option<(u32, u64)> {
         loop {
             let InFlight { number, tries, due } = *self.in_flight.front()?;
-            let state = &mut self.states[number as usize];
-            if *state == State::Open && due > now {
-                return None;
+            if self.states[number as usize] == State::Open {
+                return (due <= now).then_some((number, tries));
             }
             self.in_flight.pop_front();
-            if *state == State::Open && tries < self.tries {
-                return Some((number, tries));
-            }
-            if *state == State::Open {
-                *state = State::Lost;
-                self.open -= 1;
-                self.outcome.lost += 1;
-            }
         }
     }
 
