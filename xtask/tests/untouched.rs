@@ -4,7 +4,8 @@
 //!
 //! A timed program reads `/proc` at its start (its stack, by the C library; its own
 //! path; the limits on its cores, by std) and, once its job is done, to say what it
-//! takes up. No system call tells when a job begins or ends, as it is timed without one.
+//! takes up. (One of `datagram` also reads the system's counters of dropped datagrams, right before
+//! each job and after it; it is not compared here.) No system call tells when a job begins or ends, as it is timed without one.
 //! But
 //!
 //! - a run (`model-X run --json`) says in its line how long the job took, and next lists

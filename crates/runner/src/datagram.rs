@@ -41,7 +41,12 @@ pub(crate) fn serve<M: Model>(args: &DatagramServerArgs) -> Result<()> {
     set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER_BYTES).context("the socket's buffer")?;
     let address = socket.local_addr().context("no address to listen at")?;
     job.address = Some(address);
-    let sized = suite::Job::Datagram(job.clone());
+    // It has no unit a client: as many receive as can at once.
+    let clients = job.clients.min(crate::cores());
+    let sized = suite::Job::Datagram(Job {
+        clients,
+        ..job.clone()
+    });
     let Some(model) = server_process::start::<M>(&sized, args.threads, args.blocking_threads)?
     else {
         return Ok(());

@@ -172,6 +172,7 @@ impl Workload {
                             "lossy",
                             &[("lose", "10"), ("retries", "3"), ("timeout_ms", "20")],
                         )
+                        .divided(2)
                         .heavy(),
                         Variant::new("flood", &[("window", "0")]).heavy(),
                     ]

@@ -64,6 +64,8 @@ pub struct Window {
     in_flight: VecDeque<InFlight>,
     /// Without a window: take what is there before the next datagram is sent.
     look_first: bool,
+    /// The last step to receive was in vain.
+    has_looked: bool,
     /// Until when to wait for echoes of what has been given up, at the end.
     until: Option<Instant>,
     datagram: Vec<u8>,
@@ -114,6 +116,7 @@ impl Window {
             open: 0,
             in_flight: VecDeque::new(),
             look_first: false,
+            has_looked: false,
             until: None,
             datagram: vec![0; job.bytes],
             room: vec![0; job.bytes + 1],
@@ -130,8 +133,19 @@ impl Window {
         if std::mem::take(&mut self.look_first) {
             return Step::Receive(now);
         }
-        if let Some((number, tries)) = self.overdue(now) {
-            return self.send(number, tries + 1, now);
+        while let Some((number, tries)) = self.overdue(now) {
+            // On a busy machine, its echo may have come before this could look.
+            if !self.has_looked {
+                self.has_looked = true;
+                return Step::Receive(now);
+            }
+            self.in_flight.pop_front();
+            if tries < self.tries {
+                return self.send(number, tries + 1, now);
+            }
+            self.states[number as usize] = State::Lost;
+            self.open -= 1;
+            self.outcome.lost += 1;
         }
         let sent = self.states.len() as u64;
         if sent < self.datagrams && (self.window == 0 || self.open < self.window) {
@@ -141,6 +155,7 @@ impl Window {
             return self.send(sent as u32, 1, now);
         }
         if let Some(next) = self.in_flight.front() {
+            self.has_looked = true;
             return Step::Receive(next.due);
         }
         if self.silent() == 0 {
@@ -158,24 +173,15 @@ impl Window {
         }
     }
 
-    /// The number that has to be sent again, and how often it has been sent. Those that have been
-    /// sent often enough are given up.
+    /// The first number in flight, and how often it has been sent, if it is due. Those before it
+    /// that have been answered are forgotten.
     fn overdue(&mut self, now: Instant) -> Option<(u32, u64)> {
         loop {
             let InFlight { number, tries, due } = *self.in_flight.front()?;
-            let state = &mut self.states[number as usize];
-            if *state == State::Open && due > now {
-                return None;
+            if self.states[number as usize] == State::Open {
+                return (due <= now).then_some((number, tries));
             }
             self.in_flight.pop_front();
-            if *state == State::Open && tries < self.tries {
-                return Some((number, tries));
-            }
-            if *state == State::Open {
-                *state = State::Lost;
-                self.open -= 1;
-                self.outcome.lost += 1;
-            }
         }
     }
 
@@ -206,6 +212,7 @@ impl Window {
     /// So many bytes of the room are a datagram that has come.
     #[inline]
     pub fn received(&mut self, bytes: usize) {
+        self.has_looked = false;
         // More may be there; and without a window, the end is when nothing more comes.
         if self.window == 0 {
             self.look_first = (self.states.len() as u64) < self.datagrams;
