@@ -110,6 +110,7 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
         | Job::Datagram(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Scan(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => None,
     }

@@ -122,6 +122,7 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
         | Job::Datagram(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Scan(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => 0,
     };

@@ -366,13 +366,14 @@ impl Model for Faulty {
             retries,
         );
         let timeout = match fault {
-            ScanFault::GivesUpEarly => service.timeout / 2,
+            ScanFault::GivesUpEarly => service.timeout / 8,
             _ => service.timeout,
         };
         let mut unseen = Vec::new();
-        while let Some(attempt) = service.next() {
+        let mut second = None;
+        while let Some(attempt) = second.take().or_else(|| service.next()) {
             if fault == ScanFault::ExceedsTheLimit {
-                mem::forget(service.next());
+                second = service.next();
             }
             let address = attempt.address();
             let is_open = job.host().open.contains(address.port());
@@ -597,7 +598,7 @@ enum ScanFault {
     NeverConnects,
     /// Every attempt is given up at once.
     NeverWaits,
-    /// Attempts are given up when half of their time is over.
+    /// Attempts are given up when an eighth of their time is over.
     GivesUpEarly,
     /// A filtered port is not tried again.
     NeverRetries,

@@ -238,6 +238,7 @@ impl CommandRun {
             | Job::Datagram(_)
             | Job::Serve(_)
             | Job::Proxy(_)
+            | Job::Scan(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => return Ok((None, None)),
         };
@@ -278,6 +279,7 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
         | Job::Datagram(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Scan(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => Ok(Vec::new()),
     }

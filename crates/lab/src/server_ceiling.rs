@@ -41,6 +41,7 @@ pub fn measure(
         | Job::Datagram(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Scan(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
     }
@@ -79,6 +80,7 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::Datagram(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Scan(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),
     };

@@ -1,5 +1,6 @@
 //! What the system says about its TCP sockets: `/proc/net/tcp` and `/proc/net/tcp6`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -32,14 +33,19 @@ pub(crate) fn is_in_use(address: Ipv4Addr) -> io::Result<bool> {
     Ok(all()?.iter().any(|socket| socket.local.ip() == address))
 }
 
-/// How many connections to this address wait for an answer.
+/// The connections to this address that wait for an answer: from where, and to which port.
+///
+/// The system lists sockets piece by piece, while they come and go: of one that was there when it
+/// began, and of another that was there when it ended, both may be told. Those that are in two
+/// lists, one taken after the other, were there at once.
 ///
 /// # Errors
 ///
 /// When the system does not tell.
-pub fn waiting_for(address: IpAddr) -> io::Result<usize> {
-    let waits = |socket: &&Socket| socket.state == SYN_SENT && socket.remote.ip() == address;
-    Ok(all()?.iter().filter(waits).count())
+pub fn waiting_for(address: IpAddr) -> io::Result<HashSet<[SocketAddr; 2]>> {
+    let waits = |socket: &Socket| socket.state == SYN_SENT && socket.remote.ip() == address;
+    let ends = |socket: Socket| [socket.local, socket.remote];
+    Ok(all()?.into_iter().filter(waits).map(ends).collect())
 }
 
 fn all() -> io::Result<Vec<Socket>> {

@@ -1,5 +1,6 @@
 //! `scan`: a model's port scanner, as a program and as a job.
 
+use std::collections::HashSet;
 use std::process;
 use std::sync::Arc;
 use std::sync::Once;
@@ -216,10 +217,12 @@ fn watched(job: &Job, model: &dyn Model) -> Result<(Duration, Result<Outcome>, u
     let (end, ended) = channel::<()>();
     let address = job.host().address;
     let watch = move || {
-        let mut most = 0;
+        let (mut most, mut before) = (0, HashSet::new());
         loop {
-            // The model may have used up all files that may be open.
-            most = most.max(load::waiting_for(address).unwrap_or(0));
+            // It fails while the model has used up all files that may be open.
+            let now = load::waiting_for(address).unwrap_or_default();
+            most = most.max(now.intersection(&before).count());
+            before = now;
             if ended.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
                 return most as u64;
             }

@@ -11,7 +11,10 @@ use lab::workspace;
 /// What each of this project's crates may depend on, of its own crates. What only
 /// tests and benches have is not looked at. Every model is `model-*`.
 const OWN: &[(&str, &[&str])] = &[
-    ("suite", &["transfer", "http-serve", "http-proxy"]),
+    (
+        "suite",
+        &["transfer", "http-serve", "http-proxy", "port-scan"],
+    ),
     ("features", &[]),
     ("transfer", &["features"]),
     ("origin", &["features", "load"]),
@@ -21,6 +24,7 @@ const OWN: &[(&str, &[&str])] = &[
     ("http-head", &["features"]),
     ("http-serve", &["features", "http-head"]),
     ("http-proxy", &["http-head"]),
+    ("port-scan", &["features"]),
     (
         "runner",
         &["suite", "origin", "transfer", "load", "http-proxy"],

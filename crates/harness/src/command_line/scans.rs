@@ -76,7 +76,7 @@ pub fn an_interrupted_scan_says_what_it_has(program: &'static str) -> Result<()>
         .spawn()
         .context(program)?;
     let until = Instant::now() + Duration::from_secs(20);
-    while waiting_for(host.address())? == 0 {
+    while waiting_for(host.address())?.is_empty() {
         ensure!(
             Instant::now() < until,
             "it does not come to a filtered port"

@@ -106,6 +106,13 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
              in the added latency.",
             "Forward and reverse proxies, gateways and load balancers work like this.",
         ],
+        Workload::Scan => [
+            "Every port of a range is connected to, at most a limit of them at once, to find which \
+             are open, which refuse, and which do not answer in time.",
+            "Most connections are refused at once, so this is what a short connection costs; ports \
+             that do not answer show whether as many wait together as may.",
+            "Port scanners, health checks and crawlers of many hosts work like this.",
+        ],
         Workload::Files => [
             "Local files are read, hashed and their lines counted, the biggest first.",
             "Reading blocks and hashing computes, so each file is both a call to hand over and \

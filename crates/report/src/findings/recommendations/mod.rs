@@ -149,6 +149,11 @@ const KINDS: [WorkKind; 16] = [
         some(job, "burn") && !some(job, "idle")
     }),
     all_of("proxy", "A proxy", &[Workload::Proxy]),
+    all_of(
+        "connects",
+        "Many short connections, some unanswered",
+        &[Workload::Scan],
+    ),
     all_of("requests", "Concurrent requests", &[Workload::Fetch]),
     all_of(
         "cpu",
