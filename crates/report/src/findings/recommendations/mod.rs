@@ -130,7 +130,7 @@ fn some(job: &Value, key: &str) -> bool {
     job[key].as_u64().is_some_and(|number| number > 0)
 }
 
-const KINDS: [WorkKind; 16] = [
+const KINDS: [WorkKind; 17] = [
     all_of("download", "Downloads with a limit", &[Workload::Download]),
     all_of("waiting", "Many waiting units", &[Workload::Sleepers]),
     all_of("units", "Many short units", &[Workload::Spawn]),
