@@ -13,8 +13,8 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
 use std::ops::RangeInclusive;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -83,11 +83,7 @@ pub struct HostCounts {
 /// # Errors
 ///
 /// When it may not open as many files, or there is no address for it.
-pub fn host(
-    shape: &HostShape,
-    commands: impl Read,
-    mut printed: impl Write,
-) -> anyhow::Result<()> {
+pub fn host(shape: &HostShape, commands: impl Read, mut printed: impl Write) -> anyhow::Result<()> {
     let mut host = Host::open(shape)?;
     // The port of its address is none that it listens at.
     writeln!(printed, "{}", SocketAddr::new(host.address.into(), 0))?;
@@ -150,7 +146,11 @@ impl Host {
         let mut accepted = Vec::with_capacity(self.open.len());
         for (_, listener) in &self.open {
             // A connection stands for its client slightly before it is in the queue.
-            is_ready(listener, PollFlags::IN, patience.saturating_sub(began.elapsed()))?;
+            is_ready(
+                listener,
+                PollFlags::IN,
+                patience.saturating_sub(began.elapsed()),
+            )?;
             accepted.push(accept_all(listener)?);
         }
         let now = cpu_ns();

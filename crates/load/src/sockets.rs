@@ -22,8 +22,7 @@ struct Socket {
 ///
 /// When the system does not tell.
 pub(crate) fn open_everywhere() -> io::Result<Vec<u16>> {
-    let everywhere =
-        |socket: &Socket| socket.state == LISTEN && socket.local.ip().is_unspecified();
+    let everywhere = |socket: &Socket| socket.state == LISTEN && socket.local.ip().is_unspecified();
     let port = |socket: Socket| socket.local.port();
     Ok(all()?.into_iter().filter(everywhere).map(port).collect())
 }

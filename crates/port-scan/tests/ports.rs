@@ -40,7 +40,10 @@ fn what_is_no_port_is_named() {
         ("0-9", "0-9"),
     ] {
         let refused = text.parse::<Ports>().expect_err(text).to_string();
-        assert!(refused.starts_with(&format!("{named:?} is no port")), "{refused}");
+        assert!(
+            refused.starts_with(&format!("{named:?} is no port")),
+            "{refused}"
+        );
         assert!(refused.contains("1 to 65535"), "{refused}");
     }
 }

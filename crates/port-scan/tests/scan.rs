@@ -1,6 +1,6 @@
 //! Scans, with hosts that are made up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -86,7 +86,10 @@ fn a_silent_port_is_tried_again_and_an_answer_counts() {
     }
     assert_eq!(tried.iter().filter(|port| **port == 7).count(), 3);
     assert_eq!(tried.iter().filter(|port| **port == 9).count(), 2);
-    assert_eq!((&scan.found().open, &scan.found().filtered), (&vec![9], &vec![7]));
+    assert_eq!(
+        (&scan.found().open, &scan.found().filtered),
+        (&vec![9], &vec![7])
+    );
 }
 
 #[test]
@@ -97,7 +100,10 @@ fn no_room_lowers_the_limit_to_what_there_is_room_for() {
     let without_room = attempts.split_off(3);
     for attempt in without_room {
         scan.came(attempt, no_room());
-        assert!(scan.next().is_none(), "as many are under way as there is room for");
+        assert!(
+            scan.next().is_none(),
+            "as many are under way as there is room for"
+        );
     }
     assert_eq!(scan.found().lowered, 2);
     while let Some(attempt) = attempts.pop() {
@@ -106,13 +112,22 @@ fn no_room_lowers_the_limit_to_what_there_is_room_for() {
         assert!(attempts.len() <= 3);
     }
     assert_eq!(scan.found().closed.len(), 10);
-    assert_eq!(scan.found().attempts, 10, "those without room are not counted");
+    assert_eq!(
+        scan.found().attempts,
+        10,
+        "those without room are not counted"
+    );
 }
 
 /// It is not tried for ever.
 #[test]
 fn a_port_that_there_is_never_room_for_has_failed() {
-    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::ADDRNOTAVAIL] {
+    for errno in [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::ADDRNOTAVAIL,
+    ] {
         let mut scan = scan("1-2", 8, 5);
         while let Some(attempt) = scan.next() {
             scan.came(attempt, failed(errno));
@@ -126,7 +141,12 @@ fn a_stopped_scan_takes_what_is_under_way() {
     let mut scan = scan("1-9", 4, 3);
     let attempts: Vec<_> = std::iter::from_fn(|| scan.next()).collect();
     scan.stop();
-    let answers = [connected(), no_room(), failed(ErrorKind::TimedOut), connected()];
+    let answers = [
+        connected(),
+        no_room(),
+        failed(ErrorKind::TimedOut),
+        connected(),
+    ];
     for (attempt, came) in attempts.into_iter().zip(answers) {
         scan.came(attempt, came);
         assert!(scan.next().is_none());
@@ -139,13 +159,14 @@ fn a_stopped_scan_takes_what_is_under_way() {
 fn what_was_taken_adds_up() {
     let mut scan = scan("1-9", 3, 0);
     let mut sum = port_scan::Found::default();
-    let mut under_way = Vec::new();
-    while let Some(attempt) = scan.next().or_else(|| under_way.pop()) {
-        under_way.push(attempt);
-        if under_way.len() == 3 || scan.found().ports() > 5 {
-            scan.came(under_way.remove(0), connected());
-            sum.add(scan.take_found());
-        }
+    let mut under_way = VecDeque::new();
+    loop {
+        under_way.extend(std::iter::from_fn(|| scan.next()));
+        let Some(attempt) = under_way.pop_front() else {
+            break;
+        };
+        scan.came(attempt, connected());
+        sum.add(scan.take_found());
     }
     assert_eq!(sum.open, (1..=9).collect::<Vec<_>>());
     assert_eq!((sum.attempts, sum.most_at_once), (9, 3));

@@ -378,12 +378,16 @@ fn loopback(text: &str) -> Result<IpAddr, String> {
         .ok()
         .map(|address| address.to_canonical())
         .filter(IpAddr::is_loopback)
-        .ok_or_else(|| "only this machine is scanned: 127.0.0.1 to 127.255.255.255, or ::1".to_owned())
+        .ok_or_else(|| {
+            "only this machine is scanned: 127.0.0.1 to 127.255.255.255, or ::1".to_owned()
+        })
 }
 
 /// At least one port.
 fn some_ports(text: &str) -> Result<Ports, String> {
-    let ports: Ports = text.parse().map_err(|malformed: Malformed| malformed.to_string())?;
+    let ports: Ports = text
+        .parse()
+        .map_err(|malformed: Malformed| malformed.to_string())?;
     match ports.is_empty() {
         true => Err("has to be ports like 22,80,8000-8100".to_owned()),
         false => Ok(ports),

@@ -105,7 +105,11 @@ impl Report {
     fn text(&self, outcome: &Outcome, is_interrupted: bool) -> String {
         let mut text = String::new();
         for (ports, state) in [(&outcome.open, "open"), (&outcome.filtered, "filtered")] {
-            for range in ports.to_string().split(',').filter(|range| !range.is_empty()) {
+            for range in ports
+                .to_string()
+                .split(',')
+                .filter(|range| !range.is_empty())
+            {
                 text += &format!("{range}\t{state}\n");
             }
         }

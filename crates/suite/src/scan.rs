@@ -378,7 +378,12 @@ impl Job {
         let most = self.tries() * (1 + outcome.restarts);
         let open = host.open.without(&missed).len() as u64;
         for (what, got, least, most) in [
-            ("missed", missed.len() as u64, 0, ports / PORTS_A_MISSED_ONE as u64),
+            (
+                "missed",
+                missed.len() as u64,
+                0,
+                ports / PORTS_A_MISSED_ONE as u64,
+            ),
             ("attempts", outcome.attempts, least, ports * most),
             ("most_at_once", outcome.most_at_once, 1, self.limit as u64),
             ("most_waiting", seen.most_waiting, 0, self.limit as u64),

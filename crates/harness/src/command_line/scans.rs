@@ -3,8 +3,8 @@
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use origin::{Host, HostCounts, HostShape, Origin, waiting_for};
@@ -55,7 +55,10 @@ pub fn ports_are_scanned(program: &'static str) -> Result<()> {
             ensure!(text.contains(&port.to_string()), "{port}: {text}");
         }
     }
-    ensure!(report["closed"] == 193 && report["scanned"] == 200, "{report}");
+    ensure!(
+        report["closed"] == 193 && report["scanned"] == 200,
+        "{report}"
+    );
     let end = "200 of 200 ports: 5 open, 193 closed, 2 filtered, 0 failed; ";
     ensure!(text.contains(end), "{text}");
     Ok(())
@@ -74,13 +77,19 @@ pub fn an_interrupted_scan_says_what_it_has(program: &'static str) -> Result<()>
         .context(program)?;
     let until = Instant::now() + Duration::from_secs(20);
     while waiting_for(host.address())?.is_empty() {
-        ensure!(Instant::now() < until, "it does not come to a filtered port");
+        ensure!(
+            Instant::now() < until,
+            "it does not come to a filtered port"
+        );
         thread::yield_now();
     }
     kill_process(Pid::from_child(&scan), Signal::INT)?;
     let ended = scan.wait_with_output()?;
     let report: Value = serde_json::from_slice(&ended.stdout)?;
-    ensure!(ended.status.code() == Some(runner::INTERRUPTED.into()), "{report}");
+    ensure!(
+        ended.status.code() == Some(runner::INTERRUPTED.into()),
+        "{report}"
+    );
     ensure!(report["interrupted"] == true, "{report}");
     ensure!(report["filtered"] == json!([]), "{report}");
     ensure!(report["scanned"].as_u64() < Some(200), "{report}");
@@ -106,7 +115,10 @@ pub fn a_port_that_connects_to_itself_is_closed(program: &'static str) -> Result
         // A listener is still there.
         let stream = TcpStream::connect((Ipv6Addr::LOCALHOST, port));
         let stream = stream.with_context(|| format!("port {port} is not open"))?;
-        ensure!(stream.local_addr()? != stream.peer_addr()?, "{port} connects to itself");
+        ensure!(
+            stream.local_addr()? != stream.peer_addr()?,
+            "{port} connects to itself"
+        );
     }
     Ok(())
 }
