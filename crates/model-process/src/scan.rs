@@ -19,7 +19,7 @@ use crate::pool::protocol::ScanTask;
 use crate::pool::{Answer, Children, Event, MAX_DEATHS, Task, WorkerContext};
 
 pub fn run(service: &Service, children: &mut Children, cores: usize) -> Result<()> {
-    let units = cores.min(service.limit).min(service.ports.len());
+    let units = cores.min(service.most_at_once());
     children.drain_events();
     children.ensure_started(units)?;
     children.memory.scanned.begin(&service.ports);

@@ -163,6 +163,11 @@ impl Service {
         })
     }
 
+    /// How many attempts can be under way at once.
+    pub fn most_at_once(&self) -> usize {
+        self.limit.min(self.ports.len())
+    }
+
     /// What to try next: connect to its [address](Attempt::address), wait for at most
     /// [`timeout`](Self::timeout), close the socket ([`hang_up`]), and tell what
     /// [came](Self::came) of it.

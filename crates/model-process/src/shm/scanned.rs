@@ -39,9 +39,7 @@ impl ScannedPorts {
         inherited.chain((0..=u16::MAX).filter(move |port| {
             let state = &self.states[usize::from(*port)];
             state.load(Relaxed) == LEFT
-                && state
-                    .compare_exchange(LEFT, taken, AcqRel, Relaxed)
-                    .is_ok()
+                && state.compare_exchange(LEFT, taken, AcqRel, Relaxed).is_ok()
         }))
     }
 
