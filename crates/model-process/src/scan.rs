@@ -85,7 +85,7 @@ pub(crate) fn perform(task: ScanTask, context: &WorkerContext) -> Result<Answer>
     let mut rest = Found::default();
     let mut waiting = Vec::new();
     loop {
-        while let Some(attempt) = scan.next() {
+        while let Some(attempt) = scan.next_attempt() {
             match begin(attempt.address()) {
                 Ok(socket) => waiting.push(Waiting {
                     attempt,

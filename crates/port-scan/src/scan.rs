@@ -109,7 +109,7 @@ impl<I: Iterator<Item = u16>> Scan<I> {
         clippy::should_implement_trait,
         reason = "an iterator that has given none is at its end"
     )]
-    pub fn next(&mut self) -> Option<Attempt> {
+    pub fn next_attempt(&mut self) -> Option<Attempt> {
         if self.is_stopped || self.in_flight >= self.limit {
             return None;
         }

@@ -176,7 +176,7 @@ impl Service {
     /// end, at any time: for each attempt that may be necessary later another is under way, whose
     /// unit asks again.
     pub fn next(&self) -> Option<Attempt> {
-        self.state().scan.next()
+        self.state().scan.next_attempt()
     }
 
     /// Takes what came of an attempt: the local address of the connection, which is closed by now
