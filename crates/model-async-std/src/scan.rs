@@ -13,7 +13,7 @@ use suite::Result;
 use suite::scan::{Service, hang_up};
 
 pub async fn run(service: Arc<Service>) -> Result<()> {
-    let units = service.limit.min(service.ports.len());
+    let units = service.most_at_once();
     let workers = (0..units).map(|_| task::spawn(work(service.clone())));
     crate::join_all(workers.collect()).await;
     Ok(())

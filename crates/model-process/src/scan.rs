@@ -19,7 +19,7 @@ use crate::pool::protocol::ScanTask;
 use crate::pool::{Answer, Children, Event, MAX_DEATHS, Task, WorkerContext};
 
 pub fn run(service: &Service, children: &mut Children, cores: usize) -> Result<()> {
-    let units = cores.min(service.limit).min(service.ports.len());
+    let units = cores.min(service.most_at_once());
     children.drain_events();
     children.ensure_started(units)?;
     children.memory.scanned.begin(&service.ports);
@@ -85,7 +85,7 @@ pub(crate) fn perform(task: ScanTask, context: &WorkerContext) -> Result<Answer>
     let mut rest = Found::default();
     let mut waiting = Vec::new();
     loop {
-        while let Some(attempt) = scan.next() {
+        while let Some(attempt) = scan.next_attempt() {
             match begin(attempt.address()) {
                 Ok(socket) => waiting.push(Waiting {
                     attempt,

@@ -32,6 +32,7 @@ const LOCK: u64 = 0;
 const TOTAL: u64 = 8;
 const PROCESSED: u64 = 512;
 const BEGUN: u64 = 1416;
+const ATTEMPTS: u64 = 34_432;
 
 /// One test at a time, as each takes all children of this process for its own; and
 /// with a limit on its time.
@@ -386,6 +387,80 @@ fn deadlines_name_the_connection_whose_responder_was_killed() -> Result<()> {
         })?;
         let text = failure(outcome)?;
         ensure!(text.contains(" of 3 to 127.0.0.1:"), "{text}");
+        Ok(())
+    })
+}
+
+/// What a child had found is kept, and what it had under way is tried again by another.
+#[test]
+fn scan() -> Result<()> {
+    alone(|program| {
+        for (sets, moments) in [
+            ("ports=20001-28000 open=40 limit=50", [1, 1_000, 3_000]),
+            // All that is under way waits.
+            (
+                "ports=20001-20300 open=9 filtered=24 limit=8 timeout_ms=200",
+                [1, 50, 300],
+            ),
+        ] {
+            let mut prepared = Fixture::new(program, None).prepare(&job(Workload::Scan, sets)?)?;
+            let model = start(prepared.job(), program)?;
+            let memory = Memory::open()?;
+            for (round, moment) in moments.into_iter().enumerate() {
+                let victim = workers()?[round % 2];
+                memory.0.write_all_at(&[0; 4], ATTEMPTS)?;
+                let run = thread::scope(|scope| {
+                    let running = scope.spawn(|| prepared.run(&model));
+                    until(|| {
+                        ensure!(!running.is_finished(), "the job was over before {moment}");
+                        Ok(memory.word(ATTEMPTS)? >= moment)
+                    })?;
+                    signal(victim, Signal::KILL)?;
+                    running.join().map_err(|_| anyhow!("it panicked"))
+                })?;
+                let (_, mut outcome) = run.with_context(|| format!("killed at {moment}"))?;
+                prepared.verify(&mut outcome).context(sets)?;
+                let Outcome::Scan(outcome) = outcome else {
+                    bail!("{outcome:?}")
+                };
+                ensure!(outcome.restarts == 1, "{} restarts", outcome.restarts);
+                // Only a filtered port was tried before, and its state not known yet.
+                let least = outcome.ports + outcome.filtered.len() as u64;
+                let most = least + outcome.filtered.len() as u64;
+                let attempts = outcome.attempts;
+                ensure!((least..=most).contains(&attempts), "{attempts} attempts");
+                ensure!(!workers()?.contains(&victim), "{victim} is still there");
+            }
+            // And now without a death.
+            let (_, mut outcome) = prepared.run(&model)?;
+            prepared.verify(&mut outcome).context(sets)?;
+            ensure!(workers()?.len() == 2, "{:?}", workers()?);
+            drop(model);
+            prepared.close()?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_scan_that_keeps_killing_its_children_fails() -> Result<()> {
+    alone(|program| {
+        let sets = "ports=20001-20020 open=0 filtered=20 limit=2 timeout_ms=60000";
+        let mut prepared = Fixture::new(program, None).prepare(&job(Workload::Scan, sets)?)?;
+        let model = start(prepared.job(), program)?;
+        let run = thread::scope(|scope| {
+            let running = scope.spawn(|| prepared.run(&model));
+            until(|| {
+                for worker in workers()? {
+                    // It may just have gone.
+                    let _ = signal(worker, Signal::KILL);
+                }
+                Ok(running.is_finished())
+            })?;
+            running.join().map_err(|_| anyhow!("it panicked"))
+        })?;
+        let error = failure(run.map(|(_, outcome)| outcome))?;
+        ensure!(error.contains("the last by signal: 9"), "{error}");
         Ok(())
     })
 }

@@ -13,7 +13,7 @@ use suite::Result;
 use suite::scan::{Service, hang_up};
 
 pub fn run(service: &Service) -> Result<()> {
-    let units = service.limit.min(service.ports.len());
+    let units = service.most_at_once();
     crate::check_units(units)?;
     thread::scope(|scope| {
         let workers: Result<Vec<_>> = (0..units)

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub async fn run(service: Arc<Service>) -> Result<()> {
-    let units = service.limit.min(service.ports.len());
+    let units = service.most_at_once();
     let mut workers = JoinSet::new();
     for _ in 0..units {
         workers.spawn(work(service.clone()));

@@ -1,6 +1,6 @@
 //! Scans, with hosts that are made up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -41,7 +41,7 @@ fn each_answer_has_its_state() {
         failed(Errno::TIMEDOUT),
         failed(Errno::ACCESS),
     ];
-    let attempts: Vec<_> = std::iter::from_fn(|| scan.next()).collect();
+    let attempts: Vec<_> = std::iter::from_fn(|| scan.next_attempt()).collect();
     for (attempt, came) in attempts.into_iter().zip(answers) {
         scan.came(attempt, came);
     }
@@ -63,11 +63,11 @@ fn a_port_that_has_connected_to_itself_is_closed() {
         ("127.0.0.2:4000", true),
     ] {
         let mut scan = scan("4000", 1, 1);
-        let attempt = scan.next().expect("the port");
+        let attempt = scan.next_attempt().expect("the port");
         scan.came(attempt, Came::of(Ok(local.parse().expect("an address"))));
         assert_eq!(scan.found().open.len(), usize::from(is_open), "{local}");
         assert_eq!(scan.found().closed.len(), usize::from(!is_open), "{local}");
-        assert!(scan.next().is_none());
+        assert!(scan.next_attempt().is_none());
     }
 }
 
@@ -75,7 +75,7 @@ fn a_port_that_has_connected_to_itself_is_closed() {
 fn a_silent_port_is_tried_again_and_an_answer_counts() {
     let mut scan = scan("7,9", 1, 2);
     let mut tried = Vec::new();
-    while let Some(attempt) = scan.next() {
+    while let Some(attempt) = scan.next_attempt() {
         tried.push(attempt.address().port());
         let answers = tried.iter().filter(|port| **port == 9).count() == 2;
         let came = match attempt.address().port() {
@@ -95,20 +95,20 @@ fn a_silent_port_is_tried_again_and_an_answer_counts() {
 #[test]
 fn no_room_lowers_the_limit_to_what_there_is_room_for() {
     let mut scan = scan("1-10", 5, 0);
-    let mut attempts: Vec<_> = std::iter::from_fn(|| scan.next()).collect();
+    let mut attempts: Vec<_> = std::iter::from_fn(|| scan.next_attempt()).collect();
     assert_eq!(attempts.len(), 5);
     let without_room = attempts.split_off(3);
     for attempt in without_room {
         scan.came(attempt, no_room());
         assert!(
-            scan.next().is_none(),
+            scan.next_attempt().is_none(),
             "as many are under way as there is room for"
         );
     }
     assert_eq!(scan.found().lowered, 2);
     while let Some(attempt) = attempts.pop() {
         scan.came(attempt, failed(ErrorKind::ConnectionRefused));
-        attempts.extend(scan.next());
+        attempts.extend(scan.next_attempt());
         assert!(attempts.len() <= 3);
     }
     assert_eq!(scan.found().closed.len(), 10);
@@ -129,7 +129,7 @@ fn a_port_that_there_is_never_room_for_has_failed() {
         Errno::ADDRNOTAVAIL,
     ] {
         let mut scan = scan("1-2", 8, 5);
-        while let Some(attempt) = scan.next() {
+        while let Some(attempt) = scan.next_attempt() {
             scan.came(attempt, failed(errno));
         }
         assert_eq!(scan.found().failed.len(), 2, "{errno}");
@@ -139,7 +139,7 @@ fn a_port_that_there_is_never_room_for_has_failed() {
 #[test]
 fn a_stopped_scan_takes_what_is_under_way() {
     let mut scan = scan("1-9", 4, 3);
-    let attempts: Vec<_> = std::iter::from_fn(|| scan.next()).collect();
+    let attempts: Vec<_> = std::iter::from_fn(|| scan.next_attempt()).collect();
     scan.stop();
     let answers = [
         connected(),
@@ -149,7 +149,7 @@ fn a_stopped_scan_takes_what_is_under_way() {
     ];
     for (attempt, came) in attempts.into_iter().zip(answers) {
         scan.came(attempt, came);
-        assert!(scan.next().is_none());
+        assert!(scan.next_attempt().is_none());
     }
     assert_eq!(scan.found().open, [1, 4]);
     assert_eq!(scan.found().ports(), 2, "of the others nothing is known");
@@ -159,13 +159,14 @@ fn a_stopped_scan_takes_what_is_under_way() {
 fn what_was_taken_adds_up() {
     let mut scan = scan("1-9", 3, 0);
     let mut sum = port_scan::Found::default();
-    let mut under_way = Vec::new();
-    while let Some(attempt) = scan.next().or_else(|| under_way.pop()) {
-        under_way.push(attempt);
-        if under_way.len() == 3 || scan.found().ports() > 5 {
-            scan.came(under_way.remove(0), connected());
-            sum.add(scan.take_found());
-        }
+    let mut under_way = VecDeque::new();
+    loop {
+        under_way.extend(std::iter::from_fn(|| scan.next_attempt()));
+        let Some(attempt) = under_way.pop_front() else {
+            break;
+        };
+        scan.came(attempt, connected());
+        sum.add(scan.take_found());
     }
     assert_eq!(sum.open, (1..=9).collect::<Vec<_>>());
     assert_eq!((sum.attempts, sum.most_at_once), (9, 3));
@@ -204,7 +205,7 @@ proptest! {
             units.push((attempt, has_room));
         };
         for _ in 0..limit {
-            if let Some(attempt) = scan.next() {
+            if let Some(attempt) = scan.next_attempt() {
                 start(attempt, &mut units);
             }
         }
@@ -227,7 +228,7 @@ proptest! {
                 no_room()
             };
             scan.came(attempt, came);
-            if let Some(attempt) = scan.next() {
+            if let Some(attempt) = scan.next_attempt() {
                 start(attempt, &mut units);
             }
         }

@@ -163,6 +163,11 @@ impl Service {
         })
     }
 
+    /// How many attempts can be under way at once.
+    pub fn most_at_once(&self) -> usize {
+        self.limit.min(self.ports.len())
+    }
+
     /// What to try next: connect to its [address](Attempt::address), wait for at most
     /// [`timeout`](Self::timeout), close the socket ([`hang_up`]), and tell what
     /// [came](Self::came) of it.
@@ -171,7 +176,7 @@ impl Service {
     /// end, at any time: for each attempt that may be necessary later another is under way, whose
     /// unit asks again.
     pub fn next(&self) -> Option<Attempt> {
-        self.state().scan.next()
+        self.state().scan.next_attempt()
     }
 
     /// Takes what came of an attempt: the local address of the connection, which is closed by now
