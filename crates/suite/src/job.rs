@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Invalid, Model, Result, WrongAnswer, counter, deadlines, download, echo, exchange, fetch,
+    Invalid, Model, Result, WrongAnswer, chat, counter, deadlines, download, echo, exchange, fetch,
     files, offload, ping_pong, pipeline, primes, proxy, serve, sleepers, spawn, thumbnails,
 };
 
@@ -195,6 +195,8 @@ workloads! {
     "serve" serve Serve,
     /// HTTP/1.1 requests are passed on to a server, which answers them
     "proxy" proxy Proxy,
+    /// Members of chat rooms send each other messages
+    "chat" chat Chat,
     /// Local files are hashed, and their lines and bytes counted
     "files" files Files,
     /// JPEG images are decoded, made small and encoded again
@@ -222,6 +224,7 @@ impl Outcome {
             | Outcome::Echo(_)
             | Outcome::Serve(_)
             | Outcome::Proxy(_)
+            | Outcome::Chat(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
         }
@@ -266,6 +269,7 @@ impl Workload {
             | Workload::Echo
             | Workload::Serve
             | Workload::Proxy
+            | Workload::Chat
             | Workload::Files
             | Workload::Thumbnails => None,
         }
@@ -280,6 +284,7 @@ impl Workload {
             Workload::Deadlines => Some(("operations", "an operation")),
             Workload::Echo => Some(("messages", "a message")),
             Workload::Serve | Workload::Proxy => Some(("requests", "a request")),
+            Workload::Chat => Some(("deliveries", "a delivery")),
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -301,7 +306,8 @@ impl Workload {
             | Workload::Download
             | Workload::Deadlines
             | Workload::Serve
-            | Workload::Proxy => true,
+            | Workload::Proxy
+            | Workload::Chat => true,
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -510,6 +516,10 @@ mod tests {
             (Workload::Proxy, "mode", "tunnel", "`connect`"),
             (Workload::Proxy, "reuse", "1", "`true` or `false`"),
             (Workload::Proxy, "bytes", "67108865", "to 67108864"),
+            (Workload::Chat, "policy", "forget", "`disconnect`"),
+            (Workload::Chat, "slow", "10", "to 9"),
+            (Workload::Chat, "queue", "9", "from 10"),
+            (Workload::Chat, "rooms", "1001", "to 1000"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
         ];

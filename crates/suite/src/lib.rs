@@ -20,6 +20,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 pub mod batch;
+pub mod chat;
 pub mod completion;
 pub mod counter;
 pub mod deadlines;
@@ -176,6 +177,28 @@ pub trait Model {
     /// asked is still answered, tunnels may go on for [`TUNNEL_GRACE`](proxy::TUNNEL_GRACE),
     /// all connections are closed, and nothing is left.
     fn proxy_requests(&self, service: &Arc<proxy::Service>) -> Result<()>;
+
+    /// Rooms are served whose members send each other messages.
+    ///
+    /// All that a model brings to it is [`serve_chat`](Self::serve_chat).
+    fn chat(&self, job: &chat::Job) -> Result<chat::Outcome> {
+        self.serve_chat(job.service())?;
+        Ok(chat::Outcome::default())
+    }
+
+    /// Serves rooms, until the [end](listening::Listening::close) begins. Members are then not
+    /// read from any more and [leave](chat_room::Seat::leave); what has been said is still
+    /// written to them, for as long as
+    /// servers linger at most; all connections are closed,
+    /// and when it returns, every unit has ended.
+    ///
+    /// The crate [`chat_room`] decides, and says what a server does for a connection: the
+    /// service has the settings of its [`Rooms`](chat_room::Rooms). A connection has
+    /// `TCP_NODELAY`. A client that does not join within the service's patience, a member that
+    /// takes no piece of what is written to it in that time, and what is
+    /// [refused](chat_room::Refusal) are cut. What is taken at once is written at once. A
+    /// connection that breaks is its client's business, and the others go on.
+    fn serve_chat(&self, service: &Arc<chat::Service>) -> Result<()>;
 
     /// Local files are hashed, and their lines and bytes counted.
     fn files(&self, job: &files::Job) -> Result<files::Outcome>;

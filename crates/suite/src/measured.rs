@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::counter::Guard;
-use crate::{Invalid, Job, Preset, Workload, counter, files, proxy, serve};
+use crate::{Invalid, Job, Preset, Workload, chat, counter, files, proxy, serve};
 
 /// A second way to do a job that is worth a row of its own in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +145,30 @@ impl Workload {
                     ]
                 }
             }
+            Workload::Chat => {
+                const {
+                    &[
+                        Variant::new("slow", &[("slow", "2"), ("policy", "drop")]).heavy(),
+                        Variant::new("slow-wait", &[("slow", "2")]).heavy(),
+                        Variant::new(
+                            "slow-disconnect",
+                            &[("slow", "2"), ("policy", "disconnect")],
+                        )
+                        .heavy(),
+                        Variant::new(
+                            "wide",
+                            &[
+                                ("rooms", "1"),
+                                ("members", "4000"),
+                                ("senders", "1"),
+                                ("messages", "20"),
+                            ],
+                        )
+                        .heavy(),
+                        Variant::new("rate", &[("rate", "2000"), ("messages", "10")]).heavy(),
+                    ]
+                }
+            }
             Workload::Deadlines => {
                 const {
                     &[
@@ -192,6 +216,7 @@ impl Job {
         match &mut self {
             Job::Pipeline(job) => job.unwatched = true,
             Job::Spawn(job) => job.unwatched = true,
+            Job::Chat(job) => job.unwatched = true,
             _ => {}
         }
         self
@@ -214,13 +239,16 @@ impl Job {
             // Three batches are left.
             Job::Spawn(_) => 32,
             // Fewer have no 99th percentile.
-            Job::Serve(serve::Job { rate: 1.., .. }) | Job::Proxy(proxy::Job { rate: 1.., .. }) => {
-                2
-            }
+            Job::Serve(serve::Job { rate: 1.., .. })
+            | Job::Proxy(proxy::Job { rate: 1.., .. })
+            | Job::Chat(chat::Job { rate: 1.., .. }) => 2,
+            // Fewer would be in the kernel's buffers, whatever the policy is.
+            Job::Chat(chat::Job { slow: 1.., .. }) => 1,
             // One a connection.
             Job::Proxy(proxy::Job {
                 requests: ..1000, ..
             }) => 1,
+            Job::Chat(_) => 8,
             Job::Serve(_) | Job::Proxy(_) => 16,
         }
     }
@@ -233,6 +261,9 @@ impl Job {
             }) => Some("whether workers overlap, and so what they lose and pay, is chance"),
             Job::Serve(serve::Job { rate: 1.., .. }) | Job::Proxy(proxy::Job { rate: 1.., .. }) => {
                 Some("its requests are due at a rate: what differs is their latency")
+            }
+            Job::Chat(chat::Job { rate: 1.., .. }) => {
+                Some("its messages are due at a rate: what differs is their latency")
             }
             _ => None,
         }
@@ -256,7 +287,8 @@ impl Job {
             | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Serve(_)
-            | Job::Proxy(_) => false,
+            | Job::Proxy(_)
+            | Job::Chat(_) => false,
         }
     }
 
@@ -278,6 +310,7 @@ impl Job {
             | Job::Echo(_)
             | Job::Serve(_)
             | Job::Proxy(_)
+            | Job::Chat(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
         }
@@ -300,6 +333,7 @@ impl Job {
             | Job::Echo(_)
             | Job::Serve(_)
             | Job::Proxy(_)
+            | Job::Chat(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,
         }

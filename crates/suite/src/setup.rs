@@ -71,7 +71,8 @@ impl Setup {
             | Workload::Deadlines
             | Workload::Echo
             | Workload::Serve
-            | Workload::Proxy => job.units(),
+            | Workload::Proxy
+            | Workload::Chat => job.units(),
         };
         Self {
             threads,
