@@ -226,6 +226,15 @@ impl Room {
             member.state = State::Left(end);
             self.present -= 1;
             woken.extend(member.waits_to_take.take());
+            woken.extend(member.waits_to_put.take());
+        }
+    }
+
+    /// So do all members.
+    pub(crate) fn leave_all(&mut self, woken: &mut Woken) {
+        let numbers: Vec<_> = self.members.keys().copied().collect();
+        for number in numbers {
+            self.leave(number, woken);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::Settings;
 use crate::received::{Received, Refusal};
@@ -53,6 +53,16 @@ impl Rooms {
             rooms: self.clone(),
             room: (number, room),
             number: member,
+        }
+    }
+
+    /// All members of all rooms [leave](Seat::leave): the end begins.
+    pub fn leave_all(&self) {
+        let rooms: Vec<_> = lock(&self.open).values().cloned().collect();
+        for room in rooms {
+            let mut woken = Woken::new();
+            lock(&room).leave_all(&mut woken);
+            woken.into_iter().for_each(Waker::wake);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! not its own: `back_end.rs` says why, and puts hyper there.
 
 mod back_end;
+mod chat;
 mod counter;
 mod deadlines;
 mod download;
@@ -170,6 +171,10 @@ impl Model for AsyncStd {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         self.run(proxy::run(service.clone()))
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        self.run(chat::run(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -5,6 +5,7 @@
 //! leaving work out would.
 
 mod both_ways;
+mod chat;
 mod counter;
 mod deadlines;
 mod download;
@@ -128,6 +129,10 @@ impl Model for Serial {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         proxy::run(service)
+    }
+
+    fn serve_chat(&self, _service: &Arc<suite::chat::Service>) -> Result<()> {
+        chat::run()
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

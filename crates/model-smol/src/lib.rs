@@ -4,6 +4,7 @@
 //! an [`Executor`] and the threads that run it are the library's own way to
 //! more.
 
+mod chat;
 mod counter;
 mod deadlines;
 mod download;
@@ -184,6 +185,10 @@ impl Model for Smol {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         self.run(proxy::run(service.clone(), self.executor.clone()))
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        self.run(chat::run(service.clone(), self.executor.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -3,6 +3,7 @@
 //! Threads borrow what they share from the scope that joins them. Where a pool
 //! is the idiom it is a rayon pool of this model's own, never the global one.
 
+mod chat;
 mod counter;
 mod deadlines;
 mod download;
@@ -151,6 +152,10 @@ impl Model for Thread {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         proxy::run(service)
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        chat::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

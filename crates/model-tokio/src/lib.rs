@@ -1,5 +1,6 @@
 //! The tokio model: a unit is a task on tokio's multi-thread runtime.
 
+mod chat;
 mod counter;
 mod deadlines;
 mod download;
@@ -157,6 +158,10 @@ impl Model for Tokio {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         self.run(proxy::run(service.clone()))
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        self.run(chat::run(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
