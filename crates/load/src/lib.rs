@@ -15,6 +15,8 @@
 //! - [`ceiling`] measures the generator itself.
 //! - [`respond`] is the other side of jobs whose requests have a deadline.
 //! - [`upstream()`] is the other side of a proxy.
+//! - [`Talk`] are the members of chat rooms, as a [`RoomsPlan`] says; a [`RoomsReport`] is what
+//!   came of it.
 
 mod answer;
 mod asked;
@@ -23,10 +25,13 @@ mod clients;
 mod connection;
 mod content;
 mod limits;
+mod member;
 mod pacer;
 mod plan;
 mod report;
 mod responder;
+mod rooms;
+mod rooms_plan;
 mod run;
 mod schedule;
 mod timers;
@@ -39,5 +44,7 @@ pub use limits::allow_open_files;
 pub use plan::{Expected, Mode, Plan, Via};
 pub use report::{Latency, Report};
 pub use responder::{Counts, NEVER, respond, value};
+pub use rooms::Talk;
+pub use rooms_plan::{RoomsPlan, RoomsReport};
 pub use run::{Open, run};
 pub use upstream::{MOST_BYTES, Shape, UpstreamCounts, upstream};

@@ -5,12 +5,13 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use http::{HeaderName, HeaderValue};
 use http_proxy::Authority;
+use suite::chat::Policy;
 use suite::fetch::check_url;
 use suite::{Invalid, Preset, Setting, Setup, Workload};
 use transfer::Options;
 
 /// One concurrency model of Paces: runs one workload and checks its answer, downloads
-/// files, serves files, or proxies requests.
+/// files, serves files, proxies requests, or serves chat rooms.
 ///
 /// Exit codes: 0 all right; 1 the run failed or its answer was wrong, or a file
 /// could not be had; 2 the command line was wrong; 3 the disk refused; 4 this
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Pass HTTP/1.1 requests on to where they are for, until it is interrupted
     Proxy(ProxyArgs),
+    /// Serve chat rooms over TCP, until it is interrupted
+    Chat(ChatArgs),
     /// Be the neutral other end of jobs: HTTP server, load generator, responder and upstream
     Origin(origin::ServeArgs),
     /// Be the server that `echo` talks to, until standard input ends
@@ -54,7 +57,7 @@ pub(crate) struct ServeArgs {
     pub server: ServerArgs,
 }
 
-/// The options that both servers have.
+/// The options that all servers have.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServerArgs {
     /// The most connections open at once: more wait in the system's queue until one ends
@@ -62,8 +65,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     pub connections: Option<usize>,
 
-    /// The longest wait for the whole head of a request, and for the client to send or
-    /// take a piece of a body
+    /// The longest wait for the whole head of a request or for who joins a chat, and for
+    /// the client to send or take a piece of a body or of a chat
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = some_time)]
     pub idle_timeout: Duration,
 
@@ -94,6 +97,34 @@ pub(crate) struct ProxyArgs {
     /// The longest wait for an upstream: to be connected to, and to send a piece of a response
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = some_time)]
     pub upstream_timeout: Duration,
+
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ChatArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7000")]
+    pub listen: SocketAddr,
+
+    /// Speak lines of text, for programs such as netcat, and not frames
+    #[arg(long)]
+    pub lines: bool,
+
+    /// What happens when a member is too far behind: the room waits for it, messages are
+    /// dropped for it, or its connection is closed
+    #[arg(long, default_value = "drop", value_parser = policy)]
+    pub policy: Policy,
+
+    /// How many messages a member may be behind
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 256,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000)
+    )]
+    pub queue: usize,
 
     #[command(flatten)]
     pub server: ServerArgs,
@@ -343,6 +374,12 @@ fn some_time(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("has to be more than 0 seconds".to_owned()),
         time => Ok(time),
     }
+}
+
+fn policy(text: &str) -> Result<Policy, String> {
+    let all = Policy::ALL.map(Policy::name).join(", ");
+    let policy = Policy::ALL.into_iter().find(|policy| policy.name() == text);
+    policy.ok_or_else(|| format!("has to be one of {all}"))
 }
 
 /// A header, but none that says how an answer is framed or which part is asked

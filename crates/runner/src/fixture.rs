@@ -29,7 +29,7 @@ use transfer::list::Lines;
 
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
-use crate::{inputs, tree, verify};
+use crate::{chat, inputs, tree, verify};
 use crate::{proxy, serve};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
@@ -98,6 +98,7 @@ impl Fixture {
             origin: None,
             served: None,
             proxied: None,
+            chatting: None,
         };
         match &mut prepared.job {
             Job::Fetch(job) if job.urls.is_empty() => {
@@ -149,6 +150,10 @@ impl Fixture {
             Job::Proxy(job) => {
                 echo::allow(job.sockets())?;
                 prepared.proxied = Some(proxy::Load::new(job, self.origin_url()?)?);
+            }
+            Job::Chat(job) => {
+                echo::allow(job.sockets())?;
+                prepared.chatting = Some((self.origin_url()?, self.origin_pid()));
             }
             Job::Deadlines(job) => {
                 let slots = job.slots();
@@ -231,6 +236,8 @@ pub struct Prepared {
     served: Option<serve::Load>,
     /// What asks the model to pass requests on, and where they go.
     proxied: Option<proxy::Load>,
+    /// Where the members of rooms are, and its process if it is its own.
+    chatting: Option<(String, Option<u32>)>,
     /// Not read: the origin has to last as long as the job may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -264,14 +271,19 @@ impl Prepared {
         if let Some(run) = &self.run {
             run.reset()?;
         }
-        let (elapsed, outcome) = match (&self.served, &self.proxied, &mut self.job) {
-            (Some(load), _, Job::Serve(job)) => {
+        let loads = (&self.served, &self.proxied, &self.chatting);
+        let (elapsed, outcome) = match (loads, &mut self.job) {
+            ((Some(load), ..), Job::Serve(job)) => {
                 let (elapsed, outcome) = load.run(job, model)?;
                 (elapsed, Ok(Outcome::Serve(outcome)))
             }
-            (_, Some(load), Job::Proxy(job)) => {
+            ((_, Some(load), _), Job::Proxy(job)) => {
                 let (elapsed, outcome) = load.run(job, model)?;
                 (elapsed, Ok(Outcome::Proxy(outcome)))
+            }
+            ((_, _, Some((origin, pid))), Job::Chat(job)) => {
+                let (elapsed, outcome) = chat::run(origin, *pid, job, model)?;
+                (elapsed, Ok(Outcome::Chat(outcome)))
             }
             _ => {
                 let started = Instant::now();

@@ -18,6 +18,7 @@
 //! **No runtime is linked here**: what is measured is the model's alone.
 
 pub mod bench_spec;
+mod chat;
 mod cli;
 pub mod clock;
 mod download;
@@ -82,6 +83,7 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::Origin(args) => origin::serve(&args),
         cli::Command::Serve(args) => serve::serve::<M>(&args),
         cli::Command::Proxy(args) => proxy::proxy::<M>(&args),
+        cli::Command::Chat(args) => chat::chat::<M>(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
     };
     match done {

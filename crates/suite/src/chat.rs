@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use chat_room::{Format, HEADER_BYTES, MOST_BYTES, Policy, Settings};
+pub use chat_room::Policy;
+use chat_room::{Format, HEADER_BYTES, MOST_BYTES, Settings};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use serde::{Deserialize, Serialize};
 
