@@ -16,6 +16,8 @@
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
 
 mod both_ways;
+mod chat;
+mod chat_child;
 mod counter;
 mod deadlines;
 mod download;
@@ -99,6 +101,8 @@ impl Model for Process {
                 let units = setup.units + 1;
                 children.ensure_started(units.min(MAX_CHILDREN).max(setup.units))?;
             }
+            // What members share is in one child: more children than cores would take turns.
+            Workload::Chat => children.ensure_started(chat::units(setup.threads))?,
             _ => children.ensure_started(setup.units)?,
         }
         Ok(Self {
@@ -188,6 +192,10 @@ impl Model for Process {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         proxy::run(service, &mut self.children())
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        chat::run(service, &mut self.children(), self.busy_children)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
+use chat_room::Settings;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 use suite::pipeline::{Item, Tally};
@@ -92,6 +93,7 @@ pub(crate) enum Task {
     Echo(EchoTask),
     Serve(ServeTask),
     Proxy(ProxyTask),
+    Chat(ChatTask),
     /// Do a piece of CPU work, and end if it is the last task.
     Burn {
         is_last: bool,
@@ -176,6 +178,20 @@ pub(crate) struct ProxyTask {
     pub(crate) patience: [Duration; 2],
     /// Whether a connection to an upstream is used again.
     pub(crate) reuse: bool,
+}
+
+/// How to serve rooms.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ChatTask {
+    /// Take the socket in the slot: connections come through it.
+    Take,
+    /// Serve the rooms that these clients join, until there are no more.
+    Serve {
+        /// How rooms work.
+        settings: Settings,
+        /// How long to wait for a client.
+        patience: Duration,
+    },
 }
 
 /// What is in the files in these places of the list?
