@@ -1,9 +1,10 @@
 //! The members of chat rooms: they send each other messages through a server, and check what
 //! comes.
 //!
-//! A sender has only so many messages on their way: it goes on when all members of its room that
-//! read have them. So those members are never further behind than all these messages, and a
-//! server that keeps as many has no reason to drop one for them.
+//! A room has only so many messages on their way: the first of them is there when all members
+//! that read have it. So such a member is never further behind than these and as many of its own,
+//! which the others may have got meanwhile. A server that keeps twice as many messages as are on
+//! their way has no reason to drop one for a member that reads, however late it is served.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -34,8 +35,8 @@ pub struct Talk {
     rooms: Vec<Room>,
     /// Room by room.
     members: Vec<Member>,
-    /// Those of each room, room by room.
-    senders: Vec<Sender>,
+    /// What is sent in each room.
+    sending: Vec<Sending>,
     payloads: Payloads,
     schedule: Option<Schedule>,
     /// Messages that have become due, in an open loop.
@@ -58,15 +59,15 @@ pub struct Talk {
     came: Vec<(usize, u64)>,
 }
 
-/// What a member has sent.
+/// What is sent in a room: by one sender after the other, in turn.
 #[derive(Debug, Default)]
-struct Sender {
+struct Sending {
     sent: u64,
     /// When those that are to be sent were due.
     due: VecDeque<u64>,
     /// Those on their way: when they were due, and how many members have them.
     on_their_way: VecDeque<(u64, usize)>,
-    /// When there was room for one more on its way.
+    /// When one more could be on its way.
     free_ns: u64,
 }
 
@@ -90,7 +91,7 @@ impl Talk {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll")?,
             rooms: (0..plan.rooms).map(|_| room()).collect(),
             members: Vec::with_capacity(all),
-            senders: (0..plan.rooms * plan.senders).map(|_| Sender::default()).collect(),
+            sending: (0..plan.rooms).map(|_| Sending::default()).collect(),
             payloads: Payloads::new(plan.bytes),
             schedule: plan.rate_per_s.map(|rate| Schedule::new(rate, plan.seed)),
             due: 0,
@@ -149,8 +150,8 @@ impl Talk {
     pub fn send_all(&mut self) -> anyhow::Result<()> {
         self.begun = Instant::now();
         let before = cpu_ns();
-        for sender in 0..self.senders.len() {
-            self.send(sender);
+        for room in 0..self.sending.len() {
+            self.send(room);
         }
         let ended = self.go_on(|talk| talk.missing == 0 && talk.is_all_written());
         self.report.cpu_ns = cpu_ns() - before;
@@ -218,8 +219,8 @@ impl Talk {
     }
 
     fn is_all_written(&self) -> bool {
-        let is_sent = |sender: &Sender| sender.sent == self.plan.messages;
-        self.senders.iter().all(is_sent) && !self.members.iter().any(Member::has_to_write)
+        let is_sent = |sending: &Sending| sending.sent == self.in_a_room();
+        self.sending.iter().all(is_sent) && !self.members.iter().any(Member::has_to_write)
     }
 
     fn let_slow_read(&mut self) -> anyhow::Result<()> {
@@ -233,50 +234,59 @@ impl Talk {
         Ok(())
     }
 
+    /// All messages of a room.
+    fn in_a_room(&self) -> u64 {
+        self.plan.senders as u64 * self.plan.messages
+    }
+
     /// When the next message is due, in an open loop.
     fn next_due(&self) -> Option<u64> {
-        let all = self.senders.len() as u64 * self.plan.messages;
+        let all = self.sending.len() as u64 * self.in_a_room();
         let schedule = self.schedule.as_ref().filter(|_| self.due < all)?;
         Some(schedule.next_ns())
     }
 
-    /// Gives messages that are due to senders, in turn.
+    /// Gives messages that are due to the rooms, in turn.
     fn send_what_is_due(&mut self) {
         while let Some(due_ns) = self.next_due().filter(|&due_ns| due_ns <= self.now_ns()) {
-            let sender = (self.due % self.senders.len() as u64) as usize;
-            self.senders[sender].due.push_back(due_ns);
+            let room = (self.due % self.sending.len() as u64) as usize;
+            self.sending[room].due.push_back(due_ns);
             (self.due, self.due_ns) = (self.due + 1, due_ns);
             self.schedule.iter_mut().for_each(Schedule::advance);
-            self.send(sender);
+            self.send(room);
         }
     }
 
-    /// Sends what a sender may have on its way.
-    fn send(&mut self, sender: usize) {
+    /// Sends what a room may have on its way.
+    fn send(&mut self, room: usize) {
         let now = self.now_ns();
-        let (room, place) = (sender / self.plan.senders, sender % self.plan.senders);
-        let at = room * self.plan.members + place;
-        let (state, member) = (&mut self.senders[sender], &mut self.members[at]);
-        while state.sent < self.plan.messages
-            && (state.on_their_way.len() as u64) < self.plan.window
-        {
+        let (all, senders) = (self.in_a_room(), self.plan.senders as u64);
+        let before = self.sending[room].sent;
+        let sending = &mut self.sending[room];
+        while sending.sent < all && (sending.on_their_way.len() as u64) < self.plan.window {
             let due_ns = match self.schedule {
-                None => state.free_ns,
-                Some(_) => match state.due.pop_front() {
+                None => sending.free_ns,
+                Some(_) => match sending.due.pop_front() {
                     Some(due_ns) => due_ns,
                     None => break,
                 },
             };
-            let could_ns = due_ns.max(state.free_ns);
+            let could_ns = due_ns.max(sending.free_ns);
             self.report.late += u64::from(now.saturating_sub(could_ns) > TOLERATED_NS);
-            member.say(state.sent, self.payloads.of(room, place, state.sent));
-            state.sent += 1;
+            let (place, sequence) = ((sending.sent % senders) as usize, sending.sent / senders);
+            let member = &mut self.members[room * self.plan.members + place];
+            member.say(sequence, self.payloads.of(room, place, sequence));
+            sending.sent += 1;
             if self.others > 0 {
-                state.on_their_way.push_back((due_ns, 0));
+                sending.on_their_way.push_back((due_ns, 0));
             }
         }
-        if let Err(wrong) = self.write(at) {
-            self.fail(at, wrong);
+        let sent = sending.sent;
+        for message in before..sent.min(before + senders) {
+            let at = room * self.plan.members + (message % senders) as usize;
+            if let Err(wrong) = self.write(at) {
+                self.fail(at, wrong);
+            }
         }
     }
 
@@ -316,24 +326,25 @@ impl Talk {
         } else {
             self.report.deliveries += came.len() as u64;
             self.report.dropped += dropped;
+            self.missing = self.missing.saturating_sub(came.len() as u64);
             for &(place, sequence) in &came {
-                self.got(room * self.plan.senders + place, sequence, now);
+                self.got(room, sequence * self.plan.senders as u64 + place as u64, now);
             }
+            self.send(room);
         }
         came.clear();
         self.came = came;
         read
     }
 
-    /// A member that reads has got a message.
-    fn got(&mut self, sender: usize, sequence: u64, now: u64) {
+    /// A member that reads has got this message of its room.
+    fn got(&mut self, room: usize, message: u64, now: u64) {
         self.last_ns = now;
-        self.missing = self.missing.saturating_sub(1);
-        let state = &mut self.senders[sender];
-        let first = state.sent - state.on_their_way.len() as u64;
+        let sending = &mut self.sending[room];
+        let first = sending.sent - sending.on_their_way.len() as u64;
         // One that was never sent, or that all have, is not on its way.
-        let at = sequence.checked_sub(first).map(|at| at as usize);
-        let Some((due_ns, got)) = at.and_then(|at| state.on_their_way.get_mut(at)) else {
+        let at = message.checked_sub(first).map(|at| at as usize);
+        let Some((due_ns, got)) = at.and_then(|at| sending.on_their_way.get_mut(at)) else {
             return self.count(Wrong::Early);
         };
         *got += 1;
@@ -342,9 +353,8 @@ impl Talk {
         let _ = self.histogram.record(took);
         self.longest_ns = self.longest_ns.max(took);
         let others = self.others;
-        if state.on_their_way.pop_front_if(|(_, got)| *got == others).is_some() {
-            state.free_ns = now;
-            self.send(sender);
+        while sending.on_their_way.pop_front_if(|(_, got)| *got == others).is_some() {
+            sending.free_ns = now;
         }
     }
 

@@ -28,7 +28,7 @@ pub struct RoomsPlan {
     /// After this time without any message to the others, they read all the same: for a server
     /// that waits for them.
     pub pause: Option<Duration>,
-    /// Messages of a sender that are on their way at once.
+    /// Messages of a room that are on their way at once.
     pub window: u64,
     /// How many messages are due in a second, over all senders in turn; none for a closed loop.
     pub rate_per_s: Option<f64>,

@@ -77,11 +77,13 @@ pub(crate) fn run(
         let members = Members::talk(origin, &plan)?;
         let grown = memory().zip(before).map(|(now, before)| now.saturating_sub(before));
         let (report, open) = members.finish()?;
-        Ok((report, open, grown))
+        // The members' ends are a part of the server's: it waits for them.
+        service.listening.close();
+        open.wait_for_end().context("the server's end")?;
+        Ok((report, grown))
     };
     let serve = || model.chat(job);
-    let (elapsed, _, (report, open, grown_bytes)) = under_load(&service.listening, serve, ask)?;
-    open.wait_for_end().context("the server's end")?;
+    let (elapsed, _, (report, grown_bytes)) = under_load(&service.listening, serve, ask)?;
     let outcome = Outcome {
         members: report.members,
         deliveries: report.deliveries,

@@ -518,7 +518,7 @@ mod tests {
             (Workload::Proxy, "bytes", "67108865", "to 67108864"),
             (Workload::Chat, "policy", "forget", "`disconnect`"),
             (Workload::Chat, "slow", "10", "to 9"),
-            (Workload::Chat, "queue", "9", "from 10"),
+            (Workload::Chat, "queue", "0", "from 1"),
             (Workload::Chat, "rooms", "1001", "to 1000"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
