@@ -20,7 +20,7 @@ use suite::pipeline::{Item, Level, Tally};
 use suite::serve::Service;
 use suite::spawn::Alive;
 use suite::{Model, Result, Setup, Unsupported};
-use suite::{counter, download, echo, exchange, fetch, files, offload, ping_pong, pipeline};
+use suite::{chat, counter, download, echo, exchange, fetch, files, offload, ping_pong, pipeline};
 use suite::{deadlines, primes, proxy, sleepers, spawn, thumbnails};
 use transfer::Session;
 use transfer::list::Lines;
@@ -300,6 +300,11 @@ impl Model for Faulty {
                 });
             }
         })
+    }
+
+    /// Messages are changed, repeated or lost; or none is ever dropped.
+    fn serve_chat(&self, service: &Arc<chat::Service>) -> Result<()> {
+        crate::faulty_chat::serve(service)
     }
 
     /// A last line without an end counts too.

@@ -20,6 +20,7 @@ pub mod command_line;
 pub mod conformance;
 #[doc(hidden)]
 pub mod faulty;
+mod faulty_chat;
 
 mod reference;
 mod test_server;
@@ -88,6 +89,13 @@ macro_rules! conformance {
                     serve_leaves_nothing
                 }
                 Proxy proxy { proxy_shapes proxy_tunnels }
+                Chat chat {
+                    chat_shapes
+                    chat_slow_members
+                    chat_survives_what_clients_do
+                    chat_ends_in_the_middle
+                    chat_leaves_nothing
+                }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }

@@ -148,11 +148,16 @@ impl Workload {
             Workload::Chat => {
                 const {
                     &[
-                        Variant::new("slow", &[("slow", "2"), ("policy", "drop")]).heavy(),
-                        Variant::new("slow-wait", &[("slow", "2")]).heavy(),
+                        // Longer messages, or the kernel would hold them all.
+                        Variant::new(
+                            "slow",
+                            &[("slow", "2"), ("bytes", "1024"), ("policy", "drop")],
+                        )
+                        .heavy(),
+                        Variant::new("slow-wait", &[("slow", "2"), ("bytes", "1024")]).heavy(),
                         Variant::new(
                             "slow-disconnect",
-                            &[("slow", "2"), ("policy", "disconnect")],
+                            &[("slow", "2"), ("bytes", "1024"), ("policy", "disconnect")],
                         )
                         .heavy(),
                         Variant::new(
