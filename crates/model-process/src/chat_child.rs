@@ -138,15 +138,18 @@ impl Rooms {
             self.look_at_times();
             // First all read and then all write: more is written at once.
             let mut ready = self.take_woken();
+            let mut unread = Vec::new();
             for &number in &ready {
-                if let Some(member) = self.members.get_mut(&number) {
-                    member.read(self.end);
+                let member = self.members.get_mut(&number);
+                if member.is_some_and(|member| member.read(self.end)) {
+                    unread.push(number);
                 }
             }
             ready.extend(self.take_woken());
             for number in ready {
                 self.write(number);
             }
+            unread.into_iter().for_each(|number| self.note(number));
             self.tell_ended();
         }
         Ok(())
@@ -161,11 +164,8 @@ impl Rooms {
         };
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = left.map(Timespec::try_from).transpose();
-        match epoll::wait(
-            &self.epoll,
-            spare_capacity(events),
-            left.map_err(io::Error::other)?.as_ref(),
-        ) {
+        let left = left.map_err(io::Error::other)?;
+        match epoll::wait(&self.epoll, spare_capacity(events), left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -309,14 +309,14 @@ impl Rooms {
 }
 
 impl Member {
-    /// Puts what the client sends, as far as it has come; once the end has begun, until then.
-    fn read(&mut self, end: Option<Instant>) {
+    /// Puts what the client sends, as far as it has come; whether more may have come.
+    fn read(&mut self, end: Option<Instant>) -> bool {
         for _ in 0..PIECES_IN_A_ROW {
             match self.state {
                 State::Reads => {
                     let mut context = Context::from_waker(&self.waker);
                     match self.seat.poll_put(&mut context, &mut self.received) {
-                        Poll::Pending => return,
+                        Poll::Pending => return false,
                         Poll::Ready(Ok(())) if self.is_at_end => self.leave(),
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(_)) if end.is_some() => self.leave(),
@@ -328,10 +328,10 @@ impl Member {
                 }
                 State::Lingers if self.is_at_end => self.state = State::Over,
                 State::Lingers => {}
-                State::Left | State::Over => return,
+                State::Left | State::Over => {}
             }
             if matches!(self.state, State::Left | State::Over) {
-                return;
+                return false;
             }
             match self.stream.read(self.received.room()) {
                 Ok(read) => {
@@ -340,12 +340,12 @@ impl Member {
                         self.received.filled(read);
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => self.state = State::Over,
             }
         }
-        self.waker.wake_by_ref(); // after the others
+        true
     }
 
     fn leave(&mut self) {
