@@ -24,7 +24,7 @@ use suite::serve::Service;
 use suite::spawn::Alive;
 use suite::{Model, Result, Setup, Unsupported};
 use suite::{
-    counter, datagram, download, echo, exchange, fetch, files, offload, ping_pong, pipeline,
+    chat, counter, datagram, download, echo, exchange, fetch, files, offload, ping_pong, pipeline,
 };
 use suite::{deadlines, primes, proxy, scan, sleepers, spawn, thumbnails};
 use transfer::Session;
@@ -412,6 +412,11 @@ impl Model for Faulty {
 
     fn scan_ports(&self, _: &Arc<scan::Service>) -> Result<()> {
         bail!("it has no program")
+    }
+
+    /// Messages are changed, repeated or lost; or none is ever dropped.
+    fn serve_chat(&self, service: &Arc<chat::Service>) -> Result<()> {
+        crate::faulty_chat::serve(service)
     }
 
     /// A last line without an end counts too.

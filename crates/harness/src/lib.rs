@@ -21,6 +21,7 @@ pub mod conformance;
 mod datagrams;
 #[doc(hidden)]
 pub mod faulty;
+mod faulty_chat;
 
 mod reference;
 mod test_server;
@@ -97,6 +98,13 @@ macro_rules! conformance {
                 }
                 Proxy proxy { proxy_shapes proxy_tunnels }
                 Scan scan { scan_shapes scan_filtered scan_at_once }
+                Chat chat {
+                    chat_shapes
+                    chat_slow_members
+                    chat_survives_what_clients_do
+                    chat_ends_in_the_middle
+                    chat_leaves_nothing
+                }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }

@@ -151,6 +151,22 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
             (conformance::scan_filtered::<Faulty>, "elapsed is"),
             (conformance::scan_at_once::<Faulty>, "at once: "),
         ],
+        Workload::Chat => vec![
+            (
+                conformance::chat_shapes::<Faulty>,
+                "members=3 messages=40: wrong answer: errors is 1 times another payload",
+            ),
+            (
+                conformance::chat_slow_members::<Faulty>,
+                "slow=2 bytes=4096 messages=200 policy=drop: wrong answer: slow_dropped is 0",
+            ),
+            (
+                conformance::chat_survives_what_clients_do::<Faulty>,
+                "after one that hung up at once",
+            ),
+            (conformance::chat_ends_in_the_middle::<Faulty>, "nothing"),
+            (conformance::chat_leaves_nothing::<Faulty>, "nothing"),
+        ],
         Workload::Files => vec![
             (conformance::files_shapes::<Faulty>, "lines is"),
             (conformance::files_of_all_kinds::<Faulty>, "lines is"),
@@ -242,6 +258,35 @@ fn each_fault_of_a_scan_is_found() {
     ] {
         let shape = format!("ports=20001-20100 open=4 timeout_ms=200 {shape}");
         let found = run(Workload::Scan, &shape).expect_err(fault);
+        assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
+        assert!(found.to_string().contains(fault), "{shape}: {found:#}");
+    }
+}
+
+/// The same of chat rooms: what their members see, and what they cost.
+#[test]
+fn each_fault_of_a_chat_is_found() {
+    for (shape, fault) in [
+        ("members=3", "errors is 1 times another payload"),
+        ("members=5", "errors is 1 times a member's own message"),
+        ("members=6", "errors is 1 times a message that came twice"),
+        ("members=7", "errors is 1 times a message that was lost"),
+        ("members=8", "dropped is"),
+        ("members=9", "healthy is false"),
+        (
+            "members=2 slow=1 policy=drop bytes=4096 messages=300",
+            "slow_dropped is 0",
+        ),
+        (
+            "members=2 slow=1 policy=disconnect bytes=4096 messages=300",
+            "slow_cut is 0",
+        ),
+        (
+            "members=2 slow=1 policy=drop bytes=65536 messages=1200 queue=16",
+            "grown_bytes is",
+        ),
+    ] {
+        let found = run(Workload::Chat, shape).expect_err(fault);
         assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
         assert!(found.to_string().contains(fault), "{shape}: {found:#}");
     }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
@@ -208,24 +207,6 @@ impl Connection {
             }
             if read < buffer.len() {
                 return Ok(Came::Part);
-            }
-        }
-    }
-
-    /// Waits until the other side has closed it, and passes over what comes.
-    pub(crate) fn wait_for_end(&mut self, until: Instant) -> io::Result<()> {
-        self.stream.set_nonblocking(false)?;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            self.stream.set_read_timeout(Some(left))?;
-            match self.stream.read(&mut [0; 1024]) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
             }
         }
     }

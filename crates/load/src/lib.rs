@@ -17,6 +17,8 @@
 //! - [`upstream()`] is the other side of a proxy.
 //! - [`relay()`] drops datagrams on their way.
 //! - [`host()`] is what ports are scanned of.
+//! - [`Talk`] are the members of chat rooms, as a [`RoomsPlan`] says; a [`RoomsReport`] is what
+//!   came of it.
 
 mod answer;
 mod asked;
@@ -26,11 +28,14 @@ mod connection;
 mod content;
 mod host;
 mod limits;
+mod member;
 mod pacer;
 mod plan;
 mod relay;
 mod report;
 mod responder;
+mod rooms;
+mod rooms_plan;
 mod run;
 mod schedule;
 mod sockets;
@@ -46,6 +51,8 @@ pub use plan::{Expected, Mode, Plan, Via};
 pub use relay::{RelayCounts, RelayShape, relay};
 pub use report::{Latency, Report};
 pub use responder::{Counts, NEVER, respond, value};
+pub use rooms::Talk;
+pub use rooms_plan::{RoomsPlan, RoomsReport};
 pub use run::{Open, run};
 pub use sockets::waiting_for;
 pub use upstream::{MOST_BYTES, Shape, UpstreamCounts, upstream};

@@ -1,6 +1,7 @@
 //! The loop that sends, waits and counts.
 
 use std::collections::VecDeque;
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,14 +17,14 @@ use crate::pacer::Pacer;
 use crate::plan::{Expected, Mode, Plan};
 use crate::report::{Latency, Report};
 use crate::schedule::Schedule;
-use crate::wait::{cpu_ns, wait};
+use crate::wait::{cpu_ns, wait, wait_for_end};
 
 /// Open files on top of the connections.
-const OTHER_FILES: u64 = 32;
+pub(crate) const OTHER_FILES: u64 = 32;
 /// Connections that are opened at once, at the beginning: fewer than a server's backlog has.
-const OPENED_AT_ONCE: usize = 128;
+pub(crate) const OPENED_AT_ONCE: usize = 128;
 /// Latencies are counted to three digits.
-const DIGITS: u8 = 3;
+pub(crate) const DIGITS: u8 = 3;
 
 /// Sends the requests of a plan, waits for all answers, and asks once more over a new
 /// connection.
@@ -61,7 +62,7 @@ fn run_all(plan: &Plan) -> anyhow::Result<(Report, Open)> {
 /// Connections that are still open when all has been answered. The end that closes first
 /// keeps a connection's port for a minute, and a client has some 28,000.
 #[derive(Debug, Default)]
-pub struct Open(Vec<Connection>);
+pub struct Open(pub(crate) Vec<TcpStream>);
 
 impl Open {
     /// Waits until the server has closed all of them.
@@ -72,8 +73,8 @@ impl Open {
     pub fn wait_for_end(self, timeout: Duration) -> anyhow::Result<()> {
         let until = Instant::now() + timeout;
         let all = self.0.len();
-        for (at, mut connection) in self.0.into_iter().enumerate() {
-            let ended = connection.wait_for_end(until);
+        for (at, connection) in self.0.into_iter().enumerate() {
+            let ended = wait_for_end(&connection, until);
             ended.with_context(|| format!("the end of open connection {} of {all}", at + 1))?;
         }
         Ok(())
@@ -425,7 +426,7 @@ impl<'a> Load<'a> {
             ..self.report
         };
         let open = self.lanes.into_iter().filter_map(|lane| lane.connection);
-        Ok((report, Open(open.collect())))
+        Ok((report, Open(open.map(|open| open.stream).collect())))
     }
 
     fn now_ns(&self) -> u64 {

@@ -1,7 +1,9 @@
 //! What both loops need: waiting for sockets, to the microsecond; and what they cost.
 
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::buffer::spare_capacity;
@@ -37,6 +39,24 @@ pub(crate) fn wait(sockets: &OwnedFd, most: Option<Duration>) -> anyhow::Result<
 pub(crate) fn is_quiet(connection: &impl AsFd) -> bool {
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
     matches!(recv(connection, &mut [0; 1], flags), Err(Errno::AGAIN))
+}
+
+/// Waits until the other side of a connection has closed it, and passes over what comes.
+pub(crate) fn wait_for_end(mut connection: &TcpStream, until: Instant) -> io::Result<()> {
+    connection.set_nonblocking(false)?;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        connection.set_read_timeout(Some(left))?;
+        match connection.read(&mut [0; 1024]) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The processor time of this thread so far, in nanoseconds.

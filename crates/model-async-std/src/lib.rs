@@ -8,6 +8,7 @@
 //! not its own: `back_end.rs` says why, and puts hyper there.
 
 mod back_end;
+mod chat;
 mod counter;
 mod datagram;
 mod deadlines;
@@ -189,6 +190,10 @@ impl Model for AsyncStd {
 
     fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
         self.run(scan::run(service.clone()))
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        self.run(chat::run(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

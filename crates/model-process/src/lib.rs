@@ -16,6 +16,8 @@
 //! Linux only: memfd, futex, pidfd and the death signal have no portable names.
 
 mod both_ways;
+mod chat;
+mod chat_child;
 mod counter;
 mod datagram;
 mod deadlines;
@@ -103,6 +105,8 @@ impl Model for Process {
             }
             // Each has many attempts under way.
             Workload::Scan => children.ensure_started(setup.units.min(setup.threads))?,
+            // What members share is in one child: more children than cores would take turns.
+            Workload::Chat => children.ensure_started(chat::units(setup.threads))?,
             _ => children.ensure_started(setup.units)?,
         }
         Ok(Self {
@@ -210,6 +214,10 @@ impl Model for Process {
 
     fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
         scan::run(service, &mut self.children(), self.busy_children)
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        chat::run(service, &mut self.children(), self.busy_children)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

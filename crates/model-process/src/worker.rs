@@ -1,6 +1,7 @@
 //! A child's side: how it starts, and the loop in which it performs tasks.
 
 use std::ffi::OsString;
+use std::os::unix::net::UnixStream;
 use std::process::{self, ExitCode};
 
 use anyhow::Context;
@@ -16,7 +17,7 @@ use crate::pool::protocol::{self, Batch, ChildEvent, Hello, Message, Welcome};
 use crate::pool::{Answer, Task, WorkerContext};
 use crate::shm::Memory;
 use crate::{
-    counter, datagram, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline,
+    chat, counter, datagram, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline,
     primes,
 };
 use crate::{proxy, scan, serve, server, sleepers, spawn, thumbnails};
@@ -55,6 +56,7 @@ fn serve(server: Option<OsString>) -> Result<()> {
             pid: process::id(),
         },
         consumers: Vec::new(),
+        entrance: None,
         downloader: Downloader::default(),
     };
     loop {
@@ -84,6 +86,8 @@ struct Worker {
     context: WorkerContext,
     /// Where a pipeline's producer sends its items.
     consumers: Vec<IpcSender<Batch>>,
+    /// Where the connections of a chat's clients come from.
+    entrance: Option<UnixStream>,
     downloader: Downloader,
 }
 
@@ -107,6 +111,7 @@ impl Worker {
             Task::Serve(task) => serve::perform(task)?,
             Task::Proxy(task) => proxy::perform(task)?,
             Task::Scan(task) => scan::perform(task, context)?,
+            Task::Chat(task) => chat::perform(task, &mut self.entrance)?,
             Task::Burn { .. } => server::perform_burn(),
             Task::Files(task) => files::perform(&task),
             Task::Thumbnails(task) => thumbnails::perform(&task),

@@ -5,6 +5,7 @@
 //! leaving work out would.
 
 mod both_ways;
+mod chat;
 mod counter;
 mod datagram;
 mod deadlines;
@@ -151,6 +152,10 @@ impl Model for Serial {
 
     fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
         scan::run(service)
+    }
+
+    fn serve_chat(&self, _service: &Arc<suite::chat::Service>) -> Result<()> {
+        chat::run()
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -4,6 +4,7 @@
 //! an [`Executor`] and the threads that run it are the library's own way to
 //! more.
 
+mod chat;
 mod counter;
 mod datagram;
 mod deadlines;
@@ -208,6 +209,10 @@ impl Model for Smol {
 
     fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
         self.run(scan::run(service.clone(), self.executor.clone()))
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        self.run(chat::run(service.clone(), self.executor.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -3,6 +3,7 @@
 //! Threads borrow what they share from the scope that joins them. Where a pool
 //! is the idiom it is a rayon pool of this model's own, never the global one.
 
+mod chat;
 mod counter;
 mod datagram;
 mod deadlines;
@@ -170,6 +171,10 @@ impl Model for Thread {
 
     fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
         scan::run(service)
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        chat::run(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

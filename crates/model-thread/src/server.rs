@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Wake, Waker};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
@@ -121,14 +122,21 @@ impl Open {
         self.changed.notify_all();
     }
 
+    /// Cuts all connections.
+    pub fn cut(&self) {
+        for connection in self.lock().values() {
+            connection.cut();
+        }
+    }
+
     /// Cuts the tunnels; there will be no other.
     pub fn cut_tunnels(&self) {
         let connections = self.lock();
         self.are_tunnels_cut.store(true, SeqCst);
         for connection in connections.values() {
             if let Some(upstream) = connection.tunnel.get() {
+                connection.cut();
                 // It fails when the other end is gone.
-                let _ = connection.stream.shutdown(Shutdown::Both);
                 let _ = upstream.shutdown(Shutdown::Both);
             }
         }
@@ -139,6 +147,17 @@ impl Connection {
     fn end(&self) {
         // It fails when the client is gone.
         let _ = self.stream.shutdown(Shutdown::Read);
+    }
+
+    /// Ends reads and writes, also those that wait.
+    fn cut(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Wake for Connection {
+    fn wake(self: Arc<Self>) {
+        self.cut();
     }
 }
 
@@ -163,21 +182,31 @@ impl Client {
         !self.open.are_tunnels_cut.load(SeqCst)
     }
 
+    /// What cuts the connection when it is woken.
+    pub fn cut_waker(&self) -> Waker {
+        self.connection.clone().into()
+    }
+
     /// The next request, or what is wrong with it; none when there will be no other.
     pub fn next<H: Head>(
         &self,
         requests: &mut Heads<H>,
         patience: Duration,
     ) -> io::Result<Option<std::result::Result<H::Whole, H::Refusal>>> {
+        self.wait(|| self.read(requests, patience))
+    }
+
+    /// Waits for the client in a way that ends when the end begins, too.
+    pub fn wait<T>(&self, wait: impl FnOnce() -> T) -> T {
         let is_busy = &self.connection.is_busy;
         // Either the end sees that this waits, or this sees that the end has begun.
         is_busy.store(false, SeqCst);
         if self.open.is_closed.load(SeqCst) {
             self.connection.end();
         }
-        let next = self.read(requests, patience);
+        let waited = wait();
         is_busy.store(true, SeqCst);
-        next
+        waited
     }
 
     fn read<H: Head>(

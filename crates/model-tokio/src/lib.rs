@@ -1,5 +1,6 @@
 //! The tokio model: a unit is a task on tokio's multi-thread runtime.
 
+mod chat;
 mod counter;
 mod datagram;
 mod deadlines;
@@ -176,6 +177,10 @@ impl Model for Tokio {
 
     fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
         self.run(scan::run(service.clone()))
+    }
+
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        self.run(chat::run(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

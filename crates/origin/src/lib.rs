@@ -12,6 +12,7 @@
 //! - [`FAULTS`] are the ways in which it misbehaves on request, to test clients
 //!   with; [`fault_log`] tells what those asked.
 //! - [`Load`] has it ask a server for files: see the crate `load`.
+//! - [`Members`] are members of chat rooms in it.
 //! - [`Responder`] has it answer after a time, and count what it was asked at once.
 //! - [`Relay`] has it drop, double and reorder datagrams, and count them.
 //! - [`Upstream`] has it serve what a proxy asks for, and count what is wrong in that.
@@ -65,7 +66,7 @@ pub use ceiling::ceiling;
 pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
 pub use hosts::Host;
 pub use load::{HostCounts, HostShape, splitmix64, waiting_for};
-pub use loads::Load;
+pub use loads::{Load, Members};
 pub use process::Origin;
 pub use relays::Relay;
 pub use responders::Responder;

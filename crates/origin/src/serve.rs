@@ -289,6 +289,14 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
         }
         (["loads"], _) => Err(Refusal::method("POST")),
 
+        (["rooms"], Post) => {
+            let plan = serde_json::from_slice(&request.body)
+                .map_err(|error| Refusal::new(400, format!("not the plan of rooms: {error}")))?;
+            Response::json(200, &server.loads.talk(&plan)?)
+        }
+        (["rooms", id], Post) => Response::json(200, &server.loads.finish(id)?),
+        (["rooms", ..], _) => Err(Refusal::method("POST")),
+
         (["loads", id], Delete) => {
             server.loads.wait_for_end(id)?;
             Ok(Response::new(204, Arc::default()))
@@ -355,6 +363,8 @@ DELETE {url}/runs/ID                   forgets the run
 
 POST   {url}/loads                     asks a server for files, as a plan says
 DELETE {url}/loads/ID                  waits until it has closed the connections
+POST   {url}/rooms                     members of chat rooms talk at a server, as a plan says
+POST   {url}/rooms/ID                  slow ones read; then it is a load
 
 POST   {url}/responders                answers after the time that it is asked for
 POST   {url}/responders/ID             what it was asked, which is then zeroed

@@ -5,13 +5,14 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use http::{HeaderName, HeaderValue};
 use http_proxy::Authority;
+use suite::chat::Policy;
 use suite::fetch::check_url;
 use suite::scan::{Malformed, Ports};
 use suite::{Invalid, Preset, Setting, Setup, Workload};
 use transfer::Options;
 
 /// One concurrency model of Paces: runs one workload and checks its answer, downloads
-/// files, serves files, proxies requests, or scans ports.
+/// files, serves files, proxies requests, scans ports, or serves chat rooms.
 ///
 /// Exit codes: 0 all right; 1 the run failed or its answer was wrong, or a file
 /// could not be had; 2 the command line was wrong; 3 the disk refused; 4 this
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Proxy(ProxyArgs),
     /// Find out which TCP ports of this machine are open, by connecting to them
     Scan(ScanArgs),
+    /// Serve chat rooms over TCP, until it is interrupted
+    Chat(ChatArgs),
     /// Be the neutral other end of jobs: HTTP server, load generator, responder, upstream, relay
     /// and host of open ports
     Origin(origin::ServeArgs),
@@ -61,7 +64,7 @@ pub(crate) struct ServeArgs {
     pub server: ServerArgs,
 }
 
-/// The options that both servers have.
+/// The options that all servers have.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServerArgs {
     /// The most connections open at once: more wait in the system's queue until one ends
@@ -69,8 +72,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     pub connections: Option<usize>,
 
-    /// The longest wait for the whole head of a request, and for the client to send or
-    /// take a piece of a body
+    /// The longest wait for the whole head of a request or for who joins a chat, and for
+    /// the client to send or take a piece of a body or of a chat
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = some_time)]
     pub idle_timeout: Duration,
 
@@ -140,6 +143,33 @@ pub(crate) struct ScanArgs {
     /// Worker threads for tasks [default: one a core]
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub threads: Option<usize>,
+}
+
+pub(crate) struct ChatArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7000")]
+    pub listen: SocketAddr,
+
+    /// Speak lines of text, for programs such as netcat, and not frames
+    #[arg(long)]
+    pub lines: bool,
+
+    /// What happens when a member is too far behind: the room waits for it, messages are
+    /// dropped for it, or its connection is closed
+    #[arg(long, default_value = "drop", value_parser = policy)]
+    pub policy: Policy,
+
+    /// How many messages a member may be behind
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 256,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000)
+    )]
+    pub queue: usize,
+
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 #[derive(clap::Args, Debug)]
@@ -431,6 +461,12 @@ fn some_time(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("has to be more than 0 seconds".to_owned()),
         time => Ok(time),
     }
+}
+
+fn policy(text: &str) -> Result<Policy, String> {
+    let all = Policy::ALL.map(Policy::name).join(", ");
+    let policy = Policy::ALL.into_iter().find(|policy| policy.name() == text);
+    policy.ok_or_else(|| format!("has to be one of {all}"))
 }
 
 /// A header, but none that says how an answer is framed or which part is asked

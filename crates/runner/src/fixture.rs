@@ -29,7 +29,7 @@ use transfer::list::Lines;
 
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
-use crate::{datagram, inputs, tree, verify};
+use crate::{chat, datagram, inputs, tree, verify};
 use crate::{proxy, scan, serve};
 
 /// Where jobs are prepared. Its origin, if one of them needs one, is started
@@ -100,6 +100,7 @@ impl Fixture {
             served: None,
             proxied: None,
             scanned: None,
+            chatting: None,
         };
         match &mut prepared.job {
             Job::Fetch(job) if job.urls.is_empty() => {
@@ -170,6 +171,10 @@ impl Fixture {
                 // With fewer, fewer are under way at once.
                 let _ = echo::allow(job.limit);
                 prepared.scanned = Some(scan::Host::new(job, &self.origin_url()?)?);
+            }
+            Job::Chat(job) => {
+                echo::allow(job.sockets())?;
+                prepared.chatting = Some((self.origin_url()?, self.origin_pid()));
             }
             Job::Deadlines(job) => {
                 let slots = job.slots();
@@ -256,6 +261,8 @@ pub struct Prepared {
     proxied: Option<proxy::Load>,
     /// What the model scans.
     scanned: Option<scan::Host>,
+    /// Where the members of rooms are, and its process if it is its own.
+    chatting: Option<(String, Option<u32>)>,
     /// Not read: the origin has to last as long as the job may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -305,6 +312,10 @@ impl Prepared {
             Job::Datagram(job) if let Some(network) = &self.network => {
                 let (elapsed, outcome) = network.run(job, model)?;
                 (elapsed, Ok(Outcome::Datagram(outcome)))
+            }
+            Job::Chat(job) if let Some((origin, pid)) = &self.chatting => {
+                let (elapsed, outcome) = chat::run(origin, *pid, job, model)?;
+                (elapsed, Ok(Outcome::Chat(outcome)))
             }
             _ => {
                 let started = Instant::now();

@@ -60,7 +60,8 @@ fn inputs(job: &Job) -> Option<Inputs<'_>> {
         | Job::Datagram(_)
         | Job::Serve(_)
         | Job::Proxy(_)
-        | Job::Scan(_) => return None,
+        | Job::Scan(_)
+        | Job::Chat(_) => return None,
     };
     Some(Inputs {
         directory: directory.as_deref(),

@@ -18,6 +18,7 @@
 //! **No runtime is linked here**: what is measured is the model's alone.
 
 pub mod bench_spec;
+mod chat;
 mod cli;
 pub mod clock;
 pub mod datagram;
@@ -88,6 +89,7 @@ pub fn main<M: Model>() -> ExitCode {
             Ok(code) => return code.into(),
             Err(error) => Err(error),
         },
+        cli::Command::Chat(args) => chat::chat::<M>(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
         cli::Command::DatagramServer(args) => datagram::serve::<M>(&args),
     };

@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use suite::echo::BACKLOG;
 use suite::generator::Counted;
 use suite::listening::Listening;
-use suite::{Job, Latency, Model, Preset, Result, Setup, Workload, proxy, serve};
+use suite::{Job, Latency, Model, Preset, Result, Setup, Workload, chat, proxy, serve};
 
 use crate::INTERRUPTED;
 use crate::cli::ServerArgs;
@@ -44,6 +44,11 @@ pub(crate) fn start<M: Model>(workload: Workload, args: &ServerArgs) -> Result<(
         Job::Proxy(job) => {
             let job = proxy::Job { connections, ..job };
             (Job::Proxy(job.clone()), job.sockets())
+        }
+        Job::Chat(job) => {
+            let members = connections;
+            let job = chat::Job { members, ..job };
+            (Job::Chat(job.clone()), job.sockets())
         }
         _ => bail!("{workload} is no server"),
     };
@@ -121,13 +126,6 @@ pub(crate) fn under_load<O, A: Send>(
 
 /// What the generator has seen.
 pub(crate) fn counted(report: Report) -> Counted {
-    let load::Latency {
-        p50,
-        p90,
-        p99,
-        p999,
-        max,
-    } = report.latency;
     Counted {
         requests: report.right,
         errors: report.errors,
@@ -139,12 +137,24 @@ pub(crate) fn counted(report: Report) -> Counted {
         due_ns: report.due_ns.unwrap_or(0),
         generator_cpu_ns: report.cpu_ns,
         late: report.late,
-        latency: Latency {
-            p50,
-            p90,
-            p99,
-            p999,
-            max,
-        },
+        latency: latency(report.latency),
+    }
+}
+
+/// The same percentiles, as an outcome has them.
+pub(crate) fn latency(of: load::Latency) -> Latency {
+    let load::Latency {
+        p50,
+        p90,
+        p99,
+        p999,
+        max,
+    } = of;
+    Latency {
+        p50,
+        p90,
+        p99,
+        p999,
+        max,
     }
 }

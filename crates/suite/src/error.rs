@@ -68,6 +68,19 @@ impl Invalid {
         }
     }
 
+    /// Refuses `value` for `key` unless it is right, saying what is `allowed`.
+    pub(crate) fn unless(
+        right: bool,
+        key: &str,
+        value: impl fmt::Display,
+        allowed: &str,
+    ) -> std::result::Result<(), Self> {
+        if right {
+            return Ok(());
+        }
+        Err(Self::new(key, value, allowed))
+    }
+
     /// Refuses a `value` outside `least..=most`.
     pub(crate) fn unless_within(
         key: &str,

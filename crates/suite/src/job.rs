@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Invalid, Model, Result, WrongAnswer, counter, datagram, deadlines, download, echo, exchange,
-    fetch, files, offload, ping_pong, pipeline, primes, proxy, scan, serve, sleepers, spawn,
-    thumbnails,
+    Invalid, Model, Result, WrongAnswer, chat, counter, datagram, deadlines, download, echo,
+    exchange, fetch, files, offload, ping_pong, pipeline, primes, proxy, scan, serve, sleepers,
+    spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -200,6 +200,8 @@ workloads! {
     "proxy" proxy Proxy,
     /// Which ports of a host are open, as connecting to each of them tells
     "scan" scan Scan,
+    /// Members of chat rooms send each other messages
+    "chat" chat Chat,
     /// Local files are hashed, and their lines and bytes counted
     "files" files Files,
     /// JPEG images are decoded, made small and encoded again
@@ -229,6 +231,7 @@ impl Outcome {
             | Outcome::Serve(_)
             | Outcome::Proxy(_)
             | Outcome::Scan(_)
+            | Outcome::Chat(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
         }
@@ -275,6 +278,7 @@ impl Workload {
             | Workload::Serve
             | Workload::Proxy
             | Workload::Scan
+            | Workload::Chat
             | Workload::Files
             | Workload::Thumbnails => None,
         }
@@ -291,6 +295,7 @@ impl Workload {
             Workload::Datagram => Some(("answered", "a datagram")),
             Workload::Serve | Workload::Proxy => Some(("requests", "a request")),
             Workload::Scan => Some(("ports", "a port")),
+            Workload::Chat => Some(("deliveries", "a delivery")),
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -314,7 +319,8 @@ impl Workload {
             | Workload::Datagram
             | Workload::Serve
             | Workload::Proxy
-            | Workload::Scan => true,
+            | Workload::Scan
+            | Workload::Chat => true,
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -530,6 +536,10 @@ mod tests {
             (Workload::Scan, "open", "1025", "to 1024"),
             (Workload::Scan, "filtered", "1015", "to 1014"),
             (Workload::Scan, "retries", "11", "to 10"),
+            (Workload::Chat, "policy", "forget", "`disconnect`"),
+            (Workload::Chat, "slow", "10", "to 9"),
+            (Workload::Chat, "queue", "0", "from 1"),
+            (Workload::Chat, "rooms", "1001", "to 1000"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
         ];

@@ -20,6 +20,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 
 pub mod batch;
+pub mod chat;
 pub mod completion;
 pub mod counter;
 pub mod datagram;
@@ -229,6 +230,27 @@ pub trait Model {
     /// No port fails the scan: its error is what came of it. When it returns, every unit has ended.
     /// After [`stop`](scan::Service::stop), that is so when the attempts under way have come to an end.
     fn scan_ports(&self, service: &Arc<scan::Service>) -> Result<()>;
+    /// Rooms are served whose members send each other messages.
+    ///
+    /// All that a model brings to it is [`serve_chat`](Self::serve_chat).
+    fn chat(&self, job: &chat::Job) -> Result<chat::Outcome> {
+        self.serve_chat(job.service())?;
+        Ok(chat::Outcome::default())
+    }
+
+    /// Serves rooms, until the [end](listening::Listening::close) begins. Members are then not
+    /// read from any more and [leave](chat_room::Seat::leave); what has been said is still
+    /// written to them, for as long as
+    /// servers linger at most; all connections are closed,
+    /// and when it returns, every unit has ended.
+    ///
+    /// The crate [`chat_room`] decides, and says what a server does for a connection: the
+    /// service has the settings of its [`Rooms`](chat_room::Rooms). A connection has
+    /// `TCP_NODELAY`. A client that does not join within the service's patience, a member that
+    /// takes no piece of what is written to it in that time, and what is
+    /// [refused](chat_room::Refusal) are cut. What is taken at once is written at once. A
+    /// connection that breaks is its client's business, and the others go on.
+    fn serve_chat(&self, service: &Arc<chat::Service>) -> Result<()>;
 
     /// Local files are hashed, and their lines and bytes counted.
     fn files(&self, job: &files::Job) -> Result<files::Outcome>;

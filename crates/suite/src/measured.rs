@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::counter::Guard;
-use crate::{Invalid, Job, Preset, Workload, counter, datagram, files, proxy, scan, serve};
+use crate::{Invalid, Job, Preset, Workload, chat, counter, datagram, files, proxy, scan, serve};
 
 /// A second way to do a job that is worth a row of its own in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +145,35 @@ impl Workload {
                     ]
                 }
             }
+            Workload::Chat => {
+                const {
+                    &[
+                        // Longer messages, or the kernel would hold them all.
+                        Variant::new(
+                            "slow",
+                            &[("slow", "2"), ("bytes", "1024"), ("policy", "drop")],
+                        )
+                        .heavy(),
+                        Variant::new("slow-wait", &[("slow", "2"), ("bytes", "1024")]).heavy(),
+                        Variant::new(
+                            "slow-disconnect",
+                            &[("slow", "2"), ("bytes", "1024"), ("policy", "disconnect")],
+                        )
+                        .heavy(),
+                        Variant::new(
+                            "wide",
+                            &[
+                                ("rooms", "1"),
+                                ("members", "4000"),
+                                ("senders", "1"),
+                                ("messages", "20"),
+                            ],
+                        )
+                        .heavy(),
+                        Variant::new("rate", &[("rate", "2000"), ("messages", "10")]).heavy(),
+                    ]
+                }
+            }
             Workload::Deadlines => {
                 const {
                     &[
@@ -223,6 +252,7 @@ impl Job {
             Job::Pipeline(job) => job.unwatched = true,
             Job::Spawn(job) => job.unwatched = true,
             Job::Scan(job) => job.unwatched = true,
+            Job::Chat(job) => job.unwatched = true,
             _ => {}
         }
         self
@@ -248,15 +278,18 @@ impl Job {
             // Three batches are left.
             Job::Spawn(_) => 32,
             // Fewer have no 99th percentile.
-            Job::Serve(serve::Job { rate: 1.., .. }) | Job::Proxy(proxy::Job { rate: 1.., .. }) => {
-                2
-            }
+            Job::Serve(serve::Job { rate: 1.., .. })
+            | Job::Proxy(proxy::Job { rate: 1.., .. })
+            | Job::Chat(chat::Job { rate: 1.., .. }) => 2,
+            // Fewer would be in the kernel's buffers, whatever the policy is.
+            Job::Chat(chat::Job { slow: 1.., .. }) => 1,
             // One a connection.
             Job::Proxy(proxy::Job {
                 requests: ..1000, ..
             }) => 1,
             // Each of its slots waits once.
             Job::Scan(scan::Job { filtered: 1.., .. }) => 2,
+            Job::Chat(_) => 8,
             Job::Serve(_) | Job::Proxy(_) | Job::Scan(_) => 16,
         }
     }
@@ -272,6 +305,9 @@ impl Job {
             }
             Job::Datagram(datagram::Job { window: 0, .. }) => {
                 Some("its clients do not wait: what differs is how many datagrams come back")
+            }
+            Job::Chat(chat::Job { rate: 1.., .. }) => {
+                Some("its messages are due at a rate: what differs is their latency")
             }
             _ => None,
         }
@@ -297,7 +333,8 @@ impl Job {
             | Job::Datagram(_)
             | Job::Serve(_)
             | Job::Proxy(_)
-            | Job::Scan(_) => false,
+            | Job::Scan(_)
+            | Job::Chat(_) => false,
         }
     }
 
@@ -321,6 +358,7 @@ impl Job {
             | Job::Serve(_)
             | Job::Proxy(_)
             | Job::Scan(_)
+            | Job::Chat(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
         }
@@ -345,6 +383,7 @@ impl Job {
             | Job::Serve(_)
             | Job::Proxy(_)
             | Job::Scan(_)
+            | Job::Chat(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,
         }

@@ -73,7 +73,8 @@ impl Setup {
             | Workload::Datagram
             | Workload::Serve
             | Workload::Proxy
-            | Workload::Scan => job.units(),
+            | Workload::Scan
+            | Workload::Chat => job.units(),
         };
         Self {
             threads,

@@ -3,6 +3,7 @@
 //! A shape is written as the command line would set it. Each is done by a model
 //! that was started for it, twice, as the second job finds what the first left.
 
+mod chat;
 mod compute;
 mod datagram;
 mod deadlines;
@@ -19,6 +20,7 @@ mod waiting;
 use anyhow::Context;
 use suite::{Model, Preset, Result, Unsupported, Workload};
 
+pub use self::chat::*;
 pub use self::compute::*;
 pub use self::datagram::*;
 pub use self::deadlines::*;

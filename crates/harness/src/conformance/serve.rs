@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -10,20 +10,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use runner::tree;
 use suite::generator::PATIENCE;
 use suite::serve::Service;
-use suite::{Model, Result, Unsupported, Workload};
+use suite::{Model, Result, Workload};
 
-use super::support::{job, new_fixture, right, shapes, silent_for_serial, start};
+use super::support::{FORKED, job, open_connections, right_but_for_serial, shapes, start};
 
 /// More than the buffers of two sockets hold.
 const LARGE: usize = 32 << 20;
-
-/// What has ended may still have its files open for a moment, in a process that another
-/// test has just forked.
-const FORKED: Duration = Duration::from_secs(10);
 
 /// One connection and more, small and large files, with both loops, and CPU
 /// work in both places.
@@ -51,14 +47,7 @@ pub fn serve_silent_connections<M: Model>(program: &'static str) -> Result<()> {
         "connections=20 requests=5",
     ] {
         let job = job(Workload::Serve, shape)?;
-        let done = right::<M>(&mut new_fixture(program), program, &job);
-        match silent_for_serial(program, &job) {
-            false => done.context(shape)?,
-            true => match done {
-                Err(error) if error.is::<Unsupported>() => println!("unsupported: {error:#}"),
-                done => bail!("{shape}: it should have refused, and not {done:?}"),
-            },
-        }
+        right_but_for_serial::<M>(program, &job).context(shape)?;
     }
     Ok(())
 }
@@ -232,20 +221,6 @@ fn serving<M: Model>(
     }
     drop(model);
     Ok(())
-}
-
-/// The server's ends of its connections, in any process; none where there is no `/proc`.
-fn open_connections(address: SocketAddr) -> Vec<String> {
-    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let port = format!(":{:04X}", address.port());
-    let is_open = |row: &&str| {
-        let mut fields = row.split_whitespace().skip(1);
-        let is_of_server = fields.next().is_some_and(|local| local.ends_with(&port));
-        // What a process has still open has an inode.
-        is_of_server && fields.nth(7).is_some_and(|inode| inode != "0")
-    };
-    let rows = table.lines().skip(1).filter(is_open);
-    rows.map(|row| row.trim().to_owned()).collect()
 }
 
 /// What this process and those below it have open of a directory, and the listener.

@@ -1,6 +1,9 @@
 //! How a model is started for a job, and what is right.
 
+use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use proptest::strategy::Strategy;
@@ -13,6 +16,10 @@ use crate::reference;
 /// The same in every test: some executors are built once in a process, and the
 /// first to ask decides. More than one, or tasks would never be in parallel.
 pub(super) const THREADS: usize = 2;
+
+/// What has ended may still have its files open for this time, in a process that another
+/// test has just forked.
+pub(super) const FORKED: Duration = Duration::from_secs(10);
 
 /// Fewer than some shapes have calls.
 pub(super) const BLOCKING_THREADS: usize = 8;
@@ -53,15 +60,45 @@ pub(super) fn is_for_tasks(job: &Job) -> bool {
     variants.any(|variant| variant.is_for_tasks && variant.set.iter().all(is_set))
 }
 
-/// Whether the job has silent connections or tunnels, and the model serves but one at a time.
+/// Whether the job has silent connections, tunnels or rooms, and the model serves but one
+/// connection at a time.
 pub(super) fn silent_for_serial(program: &str, job: &Job) -> bool {
     let is_serial = Path::new(program).ends_with("model-serial");
     let is_silent = match job {
         Job::Serve(job) => job.silent() > 0,
+        Job::Chat(_) => true,
         Job::Proxy(job) => job.silent() > 0 || job.mode == suite::proxy::Mode::Connect,
         _ => false,
     };
     is_serial && is_silent
+}
+
+/// Has a model do a job, or refuse it if it serves one connection at a time and the job needs
+/// more.
+pub(super) fn right_but_for_serial<M: Model>(program: &str, job: &Job) -> Result<()> {
+    let done = right::<M>(&mut new_fixture(program), program, job);
+    if !silent_for_serial(program, job) {
+        return done;
+    }
+    match done {
+        Err(error) if error.is::<Unsupported>() => println!("unsupported: {error:#}"),
+        done => bail!("it should have refused, and not {done:?}"),
+    }
+    Ok(())
+}
+
+/// The server's ends of its connections, in any process; none where there is no `/proc`.
+pub(super) fn open_connections(address: SocketAddr) -> Vec<String> {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let port = format!(":{:04X}", address.port());
+    let is_open = |row: &&str| {
+        let mut fields = row.split_whitespace().skip(1);
+        let is_of_server = fields.next().is_some_and(|local| local.ends_with(&port));
+        // What a process has still open has an inode.
+        is_of_server && fields.nth(7).is_some_and(|inode| inode != "0")
+    };
+    let rows = table.lines().skip(1).filter(is_open);
+    rows.map(|row| row.trim().to_owned()).collect()
 }
 
 /// Whether the model may refuse a job of this shape. The first seven workloads

@@ -80,6 +80,12 @@ impl Children {
         self.places.get(unit).is_some_and(Option::is_some)
     }
 
+    /// Whether the child in this place has a task, according to what has been read.
+    pub(crate) fn is_busy(&self, unit: usize) -> bool {
+        let child = self.places.get(unit).and_then(Option::as_ref);
+        child.is_some_and(|child| child.unanswered > 0)
+    }
+
     /// Makes sure that there is a child in each of the first `units` places.
     pub(crate) fn ensure_started(&mut self, units: usize) -> Result<()> {
         check_supported(units)?;

@@ -38,14 +38,8 @@ impl FdSlot {
     }
 
     pub(crate) fn put(&self, file: impl AsFd) -> io::Result<()> {
-        let files = [file.as_fd()];
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(&files));
         // The kernel passes a file only along with a byte.
-        let byte = [IoSlice::new(&[0])];
-        sendmsg(&self.sender, &byte, &mut control, SendFlags::empty())?;
-        Ok(())
+        send(&self.sender, &[0], file)
     }
 
     /// Removes the file; copies stay.
@@ -57,20 +51,35 @@ impl FdSlot {
 
 /// A child's copy of the file in the slot.
 pub(crate) fn copy() -> io::Result<OwnedFd> {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let (_, file) = receive(io::stdout(), &mut [0], flags)?;
+    file.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Sends a file along with these bytes, of which there is at least one.
+pub(crate) fn send(to: &UnixStream, bytes: &[u8], file: impl AsFd) -> io::Result<()> {
+    let files = [file.as_fd()];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&files));
+    sendmsg(to, &[IoSlice::new(bytes)], &mut control, SendFlags::empty())?;
+    Ok(())
+}
+
+/// Receives so many bytes, and the file that was sent along with them; none if this process can
+/// have no more files.
+pub(crate) fn receive(
+    from: impl AsFd,
+    bytes: &mut [u8],
+    flags: RecvFlags,
+) -> io::Result<(usize, Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-    recvmsg(
-        io::stdout(),
-        &mut [IoSliceMut::new(&mut [0])],
-        &mut control,
-        flags,
-    )?;
-    control
-        .drain()
-        .find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
-            _ => None,
-        })
-        .ok_or_else(|| io::ErrorKind::NotFound.into())
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
+    let received = recvmsg(from, &mut [IoSliceMut::new(bytes)], &mut control, flags)?;
+    let file = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+        _ => None,
+    });
+    Ok((received.bytes, file))
 }

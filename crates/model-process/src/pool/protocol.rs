@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
+use chat_room::Settings;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 use suite::pipeline::{Item, Tally};
@@ -94,6 +95,7 @@ pub(crate) enum Task {
     Serve(ServeTask),
     Proxy(ProxyTask),
     Scan(ScanTask),
+    Chat(ChatTask),
     /// Do a piece of CPU work, and end if it is the last task.
     Burn {
         is_last: bool,
@@ -203,6 +205,20 @@ pub(crate) struct ScanTask {
     /// How long one may take.
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
+}
+
+/// How to serve rooms.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ChatTask {
+    /// Take the socket in the slot: connections come through it.
+    Take,
+    /// Serve the rooms that these clients join, until there are no more.
+    Serve {
+        /// How rooms work.
+        settings: Settings,
+        /// How long to wait for a client.
+        patience: Duration,
+    },
 }
 
 /// What is in the files in these places of the list?
