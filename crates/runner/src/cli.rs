@@ -145,6 +145,7 @@ pub(crate) struct ScanArgs {
     pub threads: Option<usize>,
 }
 
+#[derive(clap::Args, Debug)]
 pub(crate) struct ChatArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7000")]
