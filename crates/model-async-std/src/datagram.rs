@@ -4,7 +4,7 @@
 use std::net::{self, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use async_std::net::UdpSocket;
@@ -16,10 +16,6 @@ use suite::echo::Closing;
 
 /// A timer that is put in the place of another when that has gone off.
 type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-fn timer(due: Instant) -> Timer {
-    Box::pin(task::sleep(due.saturating_duration_since(Instant::now())))
-}
 
 pub async fn run(job: Job) -> Result<Outcome> {
     let mut sockets = Vec::with_capacity(job.clients);
@@ -51,7 +47,7 @@ async fn connect(job: &Job) -> io::Result<UdpSocket> {
 
 async fn talk(job: &Job, client: usize, socket: &UdpSocket) -> io::Result<Outcome> {
     let mut window = Window::new(job, client);
-    let mut timer = timer(Instant::now());
+    let mut timer: Timer = Box::pin(task::sleep(Duration::ZERO));
     loop {
         match window.step(Instant::now()) {
             Step::Send(datagram) => {
@@ -82,8 +78,9 @@ async fn receive(
     let late = async {
         loop {
             timer.as_mut().await;
-            *timer = self::timer(due);
-            if due <= Instant::now() {
+            let left = due.saturating_duration_since(Instant::now());
+            *timer = Box::pin(task::sleep(left));
+            if left.is_zero() {
                 return Ok(None);
             }
         }

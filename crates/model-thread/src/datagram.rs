@@ -79,8 +79,8 @@ pub fn serve(socket: &UdpSocket, job: &Job, closing: &Closing) -> Result<()> {
             .filter_map(|_| crate::spawn_small(scope, || echo(socket, job, closing)).ok())
             .collect();
         let served = echo(socket, job, closing);
-        let others: io::Result<()> = workers.into_iter().map(crate::join).collect();
-        served.and(others).context("receiving")
+        let others = workers.into_iter().map(crate::join);
+        others.fold(served, io::Result::and).context("receiving")
     })
 }
 
