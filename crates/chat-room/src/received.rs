@@ -154,7 +154,10 @@ impl Received {
                     self.searched = self.end;
                     return None;
                 }
-                if !self.buffer[self.start..self.start + line].trim_ascii().is_empty() {
+                if !self.buffer[self.start..self.start + line]
+                    .trim_ascii()
+                    .is_empty()
+                {
                     return Some(Ok(line + 1));
                 }
                 self.start += line + 1;
@@ -183,7 +186,10 @@ impl Received {
         let (length, rest) = self.buffer[self.start..self.end].split_first_chunk()?;
         let (sender, rest) = rest.split_first_chunk()?;
         let (_sequence, _) = rest.split_first_chunk::<8>()?;
-        Some((u32::from_be_bytes(*length) as usize, u32::from_be_bytes(*sender)))
+        Some((
+            u32::from_be_bytes(*length) as usize,
+            u32::from_be_bytes(*sender),
+        ))
     }
 }
 
@@ -208,7 +214,9 @@ impl Format {
         match self {
             Format::Frames => to.extend_from_slice(&header(number, members as u64)),
             Format::Lines => {
-                to.extend_from_slice(format!("* you are {number}, members: {members}\n").as_bytes());
+                to.extend_from_slice(
+                    format!("* you are {number}, members: {members}\n").as_bytes(),
+                );
             }
         }
     }

@@ -291,7 +291,10 @@ impl Room {
             takes && member.next <= first && sender != Some(number)
         };
         let behind = |room: &Self| -> Vec<u32> {
-            let behind = room.members.iter().filter(|&(number, member)| is_behind((number, member)));
+            let behind = room
+                .members
+                .iter()
+                .filter(|&(number, member)| is_behind((number, member)));
             behind.map(|(&number, _)| number).collect()
         };
         for number in behind(self) {

@@ -114,7 +114,8 @@ fn answer(job: &Job) -> Value {
                 };
                 for sender in 0..senders {
                     for _message in 0..job.messages {
-                        deliveries += (0..readers).filter(|reader| *reader != sender).count() as u64;
+                        deliveries +=
+                            (0..readers).filter(|reader| *reader != sender).count() as u64;
                     }
                 }
             }

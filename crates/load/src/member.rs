@@ -271,7 +271,8 @@ pub(crate) fn is_served(
     };
     let (mut says, mut gets) = (join(0)?, join(1)?);
     says.say(0, payloads.of(room, 0, 0));
-    says.write().map_err(|wrong| io::Error::other(wrong.to_string()))?;
+    says.write()
+        .map_err(|wrong| io::Error::other(wrong.to_string()))?;
     let mut by_number = vec![None; 2];
     let place = by_number.get_mut(says.number as usize);
     *place.context("another number in a new room")? = Some(0);
@@ -302,5 +303,9 @@ fn fields(bytes: &[u8]) -> Option<(usize, u32, u64)> {
     let (sender, rest) = rest.split_first_chunk()?;
     let (sequence, _) = rest.split_first_chunk()?;
     let length = u32::from_be_bytes(*length) as usize;
-    Some((length, u32::from_be_bytes(*sender), u64::from_be_bytes(*sequence)))
+    Some((
+        length,
+        u32::from_be_bytes(*sender),
+        u64::from_be_bytes(*sequence),
+    ))
 }

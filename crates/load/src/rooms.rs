@@ -79,7 +79,10 @@ impl Talk {
     /// When one cannot, or may not open as many connections.
     pub fn open(plan: &RoomsPlan) -> anyhow::Result<Self> {
         let all = plan.rooms * plan.members;
-        ensure!(plan.senders + plan.slow <= plan.members, "more than all members");
+        ensure!(
+            plan.senders + plan.slow <= plan.members,
+            "more than all members"
+        );
         ensure!(plan.senders > 0 && plan.window > 0, "no messages");
         allow_open_files(all as u64 + OTHER_FILES)?;
         let sent = plan.rooms as u64 * plan.senders as u64 * plan.messages;
@@ -133,7 +136,11 @@ impl Talk {
             let known = by_number.get_mut(member.number as usize);
             let is_new = known.is_some_and(|known| known.replace(member.place).is_none());
             ensure!(is_new, "{} has the number {}", name(at), member.number);
-            ensure!(joined <= plan.members as u64, "{} is one of {joined}", name(at));
+            ensure!(
+                joined <= plan.members as u64,
+                "{} is one of {joined}",
+                name(at)
+            );
             if !member.is_slow {
                 let data = EventData::new_u64(at as u64);
                 epoll::add(&self.epoll, &member.stream, data, EventFlags::IN)?;
@@ -183,7 +190,10 @@ impl Talk {
         }
         let open = self.members.into_iter().filter(|member| !member.is_closed);
         let streams = open.map(|member| member.stream);
-        Ok((self.report, Open(streams.chain(more.into_iter().flatten()).collect())))
+        Ok((
+            self.report,
+            Open(streams.chain(more.into_iter().flatten()).collect()),
+        ))
     }
 
     /// Sends, waits and reads until this is so, or something is wrong.
@@ -202,7 +212,9 @@ impl Talk {
             }
             let pause = self.plan.pause.filter(|_| !self.slow_read);
             let most = pause.unwrap_or(self.plan.timeout).saturating_sub(waited);
-            let due = self.next_due().map(|at| Duration::from_nanos(at.saturating_sub(now)));
+            let due = self
+                .next_due()
+                .map(|at| Duration::from_nanos(at.saturating_sub(now)));
             for event in wait(&self.epoll, Some(due.map_or(most, |due| due.min(most))))? {
                 let at = event.data.u64() as usize;
                 if let Err(wrong) = self.turn(at, event.flags) {
@@ -225,7 +237,12 @@ impl Talk {
 
     fn let_slow_read(&mut self) -> anyhow::Result<()> {
         if !std::mem::replace(&mut self.slow_read, true) {
-            for (at, member) in self.members.iter().enumerate().filter(|(_, member)| member.is_slow) {
+            for (at, member) in self
+                .members
+                .iter()
+                .enumerate()
+                .filter(|(_, member)| member.is_slow)
+            {
                 let data = EventData::new_u64(at as u64);
                 epoll::add(&self.epoll, &member.stream, data, EventFlags::IN)?;
             }
@@ -316,7 +333,12 @@ impl Talk {
         let mut came = std::mem::take(&mut self.came);
         let member = &mut self.members[at];
         let (room, dropped) = (member.room, member.dropped);
-        let read = member.read(&mut self.buffer, &self.rooms[room], &self.payloads, &mut came);
+        let read = member.read(
+            &mut self.buffer,
+            &self.rooms[room],
+            &self.payloads,
+            &mut came,
+        );
         let (is_slow, dropped) = (member.is_slow, member.dropped - dropped);
         let now = self.now_ns();
         if is_slow {
@@ -328,7 +350,11 @@ impl Talk {
             self.report.dropped += dropped;
             self.missing = self.missing.saturating_sub(came.len() as u64);
             for &(place, sequence) in &came {
-                self.got(room, sequence * self.plan.senders as u64 + place as u64, now);
+                self.got(
+                    room,
+                    sequence * self.plan.senders as u64 + place as u64,
+                    now,
+                );
             }
             self.send(room);
         }
@@ -353,7 +379,11 @@ impl Talk {
         let _ = self.histogram.record(took);
         self.longest_ns = self.longest_ns.max(took);
         let others = self.others;
-        while sending.on_their_way.pop_front_if(|(_, got)| *got == others).is_some() {
+        while sending
+            .on_their_way
+            .pop_front_if(|(_, got)| *got == others)
+            .is_some()
+        {
             sending.free_ns = now;
         }
     }

@@ -75,7 +75,9 @@ pub(crate) fn run(
     let before = memory();
     let ask = || {
         let members = Members::talk(origin, &plan)?;
-        let grown = memory().zip(before).map(|(now, before)| now.saturating_sub(before));
+        let grown = memory()
+            .zip(before)
+            .map(|(now, before)| now.saturating_sub(before));
         let (report, open) = members.finish()?;
         // The members' ends are a part of the server's: it waits for them.
         service.listening.close();

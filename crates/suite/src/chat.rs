@@ -292,7 +292,12 @@ impl Job {
         }
         if let Some(grown) = outcome.grown_bytes {
             let most = self.most_growth();
-            WrongAnswer::unless(grown <= most, "grown_bytes", grown, format!("at most {most}"))?;
+            WrongAnswer::unless(
+                grown <= most,
+                "grown_bytes",
+                grown,
+                format!("at most {most}"),
+            )?;
         }
         let is_too_much = self.is_too_much();
         let (got, dropped, cut) = (
@@ -342,7 +347,10 @@ impl Job {
             );
         }
         if let Some(grown) = outcome.grown_bytes.filter(|_| self.slow > 0) {
-            text += &format!("; {:.1} MiB more for all", grown as f64 / f64::from(1 << 20));
+            text += &format!(
+                "; {:.1} MiB more for all",
+                grown as f64 / f64::from(1 << 20)
+            );
         }
         text
     }

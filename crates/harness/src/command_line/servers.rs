@@ -45,13 +45,22 @@ pub fn chat(program: &'static str) -> Result<()> {
     let answers = json!({ "members": 10, "deliveries": 1800, "errors": {}, "healthy": true });
     article(program, Workload::Chat, &answers)?;
 
-    let args = ["chat", "--lines", "--listen", "127.0.0.1:0", "--connections", "4"];
+    let args = [
+        "chat",
+        "--lines",
+        "--listen",
+        "127.0.0.1:0",
+        "--connections",
+        "4",
+    ];
     let mut serving = Process::start(program, &args)?;
     let mut first = Lines::open(serving.connect()?)?;
     first.is_told("* you are 0, members: 1\n")?;
     let mut second = Lines::open(serving.connect()?)?;
     second.is_told("* you are 1, members: 2\n")?;
-    first.stream.write_all(b"hello\r\n\r\nan escape \x1b[2J\n")?;
+    first
+        .stream
+        .write_all(b"hello\r\n\r\nan escape \x1b[2J\n")?;
     second.is_told("0: hello\n")?;
     second.is_told("0: an escape \u{fffd}[2J\n")?;
     // A last line without an end.
@@ -125,7 +134,10 @@ impl Process {
         };
         let mut line = String::new();
         BufReader::new(process.child.stdout.take().context("a pipe")?).read_line(&mut line)?;
-        let address = line.trim_end().rsplit([' ', '/']).find(|word| !word.is_empty());
+        let address = line
+            .trim_end()
+            .rsplit([' ', '/'])
+            .find(|word| !word.is_empty());
         process.address = address.context("no address")?.to_owned();
         Ok(process)
     }
@@ -160,8 +172,18 @@ impl Serving {
     fn start(program: &str) -> Result<Self> {
         let directory = tempfile::tempdir().context("a temporary directory")?;
         File::create(directory.path().join("large"))?.set_len(LARGE as u64)?;
-        let path = directory.path().to_str().context("a path that is no text")?;
-        let args = ["serve", path, "--listen", "127.0.0.1:0", "--connections", "4"];
+        let path = directory
+            .path()
+            .to_str()
+            .context("a path that is no text")?;
+        let args = [
+            "serve",
+            path,
+            "--listen",
+            "127.0.0.1:0",
+            "--connections",
+            "4",
+        ];
         let process = Process::start(program, &args)?;
         let mut client = process.connect()?;
         client.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;

@@ -12,7 +12,9 @@ use suite::chat::Service;
 use suite::generator::PATIENCE;
 use suite::{Model, Result, Unsupported, Workload};
 
-use super::support::{FORKED, job, open_connections, right_but_for_serial, silent_for_serial, start};
+use super::support::{
+    FORKED, job, open_connections, right_but_for_serial, silent_for_serial, start,
+};
 
 /// One member, one that sends and many, several rooms, messages of all lengths, the least queue,
 /// and a rate.
@@ -63,11 +65,15 @@ pub fn chat_survives_what_clients_do<M: Model>(program: &'static str) -> Result<
     let patience = Duration::from_secs(3);
     chatting::<M>(program, Policy::Drop, patience, |server| {
         let (mut says, mut hears) = (server.join(0)?, server.join(0)?);
-        ensure!((says.number, hears.number) == (0, 1), "the first two numbers");
+        ensure!(
+            (says.number, hears.number) == (0, 1),
+            "the first two numbers"
+        );
         let mut sequence = 0;
         let mut after = |what: &str| {
-            says.say(sequence, what.as_bytes())?;
-            let heard = hears.hear()?;
+            let said = says.say(sequence, what.as_bytes());
+            said.with_context(|| format!("after {what}"))?;
+            let heard = hears.hear().with_context(|| format!("after {what}"))?;
             let right = Some((0, sequence, what.as_bytes().to_vec()));
             ensure!(heard == right, "after {what}: {heard:?}");
             sequence += 1;
@@ -98,7 +104,9 @@ pub fn chat_survives_what_clients_do<M: Model>(program: &'static str) -> Result<
         is_closed(&mut long.stream).context("a frame that is too long")?;
         after("a frame that is too long")?;
         let mut other = server.join(0)?;
-        other.stream.write_all(&frame(0, 7, b"in the name of another"))?;
+        other
+            .stream
+            .write_all(&frame(0, 7, b"in the name of another"))?;
         is_closed(&mut other.stream).context("a message in the name of another")?;
         after("a message in the name of another")?;
 
@@ -106,7 +114,9 @@ pub fn chat_survives_what_clients_do<M: Model>(program: &'static str) -> Result<
         after("one that joined")?;
         let heard = leaves.hear()?;
         ensure!(heard.is_some(), "one that joined hears nothing");
-        leaves.stream.write_all(&frame(leaves.number, 0, b"half of it")[..HEADER_BYTES + 4])?;
+        leaves
+            .stream
+            .write_all(&frame(leaves.number, 0, b"half of it")[..HEADER_BYTES + 4])?;
         leaves.stream.shutdown(Shutdown::Write)?;
         is_closed(&mut leaves.stream).context("one that left in the middle of a message")?;
         after("one that left in the middle of a message")?;
@@ -140,13 +150,15 @@ pub fn chat_ends_in_the_middle<M: Model>(program: &'static str) -> Result<()> {
                 }
             }
             // In one piece: what is read with the first is said before the end.
-            let three: Vec<_> = (0..3).flat_map(|at| frame(says.number, at, b"before")).collect();
+            let three: Vec<_> = (0..3)
+                .flat_map(|at| frame(says.number, at, b"before"))
+                .collect();
             says.stream.write_all(&three)?;
             let first = hears.hear()?;
             ensure!(first.is_some(), "nothing was said before the end");
             server.service.listening.close();
             for at in 1..3 {
-                let heard = hears.hear()?;
+                let heard = hears.hear().context("at the end")?;
                 let right = Some((says.number, at, b"before".to_vec()));
                 ensure!(heard == right, "at the end: {heard:?}");
             }
@@ -196,7 +208,8 @@ impl Running<'_> {
         let mut stream = self.connect()?;
         stream.write_all(&frame(room, 0, &[]))?;
         let mut client = Client { stream, number: 0 };
-        let joined = client.hear()?.context("the end instead of a place")?;
+        let joined = client.hear().context("joining after others")?;
+        let joined = joined.context("the end after joining")?;
         ensure!(joined.2.is_empty(), "a payload: {joined:?}");
         client.number = joined.0;
         Ok(client)
@@ -205,7 +218,8 @@ impl Running<'_> {
 
 impl Client {
     fn say(&mut self, sequence: u64, payload: &[u8]) -> io::Result<()> {
-        self.stream.write_all(&frame(self.number, sequence, payload))
+        self.stream
+            .write_all(&frame(self.number, sequence, payload))
     }
 
     /// The next frame; none at the end.
@@ -220,14 +234,23 @@ impl Client {
         self.stream.read_exact(&mut sequence)?;
         let mut payload = vec![0; u32::from_be_bytes(length) as usize];
         self.stream.read_exact(&mut payload)?;
-        Ok(Some((u32::from_be_bytes(sender), u64::from_be_bytes(sequence), payload)))
+        Ok(Some((
+            u32::from_be_bytes(sender),
+            u64::from_be_bytes(sequence),
+            payload,
+        )))
     }
 }
 
 /// A frame as it is sent.
 fn frame(sender: u32, sequence: u64, payload: &[u8]) -> Vec<u8> {
     let length = payload.len() as u32;
-    let parts = [&length.to_be_bytes()[..], &sender.to_be_bytes(), &sequence.to_be_bytes(), payload];
+    let parts = [
+        &length.to_be_bytes()[..],
+        &sender.to_be_bytes(),
+        &sequence.to_be_bytes(),
+        payload,
+    ];
     parts.concat()
 }
 
