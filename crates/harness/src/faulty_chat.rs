@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::{mem, thread};
 
 use chat_room::HEADER_BYTES;
 use suite::Result;
@@ -26,8 +26,9 @@ enum Fault {
     TellsGaps,
     /// It takes no connection after as many as a job has.
     StopsListening,
-    /// A member that hangs up is everybody's end.
-    EndsWithAMember,
+    /// A member that hangs up is the end of all; the last message is held back until there is
+    /// another; the listener stays open after the end.
+    Careless,
     /// No other.
     None,
 }
@@ -42,7 +43,7 @@ impl Fault {
             7 => Self::Loses,
             8 => Self::TellsGaps,
             9 => Self::StopsListening,
-            10 => Self::EndsWithAMember,
+            10 => Self::Careless,
             _ => Self::None,
         }
     }
@@ -60,6 +61,9 @@ pub(crate) fn serve(service: &Service) -> Result<()> {
         Fault::StopsListening => service.connections - 2,
         _ => usize::MAX,
     };
+    if fault == Fault::Careless {
+        mem::forget(listener.try_clone()?);
+    }
     let mut listener = Some(listener);
     let clients = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -80,10 +84,10 @@ pub(crate) fn serve(service: &Service) -> Result<()> {
             let (rooms, clients) = (&rooms, &clients);
             scope.spawn(move || {
                 let ended = converse(&stream, rooms, fault);
-                if fault == Fault::EndsWithAMember || ended.is_err() {
+                if ended.is_err() {
                     let _ = stream.shutdown(Shutdown::Both);
                 }
-                if fault == Fault::EndsWithAMember {
+                if fault == Fault::Careless {
                     for client in &*clients.lock().unwrap_or_else(PoisonError::into_inner) {
                         let _ = client.shutdown(Shutdown::Both);
                     }
@@ -119,7 +123,7 @@ fn converse(mut stream: &TcpStream, rooms: &Rooms, fault: Fault) -> io::Result<(
     };
     thread::scope(|scope| {
         let writing = stream;
-        scope.spawn(move || write(writing, &to_write));
+        scope.spawn(move || write(writing, &to_write, fault));
         let ended = pass_on(stream, rooms, room, number, fault);
         let mut rooms = rooms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(member) = rooms
@@ -177,9 +181,17 @@ fn pass_on(
     }
 }
 
-fn write(mut stream: &TcpStream, messages: &Receiver<Message>) {
+fn write(mut stream: &TcpStream, messages: &Receiver<Message>, fault: Fault) {
+    let (mut written, mut held) = (0, None);
     for message in messages {
-        if stream.write_all(&message).is_err() {
+        // The place in the room, and a first message.
+        let holds_back = fault == Fault::Careless && written >= 2;
+        written += 1;
+        let message = match holds_back {
+            true => held.replace(message),
+            false => Some(message),
+        };
+        if message.is_some_and(|message| stream.write_all(&message).is_err()) {
             return;
         }
     }

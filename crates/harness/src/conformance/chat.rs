@@ -71,8 +71,9 @@ pub fn chat_survives_what_clients_do<M: Model>(program: &'static str) -> Result<
         );
         let mut sequence = 0;
         let mut after = |what: &str| {
-            says.say(sequence, what.as_bytes())?;
-            let heard = hears.hear()?;
+            let said = says.say(sequence, what.as_bytes());
+            said.with_context(|| format!("after {what}"))?;
+            let heard = hears.hear().with_context(|| format!("after {what}"))?;
             let right = Some((0, sequence, what.as_bytes().to_vec()));
             ensure!(heard == right, "after {what}: {heard:?}");
             sequence += 1;
@@ -157,7 +158,7 @@ pub fn chat_ends_in_the_middle<M: Model>(program: &'static str) -> Result<()> {
             ensure!(first.is_some(), "nothing was said before the end");
             server.service.listening.close();
             for at in 1..3 {
-                let heard = hears.hear()?;
+                let heard = hears.hear().context("at the end")?;
                 let right = Some((says.number, at, b"before".to_vec()));
                 ensure!(heard == right, "at the end: {heard:?}");
             }
@@ -207,7 +208,8 @@ impl Running<'_> {
         let mut stream = self.connect()?;
         stream.write_all(&frame(room, 0, &[]))?;
         let mut client = Client { stream, number: 0 };
-        let joined = client.hear()?.context("the end instead of a place")?;
+        let joined = client.hear().context("joining after others")?;
+        let joined = joined.context("the end after joining")?;
         ensure!(joined.2.is_empty(), "a payload: {joined:?}");
         client.number = joined.0;
         Ok(client)
