@@ -15,7 +15,7 @@
 //! - [`ceiling`] measures the generator itself.
 //! - [`respond`] is the other side of jobs whose requests have a deadline.
 //! - [`upstream()`] is the other side of a proxy.
-//! - [`relay()`] drops datagrams on their way.
+//! - [`datagram_relay()`] drops datagrams on their way.
 //! - [`host()`] is what ports are scanned of.
 //! - [`Talk`] are the members of chat rooms, as a [`RoomsPlan`] says; a [`RoomsReport`] is what
 //!   came of it.
@@ -26,12 +26,12 @@ mod ceiling;
 mod clients;
 mod connection;
 mod content;
+mod datagram_relay;
 mod host;
 mod limits;
 mod member;
 mod pacer;
 mod plan;
-mod relay;
 mod report;
 mod responder;
 mod rooms;
@@ -45,10 +45,10 @@ mod wait;
 
 pub use ceiling::{Stall, ceiling, serve_fixed};
 pub use content::{FILES, content, splitmix64};
+pub use datagram_relay::{DatagramRelayCounts, DatagramRelayShape, datagram_relay};
 pub use host::{HostCounts, HostShape, host};
 pub use limits::allow_open_files;
 pub use plan::{Expected, Mode, Plan, Via};
-pub use relay::{RelayCounts, RelayShape, relay};
 pub use report::{Latency, Report};
 pub use responder::{Counts, NEVER, respond, value};
 pub use rooms::Talk;

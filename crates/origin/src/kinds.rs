@@ -9,7 +9,7 @@ use crate::servers::{Opened, Servers};
 pub(crate) struct Kinds {
     hosts: Servers,
     responders: Servers,
-    relays: Servers,
+    datagram_relays: Servers,
     upstreams: Servers,
 }
 
@@ -18,14 +18,14 @@ impl Kinds {
         Self {
             hosts: Servers::new("host"),
             responders: Servers::new("responder"),
-            relays: Servers::new("relay"),
+            datagram_relays: Servers::new("relay"),
             upstreams: Servers::new("upstream"),
         }
     }
 
     /// Whether there are servers at this path.
     pub(crate) fn has(kind: &str) -> bool {
-        ["hosts", "responders", "relays", "upstreams"].contains(&kind)
+        ["hosts", "responders", "datagram-relays", "upstreams"].contains(&kind)
     }
 
     /// Those at this path.
@@ -33,7 +33,7 @@ impl Kinds {
         match kind {
             "hosts" => &self.hosts,
             "responders" => &self.responders,
-            "relays" => &self.relays,
+            "datagram-relays" => &self.datagram_relays,
             _ => &self.upstreams,
         }
     }
@@ -50,9 +50,9 @@ impl Kinds {
                 let connections = read(body, "a number of connections")?;
                 servers.open(move |input, output| load::respond(connections, input, output))
             }
-            "relays" => {
+            "datagram-relays" => {
                 let shape = read(body, "the shape of a relay")?;
-                servers.open(move |input, output| load::relay(shape, input, output))
+                servers.open(move |input, output| load::datagram_relay(shape, input, output))
             }
             _ => {
                 let shape = read(body, "the shape of an upstream")?;

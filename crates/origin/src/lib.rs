@@ -14,7 +14,7 @@
 //! - [`Load`] has it ask a server for files: see the crate `load`.
 //! - [`Members`] are members of chat rooms in it.
 //! - [`Responder`] has it answer after a time, and count what it was asked at once.
-//! - [`Relay`] has it drop, double and reorder datagrams, and count them.
+//! - [`DatagramRelay`] has it drop, double and reorder datagrams, and count them.
 //! - [`Upstream`] has it serve what a proxy asks for, and count what is wrong in that.
 //! - [`Host`] has it hold ports that a scan finds open, filtered or closed.
 //! - [`ceiling()`] measures the instrument itself.
@@ -36,6 +36,7 @@ mod api;
 mod ceiling;
 mod client;
 mod conditions;
+mod datagram_relays;
 mod faults;
 mod hosts;
 mod images;
@@ -44,7 +45,6 @@ mod link;
 mod loads;
 mod process;
 mod refusal;
-mod relays;
 mod request;
 mod responders;
 mod response;
@@ -63,12 +63,12 @@ pub use api::{
     delay_body,
 };
 pub use ceiling::ceiling;
+pub use datagram_relays::DatagramRelay;
 pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
 pub use hosts::Host;
 pub use load::{HostCounts, HostShape, splitmix64, waiting_for};
 pub use loads::{Load, Members};
 pub use process::Origin;
-pub use relays::Relay;
 pub use responders::Responder;
 pub use run::Run;
 pub use serve::{ServeArgs, serve};

@@ -10,8 +10,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail, ensure};
-use load::RelayShape;
-use origin::Relay;
+use load::DatagramRelayShape;
+use origin::DatagramRelay;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use suite::datagram::{Dropped, Job, Outcome, RECEIVE_BUFFER_BYTES, Relayed, Seen};
 use suite::echo::Closing;
@@ -137,18 +137,18 @@ impl Server {
 #[derive(Debug)]
 pub struct Network {
     server: Server,
-    relay: Option<Relay>,
+    relay: Option<DatagramRelay>,
 }
 
 impl Network {
     /// With this server, and this relay between clients and it.
-    pub fn new(server: Server, relay: Option<Relay>) -> Self {
+    pub fn new(server: Server, relay: Option<DatagramRelay>) -> Self {
         Self { server, relay }
     }
 
     /// The relay of a job, at an origin: `double` and `reorder` are 0.
-    pub fn relay_shape(job: &Job, server: &Server) -> RelayShape {
-        RelayShape {
+    pub fn relay_shape(job: &Job, server: &Server) -> DatagramRelayShape {
+        DatagramRelayShape {
             server: server.address(),
             buffer_bytes: RECEIVE_BUFFER_BYTES,
             seed: 1,
@@ -160,7 +160,7 @@ impl Network {
 
     /// Where clients send to.
     pub fn address(&self) -> SocketAddr {
-        let relay = self.relay.as_ref().map(Relay::address);
+        let relay = self.relay.as_ref().map(DatagramRelay::address);
         relay.unwrap_or_else(|| self.server.address())
     }
 
@@ -176,7 +176,7 @@ impl Network {
         let elapsed = started.elapsed();
         let outcome = outcome?;
         let healthy = self.server.is_healthy(job.bytes)?;
-        let relay = self.relay.as_ref().map(Relay::counts).transpose()?;
+        let relay = self.relay.as_ref().map(DatagramRelay::counts).transpose()?;
         let after = self.dropped()?;
         let dropped = Dropped {
             server: after.server.saturating_sub(before.server),

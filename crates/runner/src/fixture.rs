@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use origin::{Origin, Relay, Responder, Shape};
+use origin::{DatagramRelay, Origin, Responder, Shape};
 use suite::deadlines::Seen;
 use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
 use suite::{completion, fetch, files, thumbnails};
@@ -152,7 +152,7 @@ impl Fixture {
                 let server = datagram::Server::spawn(program, job, threads, blocking_threads)?;
                 let shape = (job.lose > 0).then(|| datagram::Network::relay_shape(job, &server));
                 let relay = match shape {
-                    Some(shape) => Some(Relay::open(&self.origin_url()?, &shape)?),
+                    Some(shape) => Some(DatagramRelay::open(&self.origin_url()?, &shape)?),
                     None => None,
                 };
                 let network = datagram::Network::new(server, relay);

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use origin::{Origin, Relay};
+use origin::{DatagramRelay, Origin};
 use runner::datagram::{Network, Server};
 use suite::datagram::{self, Outcome, Seen};
 use suite::{Model, Result, Workload};
@@ -62,7 +62,7 @@ pub fn datagram_doubled_and_reordered<M: Model>(program: &'static str) -> Result
     let origin = Origin::spawn(Path::new(program), &["origin"])?;
     let mut shape = Network::relay_shape(&job, &server);
     (shape.double, shape.reorder) = (200, 200);
-    let network = Network::new(server, Some(Relay::open(origin.url(), &shape)?));
+    let network = Network::new(server, Some(DatagramRelay::open(origin.url(), &shape)?));
     job.address = Some(network.address());
     let model = start::<M>(program, &suite::Job::Datagram(job.clone()))?;
     for time in ["first", "second"] {

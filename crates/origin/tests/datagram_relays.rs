@@ -6,13 +6,13 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use common::{agent, origin};
-use load::{RelayCounts, RelayShape};
-use origin::{Origin, Relay};
+use load::{DatagramRelayCounts, DatagramRelayShape};
+use origin::{DatagramRelay, Origin};
 
 /// Both ends, one after the other: what one sends, the relay has passed on or dropped when the
 /// next comes.
 struct Ends {
-    relay: Relay,
+    relay: DatagramRelay,
     server: UdpSocket,
     client: UdpSocket,
     // Dropped after the relay.
@@ -20,10 +20,10 @@ struct Ends {
 }
 
 impl Ends {
-    fn new(change: impl FnOnce(RelayShape) -> RelayShape) -> Self {
+    fn new(change: impl FnOnce(DatagramRelayShape) -> DatagramRelayShape) -> Self {
         let origin = origin();
         let [server, client] = [socket(), socket()];
-        let relay = Relay::open(origin.url(), &change(shape(&server))).expect("a relay");
+        let relay = DatagramRelay::open(origin.url(), &change(shape(&server))).expect("a relay");
         client.connect(relay.address()).expect("an address");
         Self {
             relay,
@@ -33,9 +33,9 @@ impl Ends {
         }
     }
 
-    fn counts(&self) -> RelayCounts {
+    fn counts(&self) -> DatagramRelayCounts {
         let counts = self.relay.counts().expect("counts");
-        RelayCounts {
+        DatagramRelayCounts {
             cpu_ns: 0,
             ..counts
         }
@@ -49,8 +49,8 @@ fn socket() -> UdpSocket {
     socket
 }
 
-fn shape(server: &UdpSocket) -> RelayShape {
-    RelayShape {
+fn shape(server: &UdpSocket) -> DatagramRelayShape {
+    DatagramRelayShape {
         server: server.local_addr().expect("its address"),
         buffer_bytes: 212_992,
         seed: 1,
@@ -88,13 +88,17 @@ fn datagrams_go_to_the_server_and_back_to_their_client() {
     for (socket, client) in both {
         assert_eq!(receive(socket).0, datagram(1, client, 0));
     }
-    let right = RelayCounts {
+    let right = DatagramRelayCounts {
         requests: 2,
         echoes: 2,
-        ..RelayCounts::default()
+        ..DatagramRelayCounts::default()
     };
     assert_eq!(ends.counts(), right);
-    assert_eq!(ends.counts(), RelayCounts::default(), "taken already");
+    assert_eq!(
+        ends.counts(),
+        DatagramRelayCounts::default(),
+        "taken already"
+    );
 }
 
 #[test]
@@ -158,7 +162,7 @@ fn passed(ends: &Ends, run: u64) -> Vec<u32> {
 
 #[test]
 fn the_same_are_lost_in_every_run() {
-    let ends = Ends::new(|shape| RelayShape { lose: 100, ..shape });
+    let ends = Ends::new(|shape| DatagramRelayShape { lose: 100, ..shape });
     rustix::net::sockopt::set_socket_recv_buffer_size(&ends.server, 2_000_000).expect("a buffer");
     let first = passed(&ends, 1);
     let lost = SENT as usize - first.len();
@@ -172,25 +176,25 @@ fn the_same_are_lost_in_every_run() {
 
 #[test]
 fn all_can_be_lost_on_the_way_there() {
-    let ends = Ends::new(|shape| RelayShape {
+    let ends = Ends::new(|shape| DatagramRelayShape {
         lose: 1_000,
         ..shape
     });
     for number in 0..5 {
         ends.client.send(&datagram(1, 0, number)).expect("sent");
     }
-    let right = RelayCounts {
+    let right = DatagramRelayCounts {
         requests: 5,
         lost_requests: 5,
         unanswered: 5,
-        ..RelayCounts::default()
+        ..DatagramRelayCounts::default()
     };
     assert_eq!(ends.counts(), right);
 }
 
 #[test]
 fn datagrams_are_doubled_and_reordered() {
-    let ends = Ends::new(|shape| RelayShape {
+    let ends = Ends::new(|shape| DatagramRelayShape {
         double: 1_000,
         ..shape
     });
@@ -201,7 +205,7 @@ fn datagrams_are_doubled_and_reordered() {
     assert_eq!(ends.counts().doubled, 1);
 
     // Each is held back, unless one is: they change places in pairs. One that is alone comes, too.
-    let ends = Ends::new(|shape| RelayShape {
+    let ends = Ends::new(|shape| DatagramRelayShape {
         reorder: 1_000,
         ..shape
     });
@@ -227,7 +231,7 @@ fn datagrams_are_doubled_and_reordered() {
 #[test]
 fn what_is_no_relay_is_refused() {
     let origin = origin();
-    let url = format!("{}/relays", origin.url());
+    let url = format!("{}/datagram-relays", origin.url());
     for (body, status) in [("", 400), ("{}", 400)] {
         let answer = agent().post(&url).send(body).expect("an answer");
         assert_eq!(answer.status().as_u16(), status, "{body}");

@@ -35,7 +35,7 @@ const IN_A_ROW: usize = 1_024;
 /// What a relay does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RelayShape {
+pub struct DatagramRelayShape {
     /// Where datagrams of clients go.
     pub server: SocketAddr,
     /// What its socket asks for as its receive buffer.
@@ -52,7 +52,7 @@ pub struct RelayShape {
 
 /// What went through a relay during the last run, since the counts were taken last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RelayCounts {
+pub struct DatagramRelayCounts {
     /// Datagrams from clients.
     pub requests: u64,
     /// Those of them that were dropped.
@@ -72,14 +72,14 @@ pub struct RelayCounts {
 }
 
 /// Relays between a port of its own and the server until `commands` ends. It prints its address;
-/// then, after a line of `commands`, its [`RelayCounts`] as a line of JSON.
+/// then, after a line of `commands`, its [`DatagramRelayCounts`] as a line of JSON.
 ///
 /// # Errors
 ///
 /// When it has no port, or its socket breaks. A datagram that cannot be sent on is lost, as on any
 /// network.
-pub fn relay(
-    shape: RelayShape,
+pub fn datagram_relay(
+    shape: DatagramRelayShape,
     commands: impl Read + AsFd,
     mut printed: impl Write,
 ) -> anyhow::Result<()> {
@@ -95,14 +95,14 @@ pub fn relay(
         clients: HashMap::new(),
         numbers: HashMap::new(),
         held: None,
-        counts: RelayCounts::default(),
+        counts: DatagramRelayCounts::default(),
         cpu_ns: cpu_ns(),
     }
     .run(commands, printed)
 }
 
 struct Relay {
-    shape: RelayShape,
+    shape: DatagramRelayShape,
     socket: UdpSocket,
     /// The newest run.
     run: u64,
@@ -111,7 +111,7 @@ struct Relay {
     /// Its numbers of each client.
     numbers: HashMap<(u32, u32), Number>,
     held: Option<Held>,
-    counts: RelayCounts,
+    counts: DatagramRelayCounts,
     /// Processor time when it was taken last.
     cpu_ns: u64,
 }
@@ -271,15 +271,15 @@ impl Relay {
         self.clients.clear();
         self.numbers.clear();
         self.held = None;
-        self.counts = RelayCounts::default();
+        self.counts = DatagramRelayCounts::default();
     }
 
-    fn take_counts(&mut self) -> RelayCounts {
+    fn take_counts(&mut self) -> DatagramRelayCounts {
         let silent = |number: &&Number| !number.is_answered;
         let unanswered = self.numbers.values().filter(silent).count() as u64;
         self.numbers.clear();
         let now = cpu_ns();
-        RelayCounts {
+        DatagramRelayCounts {
             unanswered,
             cpu_ns: now - std::mem::replace(&mut self.cpu_ns, now),
             ..std::mem::take(&mut self.counts)

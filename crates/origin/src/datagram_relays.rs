@@ -2,23 +2,23 @@
 
 use std::net::SocketAddr;
 
-use load::{RelayCounts, RelayShape};
+use load::{DatagramRelayCounts, DatagramRelayShape};
 
 use crate::servers::Server;
 
-/// A relay at an origin: see [`load::relay`]. Dropping it ends it there.
+/// A relay at an origin: see [`load::datagram_relay`]. Dropping it ends it there.
 #[derive(Debug)]
-pub struct Relay(Server);
+pub struct DatagramRelay(Server);
 
-impl Relay {
+impl DatagramRelay {
     /// Has the origin at this URL start one.
     ///
     /// # Errors
     ///
     /// When it has no port, or the origin is gone; it is named.
-    pub fn open(origin_url: &str, shape: &RelayShape) -> anyhow::Result<Self> {
+    pub fn open(origin_url: &str, shape: &DatagramRelayShape) -> anyhow::Result<Self> {
         let body = serde_json::to_vec(shape)?;
-        Server::open(origin_url, "relays", &body).map(Self)
+        Server::open(origin_url, "datagram-relays", &body).map(Self)
     }
 
     /// Where clients send to.
@@ -31,7 +31,7 @@ impl Relay {
     /// # Errors
     ///
     /// When the origin is gone; it is named.
-    pub fn counts(&self) -> anyhow::Result<RelayCounts> {
+    pub fn counts(&self) -> anyhow::Result<DatagramRelayCounts> {
         self.0.counts()
     }
 }
