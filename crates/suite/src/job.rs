@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Invalid, Model, Result, WrongAnswer, counter, deadlines, download, echo, exchange, fetch,
-    files, offload, ping_pong, pipeline, primes, proxy, serve, sleepers, spawn, thumbnails,
+    files, offload, ping_pong, pipeline, primes, proxy, send, serve, sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -195,6 +195,8 @@ workloads! {
     "serve" serve Serve,
     /// HTTP/1.1 requests are passed on to a server, which answers them
     "proxy" proxy Proxy,
+    /// Files go to another process over TCP, and have to arrive whole
+    "send" send Send,
     /// Local files are hashed, and their lines and bytes counted
     "files" files Files,
     /// JPEG images are decoded, made small and encoded again
@@ -222,6 +224,7 @@ impl Outcome {
             | Outcome::Echo(_)
             | Outcome::Serve(_)
             | Outcome::Proxy(_)
+            | Outcome::Send(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
         }
@@ -266,6 +269,7 @@ impl Workload {
             | Workload::Echo
             | Workload::Serve
             | Workload::Proxy
+            | Workload::Send
             | Workload::Files
             | Workload::Thumbnails => None,
         }
@@ -280,6 +284,7 @@ impl Workload {
             Workload::Deadlines => Some(("operations", "an operation")),
             Workload::Echo => Some(("messages", "a message")),
             Workload::Serve | Workload::Proxy => Some(("requests", "a request")),
+            Workload::Send => Some(("files", "a file")),
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -296,12 +301,13 @@ impl Workload {
     /// Whether the job needs an HTTP origin (or URLs of one's own), its load generator or its responder.
     pub fn needs_origin(self) -> bool {
         match self {
-            // The load generator and the responder are in the origin's process.
+            // The load generator, the responder and the relay are in the origin's process.
             Workload::Fetch
             | Workload::Download
             | Workload::Deadlines
             | Workload::Serve
-            | Workload::Proxy => true,
+            | Workload::Proxy
+            | Workload::Send => true,
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -510,6 +516,9 @@ mod tests {
             (Workload::Proxy, "mode", "tunnel", "`connect`"),
             (Workload::Proxy, "reuse", "1", "`true` or `false`"),
             (Workload::Proxy, "bytes", "67108865", "to 67108864"),
+            (Workload::Send, "streams", "0", "from 1"),
+            (Workload::Send, "cut", "3145729", "to 3145728"),
+            (Workload::Send, "path", "mail", "`sendfile`"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
         ];

@@ -165,6 +165,14 @@ impl Workload {
                     ]
                 }
             }
+            Workload::Send => {
+                const {
+                    &[
+                        Variant::new("small", &[("files", "4000"), ("bytes", "4096")]).heavy(),
+                        Variant::new("sendfile", &[("path", "sendfile")]).heavy(),
+                    ]
+                }
+            }
             Workload::Primes
             | Workload::Fetch
             | Workload::Download
@@ -207,9 +215,12 @@ impl Job {
             Job::Deadlines(_) => 4,
             Job::Offload(_) => 2,
             Job::Thumbnails(_) => 4,
-            Job::Primes(_) | Job::Download(_) | Job::Sleepers(_) | Job::Echo(_) | Job::Files(_) => {
-                8
-            }
+            Job::Primes(_)
+            | Job::Download(_)
+            | Job::Sleepers(_)
+            | Job::Echo(_)
+            | Job::Send(_)
+            | Job::Files(_) => 8,
             Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => 16,
             // Three batches are left.
             Job::Spawn(_) => 32,
@@ -256,7 +267,8 @@ impl Job {
             | Job::Deadlines(_)
             | Job::Echo(_)
             | Job::Serve(_)
-            | Job::Proxy(_) => false,
+            | Job::Proxy(_)
+            | Job::Send(_) => false,
         }
     }
 
@@ -278,6 +290,7 @@ impl Job {
             | Job::Echo(_)
             | Job::Serve(_)
             | Job::Proxy(_)
+            | Job::Send(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
         }
@@ -300,6 +313,7 @@ impl Job {
             | Job::Echo(_)
             | Job::Serve(_)
             | Job::Proxy(_)
+            | Job::Send(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,
         }

@@ -24,7 +24,7 @@ pub struct Setup {
     pub units: usize,
     /// The running model's own binary. The process model starts its children
     /// from it (`PROGRAM worker`), and a run its origin (`PROGRAM origin`) or the
-    /// server of `echo` (`PROGRAM echo-server`).
+    /// server of `echo` (`PROGRAM echo-server`), or the receiver of `send`.
     pub program: PathBuf,
 }
 
@@ -71,7 +71,8 @@ impl Setup {
             | Workload::Deadlines
             | Workload::Echo
             | Workload::Serve
-            | Workload::Proxy => job.units(),
+            | Workload::Proxy
+            | Workload::Send => job.units(),
         };
         Self {
             threads,
