@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{MOST_BODY, VERSION};
@@ -25,7 +27,7 @@ pub enum Error {
     TooLong(usize),
     /// A frame that is not for this moment.
     #[error("{0} is out of place")]
-    OutOfPlace(&'static str),
+    OutOfPlace(Cow<'static, str>),
     /// Another connection is receiving the file.
     #[error("it is being received over another connection")]
     Busy,

@@ -145,7 +145,7 @@ impl Direction {
         }
         self.number += 1;
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == header[0]);
-        let kind = kind.ok_or(Error::OutOfPlace("a frame of unknown kind"))?;
+        let kind = kind.ok_or(Error::OutOfPlace("a frame of unknown kind".into()))?;
         Ok(Some((kind, body, HEADER_BYTES + length + TAG_BYTES)))
     }
 }

@@ -173,7 +173,7 @@ impl Link {
                 Shake::Proof(nonce) => {
                     let proof = body.0;
                     if kind != Kind::Proof {
-                        return Err(Error::OutOfPlace(kind.name()));
+                        return Err(Error::OutOfPlace(kind.name().into()));
                     }
                     let their_text = match self.us {
                         End::Sender => self.text(b"receiver", &nonce),
@@ -286,7 +286,7 @@ struct Body<'a>(&'a [u8]);
 impl Body<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let taken = self.0.split_first_chunk::<N>();
-        let (first, rest) = taken.ok_or(Error::OutOfPlace("a frame that is too short"))?;
+        let (first, rest) = taken.ok_or(Error::OutOfPlace("a frame that is too short".into()))?;
         self.0 = rest;
         Ok(*first)
     }
@@ -301,7 +301,7 @@ impl Body<'_> {
 
     fn text(&mut self) -> Result<String, Error> {
         let text = String::from_utf8(std::mem::take(&mut self.0).to_vec());
-        text.map_err(|_| Error::OutOfPlace("a text that is not UTF-8"))
+        text.map_err(|_| Error::OutOfPlace("a text that is not UTF-8".into()))
     }
 
     fn error(&mut self) -> Result<Error, Error> {
@@ -342,11 +342,11 @@ impl Body<'_> {
             Kind::Ack => Message::Ack(self.sha()?, self.take()? == [1]),
             Kind::Mismatch => Message::Mismatch(self.sha()?),
             Kind::Bye => Message::Bye,
-            Kind::Hello | Kind::Proof | Kind::Failed => return Err(Error::OutOfPlace(kind.name())),
+            Kind::Hello | Kind::Proof | Kind::Failed => return Err(Error::OutOfPlace(kind.name().into())),
         };
         match self.0.is_empty() {
             true => Ok(message),
-            false => Err(Error::OutOfPlace("a frame that is too long")),
+            false => Err(Error::OutOfPlace("a frame that is too long".into())),
         }
     }
 }

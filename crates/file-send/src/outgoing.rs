@@ -18,12 +18,16 @@ const MOST_FAILURES: u32 = 10;
 const BACKOFF: Duration = Duration::from_millis(10);
 const BACKOFF_MOST: Duration = Duration::from_secs(1);
 
+/// The longest name, in bytes: a frame has to hold it. What disks take is less.
+const LONGEST_NAME: usize = 512;
+
 /// A file to send, and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
     /// Which of all files, from 0.
     pub number: usize,
-    /// Where it is.
+    /// Where it is. It need not be text.
+    #[serde(with = "as_os_string")]
     pub path: PathBuf,
     /// What the receiver shall call it.
     pub name: String,
@@ -39,6 +43,22 @@ pub struct Outgoing {
     furthest: u64,
     /// Tries in a row that have brought nothing.
     failures: u32,
+}
+
+/// Paths that are not text, too, go to other processes.
+mod as_os_string {
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(from).map(PathBuf::from)
+    }
 }
 
 /// What a file is, and what tells that it is still the same.
@@ -149,6 +169,9 @@ impl Outgoing {
     /// then in `piece`. Blocks.
     pub(crate) fn open(&self, piece: &mut Piece) -> Result<Source, Error> {
         let fail = |error: io::Error| source_error(&self.path, &error.to_string());
+        if self.name.len() > LONGEST_NAME {
+            return Err(source_error(&self.path, "its name is too long"));
+        }
         // A pipe would not be opened before another program writes to it.
         let metadata = std::fs::metadata(&self.path).map_err(fail)?;
         if !metadata.is_file() {

@@ -264,7 +264,7 @@ impl Receiver {
                 self.state = State::Discard;
             }
             (_, Message::Failed(error)) => self.close(error),
-            (_, other) => self.give_up(Error::OutOfPlace(other.name())),
+            (_, other) => self.give_up(Error::OutOfPlace(other.name().into())),
         }
     }
 
@@ -275,11 +275,11 @@ impl Receiver {
     /// So many bytes will come, to be written from there on.
     fn begin(&mut self, have: u64, from: u64, bytes: u64) {
         let Some(offered) = &self.offered else {
-            return self.give_up(Error::OutOfPlace("DATA"));
+            return self.give_up(Error::OutOfPlace("DATA".into()));
         };
         let fits = (from == have || from == 0) && from.checked_add(bytes) == Some(offered.bytes);
         if !fits {
-            return self.give_up(Error::OutOfPlace("DATA of another part"));
+            return self.give_up(Error::OutOfPlace("DATA of another part".into()));
         }
         if from < have {
             // What is there is not what the sender has. Its lock goes first.

@@ -248,6 +248,8 @@ impl Sender {
                 State::Offer | State::Offered | State::Done | State::Bye | State::LastWord => {
                     match self.link.next() {
                         Ok(Some(message)) => self.hear(message),
+                        // Both ends have proved themselves just now.
+                        Ok(None) if self.state == State::Offer && self.link.is_open() => {}
                         Ok(None) if self.link.output.is_empty() => {
                             return SendStep::Read(self.link.room());
                         }
@@ -349,7 +351,7 @@ impl Sender {
                 let why = format!("the receiver has got bytes of SHA-256 {got}");
                 self.end(Err(Error::Damaged(why)));
             }
-            (_, other) => self.give_up(Error::OutOfPlace(other.name())),
+            (_, other) => self.give_up(Error::OutOfPlace(other.name().into())),
         }
     }
 
