@@ -18,6 +18,7 @@ mod ping_pong;
 mod pipeline;
 mod primes;
 mod proxy;
+mod send;
 mod serve;
 mod server;
 mod sleepers;
@@ -128,6 +129,14 @@ impl Model for Serial {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         proxy::run(service)
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        send::run(sending)
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        send::receive(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -46,7 +46,7 @@ pub fn run(service: &Service) -> Result<()> {
         kept: Kept::new(MOST_KEPT, KEPT),
         end: end(&service.listening)?,
     };
-    accept_all(&service.listening, |client| proxy.converse(client), || {})
+    accept_all(&service.listening, |_, client| proxy.converse(client), || {})
 }
 
 /// What requests are passed on by.

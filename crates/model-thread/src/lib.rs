@@ -16,6 +16,7 @@ mod ping_pong;
 mod pipeline;
 mod primes;
 mod proxy;
+mod send;
 mod serve;
 mod server;
 mod sleepers;
@@ -151,6 +152,14 @@ impl Model for Thread {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         proxy::run(service)
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        send::run(sending)
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        send::receive(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

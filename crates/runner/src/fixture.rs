@@ -169,7 +169,8 @@ impl Fixture {
             | Job::Offload(_)
             | Job::PingPong(_)
             | Job::Sleepers(_)
-            | Job::Spawn(_) => {}
+            | Job::Spawn(_)
+            | Job::Send(_) => {}
         }
         prepared.origin = self.own.clone();
         Ok(prepared)

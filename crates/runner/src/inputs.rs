@@ -58,7 +58,8 @@ fn inputs(job: &Job) -> Option<Inputs<'_>> {
         | Job::Deadlines(_)
         | Job::Echo(_)
         | Job::Serve(_)
-        | Job::Proxy(_) => return None,
+        | Job::Proxy(_)
+        | Job::Send(_) => return None,
     };
     Some(Inputs {
         directory: directory.as_deref(),
