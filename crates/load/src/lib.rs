@@ -15,6 +15,7 @@
 //! - [`ceiling`] measures the generator itself.
 //! - [`respond`] is the other side of jobs whose requests have a deadline.
 //! - [`upstream()`] is the other side of a proxy.
+//! - [`relay()`] is between two sides, cuts connections and flips bits.
 
 mod answer;
 mod asked;
@@ -25,6 +26,7 @@ mod content;
 mod limits;
 mod pacer;
 mod plan;
+mod relay;
 mod report;
 mod responder;
 mod run;
@@ -37,6 +39,7 @@ pub use ceiling::{Stall, ceiling, serve_fixed};
 pub use content::{FILES, content, splitmix64};
 pub use limits::allow_open_files;
 pub use plan::{Expected, Mode, Plan, Via};
+pub use relay::{RelayCounts, RelayShape, relay};
 pub use report::{Latency, Report};
 pub use responder::{Counts, NEVER, respond, value};
 pub use run::{Open, run};

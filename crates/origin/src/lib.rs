@@ -14,6 +14,7 @@
 //! - [`Load`] has it ask a server for files: see the crate `load`.
 //! - [`Responder`] has it answer after a time, and count what it was asked at once.
 //! - [`Upstream`] has it serve what a proxy asks for, and count what is wrong in that.
+//! - [`Relay`] has it pass connections on, cut them and flip bits.
 //! - [`ceiling()`] measures the instrument itself.
 //!
 //! ```no_run
@@ -39,6 +40,7 @@ mod link;
 mod loads;
 mod process;
 mod refusal;
+mod relays;
 mod request;
 mod responders;
 mod response;
@@ -61,6 +63,7 @@ pub use faults::{FAULTS, Fault, fault_body, fault_gzip, fault_log};
 pub use load::splitmix64;
 pub use loads::Load;
 pub use process::Origin;
+pub use relays::Relay;
 pub use responders::Responder;
 pub use run::Run;
 pub use serve::{ServeArgs, serve};

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::de::DeserializeOwned;
 
 use crate::{
     api::{DELAY_BODY_BYTES, MAX_DELAY_MS, Opened, delay_body},
@@ -92,6 +93,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         loads: Loads::default(),
         responders: Servers::new("responder"),
         upstreams: Servers::new("upstream"),
+        relays: Servers::new("relay"),
         faults: Log::new(),
         tiny: Arc::new(TINY.to_vec()),
     });
@@ -134,15 +136,17 @@ struct Server {
     loads: Loads,
     responders: Servers,
     upstreams: Servers,
+    relays: Servers,
     faults: Log,
     tiny: Arc<Vec<u8>>,
 }
 
 impl Server {
-    /// The servers at one of two paths.
+    /// The servers at one of three paths.
     fn of_kind(&self, kind: &str) -> &Servers {
         match kind {
             "responders" => &self.responders,
+            "relays" => &self.relays,
             _ => &self.upstreams,
         }
     }
@@ -317,22 +321,25 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
             Response::json(201, &server.responders.open(respond)?)
         }
         (["upstreams"], Post) => {
-            let shape: load::Shape = serde_json::from_slice(&request.body).map_err(|error| {
-                Refusal::new(400, format!("not the shape of an upstream: {error}"))
-            })?;
+            let shape: load::Shape = shape("an upstream", &request.body)?;
             let upstream = move |input, output| load::upstream(&shape, input, output);
             Response::json(201, &server.upstreams.open(upstream)?)
         }
-        (["responders" | "upstreams"], _) => Err(Refusal::method("POST")),
+        (["relays"], Post) => {
+            let shape: load::RelayShape = shape("a relay", &request.body)?;
+            let relay = move |input, output| load::relay(&shape, input, output);
+            Response::json(201, &server.relays.open(relay)?)
+        }
+        (["responders" | "upstreams" | "relays"], _) => Err(Refusal::method("POST")),
 
-        ([kind @ ("responders" | "upstreams"), id], Post) => {
+        ([kind @ ("responders" | "upstreams" | "relays"), id], Post) => {
             Response::json(200, &server.of_kind(kind).counts(id)?)
         }
-        ([kind @ ("responders" | "upstreams"), id], Delete) => {
+        ([kind @ ("responders" | "upstreams" | "relays"), id], Delete) => {
             server.of_kind(kind).close(id)?;
             Ok(Response::new(204, Arc::default()))
         }
-        (["responders" | "upstreams", _], _) => Err(Refusal::method("POST, DELETE")),
+        (["responders" | "upstreams" | "relays", _], _) => Err(Refusal::method("POST, DELETE")),
 
         (["faults"], Get | Head) => Response::json(200, &FAULTS),
         (["faults"], _) => Err(Refusal::method("GET, HEAD")),
@@ -349,6 +356,11 @@ fn route(server: &Server, request: &Request, connection: u64) -> Result<Response
 
         _ => Err(not_found(request)),
     }
+}
+
+fn shape<S: DeserializeOwned>(of: &str, body: &[u8]) -> Result<S, Refusal> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::new(400, format!("not the shape of {of}: {error}")))
 }
 
 fn not_found(request: &Request) -> Refusal {
@@ -388,6 +400,10 @@ DELETE {url}/responders/ID             ends it
 POST   {url}/upstreams                 answers what a proxy asks, after a time
 POST   {url}/upstreams/ID              what it was asked, which is then zeroed
 DELETE {url}/upstreams/ID              ends it
+
+POST   {url}/relays                    passes connections on, cuts them and flips bits
+POST   {url}/relays/ID                 what went over it, which is then zeroed
+DELETE {url}/relays/ID                 ends it
 
 It misbehaves on request. TOKEN and what follows it are yours to choose:
 GET    {url}/faults                    the ways to misbehave, by NAME

@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Be the server that `echo` talks to, until standard input ends
     #[command(hide = true)]
     EchoServer(EchoServerArgs),
+    /// Be the receiver that `send` sends to, until standard input ends
+    #[command(hide = true)]
+    Receiver(ReceiverArgs),
 }
 
 #[derive(clap::Args, Debug)]
@@ -112,6 +115,33 @@ pub struct EchoServerArgs {
     /// Bytes of each message
     #[arg(long)]
     pub bytes: usize,
+
+    /// As for `run`
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: usize,
+
+    /// As for `run`
+    #[arg(
+        long,
+        value_parser = RangedU64ValueParser::<usize>::new()
+            .range(1..=Setup::MOST_BLOCKING_THREADS as u64)
+    )]
+    pub blocking_threads: usize,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReceiverArgs {
+    /// The directory to receive into
+    #[arg(long)]
+    pub into: PathBuf,
+
+    /// The most connections at once
+    #[arg(long)]
+    pub connections: usize,
+
+    /// Whether files are synced before senders are told that they are there
+    #[arg(long)]
+    pub sync: bool,
 
     /// As for `run`
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]

@@ -5,18 +5,16 @@
 //! sees it.
 
 use std::fs;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 
 use anyhow::{Context, ensure};
 use suite::echo::{BACKLOG, Closing, Job};
 use suite::{Model, Result, Setup, Unsupported};
 
 use crate::cli::EchoServerArgs;
-use crate::server_process::{ServerProcess, UNSUPPORTED};
+use crate::server_process::{ServerProcess, UNSUPPORTED, at_end_of_input};
 
 /// Open files that a process needs on top of its connections.
 const OTHER_OPEN_FILES: u64 = 128;
@@ -51,15 +49,7 @@ pub(crate) fn serve<M: Model>(args: &EchoServerArgs) -> Result<()> {
 
     let closing = Closing::default();
     let end = closing.clone();
-    let input = thread::Builder::new()
-        .name("end of input".to_owned())
-        .spawn(move || {
-            // If it cannot be read, its end would never be seen: end now.
-            let read = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            end.begin(address);
-            read
-        })
-        .context("cannot start a thread")?;
+    let input = at_end_of_input(move || end.begin(address))?;
     let served = model.echo_server(listener, &job, &closing);
     served.with_context(|| format!("the echo server at {address}"))?;
     ensure!(

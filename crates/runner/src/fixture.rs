@@ -29,6 +29,7 @@ use transfer::list::Lines;
 
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
+use crate::send::Delivery;
 use crate::{inputs, tree, verify};
 use crate::{proxy, serve};
 
@@ -98,6 +99,7 @@ impl Fixture {
             origin: None,
             served: None,
             proxied: None,
+            delivery: None,
         };
         match &mut prepared.job {
             Job::Fetch(job) if job.urls.is_empty() => {
@@ -142,6 +144,14 @@ impl Fixture {
                 job.address = Some(server.address());
                 prepared.server = Some(server);
             }
+            Job::Send(job) => {
+                let (program, threads) = (self.program.clone(), self.threads);
+                let blocking_threads = self.blocking_threads;
+                let origin_url = || self.origin_url();
+                let delivery =
+                    Delivery::new(job, &program, threads, blocking_threads, origin_url)?;
+                prepared.delivery = Some(delivery);
+            }
             Job::Serve(job) => {
                 echo::allow(job.sockets())?;
                 prepared.served = Some(serve::Load::new(job, self.origin_url()?)?);
@@ -169,8 +179,7 @@ impl Fixture {
             | Job::Offload(_)
             | Job::PingPong(_)
             | Job::Sleepers(_)
-            | Job::Spawn(_)
-            | Job::Send(_) => {}
+            | Job::Spawn(_) => {}
         }
         prepared.origin = self.own.clone();
         Ok(prepared)
@@ -232,6 +241,8 @@ pub struct Prepared {
     served: Option<serve::Load>,
     /// What asks the model to pass requests on, and where they go.
     proxied: Option<proxy::Load>,
+    /// Files to send, and what receives them.
+    delivery: Option<Delivery>,
     /// Not read: the origin has to last as long as the job may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -273,6 +284,11 @@ impl Prepared {
             (_, Some(load), Job::Proxy(job)) => {
                 let (elapsed, outcome) = load.run(job, model)?;
                 (elapsed, Ok(Outcome::Proxy(outcome)))
+            }
+            (.., Job::Send(job)) => {
+                let delivery = self.delivery.as_mut().context("nothing receives")?;
+                let (elapsed, outcome) = delivery.run(job, model)?;
+                (elapsed, outcome.map(Outcome::Send))
             }
             _ => {
                 let started = Instant::now();
@@ -337,11 +353,15 @@ impl Prepared {
         if let (Job::Download(job), Outcome::Download(outcome)) = (&self.job, &*outcome) {
             verify::downloaded(job.directory(), &self.files, self.fresh.is_some(), outcome)?;
         }
+        if let (Some(delivery), Outcome::Send(_)) = (&self.delivery, &*outcome) {
+            delivery.verify()?;
+        }
         self.account(outcome)
     }
 
     /// Ends what was started for the job.
     pub fn close(self) -> Result<()> {
+        self.delivery.map_or(Ok(()), Delivery::end)?;
         self.server.map_or(Ok(()), Server::end)
     }
 

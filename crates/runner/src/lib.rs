@@ -31,6 +31,7 @@ mod proxy;
 mod report;
 mod run;
 pub mod scratch;
+mod send;
 mod serve;
 mod server;
 mod server_process;
@@ -82,6 +83,7 @@ pub fn main<M: Model>() -> ExitCode {
         cli::Command::Origin(args) => origin::serve(&args),
         cli::Command::Serve(args) => serve::serve::<M>(&args),
         cli::Command::Proxy(args) => proxy::proxy::<M>(&args),
+        cli::Command::Receiver(args) => send::receiver::<M>(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
     };
     match done {

@@ -1,14 +1,30 @@
-//! A process that serves until its standard input ends: the server of `echo`.
+//! A process that serves until its standard input ends: the server of `echo`, the
+//! receiver of `send`.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use suite::{Result, Unsupported};
+
+/// Has something done when standard input ends.
+pub(crate) fn at_end_of_input(
+    end: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<io::Result<u64>>> {
+    thread::Builder::new()
+        .name("end of input".to_owned())
+        .spawn(move || {
+            // If it cannot be read, its end would never be seen: end now.
+            let read = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            end();
+            read
+        })
+        .context("cannot start a thread")
+}
 
 /// How long a server has to print a line, and to end: many times what starting and
 /// ending hundreds of children takes.
