@@ -22,6 +22,7 @@ mod pipeline;
 mod pipeline_common;
 mod primes;
 mod proxy;
+mod send;
 mod serve;
 mod server;
 mod sleepers;
@@ -170,6 +171,14 @@ impl Model for AsyncStd {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         self.run(proxy::run(service.clone()))
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        self.run(send::run(sending.clone()))
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        self.run(send::receive(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -32,6 +32,7 @@ mod pipeline;
 mod pool;
 mod primes;
 mod proxy;
+mod send;
 mod serve;
 mod server;
 mod shm;
@@ -121,6 +122,7 @@ impl Model for Process {
             Workload::Echo,
             Workload::Serve,
             Workload::Proxy,
+            Workload::Send,
         ];
         all_at_once.contains(&workload).then_some(MAX_CHILDREN)
     }
@@ -188,6 +190,14 @@ impl Model for Process {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         proxy::run(service, &mut self.children())
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        send::run(sending, &mut self.children())
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        send::receive(service, &mut self.children())
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -14,11 +14,12 @@ use suite::Result;
 use crate::download_child::Downloader;
 use crate::pool::protocol::{self, Batch, ChildEvent, Hello, Message, Welcome};
 use crate::pool::{Answer, Task, WorkerContext};
+use crate::send::Connected;
 use crate::shm::Memory;
 use crate::{
     counter, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline, primes,
 };
-use crate::{proxy, serve, server, sleepers, spawn, thumbnails};
+use crate::{proxy, send, serve, server, sleepers, spawn, thumbnails};
 
 /// Runs as a child, to its end. The parent waits at `server`.
 pub fn main(server: Option<OsString>) -> ExitCode {
@@ -55,6 +56,7 @@ fn serve(server: Option<OsString>) -> Result<()> {
         },
         consumers: Vec::new(),
         downloader: Downloader::default(),
+        connected: Connected::default(),
     };
     loop {
         let task = match tasks.recv() {
@@ -84,6 +86,7 @@ struct Worker {
     /// Where a pipeline's producer sends its items.
     consumers: Vec<IpcSender<Batch>>,
     downloader: Downloader,
+    connected: Connected,
 }
 
 impl Worker {
@@ -104,6 +107,8 @@ impl Worker {
             Task::Echo(task) => echo::perform(task, context)?,
             Task::Serve(task) => serve::perform(task)?,
             Task::Proxy(task) => proxy::perform(task)?,
+            Task::Send(task) => self.connected.perform(task, context),
+            Task::Receive(task) => send::perform(&task)?,
             Task::Burn { .. } => server::perform_burn(),
             Task::Files(task) => files::perform(&task),
             Task::Thumbnails(task) => thumbnails::perform(&task),

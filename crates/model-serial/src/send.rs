@@ -133,8 +133,8 @@ impl<'a> Unit<'a> {
     /// Waits so long, unless all is stopped before.
     fn pause(&self, wait: Duration) {
         let is_going = |_: &mut _| !self.sending.is_stopped();
-        let stream = self.open.stream();
-        drop(self.open.stopped.wait_timeout_while(stream, wait, is_going));
+        let stopped = &self.open.stopped;
+        drop(stopped.wait_timeout_while(self.open.stream(), wait, is_going));
     }
 }
 
@@ -179,9 +179,8 @@ fn send_range(stream: &TcpStream, range: &Range<'_>) -> io::Result<u64> {
 
 pub fn receive(service: &Receiving) -> Result<()> {
     let end = end(&service.listening)?;
-    let converse = |listener: &TcpListener, stream: &TcpStream| {
-        converse(stream, service, listener, &end)
-    };
+    let converse =
+        |listener: &TcpListener, stream: &TcpStream| converse(stream, service, listener, &end);
     accept_all(&service.listening, converse, || {})
 }
 

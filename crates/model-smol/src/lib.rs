@@ -17,6 +17,7 @@ mod ping_pong;
 mod pipeline;
 mod primes;
 mod proxy;
+mod send;
 mod serve;
 mod server;
 mod sleepers;
@@ -184,6 +185,14 @@ impl Model for Smol {
 
     fn proxy_requests(&self, service: &Arc<suite::proxy::Service>) -> Result<()> {
         self.run(proxy::run(service.clone(), self.executor.clone()))
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        self.run(send::run(sending.clone(), self.executor.clone()))
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        self.run(send::receive(service.clone(), self.executor.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

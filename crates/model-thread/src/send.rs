@@ -138,8 +138,8 @@ impl<'a> Unit<'a> {
     /// Waits so long, unless all is stopped before.
     fn pause(&self, wait: Duration) {
         let is_going = |_: &mut _| !self.sending.is_stopped();
-        let streams = self.open.streams();
-        drop(self.open.stopped.wait_timeout_while(streams, wait, is_going));
+        let stopped = &self.open.stopped;
+        drop(stopped.wait_timeout_while(self.open.streams(), wait, is_going));
     }
 }
 
@@ -155,7 +155,9 @@ impl Connection<'_> {
                     sender.done(work.run());
                     Ok(())
                 }
-                SendStep::SendFile(range) => send_range(stream, &range).map(|sent| sender.sent(sent)),
+                SendStep::SendFile(range) => {
+                    send_range(stream, &range).map(|sent| sender.sent(sent))
+                }
                 SendStep::End => return,
             };
             if let Err(error) = io {
