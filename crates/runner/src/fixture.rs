@@ -27,9 +27,9 @@ use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
 use suite::{completion, fetch, files, thumbnails};
 use transfer::list::Lines;
 
+use crate::delivery::Delivery;
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
-use crate::send::Delivery;
 use crate::{inputs, tree, verify};
 use crate::{proxy, serve};
 

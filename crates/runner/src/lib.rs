@@ -20,6 +20,7 @@
 pub mod bench_spec;
 mod cli;
 pub mod clock;
+mod delivery;
 mod download;
 pub mod echo;
 pub mod fixture;
@@ -32,6 +33,7 @@ mod report;
 mod run;
 pub mod scratch;
 mod send;
+mod send_progress;
 mod serve;
 mod server;
 mod server_process;
@@ -78,6 +80,8 @@ pub fn main<M: Model>() -> ExitCode {
     };
     let done = match args.command {
         cli::Command::Download(args) => return download::download::<M>(&args).into(),
+        cli::Command::Send(args) => return send::send::<M>(&args).into(),
+        cli::Command::Receive(args) => return send::receive::<M>(&args).into(),
         cli::Command::List(args) => list::list(&args),
         cli::Command::Run(args) => run::run::<M>(&args, entered_ns),
         cli::Command::Origin(args) => origin::serve(&args),

@@ -1,45 +1,259 @@
-//! `send` and `receive`: files between two machines, as programs and as a job.
+//! `send` and `receive`: a model's two ends, as programs; and the receiver of a job.
 
+use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Read};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use file_send::Secret;
-use load::{RelayShape, content};
-use origin::Relay;
+use file_send::{Error, Secret};
+use indicatif::DecimalBytes;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
 use suite::generator::PATIENCE;
-use suite::listening::Listening;
-use suite::send::{Job, Outcome, Receiving, Relayed, Sending};
-use suite::{Model, Result, Setup, Unsupported, WrongAnswer};
+use suite::send::{Job, Receiving, Sending};
+use suite::{Invalid, Model, Preset, Result, Setup, Unsupported, Workload};
+use transfer::OpenError;
 
-use crate::cli::ReceiverArgs;
-use crate::scratch::{self, Scratch};
-use crate::server::listen;
-use crate::server_process::{ServerProcess, UNSUPPORTED, at_end_of_input};
-use crate::{echo, verify};
+use crate::cli::{ReceiveArgs, ReceiverArgs, SendArgs};
+use crate::download::is_ignored;
+use crate::send_progress::Progress;
+use crate::server::{end_on_signals, listen, start};
+use crate::server_process::{UNSUPPORTED, at_end_of_input};
+use crate::{DISK, FAILED, INTERRUPTED, complain, echo, exit_code};
 
-/// What both ends of a job have: it is reached from this machine alone, and lasts as long.
-const SECRET: &[u8] = b"what both ends of a measured job have";
+/// Where the secret is, if no file has it. On the command line, every user could read it.
+const VARIABLE: &str = "PACES_SECRET";
+
+/// How long units have to end when they were told to. All that is kept is at the receiver.
+const PATIENCE_TO_END: Duration = Duration::from_millis(700);
+
+/// What both ends of a job have: the receiver is reached from this machine alone, and lasts as
+/// long as the job.
+const JOB_SECRET: &[u8] = b"what both ends of a measured job have";
+
+pub(crate) fn job_secret() -> Result<Secret> {
+    Secret::new(JOB_SECRET).context("the secret is too short")
+}
+
+/// Sends files, and returns the exit code.
+pub(crate) fn send<M: Model>(args: &SendArgs) -> u8 {
+    attended::<M>(args).unwrap_or_else(|error| {
+        complain(&error);
+        exit_code(&error)
+    })
+}
+
+fn attended<M: Model>(args: &SendArgs) -> Result<u8> {
+    let secret = secret(args.secret_file.as_deref())?;
+    let files = named(&args.files)?;
+    let to = resolve(&args.to)?;
+    let path = match args.sendfile {
+        true => file_send::Path::SendFile,
+        false => file_send::Path::Copy,
+    };
+    let units = args.streams.min(files.len());
+    echo::allow(2 * units)?;
+    let sizes = files.iter().map(|(path, _)| fs::metadata(path));
+    let bytes = sizes.flatten().map(|data| data.len()).sum();
+    let progress = Arc::new(Progress::new(files.len() as u64, bytes, args.quiet));
+    let sending = Arc::new(Sending::new(
+        to,
+        secret,
+        files,
+        (args.streams, path),
+        args.idle_timeout,
+        progress.clone(),
+    ));
+    let model = M::start(&Setup {
+        threads: args.threads.unwrap_or_else(crate::cores),
+        blocking_threads: args.blocking_threads,
+        workload: Workload::Send,
+        units,
+        program: std::env::current_exe().context("this program's own path")?,
+    })
+    .context("the model does not start")?;
+    let ending = Ending::watch(&sending)?;
+    let started = Instant::now();
+    let shown = progress.show(&sending);
+    let done = model.send_files(&sending);
+    shown.end();
+    drop(model);
+    done?;
+    let interrupted = ending.over();
+    let (failed, _) = sending.failures();
+    let outcome = sending.outcome();
+    let left = args.files.len() as u64 - outcome.files - failed;
+    let mut text = format!(
+        "{} files, {}, in {:.2?}",
+        outcome.files,
+        DecimalBytes(outcome.bytes),
+        started.elapsed()
+    );
+    for (count, what) in [
+        (outcome.before, "there already"),
+        (failed, "failed"),
+        (left, "not sent"),
+    ] {
+        if count > 0 {
+            text = format!("{text}; {count} {what}");
+        }
+    }
+    if interrupted {
+        text = format!("interrupted: {text}; the same command goes on from here");
+    }
+    progress.sum_up(&text);
+    Ok(match sending.stopped_for() {
+        _ if interrupted => INTERRUPTED,
+        Some(Error::Disk(_)) => DISK,
+        _ if failed > 0 || left > 0 => FAILED,
+        _ => 0,
+    })
+}
+
+/// Each file with the name that it shall have at the receiver.
+fn named(files: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
+    let refuse = |path: &Path, why: &str| Invalid::new("FILE", path.display(), why);
+    let mut names = HashSet::new();
+    let mut all = Vec::new();
+    for path in files {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| refuse(path, "has to end with a name in UTF-8"))?;
+        if !names.insert(name.to_lowercase()) {
+            return Err(refuse(path, "another file has the same name").into());
+        }
+        all.push((path.clone(), name.to_owned()));
+    }
+    Ok(all)
+}
+
+fn resolve(to: &str) -> Result<SocketAddr> {
+    let refuse = |why: String| Invalid::new("--to", to, why);
+    let mut found = to
+        .to_socket_addrs()
+        .map_err(|error| refuse(format!("has to be HOST:PORT: {error}")))?;
+    let address = found.next();
+    Ok(address.ok_or_else(|| refuse("the host has no address".to_owned()))?)
+}
+
+/// What the file has, or else the variable, without the end of a line.
+fn secret(file: Option<&Path>) -> Result<Secret> {
+    let (from, text) = match file {
+        Some(path) => {
+            let named = path.display().to_string();
+            let text = fs::read(path)
+                .map_err(|error| Invalid::new("--secret-file", &named, error.to_string()))?;
+            (named, text)
+        }
+        None => {
+            let text = std::env::var_os(VARIABLE).unwrap_or_default();
+            (VARIABLE.to_owned(), text.into_encoded_bytes())
+        }
+    };
+    let secret = Secret::new(text.trim_ascii_end());
+    let least = Secret::FEWEST;
+    let needed = format!("--secret-file, or else {VARIABLE}, has to have a secret of {least} bytes or more");
+    Ok(secret.ok_or_else(|| Invalid::new("secret", from, needed))?)
+}
+
+/// Ends the sending on a signal.
+struct Ending {
+    signals: signal_hook::iterator::Handle,
+    is_interrupted: Arc<AtomicBool>,
+    /// Dropped when the sending has ended by itself.
+    ended: mpsc::Sender<()>,
+}
+
+impl Ending {
+    fn watch(sending: &Arc<Sending>) -> Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        // `nohup` has it ignored.
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
+        }
+        let handle = signals.handle();
+        let (ended, end) = mpsc::channel::<()>();
+        let is_interrupted = Arc::new(AtomicBool::new(false));
+        let (sending, interrupted) = (sending.clone(), is_interrupted.clone());
+        let watch = move || {
+            if signals.forever().next().is_none() {
+                return;
+            }
+            interrupted.store(true, SeqCst);
+            sending.stop();
+            if end.recv_timeout(PATIENCE_TO_END) == Err(mpsc::RecvTimeoutError::Timeout) {
+                process::exit(INTERRUPTED.into());
+            }
+        };
+        let thread = thread::Builder::new().name("signals".to_owned());
+        thread.spawn(watch).context("cannot start a thread")?;
+        Ok(Self {
+            signals: handle,
+            is_interrupted,
+            ended,
+        })
+    }
+
+    /// Whether a signal has ended it.
+    fn over(self) -> bool {
+        self.signals.close();
+        drop(self.ended);
+        self.is_interrupted.load(SeqCst)
+    }
+}
+
+/// Receives until it is interrupted, and returns the exit code.
+pub(crate) fn receive<M: Model>(args: &ReceiveArgs) -> u8 {
+    match received::<M>(args) {
+        Ok(()) => 0,
+        Err(error) => {
+            complain(&error);
+            match error.downcast_ref::<OpenError>() {
+                Some(OpenError::Disk(_)) => DISK,
+                _ => exit_code(&error),
+            }
+        }
+    }
+}
+
+fn received<M: Model>(args: &ReceiveArgs) -> Result<()> {
+    let secret = secret(args.secret_file.as_deref())?;
+    let (model, connections) = start::<M>(Workload::Send, &args.server)?;
+    let service = Receiving::new(
+        listen(args.listen)?,
+        &args.into,
+        true,
+        secret,
+        connections,
+        args.server.idle_timeout,
+    )?;
+    let service = Arc::new(service);
+    say_when_full()?;
+    end_on_signals(&service.listening)?;
+    let (directory, address) = (args.into.display(), service.listening.address());
+    crate::print(&format!("receiving into {directory} at {address}\n"))?;
+    let received = model.receive_files(&service);
+    received.with_context(|| format!("the receiver at {address}"))
+}
+
+/// A write beyond the limit of a file's size (`ulimit -f`) fails, and the sender is told so, if
+/// the signal is not left to end the process.
+fn say_when_full() -> Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).context("a signal")?;
+    Ok(())
+}
 
 /// Receives for a job until standard input ends, and prints the address first.
 pub(crate) fn receiver<M: Model>(args: &ReceiverArgs) -> Result<()> {
     echo::allow(2 * args.connections)?;
     let listener = listen((Ipv4Addr::LOCALHOST, 0).into())?;
     let program = std::env::current_exe().context("this program's own path")?;
-    let job = Job {
-        streams: args.connections,
-        files: args.connections as u64,
-        ..match suite::Workload::Send.job(suite::Preset::Heavy) {
-            suite::Job::Send(job) => job,
-            _ => bail!("that is no job of `send`"),
-        }
-    };
-    let sized = suite::Job::Send(job);
+    let sized = sized(args.connections)?;
     let setup = Setup::sized(&sized, program, args.threads, args.blocking_threads);
     let model = match M::start(&setup) {
         // The process that waits for the address reports it as its own.
@@ -52,7 +266,7 @@ pub(crate) fn receiver<M: Model>(args: &ReceiverArgs) -> Result<()> {
         listener,
         &args.into,
         args.sync,
-        secret()?,
+        job_secret()?,
         args.connections,
         PATIENCE,
     )?);
@@ -62,182 +276,24 @@ pub(crate) fn receiver<M: Model>(args: &ReceiverArgs) -> Result<()> {
     let input = at_end_of_input(move || listening.close())?;
     let received = model.receive_files(&service);
     received.with_context(|| format!("the receiver at {address}"))?;
-    ensure_closing(&service.listening)?;
+    ensure!(
+        service.listening.is_closing(),
+        "the receiver at {address} ended before it was told to"
+    );
     match input.join() {
         Ok(read) => read.map(drop).context("standard input"),
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
-fn ensure_closing(listening: &Listening) -> Result<()> {
-    let address = listening.address();
-    ensure!(
-        listening.is_closing(),
-        "the receiver at {address} ended before it was told to"
-    );
-    Ok(())
-}
-
-fn secret() -> Result<Secret> {
-    Secret::new(SECRET).context("the secret is too short")
-}
-
-/// The other end of a job: files, the model's receiver in a process of its own, and a relay
-/// between the two if the job has one.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    sources: Vec<PathBuf>,
-    /// Of each of them.
-    right: Vec<origin::File>,
-    into: PathBuf,
-    /// Runs so far: each has names of its own, as the receiver has the directory all the time.
-    runs: u64,
-    relay: Option<Relay>,
-    server: ServerProcess,
-    /// Removed last.
-    _directory: Scratch,
-}
-
-impl Delivery {
-    /// Makes the files of a job, and starts its receiver as `program receiver`.
-    pub(crate) fn new(
-        job: &Job,
-        program: &Path,
-        threads: usize,
-        blocking_threads: usize,
-        origin_url: impl FnOnce() -> Result<String>,
-    ) -> Result<Self> {
-        echo::allow(2 * job.streams)?;
-        let room = job.all_bytes().saturating_mul(2);
-        let (directory, _) = scratch::directory(room)?;
-        let (from, into) = (directory.path().join("from"), directory.path().join("into"));
-        fs::create_dir(&from).with_context(|| from.display().to_string())?;
-        let mut sources = Vec::new();
-        let mut right = Vec::new();
-        for number in 0..job.files {
-            let content = content(number, job.bytes);
-            let path = from.join(format!("{number:06}.bin"));
-            fs::write(&path, &content).with_context(|| path.display().to_string())?;
-            right.push(origin::File {
-                url: String::new(),
-                name: String::new(),
-                bytes: job.bytes,
-                sha256: verify::sha256(&content),
-            });
-            sources.push(path);
-        }
-        let mut command = Command::new(program);
-        command.arg("receiver").arg("--into").arg(&into);
-        // One more, for what asks whether it still answers.
-        let connections = job.streams + 1;
-        for (option, number) in [
-            ("--connections", connections),
-            ("--threads", threads),
-            ("--blocking-threads", blocking_threads),
-        ] {
-            command.args([option, &number.to_string()]);
-        }
-        if job.sync {
-            command.arg("--sync");
-        }
-        let server = ServerProcess::spawn(command)?;
-        let relay = match job.has_relay() {
-            true => {
-                let shape = RelayShape {
-                    to: server.address(),
-                    cut: job.cut,
-                    cuts: job.cuts,
-                    flip: job.flip,
-                    connections: 2 * job.streams,
-                };
-                Some(Relay::open(&origin_url()?, &shape)?)
-            }
-            false => None,
-        };
-        Ok(Self {
-            sources,
-            right,
-            into,
-            runs: 0,
-            relay,
-            server,
-            _directory: directory,
-        })
-    }
-
-    /// Has a model do the job once: how long it took, and what came of it.
-    pub(crate) fn run(
-        &mut self,
-        job: &mut Job,
-        model: &dyn Model,
-    ) -> Result<(Duration, Result<Outcome>)> {
-        for file in &self.right {
-            if !file.name.is_empty() {
-                // After a job that has failed it is not there.
-                let _ = fs::remove_file(self.into.join(&file.name));
-            }
-        }
-        self.runs += 1;
-        for (number, file) in self.right.iter_mut().enumerate() {
-            file.name = format!("{}-{number:06}.bin", self.runs);
-        }
-        let names = self.right.iter().map(|file| file.name.clone());
-        let address = self.relay.as_ref().map(Relay::address);
-        job.sending = Some(Arc::new(Sending::new(
-            address.unwrap_or(self.server.address()),
-            secret()?,
-            self.sources.iter().cloned().zip(names),
-            (job.streams, job.path),
-            PATIENCE,
-            Arc::new(()),
-        )));
-        let started = Instant::now();
-        let outcome = model.send(job);
-        let elapsed = started.elapsed();
-        let relayed = self.relay.as_ref().map(Relay::counts).transpose()?;
-        // Why a job failed says more than that its receiver does not answer.
-        let outcome = outcome.and_then(|outcome| {
-            self.answers().context("the receiver, after the files")?;
-            Ok(Outcome {
-                relay: relayed.map(|counts| Relayed {
-                    connections: counts.connections,
-                    most_at_once: counts.most_at_once,
-                    cuts: counts.cuts,
-                    flips: counts.flips,
-                    bytes: counts.bytes,
-                }),
-                ..outcome
-            })
-        });
-        Ok((elapsed, outcome))
-    }
-
-    /// Whether the receiver still begins to speak with who connects.
-    fn answers(&self) -> io::Result<()> {
-        let mut stream = TcpStream::connect(self.server.address())?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.read_exact(&mut [0])
-    }
-
-    /// Every file has arrived whole, under its name, and nothing else has.
-    pub(crate) fn verify(&self) -> Result<()> {
-        for file in &self.right {
-            verify::verify_file(&self.into.join(&file.name), file)?;
-        }
-        let (files, _) = verify::holds(&self.into)?;
-        if files != self.right.len() as u64 {
-            return Err(WrongAnswer {
-                what: "files",
-                got: format!("{files} in {}", self.into.display()),
-                expected: self.right.len().to_string(),
-            }
-            .into());
-        }
-        Ok(())
-    }
-
-    /// Ends the receiver.
-    pub(crate) fn end(self) -> Result<()> {
-        self.server.end()
+/// A job with this number of connections at the receiver.
+pub(crate) fn sized(connections: usize) -> Result<suite::Job> {
+    match Workload::Send.job(Preset::Heavy) {
+        suite::Job::Send(job) => Ok(suite::Job::Send(Job {
+            streams: connections,
+            files: connections as u64,
+            ..job
+        })),
+        _ => bail!("that is no job of `send`"),
     }
 }

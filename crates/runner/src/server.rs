@@ -45,6 +45,7 @@ pub(crate) fn start<M: Model>(workload: Workload, args: &ServerArgs) -> Result<(
             let job = proxy::Job { connections, ..job };
             (Job::Proxy(job.clone()), job.sockets())
         }
+        Job::Send(_) => (crate::send::sized(connections)?, 2 * connections),
         _ => bail!("{workload} is no server"),
     };
     allow(sockets)?;
