@@ -16,8 +16,8 @@ use crate::limits::allow_open_files;
 use crate::wait::{cpu_ns, wait};
 
 /// As many as a server's queue of new connections may have, by the system's default.
-const BACKLOG: i32 = 4096;
-const OTHER_FILES: u64 = 32;
+pub(crate) const BACKLOG: i32 = 4096;
+pub(crate) const OTHER_FILES: u64 = 32;
 /// What events are of that are not a connection's.
 const LISTENER: u64 = u64::MAX;
 const COMMANDS: u64 = u64::MAX - 1;

@@ -19,6 +19,7 @@
 //! - [`host()`] is what ports are scanned of.
 //! - [`Talk`] are the members of chat rooms, as a [`RoomsPlan`] says; a [`RoomsReport`] is what
 //!   came of it.
+//! - [`relay()`] is between two sides, cuts connections and flips bits.
 
 mod answer;
 mod asked;
@@ -32,6 +33,7 @@ mod limits;
 mod member;
 mod pacer;
 mod plan;
+mod relay;
 mod report;
 mod responder;
 mod rooms;
@@ -49,6 +51,7 @@ pub use datagram_relay::{DatagramRelayCounts, DatagramRelayShape, datagram_relay
 pub use host::{HostCounts, HostShape, host};
 pub use limits::allow_open_files;
 pub use plan::{Expected, Mode, Plan, Via};
+pub use relay::{RelayCounts, RelayShape, relay};
 pub use report::{Latency, Report};
 pub use responder::{Counts, NEVER, respond, value};
 pub use rooms::Talk;

@@ -25,6 +25,7 @@ mod pipeline_common;
 mod primes;
 mod proxy;
 mod scan;
+mod send;
 mod serve;
 mod server;
 mod sleepers;
@@ -194,6 +195,14 @@ impl Model for AsyncStd {
 
     fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
         self.run(chat::run(service.clone()))
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        self.run(send::run(sending.clone()))
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        self.run(send::receive(service.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

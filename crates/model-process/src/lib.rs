@@ -36,6 +36,7 @@ mod pool;
 mod primes;
 mod proxy;
 mod scan;
+mod send;
 mod serve;
 mod server;
 mod shm;
@@ -130,6 +131,7 @@ impl Model for Process {
             Workload::Datagram,
             Workload::Serve,
             Workload::Proxy,
+            Workload::Send,
         ];
         all_at_once.contains(&workload).then_some(MAX_CHILDREN)
     }
@@ -218,6 +220,14 @@ impl Model for Process {
 
     fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
         chat::run(service, &mut self.children(), self.busy_children)
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        send::run(sending, &mut self.children())
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        send::receive(service, &mut self.children())
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

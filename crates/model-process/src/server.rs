@@ -272,11 +272,9 @@ pub fn next<H: Head>(
             return Ok(Some(next));
         }
         match wait_to_read(stream, listener, until)? {
-            Waited::Readable => {}
-            Waited::Closing => return Ok(None),
-            Waited::Late => {
-                return Ok(requests.has_begun().then_some(Err(Wrong::Late.into())));
-            }
+            ready if ready.is_readable => {}
+            ready if ready.is_closing => return Ok(None),
+            _ => return Ok(requests.has_begun().then_some(Err(Wrong::Late.into()))),
         }
         match stream.read(requests.room()) {
             Ok(0) => return Ok(None),
@@ -287,15 +285,14 @@ pub fn next<H: Head>(
     }
 }
 
-/// What a wait for bytes ends with.
-enum Waited {
-    Readable,
+/// What a wait for bytes ends with: neither of these if it took too long.
+pub struct Ready {
+    pub is_readable: bool,
     /// The listener was shut down.
-    Closing,
-    Late,
+    pub is_closing: bool,
 }
 
-fn wait_to_read(stream: impl AsFd, listener: impl AsFd, until: Instant) -> io::Result<Waited> {
+pub fn wait_to_read(stream: impl AsFd, listener: impl AsFd, until: Instant) -> io::Result<Ready> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
@@ -305,9 +302,12 @@ fn wait_to_read(stream: impl AsFd, listener: impl AsFd, until: Instant) -> io::R
             PollFd::new(&listener, PollFlags::empty()),
         ];
         match poll(&mut both, Some(&left)) {
-            Ok(0) => return Ok(Waited::Late),
-            Ok(_) if !both[0].revents().is_empty() => return Ok(Waited::Readable),
-            Ok(_) => return Ok(Waited::Closing),
+            Ok(_) => {
+                return Ok(Ready {
+                    is_readable: !both[0].revents().is_empty(),
+                    is_closing: !both[1].revents().is_empty(),
+                });
+            }
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

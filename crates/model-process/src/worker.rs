@@ -15,12 +15,14 @@ use suite::Result;
 use crate::download_child::Downloader;
 use crate::pool::protocol::{self, Batch, ChildEvent, Hello, Message, Welcome};
 use crate::pool::{Answer, Task, WorkerContext};
+use crate::send::Connected;
 use crate::shm::Memory;
 use crate::{
     chat, counter, datagram, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline,
     primes,
 };
 use crate::{proxy, scan, serve, server, sleepers, spawn, thumbnails};
+use crate::{proxy, send, serve, server, sleepers, spawn, thumbnails};
 
 /// Runs as a child, to its end. The parent waits at `server`.
 pub fn main(server: Option<OsString>) -> ExitCode {
@@ -58,6 +60,7 @@ fn serve(server: Option<OsString>) -> Result<()> {
         consumers: Vec::new(),
         entrance: None,
         downloader: Downloader::default(),
+        connected: Connected::default(),
     };
     loop {
         let task = match tasks.recv() {
@@ -89,6 +92,7 @@ struct Worker {
     /// Where the connections of a chat's clients come from.
     entrance: Option<UnixStream>,
     downloader: Downloader,
+    connected: Connected,
 }
 
 impl Worker {
@@ -112,6 +116,8 @@ impl Worker {
             Task::Proxy(task) => proxy::perform(task)?,
             Task::Scan(task) => scan::perform(task, context)?,
             Task::Chat(task) => chat::perform(task, &mut self.entrance)?,
+            Task::Send(task) => self.connected.perform(task, context),
+            Task::Receive(task) => send::perform(&task)?,
             Task::Burn { .. } => server::perform_burn(),
             Task::Files(task) => files::perform(&task),
             Task::Thumbnails(task) => thumbnails::perform(&task),

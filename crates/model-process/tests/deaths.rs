@@ -18,12 +18,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
+use file_send::Secret;
 use model_process::Process;
 use origin::Origin;
 use procfs::process::{ProcState, all_processes};
-use runner::fixture::Fixture;
+use runner::fixture::{Fixture, Prepared};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use suite::generator::PATIENCE;
+use suite::send::Sending;
 use suite::serve::Service;
 use suite::{Job, Model, Outcome, Preset, Result, Setup, Unsupported, Workload};
 
@@ -638,6 +640,97 @@ fn is_answered(stream: &mut TcpStream) -> Result<()> {
     }
     ensure!(answer.starts_with(b"HTTP/1.1 200 "));
     Ok(())
+}
+
+/// A file whose child is killed, at either end, goes on over another connection.
+#[test]
+fn send() -> Result<()> {
+    alone(|program| {
+        let sets = "files=12 bytes=16000000 streams=3 cut=0 cuts=0";
+        let mut prepared = Fixture::new(program, None).prepare(&job(Workload::Send, sets)?)?;
+        let model = start(prepared.job(), program)?;
+        let me = std::process::id();
+        let receivers = children_of(me, "receiver")?;
+        let receiver = *receivers.first().context("no receiver")? as u32;
+        for (parent, moment) in [(me, 1), (me, 4), (me, 8), (receiver, 1), (receiver, 8)] {
+            let victims = workers_of(parent)?;
+            let outcome = send_during(&model, &mut prepared, &victims, moment)?;
+            let Outcome::Send(mut sent) = outcome? else {
+                bail!("not an outcome of `send`")
+            };
+            ensure!(
+                sent.retries > 0,
+                "all were killed, and none was tried again"
+            );
+            // What a child has written last, no other process counts. And the receiver may have
+            // a file whose sender is killed before it hears of that.
+            (sent.retries, sent.sent, sent.before) = (0, 12 * 16_000_000, 0);
+            prepared.verify(&mut Outcome::Send(sent))?;
+            let left = workers_of(parent)?;
+            ensure!(!victims.iter().any(|victim| left.contains(victim)));
+        }
+        let (_, mut outcome) = prepared.run(&model)?;
+        prepared.verify(&mut outcome)?;
+        drop(model);
+        ensure!(workers()?.is_empty(), "some are left");
+        prepared.close()
+    })
+}
+
+/// What comes of sending files when all of these are killed in the middle of it.
+fn send_during(
+    model: &Process,
+    prepared: &mut Prepared,
+    victims: &[i32],
+    moment: u64,
+) -> Result<Result<Outcome>> {
+    let began = ticks()?;
+    thread::scope(|scope| {
+        let running = scope.spawn(|| prepared.run(model));
+        until(|| {
+            ensure!(!running.is_finished(), "it was over before {moment}");
+            Ok(ticks()? - began >= moment)
+        })?;
+        for &victim in victims {
+            signal(victim, Signal::KILL)?;
+        }
+        let ended = running.join().map_err(|_| anyhow!("it panicked"))?;
+        Ok(ended.map(|(_, outcome)| outcome))
+    })
+}
+
+/// When all is stopped, no child goes on with a file.
+#[test]
+fn a_stop_ends_those_that_send() -> Result<()> {
+    alone(|program| {
+        // It takes connections, and says nothing.
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let directory = tempfile::tempdir()?;
+        let file = directory.path().join("file");
+        fs::write(&file, "text")?;
+        let files = (0..3).map(|number| (file.clone(), number.to_string()));
+        let secret = Secret::new(*b"what both ends have in a test").context("a secret")?;
+        let how = (3, file_send::Path::Copy);
+        let patience = Duration::from_secs(600);
+        let to = silent.local_addr()?;
+        let sending = Arc::new(Sending::new(to, secret, files, how, patience, Arc::new(())));
+        let model = start(&job(Workload::Send, "streams=3 cut=1 cuts=1")?, program)?;
+        let before = workers()?;
+        thread::scope(|scope| {
+            let running = scope.spawn(|| model.send_files(&sending));
+            let connected: Vec<_> = silent.incoming().take(3).collect();
+            sending.stop();
+            let ended = running.join().map_err(|_| anyhow!("it panicked"))?;
+            drop(connected);
+            ended
+        })?;
+        let left = workers()?;
+        ensure!(
+            !before.iter().any(|worker| left.contains(worker)),
+            "{left:?}"
+        );
+        Ok(())
+    })
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod pipeline;
 mod primes;
 mod proxy;
 mod scan;
+mod send;
 mod serve;
 mod server;
 mod sleepers;
@@ -156,6 +157,14 @@ impl Model for Serial {
 
     fn serve_chat(&self, _service: &Arc<suite::chat::Service>) -> Result<()> {
         chat::run()
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        send::run(sending)
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        send::receive(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

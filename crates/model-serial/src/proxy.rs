@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::iter;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -46,7 +46,8 @@ pub fn run(service: &Service) -> Result<()> {
         kept: Kept::new(MOST_KEPT, KEPT),
         end: end(&service.listening)?,
     };
-    accept_all(&service.listening, |client| proxy.converse(client), || {})
+    let converse = |_: &TcpListener, client: &TcpStream| proxy.converse(client);
+    accept_all(&service.listening, converse, || {})
 }
 
 /// What requests are passed on by.

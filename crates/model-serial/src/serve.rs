@@ -4,7 +4,7 @@
 //! that. CPU work that is due is done between two connections.
 
 use std::io::{self, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -37,7 +37,7 @@ pub fn run(service: &Service) -> Result<()> {
         }
     };
     let end = end(&service.listening)?;
-    let converse = |stream: &TcpStream| converse(stream, service, &end);
+    let converse = |_: &TcpListener, stream: &TcpStream| converse(stream, service, &end);
     accept_all(&service.listening, converse, burn)
 }
 

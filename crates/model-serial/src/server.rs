@@ -1,7 +1,7 @@
 //! What the servers share: one client after the other, what is asked, and how a connection ends.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::both_ways::wait;
 /// Takes one client after the other, and does this after each, until the end begins.
 pub fn accept_all(
     listening: &Listening,
-    converse: impl Fn(&TcpStream) -> io::Result<()>,
+    converse: impl Fn(&TcpListener, &TcpStream) -> io::Result<()>,
     mut after: impl FnMut(),
 ) -> Result<()> {
     let listener = listening.listener()?;
@@ -28,7 +28,7 @@ pub fn accept_all(
         }
         match accepted {
             // What breaks is the client's to tell.
-            Ok((stream, _)) => drop(converse(&stream)),
+            Ok((stream, _)) => drop(converse(&listener, &stream)),
             Err(error) => match pause_after(&error) {
                 Some(pause) => thread::sleep(pause),
                 None => return Err(error).context("accepting a connection"),

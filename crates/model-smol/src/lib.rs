@@ -20,6 +20,7 @@ mod pipeline;
 mod primes;
 mod proxy;
 mod scan;
+mod send;
 mod serve;
 mod server;
 mod sleepers;
@@ -213,6 +214,14 @@ impl Model for Smol {
 
     fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
         self.run(chat::run(service.clone(), self.executor.clone()))
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        self.run(send::run(sending.clone(), self.executor.clone()))
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        self.run(send::receive(service.clone(), self.executor.clone()))
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

@@ -19,6 +19,7 @@ mod pipeline;
 mod primes;
 mod proxy;
 mod scan;
+mod send;
 mod serve;
 mod server;
 mod sleepers;
@@ -175,6 +176,14 @@ impl Model for Thread {
 
     fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
         chat::run(service)
+    }
+
+    fn send_files(&self, sending: &Arc<suite::send::Sending>) -> Result<()> {
+        send::run(sending)
+    }
+
+    fn receive_files(&self, service: &Arc<suite::send::Receiving>) -> Result<()> {
+        send::receive(service)
     }
 
     fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {

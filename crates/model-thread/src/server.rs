@@ -102,7 +102,13 @@ impl Open {
             is_busy: AtomicBool::new(false),
             tunnel: OnceLock::new(),
         });
-        self.lock().insert(number, connection.clone());
+        let mut connections = self.lock();
+        // The end may have begun since it was accepted.
+        if self.is_closed.load(SeqCst) {
+            connection.end();
+        }
+        connections.insert(number, connection.clone());
+        drop(connections);
         Client {
             connection,
             open: self.clone(),

@@ -10,6 +10,7 @@ pub(crate) struct Kinds {
     hosts: Servers,
     responders: Servers,
     datagram_relays: Servers,
+    relays: Servers,
     upstreams: Servers,
 }
 
@@ -19,13 +20,21 @@ impl Kinds {
             hosts: Servers::new("host"),
             responders: Servers::new("responder"),
             datagram_relays: Servers::new("relay"),
+            relays: Servers::new("relay"),
             upstreams: Servers::new("upstream"),
         }
     }
 
     /// Whether there are servers at this path.
     pub(crate) fn has(kind: &str) -> bool {
-        ["hosts", "responders", "datagram-relays", "upstreams"].contains(&kind)
+        [
+            "hosts",
+            "responders",
+            "datagram-relays",
+            "relays",
+            "upstreams",
+        ]
+        .contains(&kind)
     }
 
     /// Those at this path.
@@ -34,6 +43,7 @@ impl Kinds {
             "hosts" => &self.hosts,
             "responders" => &self.responders,
             "datagram-relays" => &self.datagram_relays,
+            "relays" => &self.relays,
             _ => &self.upstreams,
         }
     }
@@ -53,6 +63,10 @@ impl Kinds {
             "datagram-relays" => {
                 let shape = read(body, "the shape of a relay")?;
                 servers.open(move |input, output| load::datagram_relay(shape, input, output))
+            }
+            "relays" => {
+                let shape = read(body, "the shape of a relay")?;
+                servers.open(move |input, output| load::relay(&shape, input, output))
             }
             _ => {
                 let shape = read(body, "the shape of an upstream")?;

@@ -17,6 +17,7 @@
 //! - [`DatagramRelay`] has it drop, double and reorder datagrams, and count them.
 //! - [`Upstream`] has it serve what a proxy asks for, and count what is wrong in that.
 //! - [`Host`] has it hold ports that a scan finds open, filtered or closed.
+//! - [`Relay`] has it pass connections on, cut them and flip bits.
 //! - [`ceiling()`] measures the instrument itself.
 //!
 //! ```no_run
@@ -45,6 +46,7 @@ mod link;
 mod loads;
 mod process;
 mod refusal;
+mod relays;
 mod request;
 mod responders;
 mod response;
@@ -69,6 +71,7 @@ pub use hosts::Host;
 pub use load::{HostCounts, HostShape, splitmix64, waiting_for};
 pub use loads::{Load, Members};
 pub use process::Origin;
+pub use relays::Relay;
 pub use responders::Responder;
 pub use run::Run;
 pub use serve::{ServeArgs, serve};

@@ -370,13 +370,17 @@ POST   {url}/responders                answers after the time that it is asked f
 POST   {url}/responders/ID             what it was asked, which is then zeroed
 DELETE {url}/responders/ID             ends it
 
-POST   {url}/datagram-relays                    passes datagrams on, but for some
-POST   {url}/datagram-relays/ID                 what went through it, which is then zeroed
-DELETE {url}/datagram-relays/ID                 ends it
+POST   {url}/datagram-relays           passes datagrams on, but for some
+POST   {url}/datagram-relays/ID        what went through it, which is then zeroed
+DELETE {url}/datagram-relays/ID        ends it
 
 POST   {url}/upstreams                 answers what a proxy asks, after a time
 POST   {url}/upstreams/ID              what it was asked, which is then zeroed
 DELETE {url}/upstreams/ID              ends it
+
+POST   {url}/relays                    passes connections on, cuts them and flips bits
+POST   {url}/relays/ID                 what went over it, which is then zeroed
+DELETE {url}/relays/ID                 ends it
 
 POST   {url}/hosts                     has ports that are open and ports that are filtered
 POST   {url}/hosts/ID                  which, and how often connections were made to them

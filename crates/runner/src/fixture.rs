@@ -27,6 +27,7 @@ use suite::{Invalid, Job, Model, Outcome, Result, Setup, WrongAnswer};
 use suite::{completion, fetch, files, thumbnails};
 use transfer::list::Lines;
 
+use crate::delivery::Delivery;
 use crate::echo::{self, Server};
 use crate::scratch::{self, Scratch};
 use crate::{chat, datagram, inputs, tree, verify};
@@ -101,6 +102,7 @@ impl Fixture {
             proxied: None,
             scanned: None,
             chatting: None,
+            delivery: None,
         };
         match &mut prepared.job {
             Job::Fetch(job) if job.urls.is_empty() => {
@@ -158,6 +160,13 @@ impl Fixture {
                 let network = datagram::Network::new(server, relay);
                 job.address = Some(network.address());
                 prepared.network = Some(network);
+            }
+            Job::Send(job) => {
+                let (program, threads) = (self.program.clone(), self.threads);
+                let blocking_threads = self.blocking_threads;
+                let origin_url = || self.origin_url();
+                let delivery = Delivery::new(job, &program, threads, blocking_threads, origin_url)?;
+                prepared.delivery = Some(delivery);
             }
             Job::Serve(job) => {
                 echo::allow(job.sockets())?;
@@ -263,6 +272,8 @@ pub struct Prepared {
     scanned: Option<scan::Host>,
     /// Where the members of rooms are, and its process if it is its own.
     chatting: Option<(String, Option<u32>)>,
+    /// Files to send, and what receives them.
+    delivery: Option<Delivery>,
     /// Not read: the origin has to last as long as the job may ask it.
     origin: Option<Arc<Origin>>,
 }
@@ -316,6 +327,11 @@ impl Prepared {
             Job::Chat(job) if let Some((origin, pid)) = &self.chatting => {
                 let (elapsed, outcome) = chat::run(origin, *pid, job, model)?;
                 (elapsed, Ok(Outcome::Chat(outcome)))
+            }
+            Job::Send(job) => {
+                let delivery = self.delivery.as_mut().context("nothing receives")?;
+                let (elapsed, outcome) = delivery.run(job, model)?;
+                (elapsed, outcome.map(Outcome::Send))
             }
             _ => {
                 let started = Instant::now();
@@ -383,12 +399,16 @@ impl Prepared {
         if let (Job::Download(job), Outcome::Download(outcome)) = (&self.job, &*outcome) {
             verify::downloaded(job.directory(), &self.files, self.fresh.is_some(), outcome)?;
         }
+        if let (Some(delivery), Outcome::Send(_)) = (&self.delivery, &*outcome) {
+            delivery.verify()?;
+        }
         self.account(outcome)
     }
 
     /// Ends what was started for the job.
     pub fn close(self) -> Result<()> {
         self.network.map_or(Ok(()), datagram::Network::end)?;
+        self.delivery.map_or(Ok(()), Delivery::end)?;
         self.server.map_or(Ok(()), Server::end)
     }
 

@@ -62,6 +62,7 @@ fn inputs(job: &Job) -> Option<Inputs<'_>> {
         | Job::Proxy(_)
         | Job::Scan(_)
         | Job::Chat(_) => return None,
+        Job::Send(_) => return None,
     };
     Some(Inputs {
         directory: directory.as_deref(),

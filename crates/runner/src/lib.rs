@@ -22,6 +22,7 @@ mod chat;
 mod cli;
 pub mod clock;
 pub mod datagram;
+mod delivery;
 mod download;
 pub mod echo;
 pub mod fixture;
@@ -34,6 +35,8 @@ mod report;
 mod run;
 mod scan;
 pub mod scratch;
+mod send;
+mod send_progress;
 mod serve;
 mod server;
 mod server_process;
@@ -80,6 +83,8 @@ pub fn main<M: Model>() -> ExitCode {
     };
     let done = match args.command {
         cli::Command::Download(args) => return download::download::<M>(&args).into(),
+        cli::Command::Send(args) => return send::send::<M>(&args).into(),
+        cli::Command::Receive(args) => return send::receive::<M>(&args).into(),
         cli::Command::List(args) => list::list(&args),
         cli::Command::Run(args) => run::run::<M>(&args, entered_ns),
         cli::Command::Origin(args) => origin::serve(&args),
@@ -90,6 +95,7 @@ pub fn main<M: Model>() -> ExitCode {
             Err(error) => Err(error),
         },
         cli::Command::Chat(args) => chat::chat::<M>(&args),
+        cli::Command::Receiver(args) => send::receiver::<M>(&args),
         cli::Command::EchoServer(args) => echo::serve::<M>(&args),
         cli::Command::DatagramServer(args) => datagram::serve::<M>(&args),
     };

@@ -50,6 +50,7 @@ pub(crate) fn start<M: Model>(workload: Workload, args: &ServerArgs) -> Result<(
             let job = chat::Job { members, ..job };
             (Job::Chat(job.clone()), job.sockets())
         }
+        Job::Send(_) => (crate::send::sized(connections)?, 2 * connections),
         _ => bail!("{workload} is no server"),
     };
     allow(sockets)?;

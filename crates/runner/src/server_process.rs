@@ -1,4 +1,5 @@
-//! A process that serves until its standard input ends: the server of `echo` or of `datagram`.
+//! A process that serves until its standard input ends: the server of `echo` or of `datagram`, or
+//! the receiver of `send`.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use suite::{Job, Model, Result, Setup, Unsupported};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What stands before the reason in place of the address.
-const UNSUPPORTED: &str = "unsupported: ";
+pub(crate) const UNSUPPORTED: &str = "unsupported: ";
 
 /// Starts the model in this process. None if it does not do such a job: the reason has then been
 /// printed in place of the address, for the process that waits for it.

@@ -86,7 +86,7 @@ pub fn holds(directory: &Path) -> Result<(u64, u64)> {
 }
 
 /// The bytes of a file that is there, with the content it should have.
-fn verify_file(path: &Path, right: &origin::File) -> Result<u64> {
+pub(crate) fn verify_file(path: &Path, right: &origin::File) -> Result<u64> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(wrong_file(path, "missing", "a complete file").into());
@@ -110,6 +110,15 @@ fn wrong_file(path: &Path, got: &str, right: &str) -> WrongAnswer {
     }
 }
 
+/// The SHA-256 of these bytes, as `origin::File` has it.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Size and SHA-256, a piece at a time: files can be large.
 fn digest(mut file: File) -> io::Result<(u64, String)> {
     let mut hasher = Sha256::new();
@@ -124,8 +133,7 @@ fn digest(mut file: File) -> io::Result<(u64, String)> {
             }
         }
     }
-    let hex = |byte: &u8| format!("{byte:02x}");
-    Ok((bytes, hasher.finalize().iter().map(hex).collect()))
+    Ok((bytes, hex(&hasher.finalize())))
 }
 
 #[cfg(test)]

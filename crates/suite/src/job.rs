@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::{
     Invalid, Model, Result, WrongAnswer, chat, counter, datagram, deadlines, download, echo,
-    exchange, fetch, files, offload, ping_pong, pipeline, primes, proxy, scan, serve, sleepers,
-    spawn, thumbnails,
+    exchange, fetch, files, offload, ping_pong, pipeline, primes, proxy, scan, send, serve,
+    sleepers, spawn, thumbnails,
 };
 
 /// Which numbers a job starts from.
@@ -202,6 +202,8 @@ workloads! {
     "scan" scan Scan,
     /// Members of chat rooms send each other messages
     "chat" chat Chat,
+    /// Files go to another process over TCP, and have to arrive whole
+    "send" send Send,
     /// Local files are hashed, and their lines and bytes counted
     "files" files Files,
     /// JPEG images are decoded, made small and encoded again
@@ -232,6 +234,7 @@ impl Outcome {
             | Outcome::Proxy(_)
             | Outcome::Scan(_)
             | Outcome::Chat(_)
+            | Outcome::Send(_)
             | Outcome::Files(_)
             | Outcome::Thumbnails(_) => &[],
         }
@@ -279,6 +282,7 @@ impl Workload {
             | Workload::Proxy
             | Workload::Scan
             | Workload::Chat
+            | Workload::Send
             | Workload::Files
             | Workload::Thumbnails => None,
         }
@@ -296,6 +300,7 @@ impl Workload {
             Workload::Serve | Workload::Proxy => Some(("requests", "a request")),
             Workload::Scan => Some(("ports", "a port")),
             Workload::Chat => Some(("deliveries", "a delivery")),
+            Workload::Send => Some(("files", "a file")),
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -313,6 +318,7 @@ impl Workload {
     /// load generator, or one of the servers that jobs have there.
     pub fn needs_origin(self) -> bool {
         match self {
+            // The load generator, the responder and the relay are in the origin's process.
             Workload::Fetch
             | Workload::Download
             | Workload::Deadlines
@@ -321,6 +327,7 @@ impl Workload {
             | Workload::Proxy
             | Workload::Scan
             | Workload::Chat => true,
+            Workload::Send => true,
             Workload::Counter
             | Workload::Pipeline
             | Workload::Primes
@@ -540,6 +547,9 @@ mod tests {
             (Workload::Chat, "slow", "10", "to 9"),
             (Workload::Chat, "queue", "0", "from 1"),
             (Workload::Chat, "rooms", "1001", "to 1000"),
+            (Workload::Send, "streams", "0", "from 1"),
+            (Workload::Send, "cut", "3145729", "to 3145728"),
+            (Workload::Send, "path", "mail", "`sendfile`"),
             (Workload::Files, "count", "0", "from 1"),
             (Workload::Thumbnails, "edge", "0", "from 1"),
         ];

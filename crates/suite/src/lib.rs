@@ -38,6 +38,7 @@ pub mod pipeline;
 pub mod primes;
 pub mod proxy;
 pub mod scan;
+pub mod send;
 pub mod serve;
 pub mod sleepers;
 pub mod spawn;
@@ -251,6 +252,40 @@ pub trait Model {
     /// [refused](chat_room::Refusal) are cut. What is taken at once is written at once. A
     /// connection that breaks is its client's business, and the others go on.
     fn serve_chat(&self, service: &Arc<chat::Service>) -> Result<()>;
+    /// Files are sent to a receiver.
+    ///
+    /// All that a model brings to it is [`send_files`](Self::send_files).
+    fn send(&self, job: &send::Job) -> Result<send::Outcome> {
+        job.run(|sending| self.send_files(sending))
+    }
+
+    /// Sends files over at most [`streams`](send::Sending::streams) connections at once, each
+    /// with its unit (those of [`units`](send::Sending::units); the serial model has one).
+    ///
+    /// A unit takes the [next](send::Sending::next) file, and drives a
+    /// [`Sender`](file_send::Sender) until its step is `End`: what it says is written, read, sent
+    /// from the file, or done where calls may block. Each read and write has
+    /// [`patience`](send::Sending::patience). When one fails, `Sender::broken` is told, and there are more
+    /// steps. Then [`ended`](send::Sending::ended) takes what has come of it, and may want the
+    /// same file to be tried again after a wait: over another connection, as also after any
+    /// error after which the sender [is not open](file_send::Sender::is_open). A connection that
+    /// does not come about is told as [`Error::Broken`](file_send::Error::Broken).
+    /// [`open`](send::Sending::open) is told of each connection. In the end the unit drives
+    /// `Sender::bye`, whose failure is none of a file.
+    ///
+    /// When all is [stopped](send::Sending::on_stop), waits, reads and writes end at once. It
+    /// returns when every unit has ended; what has come of the files is in `sending`.
+    fn send_files(&self, sending: &Arc<send::Sending>) -> Result<()>;
+
+    /// Receives files, until the [end](listening::Listening::close) begins, in a process of its
+    /// own. For each connection it drives a [`Receiver`](file_send::Receiver) until its step is
+    /// `End`, and then lets the sender read the last word (it lingers).
+    ///
+    /// Each read and write has [`patience`](send::Receiving::patience). When one fails, or the
+    /// end begins (also in the middle of a file, which is kept), `Receiver::broken` is told, and
+    /// there are more steps. A connection that breaks is its sender's business, and the others go on. When it
+    /// returns, every unit has ended.
+    fn receive_files(&self, service: &Arc<send::Receiving>) -> Result<()>;
 
     /// Local files are hashed, and their lines and bytes counted.
     fn files(&self, job: &files::Job) -> Result<files::Outcome>;

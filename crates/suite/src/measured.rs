@@ -224,6 +224,14 @@ impl Workload {
                     .heavy()]
                 }
             }
+            Workload::Send => {
+                const {
+                    &[
+                        Variant::new("small", &[("files", "4000"), ("bytes", "4096")]).heavy(),
+                        Variant::new("sendfile", &[("path", "sendfile")]).heavy(),
+                    ]
+                }
+            }
             Workload::Primes
             | Workload::Fetch
             | Workload::Download
@@ -273,6 +281,7 @@ impl Job {
             | Job::Sleepers(_)
             | Job::Echo(_)
             | Job::Datagram(_)
+            | Job::Send(_)
             | Job::Files(_) => 8,
             Job::Counter(_) | Job::Pipeline(_) | Job::Exchange(_) | Job::PingPong(_) => 16,
             // Three batches are left.
@@ -335,6 +344,7 @@ impl Job {
             | Job::Proxy(_)
             | Job::Scan(_)
             | Job::Chat(_) => false,
+            Job::Send(_) => false,
         }
     }
 
@@ -359,6 +369,7 @@ impl Job {
             | Job::Proxy(_)
             | Job::Scan(_)
             | Job::Chat(_)
+            | Job::Send(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => None,
         }
@@ -384,6 +395,7 @@ impl Job {
             | Job::Proxy(_)
             | Job::Scan(_)
             | Job::Chat(_)
+            | Job::Send(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => Duration::ZERO,
         }

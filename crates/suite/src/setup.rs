@@ -25,6 +25,7 @@ pub struct Setup {
     /// The running model's own binary. The process model starts its children
     /// from it (`PROGRAM worker`), and a run its origin (`PROGRAM origin`) or the
     /// server of `echo` (`PROGRAM echo-server`) or of `datagram` (`PROGRAM datagram-server`).
+    /// server of `echo` (`PROGRAM echo-server`), or the receiver of `send`.
     pub program: PathBuf,
 }
 
@@ -75,6 +76,7 @@ impl Setup {
             | Workload::Proxy
             | Workload::Scan
             | Workload::Chat => job.units(),
+            Workload::Send => job.units(),
         };
         Self {
             threads,

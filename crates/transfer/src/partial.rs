@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::fs::{DiskError, check_plain, hash_from, open_any, open_new, rename_new};
 use crate::gzip::Gzip;
 use crate::journal::Record;
+use crate::offered::Offered;
 use crate::parts::{DECODED, Parts, STATE, part_name};
 use crate::transfer::{Part, Transfer};
 use crate::{Key, Sha, name};
@@ -35,6 +36,12 @@ pub struct Finished {
     pub sha256: Option<Sha>,
     /// How often it had to be tried again.
     pub retries: u32,
+}
+
+/// Keeps others from writing a file that has every byte.
+#[derive(Debug)]
+pub struct PartLock {
+    _file: Option<File>,
 }
 
 /// How a file with every byte ends.
@@ -71,6 +78,28 @@ impl Parts {
             synced: 0,
             noted: false,
             digest: transfer.sha256.map(|_| Sha256::new()),
+            waits_for_lock: true,
+        }
+    }
+
+    /// Begins, or goes on with, a file that another machine has offered. Does no I/O yet.
+    pub fn begin_offered(self: &Arc<Self>, offered: &Offered, part: Part) -> Partial {
+        Partial {
+            parts: self.clone(),
+            url: offered.name.clone(),
+            key: offered.key(),
+            name: offered.name.clone(),
+            wanted: Some(offered.sha256),
+            retries: 0,
+            bytes: part.bytes,
+            part,
+            gzip: None,
+            file: None,
+            piece: Vec::new(),
+            synced: 0,
+            noted: false,
+            digest: Some(Sha256::new()),
+            waits_for_lock: false,
         }
     }
 }
@@ -100,6 +129,8 @@ pub struct Partial {
     noted: bool,
     /// Of the bytes on the disk, if the list says what it has to be.
     digest: Option<Sha256>,
+    /// Whether to wait for who is writing the file, or to fail.
+    waits_for_lock: bool,
 }
 
 impl Partial {
@@ -120,6 +151,16 @@ impl Partial {
 
     /// Writes what was pushed. From now on the file outlasts a kill.
     pub fn flush(&mut self) -> Result<(), DiskError> {
+        let piece = std::mem::take(&mut self.piece);
+        let written = self.write(&piece);
+        self.piece = piece;
+        written?;
+        self.piece.clear();
+        Ok(())
+    }
+
+    /// Writes this, without a copy of it in memory. From now on the file outlasts a kill.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), DiskError> {
         self.open()?;
         // First: bytes of one state of the file never stand under a record that
         // speaks of another. Without a strong validator nothing could be joined
@@ -128,7 +169,7 @@ impl Partial {
             self.note(0)?;
             self.noted = true;
         }
-        self.write()?;
+        self.append(piece)?;
         if self.bytes >= self.synced + SYNC_BYTES {
             let sync = |file: &File| file.sync_data();
             let synced = self.file.as_ref().map_or(Ok(()), sync);
@@ -146,7 +187,8 @@ impl Partial {
     /// gives it its name.
     pub fn finish(mut self) -> Result<Finish, DiskError> {
         self.open()?;
-        self.write()?;
+        let piece = std::mem::take(&mut self.piece);
+        self.append(&piece)?;
         let mut got = self
             .digest
             .take()
@@ -170,16 +212,58 @@ impl Partial {
         {
             return self.keep_aside(got);
         }
+        self.whole(bytes, got).map(Finish::Whole)
+    }
+
+    /// Opens the file, and gives the digest of what is there of it.
+    pub fn digest_so_far(&mut self) -> Result<Sha, DiskError> {
+        self.open()?;
+        let digest = self.digest.clone().unwrap_or_default();
+        Ok(Sha(digest.finalize().into()))
+    }
+
+    /// Writes the rest of a file that another machine has offered. It is to be kept from other
+    /// writers, by the lock that is returned, until it has its name. If it is not what was
+    /// offered, nothing is left of it, and its digest is returned.
+    pub fn finish_offered(
+        mut self,
+        rest: &[u8],
+    ) -> Result<Result<(Finished, PartLock), Sha>, DiskError> {
+        self.open()?;
+        self.append(rest)?;
+        let got = self.digest_so_far()?;
+        if self.wanted != Some(got) || self.part.total != Some(self.bytes) {
+            self.discard()?;
+            return Ok(Err(got));
+        }
+        let whole = self.whole(self.bytes, Some(got))?;
+        Ok(Ok((whole, PartLock { _file: self.file })))
+    }
+
+    /// What its bytes belong to.
+    pub fn into_part(self) -> Part {
+        self.part
+    }
+
+    /// Removes what there is of it.
+    pub fn discard(self) -> Result<(), DiskError> {
+        self.parts.forget(self.key)?;
+        self.parts.discard(self.key);
+        Ok(())
+    }
+
+    /// Notes that every byte is there.
+    fn whole(&mut self, bytes: u64, sha256: Option<Sha>) -> Result<Finished, DiskError> {
         let whole = Finished {
             url: std::mem::take(&mut self.url),
             key: self.key,
             name: std::mem::take(&mut self.name),
             bytes,
-            sha256: got,
+            sha256,
             retries: self.retries,
         };
         self.parts.note(&whole.record())?;
-        Ok(Finish::Whole(whole))
+        Ok(whole)
     }
 
     /// Puts what is gzipped in the place of what came. The length and digest of that;
@@ -230,9 +314,9 @@ impl Partial {
         }))
     }
 
-    fn write(&mut self) -> Result<(), DiskError> {
+    fn append(&mut self, piece: &[u8]) -> Result<(), DiskError> {
         let written = match &mut self.file {
-            Some(file) => file.write_all(&self.piece),
+            Some(file) => file.write_all(piece),
             None => Ok(()),
         };
         if let Err(source) = written {
@@ -241,10 +325,9 @@ impl Partial {
             return Err(self.error(source));
         }
         if let Some(digest) = &mut self.digest {
-            digest.update(&self.piece);
+            digest.update(piece);
         }
-        self.bytes += self.piece.len() as u64;
-        self.piece.clear();
+        self.bytes += piece.len() as u64;
         Ok(())
     }
 
@@ -277,7 +360,21 @@ impl Partial {
         let flags = OFlags::CREATE | OFlags::RDWR;
         let mut file = open_any(&self.parts.state, &name, flags)?;
         // A child of a run that was killed may be at its last write still.
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+        let lock = match self.waits_for_lock {
+            true => FlockOperation::LockExclusive,
+            false => FlockOperation::NonBlockingLockExclusive,
+        };
+        rustix::fs::flock(&file, lock)?;
+        if !self.waits_for_lock {
+            // Who had the lock may have given the file its name: then it is not to be changed.
+            let (ours, named) = (
+                rustix::fs::fstat(&file)?,
+                rustix::fs::statat(&self.parts.state, &name, AtFlags::SYMLINK_NOFOLLOW),
+            );
+            if !named.is_ok_and(|named| named.st_ino == ours.st_ino) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
         let length = check_plain(&file)?;
         if length < self.bytes {
             return Err(io::Error::new(

@@ -32,8 +32,8 @@ use crate::transfer::Part;
 /// A directory that this process alone downloads into.
 pub struct Store {
     parts: Arc<Parts>,
-    /// Held locked until the store is dropped.
-    _lock: File,
+    /// Held locked until the store is dropped; none in a child of the process that has it.
+    _lock: Option<File>,
     journal: Mutex<Journal>,
     committer: Committer,
 }
@@ -75,8 +75,25 @@ impl Store {
             committer: Committer::new(&parts),
             journal: Mutex::new(journal),
             parts,
-            _lock: lock,
+            _lock: Some(lock),
         })
+    }
+
+    /// Opens a directory that the parent of this process has opened, and keeps open.
+    pub fn open_shared(path: &Path) -> Result<Self, DiskError> {
+        let parts = Arc::new(Parts::open(path)?);
+        Ok(Self {
+            committer: Committer::new(&parts),
+            journal: Mutex::new(Journal::new(&parts)),
+            parts,
+            _lock: None,
+        })
+    }
+
+    /// The same store, which syncs nothing: for measuring what that costs.
+    pub fn without_syncs(mut self) -> Self {
+        self.committer.syncs = false;
+        self
     }
 
     /// What processes that write into the directory share.
@@ -181,7 +198,7 @@ impl Store {
         Ok(record.map_or_else(Part::default, |record| self.rest_of(record)))
     }
 
-    fn last_record(&self, key: Key) -> Result<Option<Record>, DiskError> {
+    pub(crate) fn last_record(&self, key: Key) -> Result<Option<Record>, DiskError> {
         let mut journal = self.journal();
         journal.read_on()?;
         let at = journal.last(key)?;
@@ -190,7 +207,7 @@ impl Store {
     }
 
     /// The part that a record speaks of, as long as it is on the disk.
-    fn rest_of(&self, record: Record) -> Part {
+    pub(crate) fn rest_of(&self, record: Record) -> Part {
         let there = self.parts.part_bytes(record.key()).unwrap_or(0);
         let (part, usable) = match record {
             Record::Part { part, .. } => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use chat_room::Settings;
+use file_send::{Acknowledged, Outgoing, Secret};
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use serde::{Deserialize, Serialize};
 use suite::pipeline::{Item, Tally};
@@ -96,6 +97,8 @@ pub(crate) enum Task {
     Proxy(ProxyTask),
     Scan(ScanTask),
     Chat(ChatTask),
+    Send(SendTask),
+    Receive(ReceiveTask),
     /// Do a piece of CPU work, and end if it is the last task.
     Burn {
         is_last: bool,
@@ -221,6 +224,44 @@ pub(crate) enum ChatTask {
     },
 }
 
+/// Be the sender of files, one after the other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum SendTask {
+    /// Send this one.
+    File(SendSetup, Box<Outgoing>),
+    /// Tell the receiver that there will be no other.
+    Bye,
+}
+
+/// What a child needs to send a file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SendSetup {
+    pub(crate) address: SocketAddr,
+    pub(crate) secret: Secret,
+    pub(crate) path: file_send::Path,
+    pub(crate) patience: Duration,
+}
+
+/// What has come of a file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SendAnswer {
+    pub(crate) file: Outgoing,
+    pub(crate) result: std::result::Result<Acknowledged, file_send::Error>,
+    /// Whether the connection stays for the next file.
+    pub(crate) is_connected: bool,
+}
+
+/// Receive files from senders at the listener in the slot, until that is shut down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReceiveTask {
+    /// The path of the directory, which need not be text.
+    pub(crate) directory: OsString,
+    pub(crate) syncs: bool,
+    pub(crate) secret: Secret,
+    /// How long to wait for a sender.
+    pub(crate) patience: Duration,
+}
+
 /// What is in the files in these places of the list?
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FilesTask {
@@ -302,6 +343,8 @@ pub(crate) enum Answer {
     Datagram(datagram::Outcome),
     /// What there is to tell of a scan that is not in shared memory.
     Scan(scan::Found),
+    /// What has come of a file that was to be sent.
+    Send(Box<SendAnswer>),
     /// The results of the files from this place of the list on.
     Files(usize, Vec<Summed<files::Summary>>),
     /// The result of the image in this place of the list.

@@ -1,4 +1,4 @@
-//! How far one child's download is, and which task it has queued.
+//! How far one child's download is, and which task it has queued; or what it has sent.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct ProgressCounters {
-    /// Bytes of bodies that the children in this place have ever received.
+    /// Bytes of bodies that the children in this place have ever received, and of files that they
+    /// have sent.
     received: AtomicU64,
     /// The offset in the file of the next byte.
     position: AtomicU64,

@@ -1,0 +1,361 @@
+//! What both ends of a connection share: frames out and in, and how each proves that it has
+//! the secret.
+//!
+//! The receiver speaks first, with a number that was never used before (HELLO). The sender
+//! answers with one of its own, and with an HMAC of both under the secret (PROOF); only then
+//! does the receiver prove the same, so that who merely connects learns nothing to guess a
+//! secret by. From then on every frame has a tag under a key of this connection.
+
+use std::fmt;
+use std::ops::Range;
+
+use ring::hmac::{self, HMAC_SHA256};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+use transfer::{Offered, Sha};
+
+use crate::Error;
+use crate::frame::{Direction, Kind, MAGIC, MOST_BODY, MOST_FRAME, VERSION};
+
+const NONCE_BYTES: usize = 32;
+
+/// What both sides have, and nobody else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The fewest bytes of one: who talks to a receiver of their own could try short ones.
+    pub const FEWEST: usize = 16;
+
+    /// These bytes; none if they are too few.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Option<Self> {
+        let bytes = bytes.into();
+        (bytes.len() >= Self::FEWEST).then_some(Self(bytes))
+    }
+
+    fn key(&self) -> hmac::Key {
+        hmac::Key::new(HMAC_SHA256, &self.0)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// Which end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Sender = 1,
+    Receiver = 2,
+}
+
+/// What a frame says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Message {
+    Offer(Offered),
+    /// Bytes that are there, and their digest.
+    Have(u64, Sha),
+    /// From which byte on, and how many follow.
+    Data(u64, u64),
+    Done(Sha),
+    /// All of it is there, and whether it was synced.
+    Ack(Sha, bool),
+    /// What came has this digest.
+    Mismatch(Sha),
+    Bye,
+    Failed(Error),
+}
+
+/// One connection's frames.
+pub(crate) struct Link {
+    us: End,
+    secret: hmac::Key,
+    ours: Direction,
+    theirs: Direction,
+    nonce: [u8; NONCE_BYTES],
+    shake: Shake,
+    input: Vec<u8>,
+    filled: Range<usize>,
+    /// What is to be written.
+    pub(crate) output: Vec<u8>,
+}
+
+/// How far the two ends have come with each other.
+enum Shake {
+    Hello,
+    Proof([u8; NONCE_BYTES]),
+    Done,
+}
+
+impl Link {
+    pub(crate) fn new(us: End, secret: &Secret) -> Self {
+        let mut nonce = [0; NONCE_BYTES];
+        SystemRandom::new()
+            .fill(&mut nonce)
+            .expect("the system has random numbers");
+        let they = match us {
+            End::Sender => End::Receiver,
+            End::Receiver => End::Sender,
+        };
+        let mut link = Self {
+            us,
+            secret: secret.key(),
+            ours: Direction::open(us as u8),
+            theirs: Direction::open(they as u8),
+            nonce,
+            shake: Shake::Hello,
+            input: vec![0; 2 * MOST_FRAME],
+            filled: 0..0,
+            output: Vec::with_capacity(MOST_FRAME),
+        };
+        if us == End::Receiver {
+            link.hello();
+        }
+        link
+    }
+
+    fn hello(&mut self) {
+        let mut body = MAGIC.to_vec();
+        body.extend_from_slice(&VERSION.to_le_bytes());
+        body.extend_from_slice(&self.nonce);
+        self.ours.write(Kind::Hello, &body, &mut self.output);
+    }
+
+    /// Whether both ends have proved themselves.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.shake, Shake::Done)
+    }
+
+    /// Where bytes of frames are to be read to.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        if self.filled.start > 0 {
+            self.input.copy_within(self.filled.clone(), 0);
+            self.filled = 0..self.filled.len();
+        }
+        &mut self.input[self.filled.end..]
+    }
+
+    pub(crate) fn filled(&mut self, bytes: usize) {
+        self.filled.end += bytes;
+    }
+
+    /// Takes bytes that came after a frame and belong to a file.
+    pub(crate) fn take_rest(&mut self, most: usize) -> &[u8] {
+        let start = self.filled.start;
+        self.filled.start += self.filled.len().min(most);
+        &self.input[start..self.filled.start]
+    }
+
+    /// Whether nothing was read that has not been looked at.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filled.is_empty()
+    }
+
+    /// The next message; none if more has to be read or written first.
+    pub(crate) fn next(&mut self) -> Result<Option<Message>, Error> {
+        loop {
+            let bytes = &self.input[self.filled.clone()];
+            let Some((kind, body, length)) = self.theirs.read(bytes)? else {
+                return Ok(None);
+            };
+            let mut body = Body(body);
+            if kind == Kind::Failed {
+                return Ok(Some(Message::Failed(body.error()?)));
+            }
+            match self.shake {
+                Shake::Hello => {
+                    let nonce = body.hello(kind)?;
+                    self.filled.start += length;
+                    self.greet(nonce);
+                }
+                Shake::Proof(nonce) => {
+                    let proof = body.0;
+                    if kind != Kind::Proof {
+                        return Err(Error::OutOfPlace(kind.name().into()));
+                    }
+                    let their_text = match self.us {
+                        End::Sender => self.text(b"receiver", &nonce),
+                        End::Receiver => self.text(b"sender", &nonce),
+                    };
+                    hmac::verify(&self.secret, &their_text, proof).map_err(|_| Error::Secret)?;
+                    self.filled.start += length;
+                    self.proved(nonce);
+                }
+                Shake::Done => {
+                    let message = body.message(kind)?;
+                    self.filled.start += length;
+                    return Ok(Some(message));
+                }
+            }
+            if !self.output.is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The other side has sent its HELLO.
+    fn greet(&mut self, nonce: [u8; NONCE_BYTES]) {
+        self.shake = Shake::Proof(nonce);
+        if self.us == End::Sender {
+            self.hello();
+            self.prove(b"sender", &nonce);
+        }
+    }
+
+    /// The other side has proved itself.
+    fn proved(&mut self, nonce: [u8; NONCE_BYTES]) {
+        if self.us == End::Receiver {
+            self.prove(b"receiver", &nonce);
+        }
+        let key = hmac::sign(&self.secret, &self.text(b"frames", &nonce));
+        let key = hmac::Key::new(HMAC_SHA256, key.as_ref());
+        self.ours.set_key(key.clone());
+        self.theirs.set_key(key);
+        self.shake = Shake::Done;
+    }
+
+    fn prove(&mut self, what: &[u8], nonce: &[u8; NONCE_BYTES]) {
+        let proof = hmac::sign(&self.secret, &self.text(what, nonce));
+        self.ours
+            .write(Kind::Proof, proof.as_ref(), &mut self.output);
+    }
+
+    /// What a proof is about: both numbers, the receiver's first.
+    fn text(&self, what: &[u8], theirs: &[u8; NONCE_BYTES]) -> Vec<u8> {
+        let (first, second) = match self.us {
+            End::Sender => (theirs, &self.nonce),
+            End::Receiver => (&self.nonce, theirs),
+        };
+        [MAGIC, &VERSION.to_le_bytes()[..], what, first, second].concat()
+    }
+
+    /// Has a message be written.
+    pub(crate) fn say(&mut self, message: &Message) {
+        let mut output = std::mem::take(&mut self.output);
+        self.write(message, &mut output);
+        self.output = output;
+    }
+
+    /// Appends a message to this.
+    pub(crate) fn write(&mut self, message: &Message, to: &mut Vec<u8>) {
+        let (kind, body) = encode(message);
+        self.ours.write(kind, &body, to);
+    }
+}
+
+fn encode(message: &Message) -> (Kind, Vec<u8>) {
+    match message {
+        Message::Offer(offered) => {
+            let mut body = offered.bytes.to_le_bytes().to_vec();
+            body.extend_from_slice(&offered.sha256.0);
+            body.extend_from_slice(offered.name.as_bytes());
+            (Kind::Offer, body)
+        }
+        Message::Have(bytes, sha256) => {
+            let mut body = bytes.to_le_bytes().to_vec();
+            body.extend_from_slice(&sha256.0);
+            (Kind::Have, body)
+        }
+        Message::Data(from, bytes) => {
+            let body = [from.to_le_bytes(), bytes.to_le_bytes()].concat();
+            (Kind::Data, body)
+        }
+        Message::Done(sha256) => (Kind::Done, sha256.0.to_vec()),
+        Message::Ack(sha256, synced) => {
+            let mut body = sha256.0.to_vec();
+            body.push(u8::from(*synced));
+            (Kind::Ack, body)
+        }
+        Message::Mismatch(sha256) => (Kind::Mismatch, sha256.0.to_vec()),
+        Message::Bye => (Kind::Bye, Vec::new()),
+        Message::Failed(error) => {
+            let mut body = vec![error.code()];
+            let detail = error.detail();
+            let fits = detail.floor_char_boundary(MOST_BODY - 1);
+            body.extend_from_slice(&detail.as_bytes()[..fits]);
+            (Kind::Failed, body)
+        }
+    }
+}
+
+/// What is left of a frame's body.
+struct Body<'a>(&'a [u8]);
+
+impl Body<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let taken = self.0.split_first_chunk::<N>();
+        let (first, rest) = taken.ok_or(Error::OutOfPlace("a frame that is too short".into()))?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    fn number(&mut self) -> Result<u64, Error> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn sha(&mut self) -> Result<Sha, Error> {
+        self.take().map(Sha)
+    }
+
+    fn text(&mut self) -> Result<String, Error> {
+        let text = String::from_utf8(std::mem::take(&mut self.0).to_vec());
+        text.map_err(|_| Error::OutOfPlace("a text that is not UTF-8".into()))
+    }
+
+    fn error(&mut self) -> Result<Error, Error> {
+        let [code] = self.take()?;
+        let detail: String = self.text()?;
+        // It is shown on a terminal.
+        let shown: String = detail
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        Ok(Error::told(code, &shown))
+    }
+
+    fn hello(&mut self, kind: Kind) -> Result<[u8; NONCE_BYTES], Error> {
+        if kind != Kind::Hello || self.take()? != *MAGIC {
+            return Err(Error::Foreign);
+        }
+        match self.take().map(u16::from_le_bytes)? {
+            VERSION => self.take(),
+            other => Err(Error::Version(other)),
+        }
+    }
+
+    fn message(&mut self, kind: Kind) -> Result<Message, Error> {
+        let message = match kind {
+            Kind::Offer => {
+                let (bytes, sha256) = (self.number()?, self.sha()?);
+                let name = self.text()?;
+                Message::Offer(Offered {
+                    name,
+                    bytes,
+                    sha256,
+                })
+            }
+            Kind::Have => Message::Have(self.number()?, self.sha()?),
+            Kind::Data => Message::Data(self.number()?, self.number()?),
+            Kind::Done => Message::Done(self.sha()?),
+            Kind::Ack => Message::Ack(self.sha()?, self.take()? == [1]),
+            Kind::Mismatch => Message::Mismatch(self.sha()?),
+            Kind::Bye => Message::Bye,
+            Kind::Hello | Kind::Proof | Kind::Failed => {
+                return Err(Error::OutOfPlace(kind.name().into()));
+            }
+        };
+        match self.0.is_empty() {
+            true => Ok(message),
+            false => Err(Error::OutOfPlace("a frame that is too long".into())),
+        }
+    }
+}
+
+impl Message {
+    /// What it is called, for an error.
+    pub(crate) fn name(&self) -> &'static str {
+        encode(self).0.name()
+    }
+}

@@ -1,0 +1,218 @@
+//! Unit: task, one a connection, at either end; reading, hashing and writing files in the pool
+//! of blocking calls. Shares: the files that are left, behind a lock; the directory. Ends: no
+//! file is left, or all is stopped; at the receiver, when the end begins. The `JoinSet`s drain.
+
+use std::io::{self, ErrorKind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use file_send::{Error, Outgoing, Range, ReceiveStep, SendStep, Sender};
+use rustix::fs::sendfile;
+use suite::Result;
+use suite::send::{Receiving, Sending};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, block_in_place};
+use tokio::time::{sleep, timeout};
+
+use crate::server::{self, Closed, linger};
+use crate::unblock;
+
+pub async fn run(sending: Arc<Sending>) -> Result<()> {
+    let (stop, stopped) = watch::channel(());
+    // It fails when nothing waits for it any more.
+    sending.on_stop(move || stop.send(()).unwrap_or_default());
+    let mut workers = JoinSet::new();
+    for _ in 0..sending.units() {
+        let unit = Unit {
+            sending: sending.clone(),
+            stopped: stopped.clone(),
+            connection: None,
+        };
+        workers.spawn(unit.work());
+    }
+    workers.join_all().await;
+    Ok(())
+}
+
+struct Unit {
+    sending: Arc<Sending>,
+    /// It changes when all is stopped.
+    stopped: watch::Receiver<()>,
+    /// The one that the last file went over.
+    connection: Option<Connection>,
+}
+
+struct Connection {
+    stream: TcpStream,
+    sender: Sender,
+    sending: Arc<Sending>,
+}
+
+impl Unit {
+    /// Sends one file after the other.
+    async fn work(mut self) {
+        while let Some(file) = self.sending.next() {
+            let mut again = self.attempt(file).await;
+            while let Some((file, wait)) = again {
+                self.pause(wait).await;
+                again = self.attempt(file).await;
+            }
+        }
+        if let Some(mut connection) = self.connection.take() {
+            connection.sender.bye();
+            self.drive(&mut connection).await;
+        }
+    }
+
+    /// Tries to send a file. Gives it back if it is to be tried again, after this time.
+    async fn attempt(&mut self, file: Outgoing) -> Option<(Outgoing, Duration)> {
+        let connection = match self.connection.take() {
+            Some(kept) => Ok(kept),
+            None => self.connect().await,
+        };
+        let mut connection = match connection {
+            Ok(connection) => connection,
+            Err(error) => {
+                let error = Error::Broken(error.to_string());
+                return self.sending.ended(file, Err(error));
+            }
+        };
+        connection.sender.send(file);
+        self.drive(&mut connection).await;
+        let (file, result) = connection.sender.take();
+        if connection.sender.is_open() {
+            self.connection = Some(connection);
+        }
+        self.sending.ended(file, result)
+    }
+
+    async fn connect(&self) -> io::Result<Connection> {
+        let sending = &self.sending;
+        let stream = self.within(TcpStream::connect(sending.address)).await?;
+        stream.set_nodelay(true)?;
+        sending.open.opened();
+        Ok(Connection {
+            stream,
+            sender: sending.sender(),
+            sending: sending.clone(),
+        })
+    }
+
+    /// Does what the sender says, until the file has ended, or the connection.
+    async fn drive(&self, connection: &mut Connection) {
+        let Connection { stream, sender, .. } = connection;
+        loop {
+            let io = match sender.step() {
+                SendStep::Write(bytes) => self.within(stream.write_all(bytes)).await,
+                SendStep::Read(room) => {
+                    let read = self.within(stream.read(room)).await;
+                    read.map(|read| sender.filled(read))
+                }
+                SendStep::Work(work) => {
+                    let worked = unblock(move || work.run()).await;
+                    sender.done(worked);
+                    Ok(())
+                }
+                SendStep::SendFile(range) => {
+                    let sent = self.within(send_range(stream, range)).await;
+                    sent.map(|sent| sender.sent(sent))
+                }
+                SendStep::End => return,
+            };
+            if let Err(error) = io {
+                sender.broken(&error);
+            }
+        }
+    }
+
+    /// What comes of this, if it does in time, and nothing is stopped before.
+    async fn within<T>(&self, io: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            biased;
+            _ = stopped.changed() => Err(ErrorKind::Interrupted.into()),
+            done = timeout(self.sending.patience, io) => done?,
+        }
+    }
+
+    /// Waits so long, unless all is stopped before.
+    async fn pause(&self, wait: Duration) {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            () = sleep(wait) => {}
+            _ = stopped.changed() => {}
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.sending.open.closed();
+    }
+}
+
+/// Has the system send as much as the connection takes now. It may have to read the disk for
+/// that: other tasks go on in another thread meanwhile.
+async fn send_range(stream: &TcpStream, range: Range<'_>) -> io::Result<u64> {
+    let bytes = usize::try_from(range.bytes).unwrap_or(usize::MAX);
+    let mut offset = range.offset;
+    let sent = stream.async_io(Interest::WRITABLE, || {
+        block_in_place(|| Ok(sendfile(stream, range.file, Some(&mut offset), bytes)?))
+    });
+    Ok(sent.await? as u64)
+}
+
+pub async fn receive(service: Arc<Receiving>) -> Result<()> {
+    let closed = server::closed(&service.listening);
+    let converse = |stream, closed| converse(stream, service.clone(), closed);
+    let (listening, connections) = (&service.listening, service.connections);
+    server::accept_all(listening, connections, &closed, converse).await
+}
+
+/// Receives what comes over a connection, until either end closes it.
+async fn converse(
+    mut stream: TcpStream,
+    service: Arc<Receiving>,
+    mut closed: Closed,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut closing = pin!(closed.changed());
+    let mut receiver = service.receiver();
+    let patience = service.patience;
+    loop {
+        let io = match receiver.step() {
+            ReceiveStep::Write(bytes) => {
+                until_closed(stream.write_all(bytes), patience, closing.as_mut()).await
+            }
+            ReceiveStep::Read(room) => {
+                let read = until_closed(stream.read(room), patience, closing.as_mut()).await;
+                read.map(|read| receiver.filled(read))
+            }
+            ReceiveStep::Work(work) => {
+                let worked = unblock(move || work.run()).await;
+                receiver.done(worked);
+                Ok(())
+            }
+            ReceiveStep::End(_) => return linger(&mut stream).await,
+        };
+        if let Err(error) = io {
+            receiver.broken(&error);
+        }
+    }
+}
+
+/// What comes of this, if it does in time, and before the end begins.
+async fn until_closed<T>(
+    io: impl Future<Output = io::Result<T>>,
+    patience: Duration,
+    closing: Pin<&mut impl Future>,
+) -> io::Result<T> {
+    tokio::select! {
+        biased;
+        _ = closing => Err(ErrorKind::Interrupted.into()),
+        done = timeout(patience, io) => done?,
+    }
+}
