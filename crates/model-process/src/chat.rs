@@ -289,10 +289,7 @@ impl Joining {
 }
 
 /// A child's part.
-pub(crate) fn perform(
-    task: ChatTask,
-    entrance: &mut Option<UnixStream>,
-) -> Result<pool::Answer> {
+pub(crate) fn perform(task: ChatTask, entrance: &mut Option<UnixStream>) -> Result<pool::Answer> {
     match task {
         ChatTask::Take => *entrance = Some(fd_passing::copy().context("no socket")?.into()),
         ChatTask::Serve { settings, patience } => {

@@ -94,7 +94,9 @@ impl Wake for Notice {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_noted.swap(true, Relaxed) {
             let woken = self.woken.lock();
-            woken.unwrap_or_else(PoisonError::into_inner).push(self.number);
+            woken
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(self.number);
         }
     }
 }
