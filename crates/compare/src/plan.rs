@@ -121,6 +121,7 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
         | Job::Echo(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Chat(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => 0,
     };

@@ -11,7 +11,10 @@ use lab::workspace;
 /// What each of this project's crates may depend on, of its own crates. What only
 /// tests and benches have is not looked at. Every model is `model-*`.
 const OWN: &[(&str, &[&str])] = &[
-    ("suite", &["transfer", "http-serve", "http-proxy"]),
+    (
+        "suite",
+        &["transfer", "http-serve", "http-proxy", "chat-room"],
+    ),
     ("features", &[]),
     ("transfer", &["features"]),
     ("origin", &["features", "load"]),
@@ -21,9 +24,17 @@ const OWN: &[(&str, &[&str])] = &[
     ("http-head", &["features"]),
     ("http-serve", &["features", "http-head"]),
     ("http-proxy", &["http-head"]),
+    ("chat-room", &["features"]),
     (
         "runner",
-        &["suite", "origin", "transfer", "load", "http-proxy"],
+        &[
+            "suite",
+            "origin",
+            "transfer",
+            "load",
+            "http-proxy",
+            "chat-room",
+        ],
     ),
     (
         "harness",
@@ -34,6 +45,7 @@ const OWN: &[(&str, &[&str])] = &[
             "transfer",
             "http-serve",
             "http-proxy",
+            "chat-room",
         ],
     ),
     (
@@ -47,6 +59,7 @@ const OWN: &[(&str, &[&str])] = &[
             "http-head",
             "http-serve",
             "http-proxy",
+            "chat-room",
         ],
     ),
     ("results", &[]),
