@@ -123,6 +123,7 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Scan(_)
+        | Job::Chat(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => 0,
     };

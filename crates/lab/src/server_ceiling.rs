@@ -42,6 +42,7 @@ pub fn measure(
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Scan(_)
+        | Job::Chat(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
     }
@@ -81,6 +82,7 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Scan(_)
+        | Job::Chat(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),
     };

@@ -13,7 +13,14 @@ use lab::workspace;
 const OWN: &[(&str, &[&str])] = &[
     (
         "suite",
-        &["transfer", "http-serve", "http-proxy", "port-scan"],
+        &[
+            "transfer",
+            "http-serve",
+            "http-proxy",
+            "port-scan",
+            "chat-room",
+            "file-send",
+        ],
     ),
     ("features", &[]),
     ("transfer", &["features"]),
@@ -25,9 +32,18 @@ const OWN: &[(&str, &[&str])] = &[
     ("http-serve", &["features", "http-head"]),
     ("http-proxy", &["http-head"]),
     ("port-scan", &["features"]),
+    ("chat-room", &["features"]),
+    ("file-send", &["features", "transfer"]),
     (
         "runner",
-        &["suite", "origin", "transfer", "load", "http-proxy"],
+        &[
+            "suite",
+            "origin",
+            "transfer",
+            "load",
+            "http-proxy",
+            "chat-room",
+        ],
     ),
     (
         "harness",
@@ -38,6 +54,7 @@ const OWN: &[(&str, &[&str])] = &[
             "transfer",
             "http-serve",
             "http-proxy",
+            "chat-room",
         ],
     ),
     (
@@ -51,6 +68,7 @@ const OWN: &[(&str, &[&str])] = &[
             "http-head",
             "http-serve",
             "http-proxy",
+            "chat-room",
         ],
     ),
     ("results", &[]),
