@@ -112,6 +112,7 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
         | Job::Proxy(_)
         | Job::Scan(_)
         | Job::Chat(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => None,
     }

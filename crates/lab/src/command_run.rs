@@ -240,6 +240,7 @@ impl CommandRun {
             | Job::Proxy(_)
             | Job::Scan(_)
             | Job::Chat(_)
+            | Job::Send(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => return Ok((None, None)),
         };
@@ -282,6 +283,7 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
         | Job::Proxy(_)
         | Job::Scan(_)
         | Job::Chat(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => Ok(Vec::new()),
     }

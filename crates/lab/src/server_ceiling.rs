@@ -43,6 +43,7 @@ pub fn measure(
         | Job::Proxy(_)
         | Job::Scan(_)
         | Job::Chat(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
     }
@@ -83,6 +84,7 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::Proxy(_)
         | Job::Scan(_)
         | Job::Chat(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),
     };

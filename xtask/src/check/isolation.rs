@@ -42,7 +42,9 @@ const OWN: &[(&str, &[&str])] = &[
             "transfer",
             "load",
             "http-proxy",
+            "port-scan",
             "chat-room",
+            "file-send",
         ],
     ),
     (
@@ -55,6 +57,7 @@ const OWN: &[(&str, &[&str])] = &[
             "http-serve",
             "http-proxy",
             "chat-room",
+            "file-send",
         ],
     ),
     (
@@ -69,6 +72,7 @@ const OWN: &[(&str, &[&str])] = &[
             "http-serve",
             "http-proxy",
             "chat-room",
+            "file-send",
         ],
     ),
     ("results", &[]),

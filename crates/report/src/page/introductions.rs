@@ -120,6 +120,13 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
              what becomes of a member that does not read is the same policy in every model.",
             "Chats, games, notifications and market data work like this.",
         ],
+        Workload::Send => [
+            "Files are sent to another process over TCP, and count only when it says that it has \
+             each of them whole, with its digest, and synced.",
+            "Both ends hash all bytes, so this is what copying, hashing and disk cost together; a \
+             connection that is cut goes on where the receiver is sure of what it has.",
+            "Backups, replication and file transfer between machines work like this.",
+        ],
         Workload::Files => [
             "Local files are read, hashed and their lines counted, the biggest first.",
             "Reading blocks and hashing computes, so each file is both a call to hand over and \

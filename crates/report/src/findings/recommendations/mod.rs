@@ -130,7 +130,7 @@ fn some(job: &Value, key: &str) -> bool {
     job[key].as_u64().is_some_and(|number| number > 0)
 }
 
-const KINDS: [WorkKind; 18] = [
+const KINDS: [WorkKind; 19] = [
     all_of("download", "Downloads with a limit", &[Workload::Download]),
     all_of("waiting", "Many waiting units", &[Workload::Sleepers]),
     all_of("units", "Many short units", &[Workload::Spawn]),
@@ -155,6 +155,7 @@ const KINDS: [WorkKind; 18] = [
         &[Workload::Scan],
     ),
     all_of("room", "A room with many members", &[Workload::Chat]),
+    all_of("send", "Files between machines", &[Workload::Send]),
     all_of("requests", "Concurrent requests", &[Workload::Fetch]),
     all_of(
         "cpu",
