@@ -342,7 +342,9 @@ impl Body<'_> {
             Kind::Ack => Message::Ack(self.sha()?, self.take()? == [1]),
             Kind::Mismatch => Message::Mismatch(self.sha()?),
             Kind::Bye => Message::Bye,
-            Kind::Hello | Kind::Proof | Kind::Failed => return Err(Error::OutOfPlace(kind.name().into())),
+            Kind::Hello | Kind::Proof | Kind::Failed => {
+                return Err(Error::OutOfPlace(kind.name().into()));
+            }
         };
         match self.0.is_empty() {
             true => Ok(message),

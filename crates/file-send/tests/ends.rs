@@ -22,13 +22,24 @@ const FRAMES: usize = 1024;
 
 #[test]
 fn a_file_arrives_whole_and_once() {
-    for bytes in [0, 1, 4096, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 1_000_000] {
+    for bytes in [
+        0,
+        1,
+        4096,
+        PIECE_BYTES - 1,
+        PIECE_BYTES,
+        PIECE_BYTES + 1,
+        1_000_000,
+    ] {
         let place = Place::new();
         let content = content(bytes);
         let met = place.meet(place.file("a", &content), Fate::default());
         let got = met.sender.expect("acknowledged");
         met.receiver.expect("received");
-        assert_eq!((got.bytes, got.synced, got.before), (bytes as u64, true, false));
+        assert_eq!(
+            (got.bytes, got.synced, got.before),
+            (bytes as u64, true, false)
+        );
         assert_eq!(fs::read(place.received("a")).expect("a file"), content);
         assert!(met.bytes.0 <= bytes + FRAMES, "{:?}", met.bytes);
 
@@ -100,7 +111,10 @@ fn every_flipped_bit_is_found_and_the_file_arrives() {
         // A flip after the last word is of no consequence to the file, and still found.
         let found = met.sender.is_err() || met.receiver.is_err();
         let is_last = fate.flip.is_some_and(|flip| flip / 8 >= whole.0 - 24);
-        assert!(found || fate.flip_back.is_some() && met.bytes.1 != whole.1, "{text}");
+        assert!(
+            found || fate.flip_back.is_some() && met.bytes.1 != whole.1,
+            "{text}"
+        );
         if !is_last {
             let error = met.sender.as_ref().expect_err(&text);
             assert!(error.is_passing(), "{text}");
@@ -150,7 +164,13 @@ fn another_secret_is_refused_at_both_ends() {
     let other = Secret::new(*b"another one of 24 bytes ").expect("enough bytes");
     let sender = Sender::new(&other, file_send::Path::Copy, &Arc::default());
     let receiver = Receiver::new(&place.secret, &place.inbox);
-    let met = meet(sender, receiver, place.file("a", b"text"), Fate::default(), |_| {});
+    let met = meet(
+        sender,
+        receiver,
+        place.file("a", b"text"),
+        Fate::default(),
+        |_| {},
+    );
     assert_eq!(met.sender, Err(Error::Secret));
     assert_eq!(met.receiver, Err(Error::Secret));
     assert!(place.names().is_empty());
@@ -160,7 +180,17 @@ fn another_secret_is_refused_at_both_ends() {
 #[test]
 fn names_that_leave_or_hide_are_refused_and_the_connection_goes_on() {
     let place = Place::new();
-    for name in ["../a", "/etc/a", "..", "a/b", ".bashrc", ".paces-download", "", "a\nb", "con"] {
+    for name in [
+        "../a",
+        "/etc/a",
+        "..",
+        "a/b",
+        ".bashrc",
+        ".paces-download",
+        "",
+        "a\nb",
+        "con",
+    ] {
         let file = place.file("a", b"text");
         let path = file.path.clone();
         let met = place.meet(Outgoing::new(0, path, name.to_owned()), Fate::default());
@@ -171,8 +201,15 @@ fn names_that_leave_or_hide_are_refused_and_the_connection_goes_on() {
     assert!(place.names().is_empty());
     // One that is longer than a frame may be.
     let file = place.file("a", b"text");
-    let met = place.meet(Outgoing::new(0, file.path, "a".repeat(2000)), Fate::default());
-    assert!(matches!(met.sender, Err(Error::Source(_))), "{:?}", met.sender);
+    let met = place.meet(
+        Outgoing::new(0, file.path, "a".repeat(2000)),
+        Fate::default(),
+    );
+    assert!(
+        matches!(met.sender, Err(Error::Source(_))),
+        "{:?}",
+        met.sender
+    );
 }
 
 #[test]

@@ -51,7 +51,8 @@ impl Wire {
             }
             let at = self.bytes.len();
             let flip = self.flip.filter(|flip| flip / 8 == at);
-            self.bytes.push(byte ^ flip.map_or(0, |flip| 1 << (flip % 8)));
+            self.bytes
+                .push(byte ^ flip.map_or(0, |flip| 1 << (flip % 8)));
         }
     }
 
