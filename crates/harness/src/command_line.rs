@@ -1,5 +1,6 @@
 //! What a model has to get right, through its binary.
 
+mod send;
 mod servers;
 
 use std::io::{BufRead, BufReader};
@@ -16,6 +17,7 @@ use suite::{Preset, Result, Workload};
 
 use crate::test_server;
 
+pub use self::send::*;
 pub use self::servers::*;
 
 /// What became of a command.
@@ -323,6 +325,15 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["run", "proxy", "--set", "mode=tunnel"], "`connect`"),
         (&["proxy", "--allow", "example.org"], "HOST:PORT"),
         (&["proxy", "--upstream-timeout", "0"], "upstream-timeout"),
+        (&["run", "send", "--set", "streams=0"], "from 1"),
+        (&["run", "send", "--set", "cut=3145729"], "to 3145728"),
+        (&["send", "a", "--to", "localhost:1"], "PACES_SECRET"),
+        (&["send", "--to", "localhost:1"], "FILE"),
+        (
+            &["send", "a", "--to", "x:1", "--secret-file", "/no/such"],
+            "/no/such",
+        ),
+        (&["receive", "--into", "/x", "--listen", "here"], "--listen"),
         (&["run", "files", "--set", "dir=/no/such"], "/no/such"),
         (&["run", "files", "--set", "count=0"], "from 1"),
         (
@@ -387,6 +398,8 @@ pub fn no_process_is_left(program: &'static str) -> Result<()> {
     nothing_is_left(program, &echo, |outcome| outcome["messages"] == 200)?;
     let deadlines = ["deadlines", "--set", "operations=4"];
     nothing_is_left(program, &deadlines, |outcome| outcome["ended"] == 4)?;
+    let send = ["send", "--set", "bytes=600000"];
+    nothing_is_left(program, &send, |outcome| outcome["files"] == 3)?;
     let serve = ["serve", "--set", "requests=20"];
     nothing_is_left(program, &serve, |outcome| outcome["requests"] == 20)
 }

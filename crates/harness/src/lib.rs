@@ -21,6 +21,7 @@ pub mod conformance;
 #[doc(hidden)]
 pub mod faulty;
 
+mod file_ends;
 mod reference;
 mod test_server;
 mod timeout;
@@ -88,6 +89,12 @@ macro_rules! conformance {
                     serve_leaves_nothing
                 }
                 Proxy proxy { proxy_shapes proxy_tunnels }
+                Send send {
+                    send_shapes
+                    send_survives_cuts_and_flips
+                    send_survives_what_receivers_do
+                    send_finds_a_file_that_changes
+                }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }
@@ -103,6 +110,9 @@ macro_rules! conformance {
                 a_server_that_is_told_twice_ends_at_once
                 a_server_has_only_so_many_connections
                 a_list_of_urls_is_downloaded
+                files_are_sent_and_received
+                a_receiver_goes_on_after_senders_and_kills
+                a_full_disk_is_said_to_both
             }
         }
     };

@@ -10,6 +10,7 @@ mod files;
 mod http;
 mod proxy;
 mod queues;
+mod send;
 mod serve;
 mod support;
 mod waiting;
@@ -24,6 +25,7 @@ pub use self::files::*;
 pub use self::http::*;
 pub use self::proxy::*;
 pub use self::queues::*;
+pub use self::send::*;
 pub use self::serve::*;
 pub use self::waiting::*;
 
