@@ -134,6 +134,15 @@ pub struct SendWorked {
 }
 
 impl SendWork {
+    /// Whether it is more than to look at what was read before: another thread for that would
+    /// cost more than it does.
+    fn blocks(&self) -> bool {
+        match &self.task {
+            Task::Begin(source, (have, _), Path::Copy) => !source.is_in_piece || *have > 0,
+            _ => true,
+        }
+    }
+
     /// Does it. Blocks.
     pub fn run(self) -> SendWorked {
         let mut piece = self.piece;
@@ -236,14 +245,15 @@ impl Sender {
                 State::SendFile if self.left() == 0 => self.state = State::Check,
                 State::SendFile => return self.range(),
                 State::Open | State::Begin(..) | State::Read | State::Check => {
-                    return match self.task() {
-                        Some(task) => {
-                            let piece = std::mem::take(&mut self.piece);
-                            SendStep::Work(SendWork { task, piece })
-                        }
-                        // The work before it was not given back.
-                        None => SendStep::End,
+                    let Some(task) = self.task() else {
+                        return SendStep::End; // the work before it was not given back
                     };
+                    let piece = std::mem::take(&mut self.piece);
+                    let work = SendWork { task, piece };
+                    if work.blocks() {
+                        return SendStep::Work(work);
+                    }
+                    self.done(work.run());
                 }
                 State::Offer | State::Offered | State::Done | State::Bye | State::LastWord => {
                     match self.link.next() {

@@ -13,6 +13,7 @@ mod http;
 mod proxy;
 mod queues;
 mod scan;
+mod send;
 mod serve;
 mod support;
 mod waiting;
@@ -30,6 +31,7 @@ pub use self::http::*;
 pub use self::proxy::*;
 pub use self::queues::*;
 pub use self::scan::*;
+pub use self::send::*;
 pub use self::serve::*;
 pub use self::waiting::*;
 
