@@ -51,6 +51,9 @@ async fn converse(stream: TcpStream, rooms: Rooms) -> io::Result<()> {
         let mut rooms = rooms.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || (Sender::new(QUEUE), 0);
         let (messages, joined) = rooms.entry(room).or_insert_with(new);
+        if messages.receiver_count() == 0 {
+            *joined = 0;
+        }
         *joined += 1;
         (messages.clone(), messages.subscribe(), *joined - 1)
     };
@@ -68,6 +71,8 @@ async fn converse(stream: TcpStream, rooms: Rooms) -> io::Result<()> {
         let _ = messages.send((number, message.into()));
     }
     writing.abort();
+    // Its receiver is gone then.
+    let _ = writing.await;
     Ok(())
 }
 
