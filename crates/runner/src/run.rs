@@ -71,12 +71,13 @@ pub(crate) fn run<M: Model>(args: &RunArgs, entered_ns: u64) -> anyhow::Result<(
     prepared.close()
 }
 
-/// The origin's processor time for the job: as a server of files, as the load generator or as
-/// the responder.
+/// The origin's processor time for the job: as a server of files, as the load generator, as the
+/// responder or as the relay.
 fn origin_cpu_ns(stats: Option<origin::Stats>, outcome: &Outcome) -> Option<u64> {
     match outcome {
         Outcome::Serve(outcome) => Some(outcome.counted.generator_cpu_ns),
         Outcome::Proxy(outcome) => Some(outcome.counted.generator_cpu_ns),
+        Outcome::Send(outcome) => outcome.relay.map(|relay| relay.cpu_ns),
         Outcome::Deadlines(outcome) => Some(outcome.seen.cpu_ns),
         _ => stats.map(|stats| stats.run_cpu_ns),
     }
