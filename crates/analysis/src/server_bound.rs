@@ -109,6 +109,7 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
         | Job::Echo(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => None,
     }

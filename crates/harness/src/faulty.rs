@@ -355,7 +355,10 @@ impl Model for Faulty {
                 }
                 scope.spawn(move || {
                     let (secret, inbox) = (&service.secret, &service.inbox);
-                    if !matches!(file_ends::receive(&stream, secret, inbox, || {}), Ok(Ok(()))) {
+                    if !matches!(
+                        file_ends::receive(&stream, secret, inbox, || {}),
+                        Ok(Ok(()))
+                    ) {
                         let state = service.directory.join(transfer::STATE);
                         let parts = fs::read_dir(state).into_iter().flatten().flatten();
                         for part in parts.filter(|part| part.path().extension().is_some()) {

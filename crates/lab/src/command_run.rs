@@ -237,6 +237,7 @@ impl CommandRun {
             | Job::Echo(_)
             | Job::Serve(_)
             | Job::Proxy(_)
+            | Job::Send(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => return Ok((None, None)),
         };
@@ -276,6 +277,7 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
         | Job::Echo(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => Ok(Vec::new()),
     }

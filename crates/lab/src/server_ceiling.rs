@@ -40,6 +40,7 @@ pub fn measure(
         | Job::Echo(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
     }
@@ -77,6 +78,7 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::Echo(_)
         | Job::Serve(_)
         | Job::Proxy(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),
     };

@@ -148,8 +148,7 @@ impl Fixture {
                 let (program, threads) = (self.program.clone(), self.threads);
                 let blocking_threads = self.blocking_threads;
                 let origin_url = || self.origin_url();
-                let delivery =
-                    Delivery::new(job, &program, threads, blocking_threads, origin_url)?;
+                let delivery = Delivery::new(job, &program, threads, blocking_threads, origin_url)?;
                 prepared.delivery = Some(delivery);
             }
             Job::Serve(job) => {

@@ -157,7 +157,8 @@ fn secret(file: Option<&Path>) -> Result<Secret> {
     };
     let secret = Secret::new(text.trim_ascii_end());
     let least = Secret::FEWEST;
-    let needed = format!("--secret-file, or else {VARIABLE}, has to have a secret of {least} bytes or more");
+    let needed =
+        format!("--secret-file, or else {VARIABLE}, has to have a secret of {least} bytes or more");
     Ok(secret.ok_or_else(|| Invalid::new("secret", from, needed))?)
 }
 

@@ -30,7 +30,9 @@ impl Progress {
         let draws = crate::can_draw() && !quiet;
         let bar = draws.then(|| {
             let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
-            bar.set_style(style("{bar:30} {decimal_bytes}/{decimal_total_bytes} {wide_msg}"));
+            bar.set_style(style(
+                "{bar:30} {decimal_bytes}/{decimal_total_bytes} {wide_msg}",
+            ));
             bar
         });
         Self {
@@ -62,7 +64,11 @@ impl Progress {
             let done = sending.outcome().files + sending.failures().0;
             let sent = sending.sent();
             let rate = sent as f64 / started.elapsed().as_secs_f64();
-            let text = format!("{done} of {} files, {}/s", self.files, DecimalBytes(rate as u64));
+            let text = format!(
+                "{done} of {} files, {}/s",
+                self.files,
+                DecimalBytes(rate as u64)
+            );
             if let Some(bar) = &self.bar {
                 // What was there before is not sent, and some of it is sent twice.
                 bar.set_position(sent.min(self.bytes));

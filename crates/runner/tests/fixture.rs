@@ -50,6 +50,14 @@ impl Model for Writes {
         anyhow::bail!("it only downloads")
     }
 
+    fn send_files(&self, _: &Arc<suite::send::Sending>) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
+    fn receive_files(&self, _: &Arc<suite::send::Receiving>) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
     fn download(&self, job: &download::Job) -> Result<download::Outcome> {
         (self.0)(job)?;
         Ok(download::Outcome {

@@ -274,7 +274,9 @@ impl Sending {
         self.count(file, None);
         let mut failures = lock(&self.failures);
         failures.0 += 1;
-        failures.1.get_or_insert_with(|| format!("{}: {error}", file.name));
+        failures
+            .1
+            .get_or_insert_with(|| format!("{}: {error}", file.name));
         drop(failures);
         self.observer.failed(file, error);
     }

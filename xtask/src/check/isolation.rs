@@ -11,11 +11,15 @@ use lab::workspace;
 /// What each of this project's crates may depend on, of its own crates. What only
 /// tests and benches have is not looked at. Every model is `model-*`.
 const OWN: &[(&str, &[&str])] = &[
-    ("suite", &["transfer", "http-serve", "http-proxy"]),
+    (
+        "suite",
+        &["transfer", "file-send", "http-serve", "http-proxy"],
+    ),
     ("features", &[]),
     ("transfer", &["features"]),
     ("origin", &["features", "load"]),
     ("load", &["features"]),
+    ("file-send", &["features", "transfer"]),
     ("http-hyper", &["transfer"]),
     ("http-ureq", &["transfer"]),
     ("http-head", &["features"]),
@@ -23,7 +27,14 @@ const OWN: &[(&str, &[&str])] = &[
     ("http-proxy", &["http-head"]),
     (
         "runner",
-        &["suite", "origin", "transfer", "load", "http-proxy"],
+        &[
+            "suite",
+            "origin",
+            "transfer",
+            "load",
+            "file-send",
+            "http-proxy",
+        ],
     ),
     (
         "harness",
@@ -32,6 +43,7 @@ const OWN: &[(&str, &[&str])] = &[
             "suite",
             "origin",
             "transfer",
+            "file-send",
             "http-serve",
             "http-proxy",
         ],
@@ -42,6 +54,7 @@ const OWN: &[(&str, &[&str])] = &[
             "runner",
             "suite",
             "transfer",
+            "file-send",
             "http-hyper",
             "http-ureq",
             "http-head",

@@ -145,9 +145,15 @@ pub fn files_are_sent_and_received(program: &'static str) -> Result<()> {
     let ended = Command::new(program)
         .args(["send", "--sendfile", "--quiet", "--to", &to.to_string()])
         .arg(place.file("another", 300_000)?)
-        .env("PACES_SECRET", std::str::from_utf8(SECRET.trim_ascii_end())?)
+        .env(
+            "PACES_SECRET",
+            std::str::from_utf8(SECRET.trim_ascii_end())?,
+        )
         .output()?;
-    ensure!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
+    ensure!(
+        ended.status.success() && ended.stderr.is_empty(),
+        "{ended:?}"
+    );
     is_same(place.path("another"), place.received("another"))?;
 
     let refused = |ended: Ended, says: &str| -> Result<()> {

@@ -145,7 +145,10 @@ pub fn send_survives_what_receivers_do<M: Model>(program: &'static str) -> Resul
 type Received = thread::JoinHandle<std::result::Result<(), String>>;
 
 /// A receiver of one connection, in a thread.
-fn receiver(files: &Files, before: impl FnMut() + Send + 'static) -> Result<(SocketAddr, Received)> {
+fn receiver(
+    files: &Files,
+    before: impl FnMut() + Send + 'static,
+) -> Result<(SocketAddr, Received)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a port")?;
     let address = listener.local_addr()?;
     let inbox = files.inbox.clone();

@@ -99,6 +99,13 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
              in the added latency.",
             "Forward and reverse proxies, gateways and load balancers work like this.",
         ],
+        Workload::Send => [
+            "Files go to another process over TCP, which says that it has each only when its \
+             digest is right and it is synced; where a connection is cut, they go on.",
+            "Hashing and the disk block while sockets wait, so what counts is where a model \
+             hands calls over, and how many bytes it keeps moving meanwhile.",
+            "Backups, replicas and everyone who copies files to another machine do this.",
+        ],
         Workload::Files => [
             "Local files are read, hashed and their lines counted, the biggest first.",
             "Reading blocks and hashing computes, so each file is both a call to hand over and \

@@ -130,7 +130,7 @@ fn some(job: &Value, key: &str) -> bool {
     job[key].as_u64().is_some_and(|number| number > 0)
 }
 
-const KINDS: [WorkKind; 15] = [
+const KINDS: [WorkKind; 16] = [
     all_of("download", "Downloads with a limit", &[Workload::Download]),
     all_of("waiting", "Many waiting units", &[Workload::Sleepers]),
     all_of("units", "Many short units", &[Workload::Spawn]),
@@ -148,6 +148,7 @@ const KINDS: [WorkKind; 15] = [
         some(job, "burn") && !some(job, "idle")
     }),
     all_of("proxy", "A proxy", &[Workload::Proxy]),
+    all_of("machines", "Files between machines", &[Workload::Send]),
     all_of("requests", "Concurrent requests", &[Workload::Fetch]),
     all_of(
         "cpu",
