@@ -11,6 +11,7 @@ mod http;
 mod proxy;
 mod queues;
 mod send;
+mod send_ends;
 mod serve;
 mod support;
 mod waiting;
@@ -26,6 +27,7 @@ pub use self::http::*;
 pub use self::proxy::*;
 pub use self::queues::*;
 pub use self::send::*;
+pub use self::send_ends::*;
 pub use self::serve::*;
 pub use self::waiting::*;
 
