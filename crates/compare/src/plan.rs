@@ -108,7 +108,7 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
     let bytes = |case: &Case| match &case.full {
         Job::Download(job) if job.image_bytes > 0 => job.images.saturating_mul(job.image_bytes),
         Job::Download(job) => job.images.saturating_mul(MIXED_IMAGE),
-        Job::Send(job) => job.files.saturating_mul(job.bytes),
+        Job::Send(job) => job.all_bytes(),
         // What it reads is counted below.
         Job::Counter(_)
         | Job::Pipeline(_)

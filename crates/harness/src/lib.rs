@@ -111,6 +111,8 @@ macro_rules! conformance {
                     send_survives_cuts_and_flips
                     send_survives_what_receivers_do
                     send_finds_a_file_that_changes
+                    send_stops
+                    send_keeps_what_has_come_at_the_end
                 }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }

@@ -83,7 +83,10 @@ impl Talk {
             plan.senders + plan.slow <= plan.members,
             "more than all members"
         );
-        ensure!(plan.rooms * plan.senders > 0 && plan.window > 0, "no messages");
+        ensure!(
+            plan.rooms * plan.senders > 0 && plan.window > 0,
+            "no messages"
+        );
         allow_open_files(all as u64 + OTHER_FILES)?;
         let sent = plan.rooms as u64 * plan.senders as u64 * plan.messages;
         let room = || Room {

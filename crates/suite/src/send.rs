@@ -89,6 +89,8 @@ pub struct Relayed {
     pub flips: u64,
     /// Bytes that have gone to the receiver.
     pub bytes: u64,
+    /// Its processor time, in nanoseconds.
+    pub cpu_ns: u64,
 }
 
 /// What is sent to whom: for one run of a job, or for the program `send`.
@@ -543,6 +545,7 @@ mod tests {
                 cuts: 1,
                 flips: 1,
                 bytes: (4 << 20) + 100_000,
+                cpu_ns: 1,
             }),
             ..Outcome::default()
         };

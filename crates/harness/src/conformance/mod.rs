@@ -14,6 +14,7 @@ mod proxy;
 mod queues;
 mod scan;
 mod send;
+mod send_ends;
 mod serve;
 mod support;
 mod waiting;
@@ -32,6 +33,7 @@ pub use self::proxy::*;
 pub use self::queues::*;
 pub use self::scan::*;
 pub use self::send::*;
+pub use self::send_ends::*;
 pub use self::serve::*;
 pub use self::waiting::*;
 

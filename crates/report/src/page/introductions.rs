@@ -121,11 +121,11 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
             "Chats, games, notifications and market data work like this.",
         ],
         Workload::Send => [
-            "Files are sent to another process over TCP, and count only when it says that it has \
-             each of them whole, with its digest, and synced.",
-            "Both ends hash all bytes, so this is what copying, hashing and disk cost together; a \
-             connection that is cut goes on where the receiver is sure of what it has.",
-            "Backups, replication and file transfer between machines work like this.",
+            "Files go to another process over TCP, which says that it has each only when its \
+             digest is right and it is synced; where a connection is cut, they go on.",
+            "Hashing and the disk block while sockets wait, so what counts is where a model \
+             hands calls over, and how many bytes it keeps moving meanwhile.",
+            "Backups, replicas and copies to another machine work like this.",
         ],
         Workload::Files => [
             "Local files are read, hashed and their lines counted, the biggest first.",

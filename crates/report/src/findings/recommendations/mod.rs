@@ -155,7 +155,7 @@ const KINDS: [WorkKind; 19] = [
         &[Workload::Scan],
     ),
     all_of("room", "A room with many members", &[Workload::Chat]),
-    all_of("send", "Files between machines", &[Workload::Send]),
+    all_of("machines", "Files between machines", &[Workload::Send]),
     all_of("requests", "Concurrent requests", &[Workload::Fetch]),
     all_of(
         "cpu",
