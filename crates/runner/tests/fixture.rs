@@ -50,6 +50,10 @@ impl Model for Writes {
         anyhow::bail!("it only downloads")
     }
 
+    fn serve_chat(&self, _: &Arc<suite::chat::Service>) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
     fn download(&self, job: &download::Job) -> Result<download::Outcome> {
         (self.0)(job)?;
         Ok(download::Outcome {
