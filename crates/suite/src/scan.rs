@@ -31,9 +31,9 @@ const PORTS_A_MISSED_ONE: usize = 100;
 pub struct Job {
     /// The ports to scan, like `22,80,8000-8100`.
     pub ports: Ports,
-    /// How many of them accept connections.
+    /// How many of them accept connections: fewer, where to open them takes a privilege.
     pub open: usize,
-    /// How many of them drop whatever comes.
+    /// How many of them drop whatever comes: fewer, in the same way.
     pub filtered: usize,
     /// The most attempts to connect that are under way at once.
     pub limit: usize,
@@ -175,9 +175,10 @@ impl Job {
         let ports: Ports = (self.ports.iter())
             .take((self.ports.len() / divisor).max(1))
             .collect();
-        let open = (self.open / divisor).max(self.open.min(1));
-        // Of one port, none can be both.
-        let filtered = (self.filtered / divisor).max(self.filtered.min(ports.len() - open));
+        // One at least, if there is any; but a port cannot be both.
+        let less = |count: usize, most: usize| (count / divisor).max(count.min(1)).min(most);
+        let open = less(self.open, ports.len());
+        let filtered = less(self.filtered, ports.len() - open);
         Self {
             ports,
             open,
@@ -413,6 +414,7 @@ mod tests {
             assert_eq!(small.open, 1);
             assert_eq!(small.ports.len() as u64, (1_000 / divisor).max(1));
         }
-        assert_eq!(job.scaled(50).filtered, 2);
+        assert_eq!(job.scaled(50).filtered, 1);
+        assert_eq!(job.scaled(1_000).filtered, 0);
     }
 }
