@@ -268,7 +268,7 @@ fn each_fault_of_a_scan_is_found() {
         ("limit=4 filtered=4", "elapsed is"),
         ("limit=5", "missed is 100, and from 0 to 1"),
         ("limit=6 filtered=5", "attempts is 100, and from 105 to 200"),
-        ("limit=7", "most_at_a_port is 3, and from 1 to 2"),
+        ("limit=7", "most_at_a_port is 3, and from 0 to 2"),
         ("limit=8", "closed is"),
     ] {
         let shape = format!("ports=20001-20100 open=4 timeout_ms=200 {shape}");
