@@ -359,3 +359,73 @@ impl Message {
         encode(self).0.name()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret() -> Secret {
+        Secret::new(*b"a secret of a test").expect("enough bytes")
+    }
+
+    /// What an end makes of a first frame of this kind and body.
+    fn first(us: End, kind: Kind, body: &[u8]) -> Result<Option<Message>, Error> {
+        let they = match us {
+            End::Sender => End::Receiver,
+            End::Receiver => End::Sender,
+        };
+        let mut frame = Vec::new();
+        Direction::open(they as u8).write(kind, body, &mut frame);
+        hears(us, &frame)
+    }
+
+    fn hears(us: End, bytes: &[u8]) -> Result<Option<Message>, Error> {
+        let mut link = Link::new(us, &secret());
+        link.output.clear();
+        link.room()[..bytes.len()].copy_from_slice(bytes);
+        link.filled(bytes.len());
+        link.next()
+    }
+
+    #[test]
+    fn another_version_and_another_program_are_told_apart_at_both_ends() {
+        let mut hello = MAGIC.to_vec();
+        hello.extend_from_slice(&7_u16.to_le_bytes());
+        // Of whatever length.
+        for more in [0, 3, 500] {
+            hello.resize(10 + more, 0);
+            for us in [End::Sender, End::Receiver] {
+                let heard = first(us, Kind::Hello, &hello);
+                assert_eq!(heard, Err(Error::Version(7)));
+            }
+        }
+        for us in [End::Sender, End::Receiver] {
+            assert_eq!(first(us, Kind::Hello, b"another!"), Err(Error::Foreign));
+            assert_eq!(first(us, Kind::Bye, b""), Err(Error::Foreign));
+            let web = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+            assert_eq!(hears(us, web), Err(Error::Foreign));
+            // And the one is told the other's version.
+            let told = Message::Failed(Error::Version(VERSION));
+            let (kind, body) = encode(&told);
+            assert_eq!(first(us, kind, &body), Ok(Some(told)));
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_is_not_waited_for() {
+        let mut header = [Kind::Hello as u8, 0, 0, 0].to_vec();
+        header[2..4].copy_from_slice(&(MOST_BODY as u16 + 1).to_le_bytes());
+        header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+        let heard = hears(End::Receiver, &header);
+        assert_eq!(heard, Err(Error::TooLong(MOST_BODY + 1)));
+        assert!(!Error::TooLong(0).is_passing());
+    }
+
+    #[test]
+    fn an_empty_frame_is_not_taken_for_a_whole_one() {
+        for us in [End::Sender, End::Receiver] {
+            assert_eq!(hears(us, &[]), Ok(None));
+            assert_eq!(hears(us, &[1, 0, 40]), Ok(None));
+        }
+    }
+}
