@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use transfer::Sha;
 
-use crate::link::{End, Link, Message, Secret};
+use crate::link::{End, Link, Secret};
+use crate::message::Message;
 use crate::outgoing::{Acknowledged, Outgoing, Piece, Source};
+use crate::send_work::{SendWork, SendWorked, Task};
 use crate::{Error, Path};
 
 /// The sender's end of a connection: it says what to write, to read and to do where calls may
@@ -111,64 +113,6 @@ pub struct Range<'a> {
     pub offset: u64,
     /// Its bytes: at least one.
     pub bytes: u64,
-}
-
-/// Something that blocks.
-pub struct SendWork {
-    task: Task,
-    piece: Piece,
-}
-
-enum Task {
-    Open(Outgoing),
-    Begin(Source, (u64, Sha), Path),
-    Read(Source),
-    Check(Source),
-}
-
-/// What has come of it.
-pub struct SendWorked {
-    piece: Piece,
-    file: Option<Outgoing>,
-    source: Result<Source, Error>,
-}
-
-impl SendWork {
-    /// Whether it is more than to look at what was read before: another thread for that would
-    /// cost more than it does.
-    fn blocks(&self) -> bool {
-        match &self.task {
-            Task::Begin(source, (have, _), Path::Copy) => !source.is_in_piece || *have > 0,
-            _ => true,
-        }
-    }
-
-    /// Does it. Blocks.
-    pub fn run(self) -> SendWorked {
-        let mut piece = self.piece;
-        let mut file = None;
-        let source = match self.task {
-            Task::Open(outgoing) => {
-                let source = outgoing.open(&mut piece);
-                file = Some(outgoing);
-                source
-            }
-            Task::Begin(mut source, have, path) => source
-                .begin(have, &mut piece)
-                .and_then(|()| match path {
-                    Path::Copy => source.read(&mut piece),
-                    Path::SendFile => Ok(()),
-                })
-                .map(|()| source),
-            Task::Read(mut source) => source.read(&mut piece).map(|()| source),
-            Task::Check(source) => source.check().map(|()| source),
-        };
-        SendWorked {
-            piece,
-            file,
-            source,
-        }
-    }
 }
 
 impl Sender {
