@@ -592,7 +592,11 @@ fn serve() -> Result<()> {
         let model = start(&job(Workload::Serve, "connections=4")?, program)?;
         let victims = thread::scope(|scope| {
             let serving = scope.spawn(|| model.serve_files(&service));
-            let killed = kill_all_that_serve(service.listening.address());
+            let killed = kill_all_that_serve(service.listening.address()).and_then(|victims| {
+                // The last one is replaced, too, if the end does not begin before.
+                until(|| Ok(workers()?.len() >= 4))?;
+                Ok(victims)
+            });
             service.listening.close();
             let served = serving.join().map_err(|_| anyhow!("it panicked"))?;
             let victims = killed?;
