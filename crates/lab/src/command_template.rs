@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
 use runner::inputs;
 use suite::setting_text;
-use suite::{Invalid, Job};
+use suite::{Invalid, Job, Workload};
 
 use crate::case::Case;
 use crate::conditions::Conditions;
@@ -24,6 +25,8 @@ pub struct CustomCommand {
     /// Its words, as a shell would split them, with their placeholders.
     words: Vec<String>,
     placeholders: Vec<String>,
+    /// The workloads that it does, once it was asked; none if it does not answer.
+    pub(crate) answers: OnceLock<Option<Vec<Workload>>>,
 }
 
 /// A word that becomes one for each URL.
@@ -83,6 +86,7 @@ impl std::str::FromStr for CustomCommand {
             conditions: Conditions::default(),
             words,
             placeholders,
+            answers: OnceLock::new(),
         })
     }
 }
@@ -95,6 +99,12 @@ impl CustomCommand {
             conditions: conditions.clone(),
             ..self
         }
+    }
+
+    /// Whether it may be one that [answers](crate::protocol): what is told how to do one job, or
+    /// has an input already, is not.
+    pub(crate) fn may_answer(&self) -> bool {
+        self.conditions.input.is_none() && self.placeholders.iter().all(|name| name == "threads")
     }
 
     pub(crate) fn streams(&self) -> Streams<'_> {

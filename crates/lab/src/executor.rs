@@ -50,10 +50,15 @@ pub trait Executor: Debug {
         timeout: Duration,
     ) -> Result<Vec<f64>, CellError>;
 
-    /// The command line, of a custom command. It has no bench: its times are those
-    /// of whole processes.
+    /// The command line, of a custom command.
     fn command(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether it tells what its jobs alone have taken, and has a bench, as far as is known. The
+    /// times of a custom command that does not are those of whole processes.
+    fn answers(&self) -> bool {
+        true
     }
 
     /// Does what has to be done after the last run.

@@ -38,9 +38,12 @@ pub struct Cell {
     /// The model, or the name of the custom command.
     pub model: String,
     /// The custom command that did it, if it is none of the models. Its times are those
-    /// of whole processes, with their start.
+    /// of whole processes, with their start, unless it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// Whether that command was asked for jobs and answered: then it was timed as models are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answers: bool,
     /// The job that was measured.
     pub job: Value,
     /// How it came out.
@@ -64,7 +67,7 @@ pub struct Cell {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mostly_clock: bool,
     /// How long the same takes cold: from a process's start to the end of its first
-    /// job. Of the models alone: a custom command has no other time.
+    /// job. Not of a custom command that does not answer: it has no other time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold: Option<Time>,
     /// How much of that is the process's start and the model's: the median.
@@ -139,6 +142,12 @@ impl Cell {
     /// Whether it is a model's, and no custom command's.
     pub fn is_model(&self) -> bool {
         self.command.is_none()
+    }
+
+    /// Whether its time is that of the job alone, so that it can be held against a model's: of a
+    /// model, and of a contestant that answers.
+    pub fn is_job_time(&self) -> bool {
+        self.is_model() || self.answers
     }
 
     /// Whether it is of this job.
