@@ -10,6 +10,7 @@ use lab::command_template::CustomCommand;
 use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
 use lab::models::{self, Model};
+use lab::python::Interpreters;
 use lab::progress::{Progress, whole_seconds};
 use lab::{affinity, background_load, build, build_times, crate_size, process, sources, workspace};
 use report::highlight::RustCode;
@@ -52,6 +53,15 @@ pub struct Options {
     /// the job. Double a brace to keep it. No shell is involved.
     #[arg(long = "contestant", value_name = "NAME=COMMAND")]
     custom_commands: Vec<CustomCommand>,
+    /// Adds Python's threads, processes, asyncio and sub-interpreters, by `python3`
+    ///
+    /// Heavy jobs are then made smaller until all contestants fit the time. HTTP under asyncio
+    /// needs aiohttp, which is installed below target/python on the first use.
+    #[arg(long)]
+    python: bool,
+    /// The same by this interpreter instead; can be repeated
+    #[arg(long, value_name = "PATH")]
+    python_at: Vec<PathBuf>,
     #[command(flatten)]
     conditions: conditions::Options,
     /// Measures the heavy job at each of these values of one key
@@ -141,10 +151,19 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let models = models::names(&models);
     let output = options.output.as_deref().unwrap_or(&root);
     let target = output.join("target");
-    let request = options.request(all, models.clone())?;
-    let mut preparation = Preparation::new(request, &root, output)?;
     process::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
+    let mut interpreters = options.interpreters(&interrupt)?;
+    let in_python = interpreters.contestants(&root)?;
+    let request = options.request(all, models.clone(), in_python)?;
+    let mut preparation = Preparation::new(request, &root, output)?;
+    if preparation.needs_http() {
+        let notes = interpreters.add_aiohttp(&root, &target, &interrupt, &progress)?;
+        preparation.comparison.run.notes.extend(notes);
+        for command in interpreters.contestants(&root)? {
+            preparation.replace(command);
+        }
+    }
     let (built, sidecars) = match &options.prebuilt {
         // It may have been built from other code than this tree's.
         Some(directory) => (build::prebuilt(directory, &models), Sidecars::default()),
@@ -229,7 +248,7 @@ fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
     };
     let took = whole_seconds(Duration::from_secs_f64(run.took_s));
     let mut text = String::new();
-    for summary in words::summaries(comparison) {
+    for summary in words::summaries_with_claims(comparison) {
         text += &format!("{}:\n  {}\n\n", summary.title, summary.lines.join("\n  "));
     }
     if let Some(load) = &run.background_load {
@@ -242,7 +261,24 @@ fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
 }
 
 impl Options {
-    fn request(&self, all_models: Vec<Model>, models: Vec<String>) -> Result<Request, Invalid> {
+    /// Those of --python and --python-at.
+    fn interpreters(&self, interrupt: &Interrupt) -> anyhow::Result<Interpreters> {
+        match self.is_with_python() {
+            true => Interpreters::find(&self.python_at, interrupt),
+            false => Ok(Interpreters::default()),
+        }
+    }
+
+    fn is_with_python(&self) -> bool {
+        self.python || !self.python_at.is_empty()
+    }
+
+    fn request(
+        &self,
+        all_models: Vec<Model>,
+        models: Vec<String>,
+        in_python: Vec<CustomCommand>,
+    ) -> Result<Request, Invalid> {
         let conditions = self.conditions.conditions()?;
         if let Some(option) = self.conditions.first()
             && self.custom_commands.is_empty()
@@ -266,11 +302,12 @@ impl Options {
             all_models,
             models,
             reference: self.reference.clone(),
-            custom_commands: custom_commands.collect(),
+            custom_commands: in_python.into_iter().chain(custom_commands).collect(),
             mode: Mode {
                 budget: time.unwrap_or(mode.budget),
                 least_rounds: self.rounds.unwrap_or(mode.least_rounds),
                 most_rounds: self.rounds.unwrap_or(mode.most_rounds),
+                scale: mode.scale || self.is_with_python(),
                 ..mode
             },
             settings: self.settings.clone(),

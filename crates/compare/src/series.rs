@@ -18,7 +18,7 @@ use lab::error::{CellError, Interrupted};
 use lab::executor::{Executor, RunContext};
 use lab::run::{Peaks, Run};
 use lab::stops::AlwaysStopped;
-use results::{Cell, Resources, Status, Time};
+use results::{Cell, Python, Resources, Status, Time};
 use serde_json::Value;
 use suite::Workload;
 use suite::completion::nanoseconds;
@@ -131,6 +131,7 @@ impl<'a> Series<'a> {
             fixed: known.filter(|_| !self.answers()).unwrap_or_default(),
             around: run.wall.saturating_sub(job),
             benched: self.answers(),
+            is_asked: self.is_asked(),
         });
         self.outcome = Some(run.outcome);
         Ok(())
@@ -256,6 +257,17 @@ impl<'a> Series<'a> {
         self.contestant.executor.as_ref().ok()?.command()
     }
 
+    /// The interpreter and the model, of a contestant in Python.
+    fn python(&self) -> Option<Python> {
+        let executor = self.contestant.executor.as_ref().ok()?;
+        executor.python().cloned()
+    }
+
+    /// Whether it is a custom command that answers, as far as is known.
+    fn is_asked(&self) -> bool {
+        self.command().is_some() && self.answers()
+    }
+
     /// Whether it tells what its jobs alone have taken, as far as is known.
     fn answers(&self) -> bool {
         let executor = self.contestant.executor.as_ref();
@@ -325,7 +337,8 @@ impl<'a> Series<'a> {
             label: case.label(),
             model: self.contestant.model.clone(),
             command: self.command().map(str::to_owned),
-            answers: self.command().is_some() && self.answers(),
+            answers: self.is_asked(),
+            python: self.python(),
             job: job.to_json(),
             status,
             reason,

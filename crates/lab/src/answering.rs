@@ -1,6 +1,7 @@
 //! Runs of a contestant that answers: see [`protocol`](crate::protocol). Its clock runs from
 //! the line that asks it to the line that answers.
 
+use std::fmt::Display;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use anyhow::{Context, anyhow};
 use results::Status;
 use runner::fixture::{Fixture, Prepared};
 use suite::completion::nanoseconds;
-use suite::{Job, Outcome, Workload, WrongAnswer};
+use serde_json::Value;
+use suite::{Job, Outcome, WrongAnswer};
 use tempfile::TempDir;
 
 use crate::case::Case;
@@ -16,29 +18,26 @@ use crate::child::Finished;
 use crate::containment::{SAMPLE_EVERY, TreeSampler, contained};
 use crate::conversation::{Conversation, Heard, Over, converse};
 use crate::error::CellError;
-use crate::executor::{BenchTimes, RunContext};
+use crate::executor::{BenchTimes, RunContext, samples_of_answers};
 use crate::process::{Moment, Observer};
-use crate::protocol::{self, Answer, Task};
+use crate::protocol::{self, Answer, Purpose, Ready, Task};
 use crate::run::{Peaks, Run};
 
 /// How long a program has until it says that it is ready. One that has not by then does not
 /// answer.
 const LONGEST_START: Duration = Duration::from_secs(10);
 
-/// Samples of one bench, as Criterion takes of a model.
-const SAMPLES: u32 = 10;
-
-/// The workloads that a program says it does; none if it does not answer. It is started for
-/// that, and ended.
+/// What a program says of itself; none if it does not answer. It is started for that, and
+/// ended.
 ///
 /// # Errors
 ///
 /// When it cannot be started, or says that it is ready in a wrong way.
-pub(crate) fn workloads(
+pub(crate) fn ready(
     context: &RunContext,
     case: &Case,
     command: &mut Command,
-) -> Result<Option<Vec<Workload>>, CellError> {
+) -> Result<Option<Ready>, CellError> {
     let mut said = Ok(None);
     let limits = context.limits(LONGEST_START * 2);
     let ended = contained(|| {
@@ -70,13 +69,14 @@ pub(crate) struct Asked<'a> {
 
 impl Asked<'_> {
     /// One job in a fresh process.
-    pub(crate) fn run(mut self) -> Result<Run, CellError> {
+    pub(crate) fn run(mut self, checked: bool) -> Result<Run, CellError> {
+        let purpose = if checked { Purpose::Check } else { Purpose::Time };
         let mut prepared = self.prepare()?;
         let (ran, done) = self.converse(None, |talk, asking| {
-            let launch = asking.ready(talk)?;
-            Ok((launch, asking.ask(talk, &mut prepared)?))
+            let begun = asking.begin(talk, &prepared)?;
+            Ok((begun, asking.ask(talk, purpose, &mut prepared)?))
         })?;
-        let (launch, (elapsed, outcome)) = ran;
+        let ((launch, start), (elapsed, outcome)) = ran;
         let stats = prepared.origin_stats().transpose()?;
         Ok(Run {
             wall: done.wall,
@@ -86,7 +86,7 @@ impl Asked<'_> {
             outcome: serde_json::to_value(outcome.without_completions())
                 .context("an outcome as JSON")?,
             launch_ns: Some(nanoseconds(launch)),
-            start_ns: Some(0),
+            start_ns: Some(nanoseconds(start)),
             origin_cpu_ns: stats.map(|stats| stats.run_cpu_ns),
         })
     }
@@ -101,8 +101,8 @@ impl Asked<'_> {
             observe: &mut |pid, moment| sampler.sample(pid, moment),
         };
         self.converse(Some(observer), |talk, asking| {
-            asking.ready(talk)?;
-            asking.ask(talk, &mut prepared)?;
+            asking.begin(talk, &prepared)?;
+            asking.ask(talk, Purpose::Time, &mut prepared)?;
             talk.observe(Moment::Line);
             Ok(())
         })?;
@@ -113,20 +113,21 @@ impl Asked<'_> {
     pub(crate) fn bench(mut self, times: BenchTimes) -> Result<Vec<f64>, CellError> {
         let mut prepared = self.prepare()?;
         let (samples, _) = self.converse(None, |talk, asking| {
-            asking.ready(talk)?;
-            let (began, mut warm) = (Instant::now(), Vec::new());
-            while warm.is_empty() || began.elapsed() < times.warm_up {
-                warm.push(asking.ask(talk, &mut prepared)?.0);
+            asking.begin(talk, &prepared)?;
+            let (began, mut warm, mut purpose) = (Instant::now(), 0, Purpose::Check);
+            while warm == 0 || began.elapsed() < times.warm_up {
+                asking.ask(talk, purpose, &mut prepared)?;
+                (warm, purpose) = (warm + 1, Purpose::Time);
             }
-            let job = began.elapsed() / warm.len() as u32;
-            let jobs =
-                (times.sampling / SAMPLES).div_duration_f64(job.max(Duration::from_nanos(1)));
+            let job = (began.elapsed() / warm).max(Duration::from_nanos(1));
+            let number = samples_of_answers(job);
+            let jobs = (times.sampling / number).div_duration_f64(job);
             let jobs = (jobs as u32).max(1);
             let mut samples = Vec::new();
-            for _ in 0..SAMPLES {
+            for _ in 0..number {
                 let mut sum = Duration::ZERO;
                 for _ in 0..jobs {
-                    sum += asking.ask(talk, &mut prepared)?.0;
+                    sum += asking.ask(talk, Purpose::Time, &mut prepared)?.0;
                 }
                 samples.push(sum.as_nanos() as f64 / f64::from(jobs));
             }
@@ -189,26 +190,40 @@ struct Asking {
 }
 
 impl Asking {
-    /// Waits until the program is ready: how long that took from its start.
-    fn ready(&self, talk: &mut Conversation) -> Result<Duration, Over> {
-        match talk.hear(LONGEST_START)? {
-            Heard::Line(line, at) => match protocol::ready(&line)? {
-                Some(_) => Ok(at - talk.started()),
-                None => Err(failed("this time, its first line is not that it is ready")),
-            },
-            Heard::Nothing => Err(failed("it is not ready after ten seconds")),
-        }
+    /// Waits until the program is ready, and has it prepare: how long both took.
+    fn begin(
+        &mut self,
+        talk: &mut Conversation,
+        prepared: &Prepared,
+    ) -> Result<(Duration, Duration), Over> {
+        let (line, at) = match talk.hear(LONGEST_START)? {
+            Heard::Line(line, at) => (line, at),
+            Heard::Nothing => return Err(failed("it is not ready after ten seconds")),
+        };
+        let Some(ready) = protocol::ready(&line)? else {
+            return Err(failed("this time, its first line is not that it is ready"));
+        };
+        let launch = at - talk.started();
+        let start = match ready.prepares {
+            true => self.exchange(talk, Purpose::Prepare, prepared.job())?.0,
+            false => Duration::ZERO,
+        };
+        Ok((launch, start))
     }
 
     /// Has it do the job, and checks its answer.
     fn ask(
         &mut self,
         talk: &mut Conversation,
+        purpose: Purpose,
         prepared: &mut Prepared,
     ) -> Result<(Duration, Outcome), Over> {
         let mut over = None;
         let ran = prepared.run_by(|job| {
-            let answered = self.exchange(talk, job);
+            let answered = self.exchange(talk, purpose, job).and_then(|(time, outcome)| {
+                let outcome = job.workload().outcome_from_json(outcome);
+                Ok((time, outcome.map_err(malformed)?))
+            });
             answered.map_err(|why| {
                 over = Some(why);
                 anyhow!("it has not answered")
@@ -238,10 +253,12 @@ impl Asking {
     fn exchange(
         &mut self,
         talk: &mut Conversation,
+        purpose: Purpose,
         job: &Job,
-    ) -> Result<(Duration, Outcome), Over> {
+    ) -> Result<(Duration, Value), Over> {
         self.asked += 1;
-        let task = Task::new(self.asked, job, self.threads, self.blocking_threads)?;
+        let (threads, blocking_threads) = (self.threads, self.blocking_threads);
+        let task = Task::new(self.asked, purpose, job, threads, blocking_threads)?;
         let mut line = serde_json::to_string(&task).context("a job as JSON")?;
         line.push('\n');
         talk.expect_silence()?;
@@ -251,7 +268,6 @@ impl Asking {
             Heard::Line(line, at) => (line, at),
             Heard::Nothing => return Err(failed("it has not answered")),
         };
-        let malformed = |why: String| failed(&format!("its answer: {why}"));
         let (id, answer) = protocol::answer(&line).map_err(malformed)?;
         if id != self.asked {
             let asked = self.asked;
@@ -260,15 +276,15 @@ impl Asking {
             )));
         }
         match answer {
-            Answer::Outcome(outcome) => {
-                let outcome = job.workload().outcome_from_json(outcome);
-                let outcome = outcome.map_err(|error| malformed(error.to_string()))?;
-                Ok((at - asked, outcome))
-            }
+            Answer::Outcome(outcome) => Ok((at - asked, outcome)),
             Answer::Unsupported(why) => Err(CellError::Cell(Status::Unsupported, why).into()),
             Answer::Error(why) => Err(failed(&why)),
         }
     }
+}
+
+fn malformed(why: impl Display) -> Over {
+    failed(&format!("its answer: {why}"))
 }
 
 fn failed(why: &str) -> Over {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use origin::Stats;
-use results::Status;
+use results::{Python, Status};
 use runner::fixture::{Fixture, Prepared};
 use runner::inputs;
 use runner::verify::holds;
@@ -28,17 +28,17 @@ use crate::protocol;
 use crate::run::{Peaks, Run};
 
 impl Executor for CustomCommand {
-    /// Its results are checked after its end, so that costs no time, `checked` or
-    /// not.
+    /// Its results are checked after its end, `checked` or not. One that answers is told, as
+    /// it may have to count more for that.
     fn run(
         &self,
         context: &RunContext,
         case: &Case,
-        _checked: bool,
+        checked: bool,
         timeout: Duration,
     ) -> Result<Run, CellError> {
         if let Some(asked) = self.asked(context, case, timeout)? {
-            return asked.run();
+            return asked.run(checked);
         }
         let run = CommandRun::new(self, context, case)?;
         self.conditions.prepare(&context.interrupt)?;
@@ -95,6 +95,10 @@ impl Executor for CustomCommand {
         Some(&self.command)
     }
 
+    fn python(&self) -> Option<&Python> {
+        self.python.as_ref()
+    }
+
     fn answers(&self) -> bool {
         self.answers.get().is_some_and(Option::is_some)
     }
@@ -123,20 +127,20 @@ impl CustomCommand {
             ..Filling::default()
         };
         let mut command = command(&self.fill(&filling), directory.path());
-        let workloads = match self.answers.get() {
+        let ready = match self.answers.get() {
             Some(known) => known,
             None => {
-                let said = answering::workloads(context, case, &mut command)?;
+                let said = answering::ready(context, case, &mut command)?;
                 self.conditions.prepare(&context.interrupt)?;
                 self.answers.get_or_init(|| said)
             }
         };
-        let Some(workloads) = workloads else {
+        let Some(ready) = ready else {
             return Ok(None);
         };
         let workload = case.workload;
         let unsupported = |why: String| Err(CellError::Cell(Status::Unsupported, why));
-        if !workloads.contains(&workload) {
+        if !ready.workloads.contains(&workload) {
             return unsupported(format!("it does not say that it does {workload}"));
         }
         if let Some(why) = protocol::unasked(workload) {

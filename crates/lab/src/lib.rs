@@ -32,6 +32,8 @@ pub mod process;
 pub mod program;
 pub mod progress;
 mod protocol;
+pub mod python;
+mod python_packages;
 pub mod run;
 pub mod rusage;
 pub mod server_ceiling;

@@ -16,18 +16,28 @@ const VERSION: u64 = 1;
 
 /// The first line that a contestant prints.
 #[derive(Debug, Deserialize)]
-struct Ready {
+struct FirstLine {
     #[serde(default)]
     workloads: Vec<String>,
+    #[serde(default)]
+    prepares: bool,
 }
 
-/// The workloads that a contestant does, if `line` says that it is ready; none if the line is
-/// of a program that does not answer.
+/// What a contestant says of itself when it is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// The workloads that it does.
+    pub(crate) workloads: Vec<Workload>,
+    /// Whether it is to be told of its first job before the clock runs.
+    pub(crate) prepares: bool,
+}
+
+/// What a contestant says in `line`; none if the line is of a program that does not answer.
 ///
 /// # Errors
 ///
 /// When it is of another version, or names what is no workload.
-pub(crate) fn ready(line: &str) -> Result<Option<Vec<Workload>>, CellError> {
+pub(crate) fn ready(line: &str) -> Result<Option<Ready>, CellError> {
     let said: Value = match serde_json::from_str(line) {
         Ok(said) => said,
         Err(_) => return Ok(None),
@@ -41,18 +51,34 @@ pub(crate) fn ready(line: &str) -> Result<Option<Vec<Workload>>, CellError> {
         )));
     }
     let malformed = |why: String| CellError::failed(format!("its first line: {why}"));
-    let said: Ready = serde_json::from_value(said).map_err(|error| malformed(error.to_string()))?;
+    let said: FirstLine = serde_json::from_value(said).map_err(|error| malformed(error.to_string()))?;
     let workloads = said.workloads.iter().map(|name| name.parse());
     let workloads = workloads.collect::<Result<_, suite::Invalid>>();
-    workloads
-        .map(Some)
-        .map_err(|invalid| malformed(invalid.to_string()))
+    let workloads = workloads.map_err(|invalid| malformed(invalid.to_string()))?;
+    Ok(Some(Ready {
+        workloads,
+        prepares: said.prepares,
+    }))
+}
+
+/// What a contestant is told a job for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It is to make what has to stand before the clock runs.
+    Prepare,
+    /// It is to do the job, and count what only a check needs.
+    Check,
+    /// It is to do the job, for its time.
+    Time,
 }
 
 /// A job, as a contestant is told.
 #[derive(Debug, Serialize)]
 pub(crate) struct Task<'a> {
     id: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    prepare: bool,
+    timed: bool,
     workload: Workload,
     /// The parameters, as the README's tables have them.
     job: Value,
@@ -76,12 +102,15 @@ impl<'a> Task<'a> {
     /// When its list of URLs cannot be read.
     pub(crate) fn new(
         id: u64,
+        purpose: Purpose,
         job: &'a Job,
         threads: usize,
         blocking_threads: usize,
     ) -> anyhow::Result<Self> {
         let mut task = Self {
             id,
+            prepare: purpose == Purpose::Prepare,
+            timed: purpose == Purpose::Time,
             workload: job.workload(),
             job: job.to_json(),
             threads,
@@ -92,7 +121,8 @@ impl<'a> Task<'a> {
             address: None,
         };
         match job {
-            Job::Download(job) => task.into = Some(job.directory()),
+            // Each run has its own.
+            Job::Download(job) if !task.prepare => task.into = Some(job.directory()),
             Job::Files(job) => task.paths = &job.paths,
             Job::Thumbnails(job) => task.paths = &job.paths,
             Job::Deadlines(job) => task.address = job.address,
@@ -163,8 +193,11 @@ mod tests {
     #[test]
     fn a_first_line_says_who_answers() {
         let right = r#"{"paces": 1, "workloads": ["counter", "ping-pong"], "more": []}"#;
-        let workloads = ready(right).expect("it is right").expect("it answers");
-        assert_eq!(workloads, [Workload::Counter, Workload::PingPong]);
+        let said = ready(right).expect("it is right").expect("it answers");
+        assert_eq!(said.workloads, [Workload::Counter, Workload::PingPong]);
+        assert!(!said.prepares);
+        let prepares = ready(r#"{"paces": 1, "prepares": true}"#).expect("it is right");
+        assert!(prepares.is_some_and(|said| said.prepares));
         for other in ["", "hello", "1", "{\"count\": 1}", "[1]", "{\"paces\": 1"] {
             assert!(ready(other).is_ok_and(|ready| ready.is_none()), "{other}");
         }

@@ -26,6 +26,7 @@ pub fn cell(workload: &str, label: &str, model: &str) -> Cell {
         model: model.to_owned(),
         command: None,
         answers: false,
+        python: None,
         job: json!({}),
         status: Status::Ok,
         reason: None,
