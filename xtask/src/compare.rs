@@ -10,8 +10,8 @@ use lab::command_template::CustomCommand;
 use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
 use lab::models::{self, Model};
-use lab::python::Interpreters;
 use lab::progress::{Progress, whole_seconds};
+use lab::python::Interpreters;
 use lab::{affinity, background_load, build, build_times, crate_size, process, sources, workspace};
 use report::highlight::RustCode;
 use report::{files, terminal, words};
@@ -141,6 +141,9 @@ pub struct Options {
 /// When the options make no sense, another comparison runs, something cannot be
 /// written, the origin does not start, or a signal came.
 pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
+    process::adopt_orphans()?;
+    let interrupt = Interrupt::install().context("cannot take signals")?;
+    let mut interpreters = options.interpreters(&interrupt)?;
     let progress = Progress::new();
     let root = workspace::root()?;
     let all = models::models(&root)?;
@@ -151,9 +154,6 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let models = models::names(&models);
     let output = options.output.as_deref().unwrap_or(&root);
     let target = output.join("target");
-    process::adopt_orphans()?;
-    let interrupt = Interrupt::install().context("cannot take signals")?;
-    let mut interpreters = options.interpreters(&interrupt)?;
     let in_python = interpreters.contestants(&root)?;
     let request = options.request(all, models.clone(), in_python)?;
     let mut preparation = Preparation::new(request, &root, output)?;

@@ -159,13 +159,7 @@ fn one_that_does_not_keep_to_the_protocol_is_told_of() {
             "answers job 77",
         ),
         ("twice", READY, &twice, "failed", "it "),
-        (
-            "later",
-            READY,
-            &later,
-            "failed",
-            "it",
-        ),
+        ("later", READY, &later, "failed", "it"),
         (
             "floods",
             READY,

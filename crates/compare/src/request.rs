@@ -91,7 +91,10 @@ impl Request {
         if self.mode.scale {
             // The article's numbers are what its claims are about.
             let article = |case: &&mut Case| case.preset == Preset::Article;
-            cases.iter_mut().filter(article).for_each(|case| case.whole = true);
+            cases
+                .iter_mut()
+                .filter(article)
+                .for_each(|case| case.whole = true);
         }
         if self.self_check {
             self_check::keep_whole(&mut cases);

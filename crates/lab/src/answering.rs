@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use results::Status;
 use runner::fixture::{Fixture, Prepared};
-use suite::completion::nanoseconds;
 use serde_json::Value;
+use suite::completion::nanoseconds;
 use suite::{Job, Outcome, WrongAnswer};
 use tempfile::TempDir;
 
@@ -70,7 +70,11 @@ pub(crate) struct Asked<'a> {
 impl Asked<'_> {
     /// One job in a fresh process.
     pub(crate) fn run(mut self, checked: bool) -> Result<Run, CellError> {
-        let purpose = if checked { Purpose::Check } else { Purpose::Time };
+        let purpose = if checked {
+            Purpose::Check
+        } else {
+            Purpose::Time
+        };
         let mut prepared = self.prepare()?;
         let (ran, done) = self.converse(None, |talk, asking| {
             let begun = asking.begin(talk, &prepared)?;
@@ -220,10 +224,12 @@ impl Asking {
     ) -> Result<(Duration, Outcome), Over> {
         let mut over = None;
         let ran = prepared.run_by(|job| {
-            let answered = self.exchange(talk, purpose, job).and_then(|(time, outcome)| {
-                let outcome = job.workload().outcome_from_json(outcome);
-                Ok((time, outcome.map_err(malformed)?))
-            });
+            let answered = self
+                .exchange(talk, purpose, job)
+                .and_then(|(time, outcome)| {
+                    let outcome = job.workload().outcome_from_json(outcome);
+                    Ok((time, outcome.map_err(malformed)?))
+                });
             answered.map_err(|why| {
                 over = Some(why);
                 anyhow!("it has not answered")

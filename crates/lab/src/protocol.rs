@@ -51,7 +51,8 @@ pub(crate) fn ready(line: &str) -> Result<Option<Ready>, CellError> {
         )));
     }
     let malformed = |why: String| CellError::failed(format!("its first line: {why}"));
-    let said: FirstLine = serde_json::from_value(said).map_err(|error| malformed(error.to_string()))?;
+    let said: FirstLine =
+        serde_json::from_value(said).map_err(|error| malformed(error.to_string()))?;
     let workloads = said.workloads.iter().map(|name| name.parse());
     let workloads = workloads.collect::<Result<_, suite::Invalid>>();
     let workloads = workloads.map_err(|invalid| malformed(invalid.to_string()))?;

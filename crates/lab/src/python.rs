@@ -179,9 +179,8 @@ fn describe(option: &str, path: &Path, interrupt: &Interrupt) -> anyhow::Result<
 /// Makes the names different: by the whole version where the first two numbers are the same, and
 /// by a number where that is, too.
 fn name_apart(found: &mut [Found]) {
-    let is_double = |found: &[Found], name: &str| {
-        found.iter().filter(|one| one.name == name).count() > 1
-    };
+    let is_double =
+        |found: &[Found], name: &str| found.iter().filter(|one| one.name == name).count() > 1;
     let short: Vec<bool> = found
         .iter()
         .map(|one| is_double(found, &one.name))
@@ -217,7 +216,9 @@ impl Described {
     fn has_no_aiohttp(&self) -> Option<String> {
         if self.version < [3, 10, 0] {
             let version = self.version();
-            return Some(format!("that needs Python 3.10 or later, and this is {version}"));
+            return Some(format!(
+                "that needs Python 3.10 or later, and this is {version}"
+            ));
         }
         (!self.environments).then(|| {
             "its modules venv or ensurepip are missing, which Debian has in the package \
@@ -330,7 +331,13 @@ mod tests {
         assert!(names.iter().all(|name| name.len() <= 40));
         let words = commands[2].fill(&Default::default());
         let program = "/r/xtask/contestants/python/aio.py";
-        let right = ["/a b/{py}", "-B", program, "--no-aiohttp", "it was not looked for"];
+        let right = [
+            "/a b/{py}",
+            "-B",
+            program,
+            "--no-aiohttp",
+            "it was not looked for",
+        ];
         assert_eq!(words, right);
         let split = shlex::split(&commands[2].command).expect("it is quoted");
         assert_eq!(split, right);

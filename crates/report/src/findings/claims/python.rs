@@ -31,7 +31,11 @@ impl<'a> PythonJobs<'a> {
     /// Of each interpreter.
     pub(super) fn of(comparison: &'a Comparison) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
-        for python in comparison.cells.iter().filter_map(|cell| cell.python.as_ref()) {
+        for python in comparison
+            .cells
+            .iter()
+            .filter_map(|cell| cell.python.as_ref())
+        {
             let interpreter = &python.interpreter;
             if all.iter().all(|known| known.interpreter != *interpreter) {
                 let jobs = findings::in_python(comparison, interpreter);
