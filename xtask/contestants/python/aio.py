@@ -10,9 +10,11 @@ HTTP needs aiohttp (Python 3.10 or later), in the versions of requirements.txt. 
 import argparse
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import jobs
 from contestant import Standing, Unsupported, serve, thread_pool
+from deadlines import FRAME, Ledger, slots
 from jobs import now_ns
 
 try:
@@ -275,6 +277,56 @@ async def spawn(job, _task):
     return jobs.spawned(job, total, most, alive)
 
 
+async def deadlines(job, task):
+    host, port = task["address"].rsplit(":", 1)
+    ledger, last_sent, streams = Ledger(job, nullcontext()), asyncio.Event(), []
+
+    async def work(number, reader, writer):
+        slot = ledger.slot(number)
+        try:
+            writer.write(slot.gate())
+            await answer(slot, reader)
+            for request in iter(slot.begin, None):
+                writer.write(request)
+                if ledger.sent():
+                    last_sent.set()
+                try:
+                    slot.end(await asyncio.wait_for(answer(slot, reader), slot.left()))
+                except asyncio.TimeoutError:
+                    slot.end(None)
+        finally:
+            slot.close()
+
+    async def answer(slot, reader):
+        while True:
+            # What it has read before it is cut stays in the reader.
+            value = slot.value(await reader.readexactly(FRAME.size))
+            if value is not None:
+                return value
+
+    try:
+        for _ in range(slots(job)):
+            streams.append(await asyncio.open_connection(host.strip("[]"), int(port)))
+        workers = [asyncio.ensure_future(work(at, *pair)) for at, pair in enumerate(streams)]
+        ended = asyncio.gather(*workers)
+        cancelled = asyncio.ensure_future(last_sent.wait())
+        await asyncio.wait([ended, cancelled], return_when=asyncio.FIRST_COMPLETED)
+        cancelled.cancel()
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(ended, cancelled, *workers, return_exceptions=True)
+        outcome = ledger.outcome()
+        for worker in workers:
+            if not worker.cancelled():
+                worker.result()
+        return outcome
+    finally:
+        for _, writer in streams:
+            writer.close()
+        closed = (writer.wait_closed() for _, writer in streams)
+        await asyncio.gather(*closed, return_exceptions=True)
+
+
 def on_loop(work, prepare=None):
     """The work of a job, to be called from outside of the loop."""
 
@@ -297,6 +349,7 @@ WORK = {
     "ping-pong": ping_pong,
     "sleepers": sleepers,
     "spawn": spawn,
+    "deadlines": deadlines,
 }
 WORKLOADS = {name: on_loop(work, PREPARE.get(name)) for name, work in WORK.items()}
 

@@ -82,6 +82,7 @@ LACKING = {
     "ping-pong": NO_QUEUE,
     "sleepers": NOT_FOR_WAITING,
     "spawn": NOT_FOR_WAITING,
+    "deadlines": NOT_FOR_WAITING,
 }
 WORKLOADS = {
     **{name: functools.partial(unsupported, why) for name, why in LACKING.items()},

@@ -384,6 +384,10 @@ def perform(job, alive, batch, unit, reply):
     (reply.put if job["reply"] == "channel" else reply.send)(total)
 
 
+def deadlines(_job, _task):
+    raise Unsupported("a child for each connection that waits: its users take threads or asyncio")
+
+
 WORKLOADS = {
     "counter": counter,
     "pipeline": pipeline,
@@ -395,6 +399,7 @@ WORKLOADS = {
     "ping-pong": ping_pong,
     "sleepers": sleepers,
     "spawn": spawn,
+    "deadlines": deadlines,
 }
 PREPARE = {
     "counter": counter_children,

@@ -8,9 +8,11 @@ import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from socket import IPPROTO_TCP, SHUT_RDWR, TCP_NODELAY, create_connection, timeout
 
 import jobs
 from contestant import Standing, Unsupported, serve, thread_pool
+from deadlines import FRAME, Ledger, slots
 from http_client import download_one, fetch_one
 from jobs import now_ns
 
@@ -254,6 +256,69 @@ def spawn(job, task):
     return jobs.spawned(job, total, alive.most, alive.now)
 
 
+def deadlines(job, task):
+    host, port = task["address"].rsplit(":", 1)
+    ledger, sockets = Ledger(job, threading.Lock()), []
+
+    def call_off():
+        for socket in sockets:
+            try:
+                socket.shutdown(SHUT_RDWR)  # what reads from it returns
+            except OSError:
+                pass  # the responder has closed it
+
+    def work(number, socket):
+        slot = ledger.slot(number)
+        try:
+            operate(slot, socket)
+        except OSError:
+            if ledger.cancelled_ns is None:
+                call_off()  # or the others would wait at the gate
+                raise
+        finally:
+            slot.close()
+
+    def operate(slot, socket):
+        socket.sendall(slot.gate())
+        answer(slot, socket, bytearray())
+        received = bytearray()  # it outlives a read that is cut
+        for request in iter(slot.begin, None):
+            socket.settimeout(None)
+            socket.sendall(request)
+            if ledger.sent():
+                call_off()
+            slot.end(answer(slot, socket, received))
+
+    def answer(slot, socket, received):
+        while True:
+            left = slot.left()
+            if left == 0:
+                return None
+            socket.settimeout(left)
+            try:
+                piece = socket.recv(FRAME.size - len(received))
+            except timeout:
+                return None
+            if not piece:
+                raise OSError("the responder has closed the connection")
+            received += piece
+            if len(received) == FRAME.size:
+                value = slot.value(received)
+                received.clear()
+                if value is not None:
+                    return value
+
+    try:
+        for _ in range(slots(job)):
+            sockets.append(create_connection((host.strip("[]"), int(port))))
+            sockets[-1].setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        together([(work, *pair) for pair in enumerate(sockets)], call_off)
+    finally:
+        for socket in sockets:
+            socket.close()
+    return ledger.outcome()
+
+
 WORKLOADS = {
     "counter": counter,
     "pipeline": pipeline,
@@ -265,6 +330,7 @@ WORKLOADS = {
     "ping-pong": ping_pong,
     "sleepers": sleepers,
     "spawn": spawn,
+    "deadlines": deadlines,
 }
 PREPARE = {
     "primes": primes_pool,
