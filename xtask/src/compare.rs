@@ -157,7 +157,11 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let in_python = interpreters.contestants(&root)?;
     let request = options.request(all, models.clone(), in_python)?;
     let mut preparation = Preparation::new(request, &root, output)?;
-    if preparation.needs_http() {
+    if options.is_with_python() {
+        let note = "with --python, heavy jobs are made smaller until all contestants fit the time";
+        preparation.comparison.run.notes.push(note.to_owned());
+    }
+    if options.is_with_python() && preparation.needs_http() {
         let notes = interpreters.add_aiohttp(&root, &target, &interrupt, &progress)?;
         preparation.comparison.run.notes.extend(notes);
         for command in interpreters.contestants(&root)? {

@@ -179,25 +179,15 @@ fn describe(option: &str, path: &Path, interrupt: &Interrupt) -> anyhow::Result<
 /// Makes the names different: by the whole version where the first two numbers are the same, and
 /// by a number where that is, too.
 fn name_apart(found: &mut [Found]) {
-    let is_double =
-        |found: &[Found], name: &str| found.iter().filter(|one| one.name == name).count() > 1;
-    let short: Vec<bool> = found
-        .iter()
-        .map(|one| is_double(found, &one.name))
-        .collect();
-    for (one, double) in found.iter_mut().zip(short) {
-        if double {
-            one.name = one.described.version() + one.described.suffix();
-        }
-    }
-    for at in 1..found.len() {
-        let before = found[..at].iter();
-        let name = found[at].described.version() + found[at].described.suffix();
-        let same = before.filter(|one| one.described.version() + one.described.suffix() == name);
-        match same.count() {
-            0 => {}
-            same => found[at].name = format!("{name} ({})", same + 1),
-        }
+    let short: Vec<String> = found.iter().map(|one| one.name.clone()).collect();
+    let whole: Vec<String> = found.iter().map(|one| one.described.whole()).collect();
+    let times = |names: &[String], name: &String| names.iter().filter(|one| *one == name).count();
+    for (at, one) in found.iter_mut().enumerate() {
+        one.name = match (times(&short, &short[at]), times(&whole[..at], &whole[at])) {
+            (1, _) => short[at].clone(),
+            (_, 0) => whole[at].clone(),
+            (_, before) => format!("{} ({})", whole[at], before + 1),
+        };
     }
 }
 
@@ -205,6 +195,11 @@ impl Described {
     fn version(&self) -> String {
         let [major, minor, patch] = self.version;
         format!("{major}.{minor}.{patch}")
+    }
+
+    /// The version, and whether it is without the GIL.
+    fn whole(&self) -> String {
+        self.version() + self.suffix()
     }
 
     /// What a version without the GIL ends in.
