@@ -11,7 +11,6 @@ use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
 use lab::models::{self, Model};
 use lab::progress::{Progress, whole_seconds};
-use lab::python::Interpreters;
 use lab::{affinity, background_load, build, build_times, crate_size, process, sources, workspace};
 use report::highlight::RustCode;
 use report::{files, terminal, words};
@@ -21,7 +20,7 @@ use results::{
 };
 use suite::{Invalid, Setting, Setup, Workload};
 
-use crate::{Outcome, conditions, criterion_pages};
+use crate::{Outcome, conditions, criterion_pages, python};
 
 /// Measures models side by side, and writes results/NAME.
 #[derive(Debug, Args)]
@@ -53,15 +52,8 @@ pub struct Options {
     /// the job. Double a brace to keep it. No shell is involved.
     #[arg(long = "contestant", value_name = "NAME=COMMAND")]
     custom_commands: Vec<CustomCommand>,
-    /// Adds Python's threads, processes, asyncio and sub-interpreters, by `python3`
-    ///
-    /// Heavy jobs are then made smaller until all contestants fit the time. HTTP under asyncio
-    /// needs aiohttp, which is installed below target/python on the first use.
-    #[arg(long)]
-    python: bool,
-    /// The same by this interpreter instead; can be repeated
-    #[arg(long, value_name = "PATH")]
-    python_at: Vec<PathBuf>,
+    #[command(flatten)]
+    python: python::Options,
     #[command(flatten)]
     conditions: conditions::Options,
     /// Measures the heavy job at each of these values of one key
@@ -143,7 +135,7 @@ pub struct Options {
 pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     process::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
-    let mut interpreters = options.interpreters(&interrupt)?;
+    let interpreters = options.python.interpreters(&interrupt)?;
     let progress = Progress::new();
     let root = workspace::root()?;
     let all = models::models(&root)?;
@@ -157,16 +149,15 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let in_python = interpreters.contestants(&root)?;
     let request = options.request(all, models.clone(), in_python)?;
     let mut preparation = Preparation::new(request, &root, output)?;
-    if options.is_with_python() {
-        let note = "with --python, heavy jobs are made smaller until all contestants fit the time";
-        preparation.comparison.run.notes.push(note.to_owned());
-    }
-    if options.is_with_python() && preparation.needs_http() {
-        let notes = interpreters.add_aiohttp(&root, &target, &interrupt, &progress)?;
-        preparation.comparison.run.notes.extend(notes);
-        for command in interpreters.contestants(&root)? {
-            preparation.replace(command);
-        }
+    if options.python.is_given() {
+        let places = (&*root, &*target);
+        python::prepare(
+            interpreters,
+            &mut preparation,
+            places,
+            &interrupt,
+            &progress,
+        )?;
     }
     let (built, sidecars) = match &options.prebuilt {
         // It may have been built from other code than this tree's.
@@ -265,18 +256,6 @@ fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
 }
 
 impl Options {
-    /// Those of --python and --python-at.
-    fn interpreters(&self, interrupt: &Interrupt) -> anyhow::Result<Interpreters> {
-        match self.is_with_python() {
-            true => Interpreters::find(&self.python_at, interrupt),
-            false => Ok(Interpreters::default()),
-        }
-    }
-
-    fn is_with_python(&self) -> bool {
-        self.python || !self.python_at.is_empty()
-    }
-
     fn request(
         &self,
         all_models: Vec<Model>,
@@ -311,7 +290,7 @@ impl Options {
                 budget: time.unwrap_or(mode.budget),
                 least_rounds: self.rounds.unwrap_or(mode.least_rounds),
                 most_rounds: self.rounds.unwrap_or(mode.most_rounds),
-                scale: mode.scale || self.is_with_python(),
+                scale: mode.scale || self.python.is_given(),
                 ..mode
             },
             settings: self.settings.clone(),

@@ -118,12 +118,13 @@ impl Asked<'_> {
         let mut prepared = self.prepare()?;
         let (samples, _) = self.converse(None, |talk, asking| {
             asking.begin(talk, &prepared)?;
-            let (mut warm, mut spent, mut purpose) = (0, Duration::ZERO, Purpose::Check);
-            while warm == 0 || spent < times.warm_up {
-                spent += asking.ask(talk, purpose, &mut prepared)?.0;
+            let (began, mut warm, mut purpose) = (Instant::now(), 0, Purpose::Check);
+            while warm == 0 || began.elapsed() < times.warm_up {
+                asking.ask(talk, purpose, &mut prepared)?;
                 (warm, purpose) = (warm + 1, Purpose::Time);
             }
-            let job = (spent / warm).max(Duration::from_nanos(1));
+            // With what is no part of its time: a wait, and the check.
+            let job = (began.elapsed() / warm).max(Duration::from_nanos(1));
             let number = samples_of_answers(job);
             let jobs = (times.sampling / number).div_duration_f64(job);
             let jobs = (jobs as u32).max(1);
