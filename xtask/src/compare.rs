@@ -20,7 +20,7 @@ use results::{
 };
 use suite::{Invalid, Setting, Setup, Workload};
 
-use crate::{Outcome, conditions, criterion_pages};
+use crate::{Outcome, conditions, criterion_pages, python};
 
 /// Measures models side by side, and writes results/NAME.
 #[derive(Debug, Args)]
@@ -52,6 +52,8 @@ pub struct Options {
     /// the job. Double a brace to keep it. No shell is involved.
     #[arg(long = "contestant", value_name = "NAME=COMMAND")]
     custom_commands: Vec<CustomCommand>,
+    #[command(flatten)]
+    python: python::Options,
     #[command(flatten)]
     conditions: conditions::Options,
     /// Measures the heavy job at each of these values of one key
@@ -131,6 +133,9 @@ pub struct Options {
 /// When the options make no sense, another comparison runs, something cannot be
 /// written, the origin does not start, or a signal came.
 pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
+    process::adopt_orphans()?;
+    let interrupt = Interrupt::install().context("cannot take signals")?;
+    let interpreters = options.python.interpreters(&interrupt)?;
     let progress = Progress::new();
     let root = workspace::root()?;
     let all = models::models(&root)?;
@@ -141,10 +146,19 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     let models = models::names(&models);
     let output = options.output.as_deref().unwrap_or(&root);
     let target = output.join("target");
-    let request = options.request(all, models.clone())?;
+    let in_python = interpreters.contestants(&root)?;
+    let request = options.request(all, models.clone(), in_python)?;
     let mut preparation = Preparation::new(request, &root, output)?;
-    process::adopt_orphans()?;
-    let interrupt = Interrupt::install().context("cannot take signals")?;
+    if options.python.is_given() {
+        let places = (&*root, &*target);
+        python::prepare(
+            interpreters,
+            &mut preparation,
+            places,
+            &interrupt,
+            &progress,
+        )?;
+    }
     let (built, sidecars) = match &options.prebuilt {
         // It may have been built from other code than this tree's.
         Some(directory) => (build::prebuilt(directory, &models), Sidecars::default()),
@@ -229,7 +243,7 @@ fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
     };
     let took = whole_seconds(Duration::from_secs_f64(run.took_s));
     let mut text = String::new();
-    for summary in words::summaries(comparison) {
+    for summary in words::summaries_with_claims(comparison) {
         text += &format!("{}:\n  {}\n\n", summary.title, summary.lines.join("\n  "));
     }
     if let Some(load) = &run.background_load {
@@ -242,7 +256,12 @@ fn closing(comparison: &Comparison, results: &ResultsDir) -> String {
 }
 
 impl Options {
-    fn request(&self, all_models: Vec<Model>, models: Vec<String>) -> Result<Request, Invalid> {
+    fn request(
+        &self,
+        all_models: Vec<Model>,
+        models: Vec<String>,
+        in_python: Vec<CustomCommand>,
+    ) -> Result<Request, Invalid> {
         let conditions = self.conditions.conditions()?;
         if let Some(option) = self.conditions.first()
             && self.custom_commands.is_empty()
@@ -266,11 +285,12 @@ impl Options {
             all_models,
             models,
             reference: self.reference.clone(),
-            custom_commands: custom_commands.collect(),
+            custom_commands: in_python.into_iter().chain(custom_commands).collect(),
             mode: Mode {
                 budget: time.unwrap_or(mode.budget),
                 least_rounds: self.rounds.unwrap_or(mode.least_rounds),
                 most_rounds: self.rounds.unwrap_or(mode.most_rounds),
+                scale: mode.scale || self.python.is_given(),
                 ..mode
             },
             settings: self.settings.clone(),

@@ -13,12 +13,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use compare::SAMPLES;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{
     AxisScale, Bencher, BenchmarkId, Criterion, PlotConfiguration, PlottingBackend, SamplingMode,
 };
 use lab::error::last_words;
+use lab::executor::SAMPLES;
 use lab::interrupt::Interrupt;
 use lab::process;
 use lab::process::Limits;

@@ -11,6 +11,7 @@ mod download;
 mod effort;
 mod faults;
 mod measure;
+mod python;
 mod read;
 mod report;
 mod serve;

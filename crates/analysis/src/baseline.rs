@@ -193,6 +193,9 @@ fn both<'a>(
     if earlier.is_model() != cell.is_model() {
         return Err("one of the two is a model, and the other a custom command".to_owned());
     }
+    if earlier.answers != cell.answers {
+        return Err("only one of the two times is that of a whole process".to_owned());
+    }
     let time = earlier.time.as_ref();
     let time_then = time.ok_or_else(|| format!("it had no time {then}"))?;
     let time = cell.time.as_ref();

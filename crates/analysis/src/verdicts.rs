@@ -86,7 +86,7 @@ pub fn widest_interval(cells: &[Cell], seed: u64) -> Option<f64> {
 
 /// Whether a cell takes part in verdicts.
 fn is_judged(cell: &Cell) -> bool {
-    cell.is_model() && !cell.mostly_clock
+    cell.is_job_time() && !cell.mostly_clock
 }
 
 /// The rounds of the cells that have a time, as many as all of them have: an

@@ -7,15 +7,13 @@
 use std::time::Duration;
 
 use analysis::{Rules, verdicts};
+use lab::executor::{SAMPLES, samples_of_answers};
 use results::{Cell, MIN_ROUNDS};
 
 use crate::mode::Mode;
 
 /// What a bench process takes beyond a runner's: Criterion's analysis and files.
 const CRITERION: Duration = Duration::from_millis(10);
-
-/// Samples of a bench process: Criterion's minimum.
-pub const SAMPLES: u32 = 10;
 
 /// Fresh-process runs that a cell gets at least, however few its rounds.
 const MIN_RUNS: u32 = 3;
@@ -34,6 +32,8 @@ pub(crate) struct RunCost {
     pub(crate) fixed: Duration,
     /// Everything around it in a process of its own.
     pub(crate) around: Duration,
+    /// Whether it is of a contestant that answers, whose bench has fewer samples of a long job.
+    pub(crate) is_asked: bool,
     /// Whether a bench gives its times. If not, its runs do: then a round has one run
     /// more, and one that is observed.
     pub(crate) benched: bool,
@@ -62,7 +62,11 @@ impl RunCost {
         } else {
             job
         };
-        self.around + CRITERION + job + warm_up + (job * SAMPLES).max(mode.sampling + job)
+        let samples = match self.is_asked {
+            true => samples_of_answers(job),
+            false => SAMPLES,
+        };
+        self.around + CRITERION + job + warm_up + (job * samples).max(mode.sampling + job)
     }
 
     /// One run in a fresh process.
@@ -283,6 +287,7 @@ mod tests {
             fixed: Duration::ZERO,
             job: Duration::from_micros(job_us),
             around: Duration::from_millis(25),
+            is_asked: false,
             benched: true,
         }
     }

@@ -23,7 +23,6 @@ mod simulation;
 mod sweep;
 mod windows;
 
-pub use budget::SAMPLES;
 pub use contestants::Contestant;
 pub use mode::Mode;
 pub use preparation::Preparation;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use lab::case::{Case, PerModel};
+use lab::command_template::CustomCommand;
 use lab::models::Model;
 use runner::inputs;
 use suite::{Invalid, Job, Preset, Setting, Workload, files, thumbnails};
@@ -11,23 +12,30 @@ use suite::{Invalid, Job, Preset, Setting, Workload, files, thumbnails};
 use crate::settings::of_workload;
 
 /// The article's download, each model with the limit that it has there (10 threads, 4
-/// processes, all of its 100 images at once as tasks); none if `cases` have no such
-/// job, or its limit was set.
+/// processes, all of its 100 images at once as tasks), contestants in Python too; none if
+/// `cases` have no such job, or its limit was set.
 pub(crate) fn article_limits(
     cases: &[Case],
     settings: &[Setting],
     models: &[Model],
+    commands: &[CustomCommand],
 ) -> Option<Case> {
     let chosen = |set: &Setting| set.workload == Workload::Download && set.key == "limit";
     let article =
         |case: &&Case| case.workload == Workload::Download && case.preset == Preset::Article;
     let case = cases.iter().find(article)?;
     let limit = |model: &Model| (model.name().to_owned(), model.article_limit.to_string());
+    let limits = models.iter().map(limit);
+    let in_python = commands.iter().filter_map(|command| {
+        let kind = command.python.as_ref()?.model.kind()?;
+        let model = models.iter().find(|model| model.info.kind == kind)?;
+        Some((command.name.clone(), model.article_limit.to_string()))
+    });
     (!settings.iter().any(chosen)).then(|| Case {
         own: Some(Rc::new(PerModel {
             name: "own-limits",
             key: "limit",
-            values: models.iter().map(limit).collect(),
+            values: limits.chain(in_python).collect(),
         })),
         ..case.clone()
     })
@@ -210,7 +218,7 @@ mod tests {
     fn each_model_has_the_articles_limit() {
         let all = cases(&[Workload::Download], &Preset::ALL, &[], true).expect("they make sense");
         let models = models::models(&workspace::root().expect("a checkout")).expect("models");
-        let own = article_limits(&all, &[], &models).expect("it is compared");
+        let own = article_limits(&all, &[], &models, &[]).expect("it is compared");
         assert_eq!(own.label(), "article-own-limits");
         for (model, limit) in models.iter().zip([1, 10, 4, 100, 100, 100]) {
             let model = model.name();
@@ -218,8 +226,8 @@ mod tests {
         }
         assert_eq!(own.of("thread").settings(), ["limit=10"]);
         let chosen = settings(&["download.limit=3"]);
-        assert!(article_limits(&all, &chosen, &models).is_none());
-        assert!(article_limits(&[], &[], &models).is_none());
+        assert!(article_limits(&all, &chosen, &models, &[]).is_none());
+        assert!(article_limits(&[], &[], &models, &[]).is_none());
     }
 
     #[test]

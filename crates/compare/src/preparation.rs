@@ -12,6 +12,7 @@ use lab::affinity::{self, Share};
 use lab::background_load::LoadMonitor;
 use lab::build::Built;
 use lab::case::Case;
+use lab::command_template::CustomCommand;
 use lab::cpu_quota::CpuQuota;
 use lab::executor::RunContext;
 use lab::host;
@@ -78,6 +79,19 @@ impl Preparation {
         })
     }
 
+    /// Whether a case needs an origin, which is asked over HTTP.
+    pub fn needs_http(&self) -> bool {
+        self.cases.iter().any(|case| case.workload.needs_origin())
+    }
+
+    /// Has `command` take the place of the custom command of its name, if that takes part.
+    pub fn replace(&mut self, command: CustomCommand) {
+        let mut commands = self.request.custom_commands.iter_mut();
+        if let Some(before) = commands.find(|before| before.name == command.name) {
+            *before = command;
+        }
+    }
+
     /// Where the results go.
     pub fn results(&self) -> &ResultsDir {
         &self.results
@@ -97,6 +111,7 @@ impl Preparation {
         progress: &Progress,
     ) -> anyhow::Result<bool> {
         let began = Instant::now();
+        let needs_http = self.needs_http();
         let (request, comparison) = (&self.request, &mut self.comparison);
         let rustc = built.with.rustc.unwrap_or_else(|| host::UNKNOWN.to_owned());
         comparison.versions.insert("rustc".to_owned(), rustc);
@@ -112,8 +127,7 @@ impl Preparation {
         comparison.run.models = contestants.iter().map(|one| one.model.clone()).collect();
         contestants.extend(request.custom_commands.iter().map(Contestant::custom));
 
-        let needs_origin = self.cases.iter().any(|case| case.workload.needs_origin());
-        let cores = if needs_origin { &*request.cores } else { &[] };
+        let cores = if needs_http { &*request.cores } else { &[] };
         let origins = start_origins(&built.origin, cores)?;
         let (temporary, scratch) = scratch::directory(plan::room_needed(&self.cases))?;
         comparison.run.scratch = scratch;

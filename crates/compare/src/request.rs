@@ -3,7 +3,7 @@
 use lab::case::Case;
 use lab::command_template::{self, CustomCommand};
 use lab::models::Model;
-use suite::{Invalid, Setting, Workload};
+use suite::{Invalid, Preset, Setting, Workload};
 
 use crate::mode::Mode;
 use crate::settings::refuse_unused;
@@ -78,10 +78,23 @@ impl Request {
         let presets = self.mode.presets;
         let mut cases = plan::cases(&compared, presets, &self.settings, variants)?;
         if self.mode.choosing
-            && let Some(case) = plan::article_limits(&cases, &self.settings, &self.all_models)
+            && let Some(case) = plan::article_limits(
+                &cases,
+                &self.settings,
+                &self.all_models,
+                &self.custom_commands,
+            )
             && let Some(last) = cases.iter().rposition(|other| other.shares_table(&case))
         {
             cases.insert(last + 1, case);
+        }
+        if self.mode.scale {
+            // The article's numbers are what its claims are about.
+            let article = |case: &&mut Case| case.preset == Preset::Article;
+            cases
+                .iter_mut()
+                .filter(article)
+                .for_each(|case| case.whole = true);
         }
         if self.self_check {
             self_check::keep_whole(&mut cases);

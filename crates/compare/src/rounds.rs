@@ -281,8 +281,8 @@ impl<'a> Rounds<'a> {
 /// A line with the best of a job's `cells` after this number of rounds: its table comes at the
 /// end, as its other rounds lie all over the run. `None` for a job that is not ranked.
 fn so_far(cells: &[Cell], rounds: u32) -> Option<String> {
-    let models = cells.iter().filter(|cell| cell.is_model());
-    let times = models.filter_map(|cell| Some((cell, cell.ranked_ns()?)));
+    let timed = cells.iter().filter(|cell| cell.is_job_time());
+    let times = timed.filter_map(|cell| Some((cell, cell.ranked_ns()?)));
     let (best, ns) = times.min_by(|(_, one), (_, other)| one.total_cmp(other))?;
     let Cell {
         workload,

@@ -18,7 +18,7 @@ use lab::error::{CellError, Interrupted};
 use lab::executor::{Executor, RunContext};
 use lab::run::{Peaks, Run};
 use lab::stops::AlwaysStopped;
-use results::{Cell, Resources, Status, Time};
+use results::{Cell, Python, Resources, Status, Time};
 use serde_json::Value;
 use suite::completion::nanoseconds;
 use suite::{Workload, chat};
@@ -88,17 +88,17 @@ impl<'a> Series<'a> {
         self.cost.filter(|_| self.error.is_none())
     }
 
-    /// Whether it is a custom command that was tried at one size only: then nothing is known
+    /// Whether it is a program timed as a whole that was tried at one size only: then nothing is known
     /// of its start, which is in its time.
     pub(crate) fn has_unknown_start(&self) -> bool {
-        self.cost().is_some() && !self.is_model() && !self.start_is_known
+        self.cost().is_some() && !self.answers() && !self.start_is_known
     }
 
-    /// Whether a bench gives its times, if it is a model's.
+    /// Whether a bench gives its times, if it has one.
     pub(crate) fn set_benched(&mut self, benched: bool) {
-        let is_model = self.is_model();
+        let answers = self.answers();
         if let Some(cost) = &mut self.cost {
-            cost.benched = is_model && benched;
+            cost.benched = answers && benched;
         }
     }
 
@@ -128,9 +128,10 @@ impl<'a> Series<'a> {
         self.tried = Some(now);
         self.cost = Some(RunCost {
             job,
-            fixed: known.filter(|_| !self.is_model()).unwrap_or_default(),
+            fixed: known.filter(|_| !self.answers()).unwrap_or_default(),
             around: run.wall.saturating_sub(job),
-            benched: self.is_model(),
+            benched: self.answers(),
+            is_asked: self.is_asked(),
         });
         self.outcome = Some(run.outcome);
         Ok(())
@@ -185,8 +186,8 @@ impl<'a> Series<'a> {
             self.rounds.push(samples.len());
             self.samples.extend(samples);
         }
-        // A custom command is not held for an observation, so one can miss its peak.
-        if (number < mode.memory_runs || !self.is_model())
+        // A program that does not answer is not held for an observation, so one can miss its peak.
+        if (number < mode.memory_runs || !self.answers())
             && let Some(peaks) = self.attempt(context, |executor| {
                 executor.observe(context, &case, timeouts.run)
             })?
@@ -238,11 +239,11 @@ impl<'a> Series<'a> {
         self.observed.drain(from.observed..to.observed);
     }
 
-    /// What was observed. Of a custom command, each observation shows a part: together
+    /// What was observed. Of a program that does not answer, each observation shows a part: together
     /// they count as one, with the most of all.
     fn peaks(&self) -> Vec<Peaks> {
         let mut observed = self.observed.clone();
-        if !self.is_model()
+        if !self.answers()
             && let [first, others @ ..] = &mut observed[..]
         {
             others.iter().for_each(|other| first.join(other));
@@ -256,8 +257,21 @@ impl<'a> Series<'a> {
         self.contestant.executor.as_ref().ok()?.command()
     }
 
-    fn is_model(&self) -> bool {
-        self.command().is_none()
+    /// The interpreter and the model, of a contestant in Python.
+    fn python(&self) -> Option<Python> {
+        let executor = self.contestant.executor.as_ref().ok()?;
+        executor.python().cloned()
+    }
+
+    /// Whether it is a custom command that answers, as far as is known.
+    fn is_asked(&self) -> bool {
+        self.command().is_some() && self.answers()
+    }
+
+    /// Whether it tells what its jobs alone have taken, as far as is known.
+    fn answers(&self) -> bool {
+        let executor = self.contestant.executor.as_ref();
+        executor.is_ok_and(|executor| executor.answers())
     }
 
     /// Calls the contestant's executor, unless there was an error, and records one.
@@ -323,6 +337,8 @@ impl<'a> Series<'a> {
             label: case.label(),
             model: self.contestant.model.clone(),
             command: self.command().map(str::to_owned),
+            answers: self.is_asked(),
+            python: self.python(),
             job: job.to_json(),
             status,
             reason,

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use analysis::{Rules, verdicts};
 use fastrand::Rng;
+use lab::executor::SAMPLES;
 use results::fixture::cell;
 use results::{Cell, EQUIVALENCE, Time, Verdict};
 
-use crate::budget::{RoundEstimate, SAMPLES, rounds};
+use crate::budget::{RoundEstimate, rounds};
 use crate::mode::Mode;
 
 /// Comparisons of each kind.

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -95,8 +95,9 @@ pub(crate) enum Stream {
 /// What [`Process::next_event`] waits for.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A line; of one whose output is dropped, without its text: see [`Output`].
-    Line(Stream, String),
+    /// A line, and when it had been read; of one whose output is dropped, without its text:
+    /// see [`Output`].
+    Line(Stream, String, Instant),
     /// This signal has stopped it.
     Stopped(Signal),
     Continued,
@@ -110,7 +111,8 @@ pub(crate) enum Output {
     Collected,
     /// The same, but that standard output is dropped.
     Dropped,
-    /// Each line is an event, and none is kept.
+    /// Each line is an event, and none is kept. What is longer than [`LONGEST_LINE`] comes
+    /// in parts.
     Lines,
 }
 
@@ -136,7 +138,7 @@ impl Process {
         let child = affinity::kept_to(share, || command.spawn())?
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let group = Pid::from_raw(child.id().cast_signed());
-        let (events_to, events) = mpsc::channel();
+        let (events_to, events) = mpsc::sync_channel(MOST_EVENTS);
         let (stdout_to, stdout) = mpsc::channel();
         let (stderr_to, stderr) = mpsc::channel();
         let mut process = Self {
@@ -183,7 +185,7 @@ impl Process {
         let deadline = Instant::now() + LAST_OUTPUT;
         let left = || deadline.saturating_duration_since(Instant::now());
         while let Ok(event) = self.events.recv_timeout(left()) {
-            if let Event::Line(stream, line) = event {
+            if let Event::Line(stream, line, _) = event {
                 on_line(stream, &line);
             }
         }
@@ -207,7 +209,7 @@ impl Process {
         let began = Instant::now();
         while self.exited.is_none() {
             let left = timeout.saturating_sub(began.elapsed());
-            if let Event::Line(Stream::Stdout, line) = self.next_event(left)? {
+            if let Event::Line(Stream::Stdout, line, _) = self.next_event(left)? {
                 return Some(line);
             }
         }
@@ -328,7 +330,7 @@ impl Drop for Process {
 
 /// Tells when the child is stopped and continued, and when it has exited. The child is not
 /// reaped here: until it is, no other process gets its ID, so it can be killed by that.
-fn await_exit(pid: Pid, events: Sender<Event>) -> io::Result<()> {
+fn await_exit(pid: Pid, events: SyncSender<Event>) -> io::Result<()> {
     thread::Builder::new().spawn(move || {
         let changes = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED;
         let any = changes | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
@@ -360,6 +362,12 @@ fn collected(text: &Receiver<String>) -> String {
     text.recv_timeout(LAST_OUTPUT).unwrap_or_default()
 }
 
+/// The longest line that comes as a whole, in bytes.
+pub(crate) const LONGEST_LINE: usize = 1 << 20;
+
+/// How many events wait to be read, at most: a child that prints more waits.
+const MOST_EVENTS: usize = 64;
+
 /// What is kept of a child's output, in bytes. The rest is read all the same, as
 /// the child would wait for that.
 const MOST_KEPT: u64 = 64 << 20;
@@ -369,23 +377,27 @@ fn read(
     pipe: Option<impl Read + Send + 'static>,
     stream: Stream,
     output: Output,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
     text: Sender<String>,
 ) -> io::Result<()> {
     thread::Builder::new().spawn(move || {
         let Some(pipe) = pipe else { return };
         let mut pipe = BufReader::new(pipe);
         if output == Output::Lines {
-            for line in pipe.split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                let _ = events.send(Event::Line(stream, line));
+            while let Some(line) = next_line(&mut pipe) {
+                if events
+                    .send(Event::Line(stream, line, Instant::now()))
+                    .is_err()
+                {
+                    break;
+                }
             }
             return;
         }
         let mut bytes = Vec::new();
         if (stream, output) == (Stream::Stdout, Output::Dropped) {
             if skip_line(&mut pipe).is_ok_and(|ended| ended) {
-                let _ = events.send(Event::Line(stream, String::new()));
+                let _ = events.send(Event::Line(stream, String::new(), Instant::now()));
             }
             drop(events);
         } else {
@@ -395,7 +407,7 @@ fn read(
                 && bytes.ends_with(b"\n")
             {
                 let line = String::from_utf8_lossy(&bytes[..bytes.len() - 1]);
-                let _ = events.send(Event::Line(stream, line.into_owned()));
+                let _ = events.send(Event::Line(stream, line.into_owned(), Instant::now()));
             }
             drop(events);
             // What could be read before an error is still worth having.
@@ -405,6 +417,19 @@ fn read(
         let _ = text.send(String::from_utf8_lossy(&bytes).into_owned());
     })?;
     Ok(())
+}
+
+/// The next line without its end, or the next part of one; none at the end.
+fn next_line(pipe: &mut impl BufRead) -> Option<String> {
+    let mut line = Vec::new();
+    let read = pipe.take(LONGEST_LINE as u64).read_until(b'\n', &mut line);
+    if read.is_err() || line.is_empty() {
+        return None;
+    }
+    if line.ends_with(b"\n") {
+        line.pop();
+    }
+    Some(String::from_utf8_lossy(&line).into_owned())
 }
 
 /// Reads a line and drops it. Returns whether it has an end.

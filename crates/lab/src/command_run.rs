@@ -1,5 +1,6 @@
 //! One run of a custom command: what it is given, and whether its results are right.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use origin::Stats;
-use results::Status;
+use results::{Python, Status};
 use runner::fixture::{Fixture, Prepared};
 use runner::inputs;
 use runner::verify::holds;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use suite::{Job, Outcome, WrongAnswer, download, fetch};
 use tempfile::TempDir;
 
+use crate::answering::{self, Asked};
 use crate::case::Case;
 use crate::child::Finished;
 use crate::command_template::{CustomCommand, Filling, keys};
@@ -22,18 +24,22 @@ use crate::containment::{SAMPLE_EVERY, TreeSampler, contained};
 use crate::error::CellError;
 use crate::executor::{BenchTimes, Executor, RunContext};
 use crate::process::Observer;
+use crate::protocol;
 use crate::run::{Peaks, Run};
 
 impl Executor for CustomCommand {
-    /// Its results are checked after its end, so that costs no time, `checked` or
-    /// not.
+    /// Its results are checked after its end, `checked` or not. One that answers is told, as
+    /// it may have to count more for that.
     fn run(
         &self,
         context: &RunContext,
         case: &Case,
-        _checked: bool,
+        checked: bool,
         timeout: Duration,
     ) -> Result<Run, CellError> {
+        if let Some(asked) = self.asked(context, case, timeout)? {
+            return asked.run(checked);
+        }
         let run = CommandRun::new(self, context, case)?;
         self.conditions.prepare(&context.interrupt)?;
         let mut command = run.command(self);
@@ -51,6 +57,9 @@ impl Executor for CustomCommand {
         case: &Case,
         timeout: Duration,
     ) -> Result<Peaks, CellError> {
+        if let Some(asked) = self.asked(context, case, timeout)? {
+            return asked.observe();
+        }
         let run = CommandRun::new(self, context, case)?;
         self.conditions.prepare(&context.interrupt)?;
         let mut command = run.command(self);
@@ -67,25 +76,93 @@ impl Executor for CustomCommand {
         Ok(sampler.peaks)
     }
 
-    /// It has none: the times of its runs are its samples.
+    /// Of one that answers. The times of the others' runs are their samples.
     fn bench(
         &self,
-        _context: &RunContext,
+        context: &RunContext,
         _model: &str,
-        _case: &Case,
-        _times: BenchTimes,
-        _timeout: Duration,
+        case: &Case,
+        times: BenchTimes,
+        timeout: Duration,
     ) -> Result<Vec<f64>, CellError> {
-        Ok(Vec::new())
+        match self.asked(context, case, timeout)? {
+            Some(asked) => asked.bench(times),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn command(&self) -> Option<&str> {
         Some(&self.command)
     }
 
+    fn python(&self) -> Option<&Python> {
+        self.python.as_ref()
+    }
+
+    fn answers(&self) -> bool {
+        self.answers.get().is_some_and(Option::is_some)
+    }
+
     fn clean_up(&self, context: &RunContext) -> anyhow::Result<()> {
         self.conditions.clean_up(&context.interrupt)
     }
+}
+
+impl CustomCommand {
+    /// What has it do a job by asking, if it is one that answers.
+    fn asked<'a>(
+        &self,
+        context: &'a RunContext,
+        case: &'a Case,
+        timeout: Duration,
+    ) -> Result<Option<Asked<'a>>, CellError> {
+        if !self.may_answer() || matches!(self.answers.get(), Some(None)) {
+            return Ok(None);
+        }
+        self.conditions.prepare(&context.interrupt)?;
+        let directory = context.directory()?;
+        let threads = context.threads(case).to_string();
+        let filling = Filling {
+            values: [("threads".to_owned(), threads.into())].into(),
+            ..Filling::default()
+        };
+        let mut command = command(&self.fill(&filling), directory.path());
+        let ready = match self.answers.get() {
+            Some(known) => known,
+            None => {
+                let said = answering::ready(context, case, &mut command)?;
+                self.conditions.prepare(&context.interrupt)?;
+                self.answers.get_or_init(|| said)
+            }
+        };
+        let Some(ready) = ready else {
+            return Ok(None);
+        };
+        let workload = case.workload;
+        let unsupported = |why: String| Err(CellError::Cell(Status::Unsupported, why));
+        if !ready.workloads.contains(&workload) {
+            return unsupported(format!("it does not say that it does {workload}"));
+        }
+        if let Some(why) = protocol::unasked(workload) {
+            return unsupported(why.to_owned());
+        }
+        Ok(Some(Asked {
+            context,
+            case,
+            command,
+            _directory: directory,
+            timeout,
+        }))
+    }
+}
+
+/// A command of these words, which may leave files in a directory.
+fn command(words: &[OsString], temporary: &Path) -> Command {
+    let mut command = Command::new(words.first().map_or("".as_ref(), |program| &**program));
+    command.args(words.iter().skip(1));
+    // What it leaves there goes with the rest.
+    command.env("TMPDIR", temporary);
+    command
 }
 
 /// One run of a custom command, prepared.
@@ -154,12 +231,7 @@ impl CommandRun {
     }
 
     fn command(&self, custom: &CustomCommand) -> Command {
-        let words = custom.fill(&self.filling);
-        let mut command = Command::new(words.first().map_or("".as_ref(), |program| &**program));
-        command.args(words.iter().skip(1));
-        // What it leaves there goes with the rest.
-        command.env("TMPDIR", self.directory.path());
-        command
+        command(&custom.fill(&self.filling), self.directory.path())
     }
 
     /// The job's outcome, if the run succeeded; null where it cannot be known. And the
@@ -261,7 +333,7 @@ fn link_inputs(inputs: &Path, job: &Job, own: &Path) -> anyhow::Result<()> {
 }
 
 /// All URLs of a job.
-fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
+pub(crate) fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
     match job {
         Job::Fetch(job) => Ok(job.targets.clone()),
         Job::Download(job) => match &job.urls {

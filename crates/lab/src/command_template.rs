@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
+use results::Python;
 use runner::inputs;
 use suite::setting_text;
 use suite::{Invalid, Job};
@@ -11,6 +13,7 @@ use crate::case::Case;
 use crate::conditions::Conditions;
 use crate::models::Model;
 use crate::process::Streams;
+use crate::protocol::Ready;
 
 /// One `--contestant NAME=COMMAND`.
 #[derive(Debug, Clone)]
@@ -24,6 +27,10 @@ pub struct CustomCommand {
     /// Its words, as a shell would split them, with their placeholders.
     words: Vec<String>,
     placeholders: Vec<String>,
+    /// What it says of itself, once it was started for that; none if it does not answer.
+    pub(crate) answers: OnceLock<Option<Ready>>,
+    /// The interpreter and the model, of one of the [contestants in Python](crate::python).
+    pub python: Option<Python>,
 }
 
 /// A word that becomes one for each URL.
@@ -83,11 +90,28 @@ impl std::str::FromStr for CustomCommand {
             conditions: Conditions::default(),
             words,
             placeholders,
+            answers: OnceLock::new(),
+            python: None,
         })
     }
 }
 
 impl CustomCommand {
+    /// A command of these words, without placeholders.
+    pub(crate) fn of_words(name: String, words: Vec<String>, python: Python) -> Self {
+        let quoted = shlex::try_join(words.iter().map(String::as_str));
+        Self {
+            name,
+            // Only a NUL cannot be quoted, and no argument has one.
+            command: quoted.unwrap_or_else(|_| words.join(" ")),
+            conditions: Conditions::default(),
+            words: words.iter().map(|word| doubled(word)).collect(),
+            placeholders: Vec::new(),
+            answers: OnceLock::new(),
+            python: Some(python),
+        }
+    }
+
     /// The same under these conditions.
     pub fn under(self, conditions: &Conditions) -> Self {
         Self {
@@ -95,6 +119,12 @@ impl CustomCommand {
             conditions: conditions.clone(),
             ..self
         }
+    }
+
+    /// Whether it may be one that [answers](crate::protocol): what is told how to do one job, or
+    /// has an input already, is not.
+    pub(crate) fn may_answer(&self) -> bool {
+        self.conditions.input.is_none() && self.placeholders.iter().all(|name| name == "threads")
     }
 
     pub(crate) fn streams(&self) -> Streams<'_> {
@@ -161,6 +191,11 @@ pub fn check(commands: &[CustomCommand], cases: &[Case], models: &[Model]) -> Re
         }
     }
     Ok(())
+}
+
+/// A word that stays as it is when its placeholders are replaced.
+fn doubled(word: &str) -> String {
+    word.replace('{', "{{").replace('}', "}}")
 }
 
 /// `word` with each `{name}` replaced by its value. A brace that is not a

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
+use results::Python;
 use runner::scratch::Scratch;
 use tempfile::TempDir;
 
@@ -50,10 +51,20 @@ pub trait Executor: Debug {
         timeout: Duration,
     ) -> Result<Vec<f64>, CellError>;
 
-    /// The command line, of a custom command. It has no bench: its times are those
-    /// of whole processes.
+    /// The command line, of a custom command.
     fn command(&self) -> Option<&str> {
         None
+    }
+
+    /// The interpreter and the model, of a contestant in Python.
+    fn python(&self) -> Option<&Python> {
+        None
+    }
+
+    /// Whether it tells what its jobs alone have taken, and has a bench, as far as is known. The
+    /// times of a custom command that does not are those of whole processes.
+    fn answers(&self) -> bool {
+        true
     }
 
     /// Does what has to be done after the last run.
@@ -73,6 +84,17 @@ pub struct BenchTimes {
     pub warm_up: Duration,
     /// For its ten samples, or more if ten jobs take more.
     pub sampling: Duration,
+}
+
+/// Samples of one bench: Criterion's minimum.
+pub const SAMPLES: u32 = 10;
+
+/// Samples of one bench of a contestant that answers, whose job takes this long: fewer than ten
+/// where these would take more than a second, as one that is slow would leave the models no time.
+pub fn samples_of_answers(job: Duration) -> u32 {
+    const LONGEST: Duration = Duration::from_secs(1);
+    let fit = LONGEST.div_duration_f64(job.max(Duration::from_nanos(1)));
+    (fit as u32).clamp(2, SAMPLES)
 }
 
 /// What every run shares.

@@ -1,6 +1,7 @@
 //! Runs one program and measures it, and tells what else used the machine.
 
 pub mod affinity;
+mod answering;
 pub mod background_load;
 pub mod build;
 pub mod build_times;
@@ -11,6 +12,7 @@ mod command_run;
 pub mod command_template;
 pub mod conditions;
 pub mod containment;
+mod conversation;
 pub mod cpu_quota;
 pub mod cpu_time;
 pub mod crate_size;
@@ -29,6 +31,9 @@ pub mod places;
 pub mod process;
 pub mod program;
 pub mod progress;
+mod protocol;
+pub mod python;
+mod python_packages;
 pub mod run;
 pub mod rusage;
 pub mod server_ceiling;

@@ -30,7 +30,7 @@ const LONGEST_STOPPED: Duration = Duration::from_secs(600);
 /// How much of its time a child has left. Time in which it or this process was stopped
 /// does not count.
 #[derive(Debug)]
-struct Deadline<'a> {
+pub(crate) struct Deadline<'a> {
     limits: &'a Limits,
     program: String,
     /// When its time was counted last.
@@ -42,7 +42,7 @@ struct Deadline<'a> {
 }
 
 impl<'a> Deadline<'a> {
-    fn new(limits: &'a Limits, command: &Command, started: Instant) -> Self {
+    pub(crate) fn new(limits: &'a Limits, command: &Command, started: Instant) -> Self {
         Self {
             limits,
             program: command.get_program().display().to_string(),
@@ -53,7 +53,7 @@ impl<'a> Deadline<'a> {
     }
 
     /// Counts the time up to `event`, which does not end the child.
-    fn check(&mut self, event: Option<&Event>) -> anyhow::Result<()> {
+    pub(crate) fn check(&mut self, event: Option<&Event>) -> anyhow::Result<()> {
         let Limits { timeout, interrupt } = self.limits;
         let now = Instant::now();
         let passed = now - std::mem::replace(&mut self.counted, now);
@@ -94,7 +94,7 @@ impl<'a> Deadline<'a> {
 
     /// Counts a stop that the end of the child has ended: that it was continued before may
     /// not have been told.
-    fn ended(&self) {
+    pub(crate) fn ended(&self) {
         if self.stopped.is_some() {
             self.limits.interrupt.stops().add();
         }
@@ -136,7 +136,7 @@ pub fn adopt_orphans() -> anyhow::Result<()> {
 }
 
 /// A signal only sets a flag: it is checked this often.
-const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
+pub(crate) const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 
 /// Where a child's input comes from, and whether its output is kept.
 #[derive(Debug, Clone, Copy, Default)]
@@ -229,7 +229,7 @@ pub(crate) fn run_lines(
                 deadline.ended();
                 break;
             }
-            Some(Event::Line(stream, line)) => on_line(*stream, line),
+            Some(Event::Line(stream, line, _)) => on_line(*stream, line),
             Some(Event::Stopped(_) | Event::Continued) | None => {}
         }
         deadline.check(event.as_ref())?;

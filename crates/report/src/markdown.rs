@@ -38,7 +38,7 @@ pub fn document(comparison: &Comparison) -> String {
     for note in &run.notes {
         text.item(note);
     }
-    for summary in crate::words::summaries(comparison) {
+    for summary in crate::words::summaries_with_claims(comparison) {
         text.line(format_args!("\n## {}\n", escape(&summary.title)));
         for line in &summary.lines {
             text.item(line);

@@ -5,6 +5,7 @@ use results::{
     Slowed, Verdict,
 };
 
+use crate::findings::claims;
 use crate::format::{percent, three_digits};
 
 /// What a comparison says in addition to its tables.
@@ -18,7 +19,7 @@ pub struct Summary {
 
 /// What has changed since an earlier run, and what the comparison found in
 /// itself.
-pub fn summaries(comparison: &Comparison) -> Vec<Summary> {
+pub(crate) fn summaries(comparison: &Comparison) -> Vec<Summary> {
     let baseline = comparison.baseline.as_ref().map(|baseline| Summary {
         title: format!("Against {} ({:.12})", baseline.name, baseline.revision),
         lines: self::baseline(baseline),
@@ -28,6 +29,14 @@ pub fn summaries(comparison: &Comparison) -> Vec<Summary> {
         lines: self_check(check),
     });
     baseline.into_iter().chain(self_check).collect()
+}
+
+/// The same, and what became of the article's claims with Python, which the page has in another
+/// place.
+pub fn summaries_with_claims(comparison: &Comparison) -> Vec<Summary> {
+    let mut all = summaries(comparison);
+    all.extend(claims::summary(comparison));
+    all
 }
 
 /// `1.08 times slower [1.05, 1.11]`.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Kind;
+
 /// How a cell came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,9 +40,15 @@ pub struct Cell {
     /// The model, or the name of the custom command.
     pub model: String,
     /// The custom command that did it, if it is none of the models. Its times are those
-    /// of whole processes, with their start.
+    /// of whole processes, with their start, unless it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// Whether that command was asked for jobs and answered: then it was timed as models are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answers: bool,
+    /// The interpreter and the model, if it is one of the contestants in Python.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<Python>,
     /// The job that was measured.
     pub job: Value,
     /// How it came out.
@@ -64,7 +72,7 @@ pub struct Cell {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mostly_clock: bool,
     /// How long the same takes cold: from a process's start to the end of its first
-    /// job. Of the models alone: a custom command has no other time.
+    /// job. Not of a custom command that does not answer: it has no other time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold: Option<Time>,
     /// How much of that is the process's start and the model's: the median.
@@ -141,6 +149,12 @@ impl Cell {
         self.command.is_none()
     }
 
+    /// Whether its time is that of the job alone, so that it can be held against a model's: of a
+    /// model, and of a contestant that answers.
+    pub fn is_job_time(&self) -> bool {
+        self.is_model() || self.answers
+    }
+
     /// Whether it is of this job.
     pub fn is_of(&self, workload: &str, label: &str) -> bool {
         self.workload == workload && self.label == label
@@ -154,6 +168,60 @@ impl Cell {
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// What a contestant in Python is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Python {
+    /// How it does several things at once.
+    pub model: PythonModel,
+    /// What runs it.
+    pub interpreter: Interpreter,
+}
+
+/// How a contestant in Python does several things at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PythonModel {
+    /// `threading`.
+    Thread,
+    /// `multiprocessing`.
+    Process,
+    /// `asyncio`.
+    Asyncio,
+    /// Sub-interpreters.
+    Interpreters,
+}
+
+impl PythonModel {
+    /// What its units are, where the article has such a model.
+    pub fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Thread => Some(Kind::Thread),
+            Self::Process => Some(Kind::Process),
+            Self::Asyncio => Some(Kind::Task),
+            Self::Interpreters => None,
+        }
+    }
+}
+
+/// A Python interpreter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interpreter {
+    /// Its version: `3.11.7`.
+    pub version: String,
+    /// Whether it has its lock, which lets one thread run at a time.
+    pub gil: bool,
+    /// Where it is.
+    pub path: String,
+}
+
+impl Interpreter {
+    /// `Python 3.11.7`, `Python 3.14.0 without the GIL`.
+    pub fn words(&self) -> String {
+        let without = if self.gil { "" } else { " without the GIL" };
+        format!("Python {}{without}", self.version)
+    }
 }
 
 /// One value of a sweep.

@@ -25,6 +25,8 @@ pub fn cell(workload: &str, label: &str, model: &str) -> Cell {
         label: label.to_owned(),
         model: model.to_owned(),
         command: None,
+        answers: false,
+        python: None,
         job: json!({}),
         status: Status::Ok,
         reason: None,
@@ -281,7 +283,7 @@ fn verdicts(job: &[&Cell]) -> Option<JobVerdicts> {
     let rounds = job.iter().filter_map(|cell| cell.rounds()).min()?;
     let timed = job
         .iter()
-        .filter(|cell| cell.is_model() && !cell.mostly_clock);
+        .filter(|cell| cell.is_job_time() && !cell.mostly_clock);
     let timed = timed.filter_map(|cell| Some((&cell.model, cell.median_ns()?)));
     let timed: Vec<_> = timed.filter(|_| rounds >= MIN_ROUNDS).collect();
     let pairs = timed.iter().enumerate().flat_map(|(at, (model, own))| {

@@ -23,7 +23,8 @@ pub use agreement::{Agreement, JobAgreement, PairInBoth};
 pub use background_load::{BackgroundLoad, percent};
 pub use baseline::{Baseline, BrokenLimit, Change, Compared};
 pub use cell::{
-    Cell, Completion, Latency, MOSTLY_CLOCK, Point, Range, Resources, ServerBound, Status, Time,
+    Cell, Completion, Interpreter, Latency, MOSTLY_CLOCK, Point, Python, PythonModel, Range,
+    Resources, ServerBound, Status, Time,
 };
 pub use comparison::{Comparison, Host, RunInfo, SCHEMA, quota_words};
 pub use effort::{AGAIN, Build, Effort, OfModel, Size};

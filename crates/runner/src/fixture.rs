@@ -300,13 +300,7 @@ impl Prepared {
     /// Each run of a download that was given no directory gets an empty one;
     /// that of the run before is removed first.
     pub fn run(&mut self, model: &dyn Model) -> Result<(Duration, Outcome)> {
-        if let (Some(fresh), Job::Download(job)) = (&mut self.fresh, &mut self.job) {
-            *fresh = fresh_directory(&self.files)?;
-            job.into = Some(fresh.path().to_owned());
-        }
-        if let Some(run) = &self.run {
-            run.reset()?;
-        }
+        self.get_ready()?;
         let (elapsed, outcome) = match &mut self.job {
             Job::Serve(job) if let Some(load) = &self.served => {
                 let (elapsed, outcome) = load.run(job, model)?;
@@ -339,6 +333,44 @@ impl Prepared {
                 (started.elapsed(), outcome)
             }
         };
+        self.has_run(elapsed, outcome)
+    }
+
+    /// Has the job done by a program that is none of the models. `ask` has it do the job, and
+    /// tells how long that took.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ask`, and when the origin or the responder is gone.
+    pub fn run_by(
+        &mut self,
+        ask: impl FnOnce(&Job) -> Result<(Duration, Outcome)>,
+    ) -> Result<(Duration, Outcome)> {
+        self.get_ready()?;
+        let (elapsed, outcome) = match ask(&self.job) {
+            Ok((elapsed, outcome)) => (elapsed, Ok(outcome)),
+            Err(error) => (Duration::ZERO, Err(error)),
+        };
+        self.has_run(elapsed, outcome)
+    }
+
+    /// Forgets the run before.
+    fn get_ready(&mut self) -> Result<()> {
+        if let (Some(fresh), Job::Download(job)) = (&mut self.fresh, &mut self.job) {
+            *fresh = fresh_directory(&self.files)?;
+            job.into = Some(fresh.path().to_owned());
+        }
+        if let Some(run) = &self.run {
+            run.reset()?;
+        }
+        Ok(())
+    }
+
+    fn has_run(
+        &mut self,
+        elapsed: Duration,
+        outcome: Result<Outcome>,
+    ) -> Result<(Duration, Outcome)> {
         let elapsed = elapsed.saturating_sub(self.job.wait());
         self.elapsed = Some(elapsed);
         let looked = self.look();

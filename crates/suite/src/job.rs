@@ -105,6 +105,16 @@ macro_rules! workloads {
                     $(Workload::$Workload => Job::$Workload(serde_json::from_value(job)?),)+
                 })
             }
+
+            /// Reads an outcome from JSON, as `outcome` of a run has it.
+            pub fn outcome_from_json(
+                self,
+                outcome: Value,
+            ) -> std::result::Result<Outcome, serde_json::Error> {
+                Ok(match self {
+                    $(Workload::$Workload => Outcome::$Workload(serde_json::from_value(outcome)?),)+
+                })
+            }
         }
 
         impl Job {

@@ -164,6 +164,10 @@ impl Executor for MockExecutor {
     fn command(&self) -> Option<&str> {
         self.command
     }
+
+    fn answers(&self) -> bool {
+        self.command.is_none()
+    }
 }
 
 /// A quick comparison of one workload; tests change what they are about.

@@ -8,7 +8,7 @@ pub(crate) mod unit_costs;
 
 use std::cmp::Ordering;
 
-use results::{Cell, Comparison, JobVerdicts, MIN_ROUNDS, Status, Verdict};
+use results::{Cell, Comparison, Interpreter, JobVerdicts, MIN_ROUNDS, Status, Verdict};
 use serde_json::Value;
 
 use crate::format::{memory, ratio, time};
@@ -43,15 +43,33 @@ impl Finding {
     }
 }
 
-/// All jobs of a comparison, in its order. The verdicts of a self-check are on each
-/// model and itself, and say nothing of two.
+/// All jobs of a comparison, in its order, without those in Python.
 pub(crate) fn all(comparison: &Comparison) -> Vec<JobResults<'_>> {
-    let jobs = comparison.jobs().into_iter().map(|cells| {
-        let verdicts = comparison.verdicts_of(&cells[0].workload, &cells[0].label);
-        JobResults {
+    of(comparison, |cell| cell.python.is_none())
+}
+
+/// All jobs of the contestants that one interpreter runs.
+pub(crate) fn in_python<'a>(
+    comparison: &'a Comparison,
+    interpreter: &Interpreter,
+) -> Vec<JobResults<'a>> {
+    of(comparison, |cell| {
+        let python = cell.python.as_ref();
+        python.is_some_and(|python| python.interpreter == *interpreter)
+    })
+}
+
+/// The jobs of these cells. The verdicts of a self-check are on each model and itself, and say
+/// nothing of two.
+fn of(comparison: &Comparison, takes_part: impl Fn(&Cell) -> bool) -> Vec<JobResults<'_>> {
+    let jobs = comparison.jobs().into_iter().filter_map(|mut cells| {
+        cells.retain(|cell| takes_part(cell));
+        let first = cells.first()?;
+        let verdicts = comparison.verdicts_of(&first.workload, &first.label);
+        Some(JobResults {
             verdicts: verdicts.filter(|_| comparison.self_check.is_none()),
             cells,
-        }
+        })
     });
     jobs.collect()
 }
@@ -89,10 +107,11 @@ impl<'a> JobResults<'a> {
         self.cells[0].cores.is_none()
     }
 
-    /// The models that did it, fastest first. Custom commands are none of them: their
-    /// time is another one, with their start.
+    /// The models that did it, fastest first, Rust's or Python's. Custom commands are none of
+    /// them: the time of most is another one, with their start.
     pub(crate) fn models(&self) -> Vec<&'a str> {
-        let timed = |cell: &&&Cell| cell.is_model() && cell.median_ns().is_some();
+        let is_model = |cell: &Cell| cell.is_model() || cell.python.is_some();
+        let timed = |cell: &&&Cell| is_model(cell) && cell.median_ns().is_some();
         let mut cells: Vec<&Cell> = self.cells.iter().filter(timed).copied().collect();
         cells.sort_by(|one, other| {
             let order = one.median_ns().partial_cmp(&other.median_ns());

@@ -97,8 +97,8 @@ fn row(cells: &[&Cell], models: &[&str], metric: &Metric, comparison: &Compariso
     let first = cells[0];
     let judged = comparison.verdicts_of(&first.workload, &first.label);
     let judged = judged.filter(|_| metric.is_time());
-    // A custom command is timed with its start: no model is held to that.
-    let held = |cell: &&&Cell| !metric.is_time() || cell.is_model() && !cell.mostly_clock;
+    // Many a custom command is timed with its start: no model is held to that.
+    let held = |cell: &&&Cell| !metric.is_time() || cell.is_job_time() && !cell.mostly_clock;
     let figures = cells.iter().filter(held);
     let figures = figures.filter_map(|cell| Some((*cell, (metric.value)(cell)?)));
     let best = figures.min_by(|(_, one), (_, other)| one.total_cmp(other));
@@ -135,7 +135,7 @@ fn place(
     let text = (metric.format)(figure);
     let mark = match judged {
         Some(judged) if judged.drifts(&cell.model) => "drifting",
-        _ if metric.is_time() && !cell.is_model() => "whole process",
+        _ if metric.is_time() && !cell.is_job_time() => "whole process",
         _ if metric.is_time() && cell.mostly_clock => "mostly clock",
         _ if metric.is_time() && cell.origin_bound => "origin-bound",
         _ => "",

@@ -227,6 +227,7 @@ fn section<'a>(
     let model = cells.iter().find(|cell| cell.is_model());
     let first = model.or(cells.first());
     let custom_commands = remarks::custom_commands(&cells);
+    let has_whole_processes = cells.iter().any(|cell| !cell.is_job_time());
     let own = own_parameters(&cells);
     let unranked = first.and_then(|cell| unranked(cell));
     let is_ranked = is_ranked && unranked.is_none();
@@ -234,7 +235,7 @@ fn section<'a>(
     let ranks = judged.map_or(Vec::new(), |judged| judged.ranks(models));
     let ranked_best = judged.map_or(Vec::new(), |judged| judged.best(&ranks));
     let row = |cell: &&'a Cell| {
-        let mut notes = remarks::notes(cell, !custom_commands.is_empty(), &own);
+        let mut notes = remarks::notes(cell, has_whole_processes, &own);
         let own_note = known
             .find(&cell.model)
             .and_then(|model| model.notes.get(&cell.workload));

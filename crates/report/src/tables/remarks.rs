@@ -17,7 +17,7 @@ pub(crate) fn of_job(cell: &Cell) -> Vec<String> {
     }
     if let Some(time) = &cell.time {
         let rounds = counted(time.rounds.len(), "round");
-        let whose = if cell.from_runs && cell.is_model() {
+        let whose = if cell.from_runs && cell.is_job_time() {
             ", each a fresh process's one job"
         } else {
             ""
@@ -122,7 +122,7 @@ pub(crate) fn custom_commands(cells: &[&Cell]) -> Vec<String> {
         Some(format!("{} is `{shown}`", cell.model))
     });
     let mut remarks: Vec<_> = commands.collect();
-    if !remarks.is_empty() {
+    if cells.iter().any(|cell| !cell.is_job_time()) {
         remarks.push(
             "a custom command's time is that of a whole process; for the models, that is in the notes"
                 .to_owned(),
@@ -149,8 +149,8 @@ fn phases(cell: &Cell) -> Option<String> {
 }
 
 /// What a job's outcome tells in addition to its answer; and in a section with
-/// custom commands, the figure that models have in common with them.
-pub(crate) fn notes(cell: &Cell, has_custom_commands: bool, own_keys: &[String]) -> Vec<String> {
+/// programs that are timed as a whole, the figure that models have in common with them.
+pub(crate) fn notes(cell: &Cell, has_whole_processes: bool, own_keys: &[String]) -> Vec<String> {
     if cell.status != Status::Ok {
         return Vec::new();
     }
@@ -158,12 +158,12 @@ pub(crate) fn notes(cell: &Cell, has_custom_commands: bool, own_keys: &[String])
     let of_job = |key: &String| Some(format!("{key}={}", setting_text(cell.job.get(key)?)));
     let mut notes: Vec<String> = own_keys.iter().filter_map(of_job).collect();
     if let Some(wall) = cell.resources.wall_ns
-        && has_custom_commands
+        && has_whole_processes
         && cell.is_model()
     {
         notes.push(format!("whole process {}", time(wall as f64)));
     }
-    if let Some(command) = &cell.command {
+    if let Some(command) = cell.command.as_ref().filter(|_| !cell.answers) {
         notes.push("timed with its start".to_owned());
         if cell.outcome.is_none() {
             notes.push("its answer was not checked".to_owned());

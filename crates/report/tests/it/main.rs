@@ -4,6 +4,7 @@
 mod browser;
 
 mod claims;
+mod claims_python;
 mod comparisons;
 mod page;
 mod page_browser;

@@ -3,9 +3,15 @@
 //!
 //! A claim is one or more findings. It holds if all of them do; it does not if one
 //! does not; and otherwise it cannot be told.
+//!
+//! Where a run has contestants in Python, each claim is put to the test with these, too, by
+//! interpreters: threads, processes and asyncio are in the place of the models of that kind.
 
+mod python;
 mod rules;
 
+pub(crate) use python::summary;
+use python::{InPython, PythonJobs};
 use results::{Comparison, Kind, Models};
 use rules::*;
 
@@ -60,6 +66,8 @@ pub struct Claim {
     pub measured: Vec<String>,
     /// Which workload has the figures.
     pub workload: &'static str,
+    /// The same with Python itself, by each interpreter that was measured at that.
+    pub in_python: Vec<InPython>,
 }
 
 /// How a claim is put to the test.
@@ -69,6 +77,7 @@ type Test = fn(&[JobResults], Models) -> Vec<Finding>;
 pub fn claims(comparison: &Comparison) -> Vec<Claim> {
     let jobs = findings::all(comparison);
     let models = comparison.models();
+    let in_python = PythonJobs::of(comparison);
     let claim = |&(id, workload, python, rule, test): &(_, _, _, _, Test)| {
         let findings = test(&jobs, models);
         Claim {
@@ -78,6 +87,10 @@ pub fn claims(comparison: &Comparison) -> Vec<Claim> {
             answer: Answer::of(&findings),
             measured: findings.into_iter().map(|one| one.words).collect(),
             workload,
+            in_python: in_python
+                .iter()
+                .filter_map(|jobs| jobs.answer(id, workload, rule, test))
+                .collect(),
         }
     };
     CLAIMS.iter().map(claim).collect()

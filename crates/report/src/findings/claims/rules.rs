@@ -64,11 +64,22 @@ fn each(
 }
 
 pub(super) fn lost_updates(jobs: &[JobResults], models: Models) -> Vec<Finding> {
+    lost_by(jobs, |job| concurrent(job, models))
+}
+
+pub(super) fn lost_by_threads(jobs: &[JobResults], models: Models) -> Vec<Finding> {
+    lost_by(jobs, |_| models.of_kind(Kind::Thread))
+}
+
+fn lost_by<'a>(
+    jobs: &[JobResults<'a>],
+    models: impl Fn(&JobResults<'a>) -> Vec<&'a str>,
+) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut tried = false;
     let racy = of_workload(jobs, "counter").filter(|job| guard_is(job, "racy"));
     for job in racy.filter(|job| job.number("workers") > Some(1)) {
-        for model in concurrent(job, models) {
+        for model in models(job) {
             let Some((lost, total)) = tally(job, model) else {
                 continue;
             };
