@@ -58,6 +58,7 @@ pub(crate) fn prepare(
     }
     let scaled = "with --python, heavy jobs are made smaller until all contestants fit the time";
     notes.push(scaled.to_owned());
+    notes.iter().for_each(|note| progress.line(note));
     preparation.comparison.run.notes.extend(notes);
     Ok(())
 }

@@ -78,6 +78,9 @@ const READY: &str = r#"echo '{"paces": 1, "workloads": ["primes"]}'"#;
 /// The right answer for the range in [`compare`]: an empty one, of any part of which it is right.
 const RIGHT: &str = r#"echo "{\"id\": $id, \"outcome\": {\"count\": 0}}""#;
 
+/// An answer that the job is not done.
+const REFUSES: &str = r#"echo "{\"id\": $id, \"unsupported\": \"too many\"}""#;
+
 fn compare(sandbox: &Sandbox, code: i32, contestants: &[String]) -> String {
     let mut args = vec![
         "primes",
@@ -99,8 +102,18 @@ fn one_that_does_not_keep_to_the_protocol_is_told_of() {
     let forks = format!("sleep 600 </dev/null >/dev/null 2>&1 & {RIGHT}");
     let twice = format!("{RIGHT}; {RIGHT}");
     let later = format!("{RIGHT}; [ $id -lt 3 ] || echo more");
-    let faults: [(&str, &str, &str, &str, &str); 18] = [
+    let prepares = READY.replace("1,", r#"1, "prepares": true,"#);
+    let at_once = format!(r#"case "$task" in *prepare*) {REFUSES} ;; *) {RIGHT} ;; esac"#);
+    let faults: [(&str, &str, &str, &str, &str); 20] = [
         ("right", READY, RIGHT, "ok", ""),
+        ("prepares", &prepares, RIGHT, "ok", ""),
+        (
+            "not-prepared",
+            &prepares,
+            &at_once,
+            "unsupported",
+            "too many",
+        ),
         (
             "version",
             r#"echo '{"paces": 2}'"#,
@@ -129,13 +142,7 @@ fn one_that_does_not_keep_to_the_protocol_is_told_of() {
             "wrong_answer",
             "count is 40, and 0 is right",
         ),
-        (
-            "refuses",
-            READY,
-            r#"echo "{\"id\": $id, \"unsupported\": \"too many\"}""#,
-            "unsupported",
-            "too many",
-        ),
+        ("refuses", READY, REFUSES, "unsupported", "too many"),
         (
             "fails",
             READY,

@@ -19,6 +19,9 @@ use crate::python_packages;
 /// The programs, relative to the workspace.
 const PROGRAMS: &str = "xtask/contestants/python";
 
+/// Where their bytecode goes.
+const CACHE: &str = "target/python/bytecode";
+
 /// The oldest Python that runs them.
 const OLDEST: [u32; 2] = [3, 8];
 
@@ -265,8 +268,9 @@ impl Found {
             Some(text) => Ok(text.to_owned()),
             None => Err(Invalid::new("--python", path.display(), "has to be UTF-8")),
         };
-        // No bytecode is left in the checkout.
-        let mut words = vec![text(python)?, "-B".to_owned(), text(&program)?];
+        // Compiled once, as a user's programs are, but not into the sources' directory.
+        let cache = format!("pycache_prefix={}", text(&root.join(CACHE))?);
+        let mut words = vec![text(python)?, "-X".to_owned(), cache, text(&program)?];
         words.append(&mut more);
         let python = Python {
             model,
@@ -328,7 +332,8 @@ mod tests {
         let program = "/r/xtask/contestants/python/aio.py";
         let right = [
             "/a b/{py}",
-            "-B",
+            "-X",
+            "pycache_prefix=/r/target/python/bytecode",
             program,
             "--no-aiohttp",
             "it was not looked for",

@@ -102,10 +102,15 @@ fn step_of(step: &str, command: &mut Command, interrupt: &Interrupt) -> anyhow::
     };
     let done = process::run(command, &limits, None).with_context(|| step.to_owned())?;
     if !done.status.success() {
-        // pip says what was wrong before it says where to read about it.
-        let mut lines = done.stderr.lines();
-        let error = lines.rfind(|line| line.starts_with("ERROR:"));
-        bail!("{step}: {}", last_words(error.unwrap_or(&done.stderr)));
+        // pip says what was wrong before it says where to read about it, and that no server has
+        // answered long before.
+        let said = &done.stderr;
+        let error = said.lines().rfind(|line| line.starts_with("ERROR:"));
+        let unreachable = match said.contains("WARNING: Retrying") {
+            true => " (the package index does not answer)",
+            false => "",
+        };
+        bail!("{step}: {}{unreachable}", last_words(error.unwrap_or(said)));
     }
     Ok(())
 }
