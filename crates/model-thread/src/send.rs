@@ -214,6 +214,9 @@ fn converse(client: &Client, service: &Receiving) -> io::Result<()> {
                 receiver.done(work.run());
                 Ok(())
             }
+            // Nothing more can be read when the end has begun. A sender whose bytes are left unread
+            // sees that at once; if they were read, it would wait for the closed end to take more.
+            ReceiveStep::End(_) if service.listening.is_closing() => return Ok(()),
             ReceiveStep::End(_) => return client.linger(),
         };
         if let Err(error) = io {
