@@ -32,30 +32,39 @@ pub(crate) fn send(
     let meter: Arc<AtomicU64> = Arc::default();
     let mut sender = Sender::new(secret, Path::Copy, &meter);
     sender.send(file);
-    let mut step = || -> io::Result<bool> {
-        match sender.step() {
-            SendStep::Write(bytes) => stream.write_all(bytes)?,
-            SendStep::Read(room) => {
-                let read = stream.read(room)?;
-                sender.filled(read);
-            }
-            SendStep::Work(work) => sender.done(work.run()),
-            SendStep::SendFile(_) => return Err(io::Error::other("it was not asked for")),
-            SendStep::End => return Ok(false),
-        }
-        Ok(true)
-    };
     let ended = loop {
-        match before(&meter).then(&mut step) {
+        match before(&meter).then(|| step(&mut stream, &mut sender)) {
             Some(Ok(true)) => {}
-            Some(Err(error)) => break Some(error),
-            Some(Ok(false)) | None => break None,
+            Some(Ok(false)) => break Ok(true),
+            Some(Err(error)) => break Err(error),
+            None => break Ok(false),
         }
     };
-    if let Some(error) = ended {
-        sender.broken(&error);
+    if let Err(error) = &ended {
+        sender.broken(error);
     }
-    Ok(sender.take())
+    let taken = sender.take();
+    // Or the other end would take it for a connection that broke.
+    if ended.is_ok_and(|whole| whole) && sender.is_open() {
+        sender.bye();
+        while step(&mut stream, &mut sender).unwrap_or(false) {}
+    }
+    Ok(taken)
+}
+
+/// Does what the sender says; false when there is nothing more.
+fn step(stream: &mut TcpStream, sender: &mut Sender) -> io::Result<bool> {
+    match sender.step() {
+        SendStep::Write(bytes) => stream.write_all(bytes)?,
+        SendStep::Read(room) => {
+            let read = stream.read(room)?;
+            sender.filled(read);
+        }
+        SendStep::Work(work) => sender.done(work.run()),
+        SendStep::SendFile(_) => return Err(io::Error::other("it was not asked for")),
+        SendStep::End => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// Receives what comes over one connection. `before` is told before each piece of work.
