@@ -17,7 +17,7 @@ fn content(bytes: usize) -> Vec<u8> {
         .collect()
 }
 
-/// What a file costs beside its bytes, at most.
+/// What a file costs on top of its bytes, at most.
 const FRAMES: usize = 1024;
 
 #[test]

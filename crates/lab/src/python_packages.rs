@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 const MAKING: &str = "making-";
 
 /// The interpreter of an environment that has the packages of `requirements`. It is made for
-/// the first use, beside its place, and moved there when it is complete: one that was not
+/// the first use, next to its place, and moved there when it is complete: one that was not
 /// finished is never used. The caller has the lock of `target`.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ pub(crate) const READ_BYTES: usize = 64 * 1024;
 /// What the kernel may hold for a slow member: as much again is its own. With half of it, small
 /// frames would not fit the window that they are sent into, and would be sent again after 200 ms.
 const SLOW_BYTES: usize = 32 * 1024;
-/// Payloads are parts of the same bytes, which begin at one of so many places.
+/// Payloads are parts of the same bytes, which begin at one of this many places.
 const PLACES: u64 = 1024;
 
 /// What is wrong with what has come.

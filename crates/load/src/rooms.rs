@@ -1,7 +1,7 @@
 //! The members of chat rooms: they send each other messages through a server, and check what
 //! comes.
 //!
-//! A room has only so many messages on their way: the first of them is there when all members
+//! A room has a limited number of messages on their way: the first of them is there when all members
 //! that read have it. So such a member is never further behind than these and as many of its own,
 //! which the others may have got meanwhile. A server that keeps twice as many messages as are on
 //! their way has no reason to drop one for a member that reads, however late it is served.

@@ -29,7 +29,7 @@ use crate::pool::protocol::ChatTask;
 use crate::pool::{self, Children, Event, MAX_DEATHS, Task, fd_passing};
 use crate::shm::MAX_CHILDREN;
 
-/// Children for so many cores.
+/// Children for this many cores.
 pub fn units(cores: usize) -> usize {
     cores.clamp(1, MAX_CHILDREN)
 }

@@ -58,7 +58,7 @@ struct Parent<'a> {
     children: &'a mut Children,
 }
 
-/// What a child does, as its parent knows it.
+/// What a child does, as far as its parent has been told.
 struct Unit {
     file: File,
     is_connected: bool,

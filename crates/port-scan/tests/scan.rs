@@ -119,7 +119,7 @@ fn no_room_lowers_the_limit_to_what_there_is_room_for() {
     );
 }
 
-/// It is not tried for ever.
+/// It is not tried without end.
 #[test]
 fn a_port_that_there_is_never_room_for_has_failed() {
     for errno in [

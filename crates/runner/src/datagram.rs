@@ -111,7 +111,7 @@ impl Server {
         self.0.end()
     }
 
-    /// Whether it sends a datagram of so many bytes back, which is sent again if it is lost.
+    /// Whether it sends a datagram of this many bytes back, which is sent again if it is lost.
     fn is_healthy(&self, bytes: usize) -> Result<bool> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for a client")?;
         socket.connect(self.address())?;

@@ -21,7 +21,7 @@ use crate::download::raise_open_files;
 use crate::server::{SEED, on_signal};
 use crate::{FAILED, INTERRUPTED};
 
-/// Files that a model has open beside its sockets, at most.
+/// Files that a model has open on top of its sockets, at most.
 const OTHER_FILES: u64 = 64;
 
 /// How long a model has to end when it is interrupted: attempts under way may take longer.

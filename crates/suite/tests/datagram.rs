@@ -129,7 +129,7 @@ proptest! {
         retries in prop_oneof![0u64..4, Just(100)],
         fates in prop::collection::vec(prop::collection::vec(0u64..3 * TIMEOUT, 0..3), 1..50),
     ) {
-        // With so many retries, one comes through.
+        // With this many retries, one comes through.
         prop_assume!(retries < 100 || fates.iter().any(|fate| !fate.is_empty()));
         let job = job(datagrams, window, retries);
         let mut network = Network::new(fates);

@@ -10,7 +10,7 @@ use file_send::{
 /// What happens to the bytes that go over one connection to the receiver.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Fate {
-    /// It ends after so many.
+    /// It ends after this many.
     pub cut: Option<usize>,
     /// This bit is flipped.
     pub flip: Option<usize>,

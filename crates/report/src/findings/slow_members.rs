@@ -17,7 +17,7 @@ const TREATMENTS: [(Policy, &str); 3] = [
     ),
     (
         Policy::Drop,
-        "tokio's broadcast channel keeps so many messages, and drops the oldest for a member that \
+        "tokio's broadcast channel keeps a fixed number of messages, and drops the oldest for a member that \
          is further behind; it is told how many. The policy \"drop\" does this.",
     ),
     (

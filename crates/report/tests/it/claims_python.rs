@@ -1,4 +1,4 @@
-//! The article's claims with Python itself beside Rust, by each interpreter.
+//! The article's claims with Python itself and Rust, by each interpreter.
 
 use report::findings::claims::{self, Answer};
 use report::{markdown, page};

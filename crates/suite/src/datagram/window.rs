@@ -209,7 +209,7 @@ impl Window {
         &mut self.room
     }
 
-    /// So many bytes of the room are a datagram that has come.
+    /// This many bytes of the room are a datagram that has come.
     #[inline]
     pub fn received(&mut self, bytes: usize) {
         self.has_looked = false;
