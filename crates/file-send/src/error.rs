@@ -22,7 +22,7 @@ pub enum Error {
     /// The other side cannot prove that it has the same secret.
     #[error("the secrets of the two sides differ")]
     Secret,
-    /// A frame that nobody may send.
+    /// A frame that is longer than any may be.
     #[error("a frame of {0} bytes: at most {MOST_BODY} are allowed")]
     TooLong(usize),
     /// A frame that is not for this moment.

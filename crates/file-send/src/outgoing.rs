@@ -239,7 +239,7 @@ fn identity(file: &File) -> io::Result<[i64; 7]> {
     ])
 }
 
-/// The digest of so many bytes, which are read piece by piece.
+/// The digest of this many bytes, which are read piece by piece.
 fn digest(file: &File, bytes: u64, piece: &mut Piece) -> io::Result<Sha> {
     let mut digest = Sha256::new();
     let mut at = 0;

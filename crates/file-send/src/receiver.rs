@@ -95,7 +95,7 @@ pub struct ReceiveWork {
 
 enum Task {
     Look(Offered),
-    /// A piece, of which so many bytes are filled.
+    /// A piece, of which this many bytes are filled.
     Write(Partial, Vec<u8>, usize),
     Finish(Partial, Vec<u8>, usize),
     Discard(Partial),
@@ -277,7 +277,7 @@ impl Receiver {
         self.offered.as_ref().map(|offered| offered.sha256)
     }
 
-    /// So many bytes will come, to be written from there on.
+    /// This many bytes will come, to be written from there on.
     fn begin(&mut self, have: u64, from: u64, bytes: u64) {
         let Some(offered) = &self.offered else {
             return self.give_up(Error::OutOfPlace("DATA".into()));
@@ -305,7 +305,7 @@ impl Receiver {
         self.left -= bytes as u64;
     }
 
-    /// So many bytes were read, as a [`ReceiveStep::Read`] has asked; 0 at the end.
+    /// This many bytes were read, as a [`ReceiveStep::Read`] has asked; 0 at the end.
     pub fn filled(&mut self, bytes: usize) {
         match (bytes, self.state) {
             (0, _) => self.close(closed()),

@@ -65,7 +65,7 @@ enum State {
     Begin(u64, Sha),
     /// The next piece is to be read.
     Read,
-    /// A piece is to be written. It has so many bytes of the file.
+    /// A piece is to be written. It has this many bytes of the file.
     Write(u64),
     /// The system is to send the rest from the file.
     SendFile,
@@ -86,7 +86,7 @@ enum State {
 enum Given {
     Nothing,
     Frames,
-    /// So many bytes of the file.
+    /// This many bytes of the file.
     Piece(u64),
 }
 
@@ -263,7 +263,7 @@ impl Sender {
         self.file.as_ref().and_then(Outgoing::offered)
     }
 
-    /// So many bytes have been sent.
+    /// This many bytes have been sent.
     fn count(&mut self, bytes: u64) {
         self.meter.fetch_add(bytes, Relaxed);
         if let Some(file) = &mut self.file {
@@ -332,7 +332,7 @@ impl Sender {
         self.state = State::Closing;
     }
 
-    /// So many bytes were read, as a [`SendStep::Read`] has asked; 0 at the end.
+    /// This many bytes were read, as a [`SendStep::Read`] has asked; 0 at the end.
     pub fn filled(&mut self, bytes: usize) {
         match (bytes, self.state) {
             (0, State::Bye | State::LastWord) => self.state = State::Closing,
@@ -341,7 +341,7 @@ impl Sender {
         }
     }
 
-    /// The system has taken so many bytes, as a [`SendStep::SendFile`] has asked; 0 if the file
+    /// The system has taken this many bytes, as a [`SendStep::SendFile`] has asked; 0 if the file
     /// has no more.
     pub fn sent(&mut self, bytes: u64) {
         self.count(bytes);

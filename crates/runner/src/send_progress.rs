@@ -25,7 +25,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of so many files and bytes; nothing but failures if `quiet`.
+    /// Of this many files and bytes; nothing but failures if `quiet`.
     pub(crate) fn new(files: u64, bytes: u64, quiet: bool) -> Self {
         let draws = crate::can_draw() && !quiet;
         let bar = draws.then(|| {

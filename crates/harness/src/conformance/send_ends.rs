@@ -73,7 +73,7 @@ fn start_for_streams<M: Model>(program: &'static str) -> Result<M> {
     start::<M>(program, &job(Workload::Send, &sets)?)
 }
 
-/// Has the model receive a file, until that has ended, or so many bytes have been sent. What
+/// Has the model receive a file, until that has ended, or this many bytes have been sent. What
 /// has come of it, and how many were.
 fn receive_one<M: Model>(
     model: &M,
