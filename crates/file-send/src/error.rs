@@ -22,7 +22,7 @@ pub enum Error {
     /// The other side cannot prove that it has the same secret.
     #[error("the secrets of the two sides differ")]
     Secret,
-    /// A frame that neither side may send.
+    /// A frame that is longer than any may be.
     #[error("a frame of {0} bytes: at most {MOST_BODY} are allowed")]
     TooLong(usize),
     /// A frame that is not for this moment.
@@ -69,7 +69,7 @@ impl Error {
         }
     }
 
-    /// What the other side has to be told in addition to the code.
+    /// What the other side has to be told beside the code.
     pub(crate) fn detail(&self) -> String {
         match self {
             Error::Broken(text)

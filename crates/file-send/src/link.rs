@@ -20,7 +20,7 @@ use crate::message::{Body, Message, encode};
 /// Bytes of the random number that each end begins with.
 pub(crate) const NONCE_BYTES: usize = 32;
 
-/// What both sides have, and no third party.
+/// What both sides have, and no other.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret(Vec<u8>);
 

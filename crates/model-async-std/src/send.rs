@@ -57,6 +57,12 @@ struct Connection {
     sending: Arc<Sending>,
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.sending.open.closed();
+    }
+}
+
 impl Unit {
     /// Sends one file after the other.
     async fn work(mut self) {
@@ -107,6 +113,14 @@ impl Unit {
         })
     }
 
+    /// Waits so long, unless all is stopped before.
+    async fn pause(&self, wait: Duration) {
+        let stopped = async {
+            let Err(_closed) = self.stopped.recv().await;
+        };
+        or(sleep(wait), stopped).await;
+    }
+
     /// Does what the sender says, until the file has ended, or the connection.
     async fn drive(&self, connection: &mut Connection) {
         let Connection { stream, sender, .. } = connection;
@@ -134,6 +148,15 @@ impl Unit {
         }
     }
 
+    /// What comes of this, if it does in time, and nothing is stopped before.
+    async fn within<T>(&self, io: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let stopped = async {
+            let Err(_closed) = self.stopped.recv().await;
+            Err(ErrorKind::Interrupted.into())
+        };
+        or(stopped, io::timeout(self.sending.patience, io)).await
+    }
+
     /// Has the system send as much as the connection takes now, where it may read the disk for
     /// that. There it also waits until the connection takes something: async-std does so only
     /// for what it writes itself.
@@ -156,29 +179,6 @@ impl Unit {
             pending().await
         };
         or(stop, send).await
-    }
-
-    /// What comes of this, if it does in time, and nothing is stopped before.
-    async fn within<T>(&self, io: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        let stopped = async {
-            let Err(_closed) = self.stopped.recv().await;
-            Err(ErrorKind::Interrupted.into())
-        };
-        or(stopped, io::timeout(self.sending.patience, io)).await
-    }
-
-    /// Waits so long, unless all is stopped before.
-    async fn pause(&self, wait: Duration) {
-        let stopped = async {
-            let Err(_closed) = self.stopped.recv().await;
-        };
-        or(sleep(wait), stopped).await;
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.sending.open.closed();
     }
 }
 

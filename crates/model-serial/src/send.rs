@@ -70,6 +70,13 @@ struct Connection<'a> {
     open: &'a Open,
 }
 
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        *self.open.stream() = None;
+        self.sending.open.closed();
+    }
+}
+
 impl<'a> Unit<'a> {
     /// Sends one file after the other.
     fn work(mut self) {
@@ -159,13 +166,6 @@ impl Connection<'_> {
                 sender.broken(&in_words(error));
             }
         }
-    }
-}
-
-impl Drop for Connection<'_> {
-    fn drop(&mut self) {
-        *self.open.stream() = None;
-        self.sending.open.closed();
     }
 }
 

@@ -54,6 +54,12 @@ struct Connection {
     sending: Arc<Sending>,
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.sending.open.closed();
+    }
+}
+
 impl Unit {
     /// Sends one file after the other.
     async fn work(mut self) {
@@ -104,6 +110,17 @@ impl Unit {
         })
     }
 
+    /// Waits so long, unless all is stopped before.
+    async fn pause(&self, wait: Duration) {
+        let over = async {
+            Timer::after(wait).await;
+        };
+        let stopped = async {
+            let Err(_closed) = self.stopped.recv().await;
+        };
+        or(over, stopped).await;
+    }
+
     /// Does what the sender says, until the file has ended, or the connection.
     async fn drive(&self, connection: &mut Connection) {
         let Connection { stream, sender, .. } = connection;
@@ -133,17 +150,6 @@ impl Unit {
         }
     }
 
-    /// Has the system send as much as the connection takes now, where it may read the disk for
-    /// that.
-    async fn send_range(&self, stream: &TcpStream, range: Range<'_>) -> io::Result<u64> {
-        let socket: Arc<Async<net::TcpStream>> = stream.clone().into();
-        let bytes = usize::try_from(range.bytes).unwrap_or(usize::MAX);
-        let (file, mut offset) = (range.file.try_clone()?, range.offset);
-        self.within(socket.writable()).await?;
-        let send = move || sendfile(&*socket, file, Some(&mut offset), bytes);
-        Ok(unblock(send).await? as u64)
-    }
-
     /// What comes of this, if it does in time, and nothing is stopped before.
     async fn within<T>(&self, io: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         let stopped = async {
@@ -153,21 +159,15 @@ impl Unit {
         or(stopped, within(self.sending.patience, io)).await
     }
 
-    /// Waits so long, unless all is stopped before.
-    async fn pause(&self, wait: Duration) {
-        let over = async {
-            Timer::after(wait).await;
-        };
-        let stopped = async {
-            let Err(_closed) = self.stopped.recv().await;
-        };
-        or(over, stopped).await;
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.sending.open.closed();
+    /// Has the system send as much as the connection takes now, where it may read the disk for
+    /// that.
+    async fn send_range(&self, stream: &TcpStream, range: Range<'_>) -> io::Result<u64> {
+        let socket: Arc<Async<net::TcpStream>> = stream.clone().into();
+        let bytes = usize::try_from(range.bytes).unwrap_or(usize::MAX);
+        let (file, mut offset) = (range.file.try_clone()?, range.offset);
+        self.within(socket.writable()).await?;
+        let send = move || sendfile(&*socket, file, Some(&mut offset), bytes);
+        Ok(unblock(send).await? as u64)
     }
 }
 

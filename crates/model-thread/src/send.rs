@@ -77,6 +77,14 @@ struct Connection<'a> {
     open: &'a Open,
 }
 
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        let is_other = |stream: &Arc<_>| !Arc::ptr_eq(stream, &self.stream);
+        self.open.streams().retain(is_other);
+        self.sending.open.closed();
+    }
+}
+
 impl<'a> Unit<'a> {
     /// Sends one file after the other.
     fn work(mut self) {
@@ -164,14 +172,6 @@ impl Connection<'_> {
                 sender.broken(&in_words(error));
             }
         }
-    }
-}
-
-impl Drop for Connection<'_> {
-    fn drop(&mut self) {
-        let is_other = |stream: &Arc<_>| !Arc::ptr_eq(stream, &self.stream);
-        self.open.streams().retain(is_other);
-        self.sending.open.closed();
     }
 }
 

@@ -51,6 +51,12 @@ struct Connection {
     sending: Arc<Sending>,
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.sending.open.closed();
+    }
+}
+
 impl Unit {
     /// Sends one file after the other.
     async fn work(mut self) {
@@ -101,6 +107,15 @@ impl Unit {
         })
     }
 
+    /// Waits so long, unless all is stopped before.
+    async fn pause(&self, wait: Duration) {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            () = sleep(wait) => {}
+            _ = stopped.changed() => {}
+        }
+    }
+
     /// Does what the sender says, until the file has ended, or the connection.
     async fn drive(&self, connection: &mut Connection) {
         let Connection { stream, sender, .. } = connection;
@@ -136,21 +151,6 @@ impl Unit {
             _ = stopped.changed() => Err(ErrorKind::Interrupted.into()),
             done = timeout(self.sending.patience, io) => done?,
         }
-    }
-
-    /// Waits so long, unless all is stopped before.
-    async fn pause(&self, wait: Duration) {
-        let mut stopped = self.stopped.clone();
-        tokio::select! {
-            () = sleep(wait) => {}
-            _ = stopped.changed() => {}
-        }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.sending.open.closed();
     }
 }
 
