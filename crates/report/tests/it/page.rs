@@ -158,7 +158,7 @@ fn a_page_is_made_of_the_data_alone_and_the_same_each_time() {
 
 #[test]
 fn a_page_with_every_sample_is_small_enough() {
-    const MOST: usize = 2 << 20;
+    const MOST: usize = 5 << 19;
     let page = page::page(&crate::comparisons::thorough()).expect("a page");
     assert!(page.len() < MOST, "{} bytes", page.len());
 }
