@@ -87,10 +87,14 @@ impl Parent<'_> {
             let mut until = now + TICK;
             for unit in 0..self.units.len() {
                 self.count(unit);
-                match self.units[unit].file {
-                    File::Waiting(_, due) if due <= now => self.try_again(unit)?,
-                    File::Waiting(_, due) => until = until.min(due),
-                    File::None | File::Begun(_) | File::Bye => {}
+                match std::mem::replace(&mut self.units[unit].file, File::None) {
+                    File::Waiting(file, due) if due <= now => self.begin(unit, *file)?,
+                    other => {
+                        if let File::Waiting(_, due) = other {
+                            until = until.min(due);
+                        }
+                        self.units[unit].file = other;
+                    }
                 }
             }
             match self.children.next_event(Some(until))? {
@@ -137,16 +141,6 @@ impl Parent<'_> {
         self.units[unit].file = File::Begun(Box::new(file));
         self.children.start_missing(unit..unit + 1)?;
         self.children.send(unit, Task::Send(task))
-    }
-
-    fn try_again(&mut self, unit: usize) -> Result<()> {
-        match std::mem::replace(&mut self.units[unit].file, File::None) {
-            File::Waiting(file, _) => self.begin(unit, *file),
-            other => {
-                self.units[unit].file = other;
-                Ok(())
-            }
-        }
     }
 
     fn answered(&mut self, unit: usize, answer: Answer) -> Result<()> {
