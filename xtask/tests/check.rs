@@ -100,12 +100,10 @@ fn features_that_differ_are_found() {
     replace(&manifest, "\nmemchr = ", "\n# memchr = ");
     replace(&manifest, "\nsyn = ", "\n# syn = ");
     let found = check(copy.path(), "features").expect_err("the parts differ");
-    let packages: Vec<_> = found.lines().map(|line| line.split(' ').next()).collect();
-    assert_eq!(
-        packages,
-        [Some("memchr"), Some("syn"), Some("syn")],
-        "{found}"
-    );
+    let mut packages: Vec<_> = found.lines().map(|line| line.split(' ').next()).collect();
+    // There is a line for each of the other sets of features.
+    packages.dedup();
+    assert_eq!(packages, [Some("memchr"), Some("syn")], "{found}");
     for says in [
         "model-serial",
         "[alloc,std] in a build of",
