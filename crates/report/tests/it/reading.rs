@@ -318,7 +318,7 @@ fn choosing_changes_the_answer() {
 
 #[test]
 fn a_page_with_every_sample_and_all_code_is_small_enough() {
-    const MOST: u64 = 5 << 19;
+    const MOST: u64 = 3 << 20;
     let sources = of_tree(&MODELS);
     let (_output, page) = page_of(&crate::comparisons::thorough(), Some(&sources), None);
     let size = fs::metadata(&page).expect("a page").len();
