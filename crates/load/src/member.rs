@@ -322,3 +322,70 @@ fn fields(bytes: &[u8]) -> Option<(usize, u32, u64)> {
         u64::from_be_bytes(*sequence),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    const BYTES: usize = 8;
+
+    /// What a member with the number 2 makes of frames, of a room in which the first two send.
+    fn read(frames: &[(u32, u64, &[u8])]) -> Result<(u64, u64), Wrong> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let timeout = Duration::from_secs(10);
+        let mut member = Member::connect(address, timeout, false, [0, 2, 2]).expect("a member");
+        let (mut server, _) = listener.accept().expect("its other end");
+        server.write_all(&header(0, 2, 3)).expect("its place");
+        assert_eq!(member.join(timeout).expect("to join"), 3);
+        member.stream.set_nonblocking(false).expect("it can wait");
+        for (sender, sequence, payload) in frames {
+            let header = header(payload.len(), *sender, *sequence);
+            server
+                .write_all(&[&header, *payload].concat())
+                .expect("sent");
+        }
+        drop(server);
+        let room = Room {
+            by_number: vec![Some(0), Some(1), Some(2)],
+            senders: 2,
+        };
+        // In pieces that end anywhere.
+        let (mut buffer, payloads) = ([0; 7], Payloads::new(BYTES));
+        loop {
+            match member.read(&mut buffer, &room, &payloads, &mut Vec::new()) {
+                Ok(()) => {}
+                Err(Wrong::Closed) => return Ok((member.delivered, member.dropped)),
+                Err(wrong) => return Err(wrong),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_lost_doubled_or_changed_is_found() {
+        let payloads = Payloads::new(BYTES);
+        let of = |sender: u32, sequence| {
+            let payload = payloads.of(0, sender as usize, sequence);
+            (sender, sequence, payload)
+        };
+        let gap = |messages| (SERVER, messages, &[][..]);
+        assert_eq!(read(&[of(0, 0), of(1, 0), of(0, 1)]), Ok((3, 0)));
+        assert_eq!(read(&[of(0, 0), gap(3), of(1, 1), of(0, 2)]), Ok((3, 3)));
+        let own = (2, 0, of(0, 0).2);
+        let (changed, short) = ((0, 0, of(1, 0).2), (0, 0, &[1][..]));
+        for (frames, wrong) in [
+            (vec![of(0, 0), of(0, 0)], Wrong::Early),
+            (vec![of(0, 1)], Wrong::Lost),
+            (vec![gap(1), of(0, 2)], Wrong::Lost),
+            (vec![own], Wrong::Own),
+            (vec![changed], Wrong::Payload),
+            (vec![short], Wrong::Length),
+            (vec![(3, 0, of(0, 0).2)], Wrong::NoMember),
+            (vec![gap(0)], Wrong::Gap),
+        ] {
+            assert_eq!(read(&frames), Err(wrong), "{frames:?}");
+        }
+    }
+}
