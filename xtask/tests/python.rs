@@ -64,7 +64,7 @@ const WORKLOADS: [&str; 11] = [
     "deadlines",
 ];
 
-/// The interpreters on `PATH`, each once: their paths and versions.
+/// The oldest and the newest interpreter on `PATH`: their paths and versions.
 fn interpreters() -> Vec<(String, [u32; 2])> {
     let names = (8..=15).flat_map(|minor| ["", "t"].map(|t| format!("python3.{minor}{t}")));
     let names = names.chain(["python3".to_owned()]);
@@ -84,12 +84,17 @@ fn interpreters() -> Vec<(String, [u32; 2])> {
         let file = fs::canonicalize(path).expect("it runs");
         found.insert(file, (path.to_owned(), [number(major), number(minor)]));
     }
-    let found: Vec<_> = found
+    let mut found: Vec<_> = found
         .into_values()
         .filter(|(_, version)| *version >= [3, 8])
         .collect();
-    if found.is_empty() {
-        skip("this needs Python 3.8 or later, and there is none");
+    found.sort_by_key(|(_, version)| *version);
+    match &found[..] {
+        [] => skip("this needs Python 3.8 or later, and there is none"),
+        [_, .., _] => {
+            found.drain(1..found.len() - 1);
+        }
+        [_] => {}
     }
     found
 }

@@ -156,7 +156,7 @@ fn the_articles_images_are_held_against_its_own_language() {
         CannotBeTold,
         &of(Holds, "65.0 MiB"),
     );
-    let other = || images([1.2, 1.3, 1.2], [30, 40, 50]);
+    let other = || images([1.3, 1.3, 1.3], [30, 40, 50]);
     expect(
         other(),
         "images-time",

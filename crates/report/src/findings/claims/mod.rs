@@ -10,8 +10,9 @@
 mod python;
 mod rules;
 
+pub use python::InPython;
+use python::PythonJobs;
 pub(crate) use python::summary;
-use python::{InPython, PythonJobs};
 use results::{Comparison, Kind, Models};
 use rules::*;
 
