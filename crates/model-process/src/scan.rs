@@ -17,9 +17,10 @@ use suite::scan::{Attempt, Came, Found, Scan, Service, hang_up};
 
 use crate::pool::protocol::ScanTask;
 use crate::pool::{Answer, Children, Event, MAX_DEATHS, Task, WorkerContext};
+use crate::shm::scanned::MOST_CHILDREN;
 
 pub fn run(service: &Service, children: &mut Children, cores: usize) -> Result<()> {
-    let units = cores.min(service.most_at_once());
+    let units = cores.min(service.most_at_once()).min(MOST_CHILDREN);
     children.drain_events();
     children.ensure_started(units)?;
     children.memory.scanned.begin(&service.ports);

@@ -1,25 +1,29 @@
 //! What is known of a scan's ports: the children find it out, and it outlives them.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU16, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU64};
 
 use suite::scan::{Found, Ports};
 
 /// The states of a port.
-const NOT_SCANNED: u16 = 0;
-const LEFT: u16 = 1;
-const OPEN: u16 = 2;
-const CLOSED: u16 = 3;
-const FILTERED: u16 = 4;
+const NOT_SCANNED: u8 = 0;
+const LEFT: u8 = 1;
+const OPEN: u8 = 2;
+const CLOSED: u8 = 3;
+const FILTERED: u8 = 4;
 /// The child in the first place has taken it; of those in other places, their number is added.
-const TAKEN: u16 = 5;
+const TAKEN: u8 = 5;
 
-/// The state of every port.
+/// The most children that can scan: each needs a number of its own.
+pub(crate) const MOST_CHILDREN: usize = (u8::MAX - TAKEN) as usize;
+
+/// The state of every port: a byte each, as a limit on the size of files holds for shared memory,
+/// too.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct ScannedPorts {
     attempts: AtomicU64,
-    states: [AtomicU16; 1 << 16],
+    states: [AtomicU8; 1 << 16],
 }
 
 impl ScannedPorts {
@@ -34,7 +38,7 @@ impl ScannedPorts {
     /// it had taken and not got to know the state of, then those that are left. None is given
     /// to two children.
     pub(crate) fn take(&self, unit: usize) -> impl Iterator<Item = u16> {
-        let taken = TAKEN + unit as u16;
+        let taken = TAKEN + unit as u8;
         let inherited = self.ports_in(taken).into_iter();
         inherited.chain((0..=u16::MAX).filter(move |port| {
             let state = &self.states[usize::from(*port)];
@@ -64,13 +68,13 @@ impl ScannedPorts {
         }
     }
 
-    fn ports_in(&self, state: u16) -> Vec<u16> {
+    fn ports_in(&self, state: u8) -> Vec<u16> {
         (0..=u16::MAX)
             .filter(|port| self.states[usize::from(*port)].load(Acquire) == state)
             .collect()
     }
 
-    fn set(&self, ports: impl Iterator<Item = u16>, state: u16) {
+    fn set(&self, ports: impl Iterator<Item = u16>, state: u8) {
         for port in ports {
             self.states[usize::from(port)].store(state, Release);
         }
