@@ -137,7 +137,10 @@ impl Unit {
                     Ok(())
                 }
                 SendStep::SendFile(range) => match self.send_range(stream, range).await {
-                    Ok(sent) => Ok(sender.sent(sent)),
+                    Ok(sent) => {
+                        sender.sent(sent);
+                        Ok(())
+                    }
                     // It was not as ready as it seemed.
                     Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
                     Err(error) => Err(error),
