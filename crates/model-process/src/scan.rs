@@ -23,13 +23,14 @@ pub fn run(service: &Service, children: &mut Children, cores: usize) -> Result<(
     let units = cores.min(service.most_at_once()).min(MOST_CHILDREN);
     children.drain_events();
     children.ensure_started(units)?;
-    children.memory.scanned.begin(&service.ports);
+    let scanned = children.memory.scanned()?;
+    scanned.begin(&service.ports);
     let waker = children.waker();
     service.on_stop(move || waker.wake());
     let worked = work_all(service, units, children);
     // Those of a scan that was stopped, or that has failed.
     children.kill_busy();
-    service.add(children.memory.scanned.found());
+    service.add(scanned.found());
     worked
 }
 
@@ -80,7 +81,7 @@ struct Waiting {
 }
 
 pub(crate) fn perform(task: ScanTask, context: &WorkerContext) -> Result<Answer> {
-    let scanned = &context.memory.scanned;
+    let scanned = context.memory.scanned()?;
     let ports = scanned.take(context.unit);
     let mut scan = Scan::of(task.host, ports, task.limit, task.retries);
     let mut rest = Found::default();

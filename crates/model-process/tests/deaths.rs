@@ -35,7 +35,7 @@ const LOCK: u64 = 0;
 const TOTAL: u64 = 8;
 const PROCESSED: u64 = 512;
 const BEGUN: u64 = 1416;
-const ATTEMPTS: u64 = 34_432;
+const ATTEMPTS: u64 = 65_536;
 
 /// One test at a time, as each takes all children of this process for its own; and
 /// with a limit on its time.

@@ -63,8 +63,11 @@ pub(crate) struct Shared {
     pub(crate) cancelled_ns: Padded<AtomicU64>,
     /// How far each child's download is, by the child's place.
     pub(crate) progress: [Padded<ProgressCounters>; MAX_CHILDREN],
-    pub(crate) scanned: Padded<ScannedPorts>,
 }
+
+/// Where the states of a scan's ports begin in the same file, at a multiple of any size of pages.
+/// They are there for a scan alone: a limit on the size of files holds for shared memory, too.
+const SCANNED_AT: usize = size_of::<Shared>().next_multiple_of(1 << 16);
 
 /// The counter and its lock, in one cache line: a process that gets one gets the
 /// other with it.
@@ -124,12 +127,45 @@ impl Memory {
 
     fn map(file: File) -> Result<Self> {
         ensure!(
-            file.metadata()?.len() == Self::SIZE as u64
+            file.metadata()?.len() >= Self::SIZE as u64
                 && fcntl_get_seals(&file)?.contains(SealFlags::SHRINK),
-            "its size is wrong, or could change"
+            "its size is wrong, or could shrink"
         );
         let map = MmapOptions::new().len(Self::SIZE).map_raw(&file)?;
         Ok(Self { file, map })
+    }
+}
+
+impl Memory {
+    /// Maps the states of a scan's ports: all zeros, if they were not there before.
+    pub(crate) fn scanned(&self) -> Result<Scanned> {
+        let length = size_of::<ScannedPorts>();
+        let mapped = || -> io::Result<MmapRaw> {
+            let end = (SCANNED_AT + length) as u64;
+            if self.file.metadata()?.len() < end {
+                self.file.set_len(end)?;
+            }
+            let mut options = MmapOptions::new();
+            options.offset(SCANNED_AT as u64).len(length);
+            options.map_raw(&self.file)
+        };
+        mapped().map(Scanned).context("shared memory for a scan")
+    }
+}
+
+/// A mapping of [`ScannedPorts`].
+#[derive(Debug)]
+pub(crate) struct Scanned(MmapRaw);
+
+impl Deref for Scanned {
+    type Target = ScannedPorts;
+
+    #[allow(unsafe_code, reason = "there is no safe way to borrow mapped memory")]
+    fn deref(&self) -> &ScannedPorts {
+        // SAFETY: as for `Memory`: the mapping has the size of a `ScannedPorts`, starts on a page,
+        // and lives as long as `self`; the file has all of it, and is sealed against shrinking.
+        // It consists of atomics in a fixed layout, for which every bit pattern is valid.
+        unsafe { &*self.0.as_mut_ptr().cast::<ScannedPorts>() }
     }
 }
 

@@ -17,8 +17,7 @@ const TAKEN: u8 = 5;
 /// The most children that can scan: each needs a number of its own.
 pub(crate) const MOST_CHILDREN: usize = (u8::MAX - TAKEN) as usize;
 
-/// The state of every port: a byte each, as a limit on the size of files holds for shared memory,
-/// too.
+/// The state of every port.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct ScannedPorts {
