@@ -1,0 +1,216 @@
+//! The cluster model: a unit is a slot of a node, and a node is a process that may be on
+//! another machine.
+//!
+//! A job is cut into shares. The parent publishes them to a work queue of NATS JetStream; a
+//! node's slot pulls one, works, tells the parent what has come of it until the parent has heard
+//! it, and then acks. Any node can die at any moment, and the server too: what was lost is
+//! published again, and the first answer to each share counts. The crate's README says what an
+//! ack means, and what is survived.
+//!
+//! The parent starts a server and nodes of its own, on this machine, or is given a server
+//! (`--cluster`), and nodes that were started elsewhere (`model-cluster node`).
+//!
+//! The workloads' `run` is the parent's side, `perform` the node's. `session.rs` has what lasts
+//! from the model's start to its end, `shares.rs` what lasts as long as a job, and `node.rs` is
+//! a node's loop.
+//!
+//! Linux only: pidfd, inotify and the death signal have no portable names.
+
+mod connection;
+mod node;
+mod nodes;
+mod options;
+mod primes;
+mod protocol;
+mod server;
+mod session;
+mod shares;
+
+use std::net::{TcpListener, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, bail};
+use suite::{Model, Result, Setup, Unsupported, Workload};
+use tokio::runtime::{Builder, Runtime};
+
+/// Runs as a node: `PROGRAM node` comes here.
+pub use crate::node::main as node;
+pub use crate::options::Options;
+/// Runs as the server that a parent has started: `PROGRAM nats-server` comes here.
+pub use crate::server::become_server;
+use crate::session::Session;
+
+/// Nodes, and the server that they pull their shares from.
+pub struct Cluster {
+    /// The parent only deals and counts: this thread has it all.
+    runtime: Runtime,
+    /// One job at a time: it has all the nodes. None for what this model does not do.
+    session: Option<Mutex<Session>>,
+}
+
+/// Why this model does not do a job of this kind.
+fn refusal(workload: Workload) -> Option<&'static str> {
+    match workload {
+        Workload::Primes => None,
+        Workload::Sleepers => Some("waiting side by side needs no other machine"),
+        Workload::Echo
+        | Workload::Datagram
+        | Workload::Serve
+        | Workload::Proxy
+        | Workload::Send => Some("its sockets belong to one machine"),
+        Workload::Counter
+        | Workload::Pipeline
+        | Workload::Exchange
+        | Workload::Fetch
+        | Workload::Offload
+        | Workload::Download
+        | Workload::PingPong
+        | Workload::Spawn
+        | Workload::Deadlines
+        | Workload::Scan
+        | Workload::Chat
+        | Workload::Files
+        | Workload::Thumbnails => Some("not written yet"),
+    }
+}
+
+fn unsupported<T>(workload: Workload) -> Result<T> {
+    let why = refusal(workload).unwrap_or("the model was started for another workload");
+    bail!(Unsupported(why.to_owned()))
+}
+
+impl Cluster {
+    /// The one place where blocking code meets asynchronous code.
+    fn run<T>(&self, job: impl AsyncFnOnce(&mut Session) -> Result<T>) -> Result<T> {
+        let session = self.session.as_ref();
+        let session = session.context("the model was started for another workload")?;
+        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        self.runtime.block_on(job(&mut session))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            let mut session = session.into_inner().unwrap_or_else(PoisonError::into_inner);
+            self.runtime.block_on(session.close());
+        }
+    }
+}
+
+impl Model for Cluster {
+    fn start(setup: &Setup) -> Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let session = match refusal(setup.workload) {
+            None => Some(Mutex::new(runtime.block_on(Session::open(setup))?)),
+            Some(_) => None,
+        };
+        Ok(Self { runtime, session })
+    }
+
+    fn name(&self) -> &'static str {
+        "cluster"
+    }
+
+    fn counter(&self, _: &suite::counter::Job) -> Result<suite::counter::Outcome> {
+        unsupported(Workload::Counter)
+    }
+
+    fn pipeline(&self, _: &suite::pipeline::Job) -> Result<suite::pipeline::Outcome> {
+        unsupported(Workload::Pipeline)
+    }
+
+    fn primes(&self, job: &suite::primes::Job) -> Result<suite::primes::Outcome> {
+        self.run(async |session| primes::run(job, session).await)
+    }
+
+    fn exchange(&self, _: &suite::exchange::Job) -> Result<suite::exchange::Outcome> {
+        unsupported(Workload::Exchange)
+    }
+
+    fn fetch(&self, _: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
+        unsupported(Workload::Fetch)
+    }
+
+    fn offload(&self, _: &suite::offload::Job) -> Result<suite::offload::Outcome> {
+        unsupported(Workload::Offload)
+    }
+
+    fn download_session(&self, _: &Arc<transfer::Session>) -> Result<()> {
+        unsupported(Workload::Download)
+    }
+
+    fn ping_pong(&self, _: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
+        unsupported(Workload::PingPong)
+    }
+
+    fn sleepers(&self, _: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
+        unsupported(Workload::Sleepers)
+    }
+
+    fn spawn(&self, _: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
+        unsupported(Workload::Spawn)
+    }
+
+    fn deadlines(&self, _: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        unsupported(Workload::Deadlines)
+    }
+
+    fn echo(&self, _: &suite::echo::Job) -> Result<suite::echo::Outcome> {
+        unsupported(Workload::Echo)
+    }
+
+    fn echo_server(
+        &self,
+        _: TcpListener,
+        _: &suite::echo::Job,
+        _: &suite::echo::Closing,
+    ) -> Result<()> {
+        unsupported(Workload::Echo)
+    }
+
+    fn datagram(&self, _: &suite::datagram::Job) -> Result<suite::datagram::Outcome> {
+        unsupported(Workload::Datagram)
+    }
+
+    fn datagram_server(
+        &self,
+        _: UdpSocket,
+        _: &suite::datagram::Job,
+        _: &suite::echo::Closing,
+    ) -> Result<()> {
+        unsupported(Workload::Datagram)
+    }
+
+    fn serve_files(&self, _: &Arc<suite::serve::Service>) -> Result<()> {
+        unsupported(Workload::Serve)
+    }
+
+    fn proxy_requests(&self, _: &Arc<suite::proxy::Service>) -> Result<()> {
+        unsupported(Workload::Proxy)
+    }
+
+    fn scan_ports(&self, _: &Arc<suite::scan::Service>) -> Result<()> {
+        unsupported(Workload::Scan)
+    }
+
+    fn serve_chat(&self, _: &Arc<suite::chat::Service>) -> Result<()> {
+        unsupported(Workload::Chat)
+    }
+
+    fn send_files(&self, _: &Arc<suite::send::Sending>) -> Result<()> {
+        unsupported(Workload::Send)
+    }
+
+    fn receive_files(&self, _: &Arc<suite::send::Receiving>) -> Result<()> {
+        unsupported(Workload::Send)
+    }
+
+    fn files(&self, _: &suite::files::Job) -> Result<suite::files::Outcome> {
+        unsupported(Workload::Files)
+    }
+
+    fn thumbnails(&self, _: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
+        unsupported(Workload::Thumbnails)
+    }
+}

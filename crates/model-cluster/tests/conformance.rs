@@ -1,0 +1,3 @@
+//! What every model is held to.
+
+harness::conformance!(model_cluster::Cluster);
