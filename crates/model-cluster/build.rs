@@ -5,7 +5,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// The crates whose types are sent, or whose code is a node's work.
-const CRATES: [&str; 5] = ["http-hyper", "model-cluster", "port-scan", "suite", "transfer"];
+const CRATES: [&str; 5] = [
+    "http-hyper",
+    "model-cluster",
+    "port-scan",
+    "suite",
+    "transfer",
+];
 
 fn main() -> io::Result<()> {
     let mut files = vec![PathBuf::from("../../Cargo.lock")];

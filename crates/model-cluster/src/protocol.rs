@@ -64,9 +64,7 @@ pub(crate) enum Welcome {
         heartbeat_ms: u64,
     },
     /// The parent is of another build.
-    Refused {
-        revision: String,
-    },
+    Refused { revision: String },
 }
 
 /// A part of a job, in a message.

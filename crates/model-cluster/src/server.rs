@@ -70,19 +70,22 @@ struct Recipe {
 
 /// The program, if there is one. Debian has it where only root looks for programs.
 fn find() -> Result<PathBuf> {
-    if let Some(path) = env::var_os("PACES_NATS_SERVER") {
-        return Ok(path.into());
-    }
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let mut programs = directories.map(|directory| directory.join("nats-server"));
+    let given = env::var_os("PACES_NATS_SERVER").map(PathBuf::from);
+    let mut programs: Vec<_> = match given {
+        Some(program) => vec![program],
+        None => directories
+            .map(|directory| directory.join("nats-server"))
+            .collect(),
+    };
     let is_program = |path: &PathBuf| {
         let metadata = fs::metadata(path);
         metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
     };
-    programs
-        .find(is_program)
-        .ok_or_else(|| Unsupported(NONE.to_owned()).into())
+    programs.retain(is_program);
+    let program = programs.into_iter().next();
+    program.ok_or_else(|| Unsupported(NONE.to_owned()).into())
 }
 
 impl Server {
@@ -176,7 +179,8 @@ impl Recipe {
         // Those of the server before say where it was.
         let _ = fs::remove_dir_all(&ports);
         DirBuilder::new().mode(0o700).create(&ports)?;
-        let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+        let changes =
+            inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         inotify::add_watch(&changes, &ports, inotify::WatchFlags::CLOSE_WRITE)?;
         let configuration = self.configure()?;
         let log = self.directory.join("log");
@@ -302,7 +306,12 @@ pub fn become_server() -> ExitCode {
         eprintln!("a server is started by its parent, not by hand");
         return ExitCode::FAILURE;
     };
-    let is_orphan = || getppid().map(Pid::as_raw_pid).map(|pid| pid.to_string().into()) != Some(parent);
+    let is_orphan = || {
+        getppid()
+            .map(Pid::as_raw_pid)
+            .map(|pid| pid.to_string().into())
+            != Some(parent)
+    };
     if set_parent_process_death_signal(Some(Signal::KILL)).is_err() || is_orphan() {
         return ExitCode::FAILURE;
     }

@@ -75,8 +75,10 @@ pub(crate) struct Session {
     pub(crate) jetstream: Context,
     storage: Storage,
     pub(crate) ack_wait: Duration,
-    slots: usize,
-    wanted: usize,
+    /// How many shares to work on at once, over all nodes.
+    units: usize,
+    /// Which node has each place.
+    places: Vec<Option<String>>,
     /// Nodes that pull shares.
     ready: BTreeSet<String>,
     /// Nodes of ours that have died since one was ready the last time.
@@ -100,7 +102,8 @@ impl Session {
     /// Starts a server and nodes, or finds those that there are.
     pub(crate) async fn open(setup: &Setup) -> Result<Self> {
         let options = Options::chosen();
-        let wanted = options.nodes(setup.threads)?;
+        // One without a slot would have nothing to do.
+        let wanted = options.nodes(setup.threads)?.min(setup.units.max(1));
         let (tell, mut events) = mpsc::unbounded_channel();
         let (server, access) = match options.cluster() {
             Some(url) => (None, Access::given(url, options.secrets())?),
@@ -138,8 +141,8 @@ impl Session {
             subjects,
             storage: options.storage(),
             ack_wait: options.ack_wait(),
-            slots: setup.units.div_ceil(wanted).max(1),
-            wanted,
+            units: setup.units.max(1),
+            places: vec![None; wanted],
             ready: BTreeSet::new(),
             fruitless: 0,
             trouble: None,
@@ -196,23 +199,25 @@ impl Session {
         if let Some(nodes) = self.nodes.as_mut().filter(|_| failed) {
             nodes.end();
             self.ready.clear();
+            self.places.fill(None);
         }
     }
 
     /// Waits until there are as many nodes as there should be.
     async fn gather(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
+        let wanted = self.places.len();
         if let Some(nodes) = &mut self.nodes {
-            for _ in nodes.count()..self.wanted {
+            for _ in nodes.count()..wanted {
                 nodes.start()?;
             }
         }
-        if self.ready.len() < self.wanted {
+        if self.ready.len() < wanted {
             self.client.publish(WANTED, "".into()).await?;
         }
-        while self.ready.len() < self.wanted {
+        while self.ready.len() < wanted {
             if let Happening::Deadline = self.next(deadline).await? {
-                let (ready, wanted) = (self.ready.len(), self.wanted);
+                let ready = self.ready.len();
                 let trouble = self.trouble.take();
                 bail!(
                     "{ready} of {wanted} nodes have come within {PATIENCE:?}{}",
@@ -299,10 +304,12 @@ impl Session {
             Welcome::Refused {
                 revision: REVISION.to_owned(),
             }
-        } else if self.ready.len() < self.wanted || self.ready.contains(&node) {
+        } else if let Some(place) = self.place(&node) {
+            let (units, places) = (self.units, self.places.len());
+            self.places[place] = Some(node);
             Welcome::Session {
                 name: self.name.clone(),
-                slots: self.slots,
+                slots: units / places + usize::from(place < units % places),
                 heartbeat_ms: self.ack_wait.as_millis() as u64 / 3,
             }
         } else {
@@ -311,6 +318,18 @@ impl Session {
         };
         let answer = serde_json::to_vec(&answer)?;
         Ok(self.client.publish(reply, answer.into()).await?)
+    }
+
+    /// The place of a node: what it had before, or one that is free, or whose node has not come.
+    fn place(&self, node: &str) -> Option<usize> {
+        let has = |place: &Option<String>| place.as_deref() == Some(node);
+        let is_free = |place: &Option<String>| {
+            let node = place.as_ref();
+            node.is_none_or(|node| !self.ready.contains(node))
+        };
+        let mut places = self.places.iter();
+        let before = places.position(has);
+        before.or_else(|| self.places.iter().position(is_free))
     }
 
     /// Starts another node in place of one that has ended. Whether it was one of ours that was
@@ -338,7 +357,9 @@ impl Session {
             return;
         }
         let farewell = async {
-            self.client.publish(self.subjects.end.clone(), "".into()).await?;
+            self.client
+                .publish(self.subjects.end.clone(), "".into())
+                .await?;
             self.jetstream.delete_stream(&self.subjects.stream).await?;
             anyhow::Ok(())
         };

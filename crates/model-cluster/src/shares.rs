@@ -250,7 +250,11 @@ impl<'a> Shares<'a> {
             .message_id(id.to_string())
             .payload(payload.into());
         let subject = self.session.subjects.shares.clone();
-        Ok(self.session.jetstream.send_publish(subject, message).await?)
+        Ok(self
+            .session
+            .jetstream
+            .send_publish(subject, message)
+            .await?)
     }
 
     /// Waits until the server has a share. If it does not say so, that is looked into soon.
