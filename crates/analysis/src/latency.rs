@@ -18,6 +18,15 @@ pub struct Run {
     direct: Option<suite::Latency>,
 }
 
+impl From<Counted> for Run {
+    fn from(counted: Counted) -> Self {
+        Self {
+            counted,
+            direct: None,
+        }
+    }
+}
+
 /// The figures of some runs; none if there is no run.
 pub fn latency(runs: &[Run]) -> Option<Latency> {
     let added = |run: &Run| {

@@ -111,6 +111,8 @@ fn asked_for(job: &Job, bytes: u64) -> Option<(ServerBound, Duration)> {
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Scan(_)
+        | Job::Chat(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => None,
     }

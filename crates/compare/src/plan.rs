@@ -102,11 +102,13 @@ pub(crate) fn cases(
 const MIXED_IMAGE: u64 = 125_000;
 
 /// The bytes that runs need on disk: twice the largest download, which is written
-/// again before the earlier one is removed, and all files that are made for jobs.
+/// again before the earlier one is removed, or both ends of what is sent, and all files that are
+/// made for jobs.
 pub(crate) fn room_needed(cases: &[Case]) -> u64 {
     let bytes = |case: &Case| match &case.full {
         Job::Download(job) if job.image_bytes > 0 => job.images.saturating_mul(job.image_bytes),
         Job::Download(job) => job.images.saturating_mul(MIXED_IMAGE),
+        Job::Send(job) => job.all_bytes(),
         // What it reads is counted below.
         Job::Counter(_)
         | Job::Pipeline(_)
@@ -123,6 +125,7 @@ pub(crate) fn room_needed(cases: &[Case]) -> u64 {
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Scan(_)
+        | Job::Chat(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => 0,
     };

@@ -20,8 +20,8 @@ use lab::run::{Peaks, Run};
 use lab::stops::AlwaysStopped;
 use results::{Cell, Resources, Status, Time};
 use serde_json::Value;
-use suite::Workload;
 use suite::completion::nanoseconds;
+use suite::{Workload, chat};
 
 use crate::budget::{self, RunCost};
 use crate::contestants::Contestant;
@@ -377,11 +377,18 @@ fn cold_time(runs: &[Run], rounds: &[usize]) -> Option<Time> {
 
 /// What the load generator has counted in the runs of a server; none of other jobs.
 fn counted(workload: Workload, runs: &[Run]) -> Vec<latency::Run> {
-    let is_server = [Workload::Serve, Workload::Proxy].contains(&workload);
-    let outcomes = runs.iter().filter(|_| is_server);
-    let outcomes = outcomes.map(|run| serde_json::from_value(run.outcome.clone()));
+    let outcomes = runs.iter().map(|run| run.outcome.clone());
     // A custom command's outcome is none.
-    outcomes.filter_map(Result::ok).collect()
+    match workload {
+        Workload::Serve | Workload::Proxy => outcomes
+            .filter_map(|outcome| serde_json::from_value(outcome).ok())
+            .collect(),
+        Workload::Chat => outcomes
+            .filter_map(|outcome| serde_json::from_value::<chat::Outcome>(outcome).ok())
+            .map(|outcome| outcome.counted().into())
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The median time until the job can begin.

@@ -64,6 +64,14 @@ impl Kind {
     }
 }
 
+/// A frame that has come.
+pub(crate) struct Frame<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) body: &'a [u8],
+    /// Bytes of all of it.
+    pub(crate) length: usize,
+}
+
 /// One direction of a connection: it makes frames, or checks them.
 pub(crate) struct Direction {
     key: hmac::Key,
@@ -112,12 +120,8 @@ impl Direction {
         to.extend_from_slice(&tag);
     }
 
-    /// The frame that these bytes begin with, and how many of them it has; none if it is not
-    /// whole yet.
-    pub(crate) fn read<'a>(
-        &mut self,
-        bytes: &'a [u8],
-    ) -> Result<Option<(Kind, &'a [u8], usize)>, Error> {
+    /// The frame that these bytes begin with; none if it is not whole yet.
+    pub(crate) fn read<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<Frame<'a>>, Error> {
         let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else {
             return Ok(None);
         };
@@ -146,6 +150,10 @@ impl Direction {
         self.number += 1;
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == header[0]);
         let kind = kind.ok_or(Error::OutOfPlace("a frame of unknown kind".into()))?;
-        Ok(Some((kind, body, HEADER_BYTES + length + TAG_BYTES)))
+        Ok(Some(Frame {
+            kind,
+            body,
+            length: HEADER_BYTES + length + TAG_BYTES,
+        }))
     }
 }

@@ -12,8 +12,10 @@ mod error;
 mod frame;
 mod inbox;
 mod link;
+mod message;
 mod outgoing;
 mod receiver;
+mod send_work;
 mod sender;
 
 use serde::{Deserialize, Serialize};
@@ -24,7 +26,8 @@ pub use inbox::Inbox;
 pub use link::Secret;
 pub use outgoing::{Acknowledged, Next, Outgoing};
 pub use receiver::{ReceiveStep, ReceiveWork, ReceiveWorked, Receiver};
-pub use sender::{Range, SendStep, SendWork, SendWorked, Sender};
+pub use send_work::{SendWork, SendWorked};
+pub use sender::{Range, SendStep, Sender};
 
 /// Files are read and written in pieces of this size.
 pub const PIECE_BYTES: usize = 256 * 1024;

@@ -12,12 +12,13 @@ use std::ops::Range;
 use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
-use transfer::{Offered, Sha};
 
 use crate::Error;
-use crate::frame::{Direction, Kind, MAGIC, MOST_BODY, MOST_FRAME, VERSION};
+use crate::frame::{Direction, Frame, Kind, MAGIC, MOST_FRAME, VERSION};
+use crate::message::{Body, Message, encode};
 
-const NONCE_BYTES: usize = 32;
+/// Bytes of the random number that each end begins with.
+pub(crate) const NONCE_BYTES: usize = 32;
 
 /// What both sides have, and nobody else.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,23 +50,6 @@ impl fmt::Debug for Secret {
 pub(crate) enum End {
     Sender = 1,
     Receiver = 2,
-}
-
-/// What a frame says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Message {
-    Offer(Offered),
-    /// Bytes that are there, and their digest.
-    Have(u64, Sha),
-    /// From which byte on, and how many follow.
-    Data(u64, u64),
-    Done(Sha),
-    /// All of it is there, and whether it was synced.
-    Ack(Sha, bool),
-    /// What came has this digest.
-    Mismatch(Sha),
-    Bye,
-    Failed(Error),
 }
 
 /// One connection's frames.
@@ -157,9 +141,10 @@ impl Link {
     pub(crate) fn next(&mut self) -> Result<Option<Message>, Error> {
         loop {
             let bytes = &self.input[self.filled.clone()];
-            let Some((kind, body, length)) = self.theirs.read(bytes)? else {
+            let Some(frame) = self.theirs.read(bytes)? else {
                 return Ok(None);
             };
+            let Frame { kind, body, length } = frame;
             let mut body = Body(body);
             if kind == Kind::Failed {
                 return Ok(Some(Message::Failed(body.error()?)));
@@ -245,117 +230,73 @@ impl Link {
     }
 }
 
-fn encode(message: &Message) -> (Kind, Vec<u8>) {
-    match message {
-        Message::Offer(offered) => {
-            let mut body = offered.bytes.to_le_bytes().to_vec();
-            body.extend_from_slice(&offered.sha256.0);
-            body.extend_from_slice(offered.name.as_bytes());
-            (Kind::Offer, body)
-        }
-        Message::Have(bytes, sha256) => {
-            let mut body = bytes.to_le_bytes().to_vec();
-            body.extend_from_slice(&sha256.0);
-            (Kind::Have, body)
-        }
-        Message::Data(from, bytes) => {
-            let body = [from.to_le_bytes(), bytes.to_le_bytes()].concat();
-            (Kind::Data, body)
-        }
-        Message::Done(sha256) => (Kind::Done, sha256.0.to_vec()),
-        Message::Ack(sha256, synced) => {
-            let mut body = sha256.0.to_vec();
-            body.push(u8::from(*synced));
-            (Kind::Ack, body)
-        }
-        Message::Mismatch(sha256) => (Kind::Mismatch, sha256.0.to_vec()),
-        Message::Bye => (Kind::Bye, Vec::new()),
-        Message::Failed(error) => {
-            let mut body = vec![error.code()];
-            let detail = error.detail();
-            let fits = detail.floor_char_boundary(MOST_BODY - 1);
-            body.extend_from_slice(&detail.as_bytes()[..fits]);
-            (Kind::Failed, body)
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::MOST_BODY;
 
-/// What is left of a frame's body.
-struct Body<'a>(&'a [u8]);
-
-impl Body<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let taken = self.0.split_first_chunk::<N>();
-        let (first, rest) = taken.ok_or(Error::OutOfPlace("a frame that is too short".into()))?;
-        self.0 = rest;
-        Ok(*first)
+    fn secret() -> Secret {
+        Secret::new(*b"a secret of a test").expect("enough bytes")
     }
 
-    fn number(&mut self) -> Result<u64, Error> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn sha(&mut self) -> Result<Sha, Error> {
-        self.take().map(Sha)
-    }
-
-    fn text(&mut self) -> Result<String, Error> {
-        let text = String::from_utf8(std::mem::take(&mut self.0).to_vec());
-        text.map_err(|_| Error::OutOfPlace("a text that is not UTF-8".into()))
-    }
-
-    fn error(&mut self) -> Result<Error, Error> {
-        let [code] = self.take()?;
-        let detail: String = self.text()?;
-        // It is shown on a terminal.
-        let shown: String = detail
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        Ok(Error::told(code, &shown))
-    }
-
-    fn hello(&mut self, kind: Kind) -> Result<[u8; NONCE_BYTES], Error> {
-        if kind != Kind::Hello || self.take()? != *MAGIC {
-            return Err(Error::Foreign);
-        }
-        match self.take().map(u16::from_le_bytes)? {
-            VERSION => self.take(),
-            other => Err(Error::Version(other)),
-        }
-    }
-
-    fn message(&mut self, kind: Kind) -> Result<Message, Error> {
-        let message = match kind {
-            Kind::Offer => {
-                let (bytes, sha256) = (self.number()?, self.sha()?);
-                let name = self.text()?;
-                Message::Offer(Offered {
-                    name,
-                    bytes,
-                    sha256,
-                })
-            }
-            Kind::Have => Message::Have(self.number()?, self.sha()?),
-            Kind::Data => Message::Data(self.number()?, self.number()?),
-            Kind::Done => Message::Done(self.sha()?),
-            Kind::Ack => Message::Ack(self.sha()?, self.take()? == [1]),
-            Kind::Mismatch => Message::Mismatch(self.sha()?),
-            Kind::Bye => Message::Bye,
-            Kind::Hello | Kind::Proof | Kind::Failed => {
-                return Err(Error::OutOfPlace(kind.name().into()));
-            }
+    /// What an end makes of a first frame of this kind and body.
+    fn first(us: End, kind: Kind, body: &[u8]) -> Result<Option<Message>, Error> {
+        let they = match us {
+            End::Sender => End::Receiver,
+            End::Receiver => End::Sender,
         };
-        match self.0.is_empty() {
-            true => Ok(message),
-            false => Err(Error::OutOfPlace("a frame that is too long".into())),
+        let mut frame = Vec::new();
+        Direction::open(they as u8).write(kind, body, &mut frame);
+        hears(us, &frame)
+    }
+
+    fn hears(us: End, bytes: &[u8]) -> Result<Option<Message>, Error> {
+        let mut link = Link::new(us, &secret());
+        link.output.clear();
+        link.room()[..bytes.len()].copy_from_slice(bytes);
+        link.filled(bytes.len());
+        link.next()
+    }
+
+    #[test]
+    fn another_version_and_another_program_are_told_apart_at_both_ends() {
+        let mut hello = MAGIC.to_vec();
+        hello.extend_from_slice(&7_u16.to_le_bytes());
+        // Of whatever length.
+        for more in [0, 3, 500] {
+            hello.resize(10 + more, 0);
+            for us in [End::Sender, End::Receiver] {
+                let heard = first(us, Kind::Hello, &hello);
+                assert_eq!(heard, Err(Error::Version(7)));
+            }
+        }
+        for us in [End::Sender, End::Receiver] {
+            assert_eq!(first(us, Kind::Hello, b"another!"), Err(Error::Foreign));
+            assert_eq!(first(us, Kind::Bye, b""), Err(Error::Foreign));
+            let web = b"HTTP/1.1 400 Bad Request\r\n\r\n";
+            assert_eq!(hears(us, web), Err(Error::Foreign));
+            // And the one is told the other's version.
+            let told = Message::Failed(Error::Version(VERSION));
+            let (kind, body) = encode(&told);
+            assert_eq!(first(us, kind, &body), Ok(Some(told)));
         }
     }
-}
 
-impl Message {
-    /// What it is called, for an error.
-    pub(crate) fn name(&self) -> &'static str {
-        encode(self).0.name()
+    #[test]
+    fn a_frame_that_is_too_long_is_not_waited_for() {
+        let mut header = [Kind::Hello as u8, 0, 0, 0].to_vec();
+        header[2..4].copy_from_slice(&(MOST_BODY as u16 + 1).to_le_bytes());
+        header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+        let heard = hears(End::Receiver, &header);
+        assert_eq!(heard, Err(Error::TooLong(MOST_BODY + 1)));
+        assert!(!Error::TooLong(0).is_passing());
+    }
+
+    #[test]
+    fn an_empty_frame_is_not_taken_for_a_whole_one() {
+        for us in [End::Sender, End::Receiver] {
+            assert_eq!(hears(us, &[]), Ok(None));
+            assert_eq!(hears(us, &[1, 0, 40]), Ok(None));
+        }
     }
 }

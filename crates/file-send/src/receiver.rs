@@ -5,7 +5,8 @@ use std::sync::Arc;
 use transfer::{Offered, Part, Partial, Sha, There};
 
 use crate::inbox::{self, Inbox};
-use crate::link::{End, Link, Message, Secret};
+use crate::link::{End, Link, Secret};
+use crate::message::Message;
 use crate::{Error, PIECE_BYTES};
 
 /// The receiver's end of a connection: it says what to write, to read and to do where calls may
@@ -70,6 +71,10 @@ enum State {
 }
 
 /// What the receiver's end of a connection needs.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once: nothing is copied for longer than that"
+)]
 pub enum ReceiveStep<'a> {
     /// Write all of this.
     Write(&'a [u8]),

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use transfer::Sha;
 
-use crate::link::{End, Link, Message, Secret};
+use crate::link::{End, Link, Secret};
+use crate::message::Message;
 use crate::outgoing::{Acknowledged, Outgoing, Piece, Source};
+use crate::send_work::{SendWork, SendWorked, Task};
 use crate::{Error, Path};
 
 /// The sender's end of a connection: it says what to write, to read and to do where calls may
@@ -113,55 +115,6 @@ pub struct Range<'a> {
     pub bytes: u64,
 }
 
-/// Something that blocks.
-pub struct SendWork {
-    task: Task,
-    piece: Piece,
-}
-
-enum Task {
-    Open(Outgoing),
-    Begin(Source, (u64, Sha), Path),
-    Read(Source),
-    Check(Source),
-}
-
-/// What has come of it.
-pub struct SendWorked {
-    piece: Piece,
-    file: Option<Outgoing>,
-    source: Result<Source, Error>,
-}
-
-impl SendWork {
-    /// Does it. Blocks.
-    pub fn run(self) -> SendWorked {
-        let mut piece = self.piece;
-        let mut file = None;
-        let source = match self.task {
-            Task::Open(outgoing) => {
-                let source = outgoing.open(&mut piece);
-                file = Some(outgoing);
-                source
-            }
-            Task::Begin(mut source, have, path) => source
-                .begin(have, &mut piece)
-                .and_then(|()| match path {
-                    Path::Copy => source.read(&mut piece),
-                    Path::SendFile => Ok(()),
-                })
-                .map(|()| source),
-            Task::Read(mut source) => source.read(&mut piece).map(|()| source),
-            Task::Check(source) => source.check().map(|()| source),
-        };
-        SendWorked {
-            piece,
-            file,
-            source,
-        }
-    }
-}
-
 impl Sender {
     /// The sender's end of a new connection. It adds the bytes of files that it has sent to
     /// `meter`.
@@ -236,14 +189,15 @@ impl Sender {
                 State::SendFile if self.left() == 0 => self.state = State::Check,
                 State::SendFile => return self.range(),
                 State::Open | State::Begin(..) | State::Read | State::Check => {
-                    return match self.task() {
-                        Some(task) => {
-                            let piece = std::mem::take(&mut self.piece);
-                            SendStep::Work(SendWork { task, piece })
-                        }
-                        // The work before it was not given back.
-                        None => SendStep::End,
+                    let Some(task) = self.task() else {
+                        return SendStep::End; // the work before it was not given back
                     };
+                    let piece = std::mem::take(&mut self.piece);
+                    let work = SendWork { task, piece };
+                    if work.blocks() {
+                        return SendStep::Work(work);
+                    }
+                    self.done(work.run());
                 }
                 State::Offer | State::Offered | State::Done | State::Bye | State::LastWord => {
                     match self.link.next() {

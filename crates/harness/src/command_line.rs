@@ -1,6 +1,7 @@
 //! What a model has to get right, through its binary.
 
 mod scans;
+mod send;
 mod servers;
 
 use std::io::{BufRead, BufReader};
@@ -18,6 +19,7 @@ use suite::{Preset, Result, Workload};
 use crate::test_server;
 
 pub use self::scans::*;
+pub use self::send::*;
 pub use self::servers::*;
 
 /// What became of a command.
@@ -331,6 +333,10 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["serve", ".", "--connections", "0"], "1..=10000"),
         (&["serve", ".", "--idle-timeout", "0"], "idle-timeout"),
         (&["serve", ".", "--listen", "here"], "--listen"),
+        (&["run", "chat", "--set", "queue=0"], "from 1"),
+        (&["run", "chat", "--set", "policy=forget"], "`disconnect`"),
+        (&["chat", "--policy", "forget"], "disconnect"),
+        (&["chat", "--queue", "0"], "1..=1000000"),
         (&["run", "proxy", "--set", "mode=tunnel"], "`connect`"),
         (&["proxy", "--allow", "example.org"], "HOST:PORT"),
         (&["proxy", "--upstream-timeout", "0"], "upstream-timeout"),
@@ -344,6 +350,15 @@ pub fn what_makes_no_sense_is_refused(program: &'static str) -> Result<()> {
         (&["scan", "127.0.0.1", ""], "22,80,8000-8100"),
         (&["scan", "127.0.0.1", "1", "--limit", "0"], "1..=10000"),
         (&["scan", "127.0.0.1", "1", "--timeout", "0"], "timeout"),
+        (&["run", "send", "--set", "streams=0"], "from 1"),
+        (&["run", "send", "--set", "cut=3145729"], "to 3145728"),
+        (&["send", "a", "--to", "localhost:1"], "PACES_SECRET"),
+        (&["send", "--to", "localhost:1"], "FILE"),
+        (
+            &["send", "a", "--to", "x:1", "--secret-file", "/no/such"],
+            "/no/such",
+        ),
+        (&["receive", "--into", "/x", "--listen", "here"], "--listen"),
         (&["run", "files", "--set", "dir=/no/such"], "/no/such"),
         (&["run", "files", "--set", "count=0"], "from 1"),
         (
@@ -410,6 +425,8 @@ pub fn no_process_is_left(program: &'static str) -> Result<()> {
     nothing_is_left(program, &datagram, |outcome| outcome["sent"] == 20)?;
     let deadlines = ["deadlines", "--set", "operations=4"];
     nothing_is_left(program, &deadlines, |outcome| outcome["ended"] == 4)?;
+    let send = ["send", "--set", "bytes=600000"];
+    nothing_is_left(program, &send, |outcome| outcome["files"] == 3)?;
     let serve = ["serve", "--set", "requests=20"];
     nothing_is_left(program, &serve, |outcome| outcome["requests"] == 20)
 }

@@ -26,11 +26,12 @@ use suite::{Model, Result, Setup, Unsupported};
 use suite::{
     chat, counter, datagram, download, echo, exchange, fetch, files, offload, ping_pong, pipeline,
 };
-use suite::{deadlines, primes, proxy, scan, sleepers, spawn, thumbnails};
+use suite::{deadlines, primes, proxy, scan, send, sleepers, spawn, thumbnails};
 use transfer::Session;
 use transfer::list::Lines;
 
 use crate::datagrams;
+use crate::file_ends;
 
 /// Gets everything a little wrong.
 #[derive(Debug)]
@@ -417,6 +418,72 @@ impl Model for Faulty {
     /// Messages are changed, repeated or lost; or none is ever dropped.
     fn serve_chat(&self, service: &Arc<chat::Service>) -> Result<()> {
         crate::faulty_chat::serve(service)
+    }
+
+    /// With one stream: nothing is sent, and all is said to be. With two: there is a third
+    /// connection. With three: a file that fails is left out.
+    fn send(&self, job: &send::Job) -> Result<send::Outcome> {
+        let sending = job.sending();
+        if job.streams > 1 {
+            self.send_files(sending)?;
+        }
+        if job.streams > 3 {
+            return Ok(sending.outcome());
+        }
+        let files = match job.streams {
+            1 => job.files,
+            _ => sending.outcome().files,
+        };
+        Ok(send::Outcome {
+            files,
+            bytes: files * job.bytes,
+            synced: files,
+            connections: sending.outcome().connections.max(1),
+            sent: files * job.bytes,
+            ..send::Outcome::default()
+        })
+    }
+
+    fn send_files(&self, sending: &Arc<send::Sending>) -> Result<()> {
+        let connections = if sending.streams == 2 { 3 } else { 1 };
+        (0..connections).for_each(|_| sending.open.opened());
+        while let Some(mut file) = sending.next() {
+            loop {
+                let sent = file_ends::send(sending.address, &sending.secret, file, |_| true);
+                let (tried, ended) = sent.context("a file that fails")?;
+                match sending.ended(tried, ended) {
+                    Some((again, _)) if sending.streams > 3 => file = again,
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What has come of a file is lost when a connection breaks.
+    fn receive_files(&self, service: &Arc<send::Receiving>) -> Result<()> {
+        let listener = service.listening.listener()?;
+        thread::scope(|scope| {
+            loop {
+                let stream = listener.accept()?.0;
+                if service.listening.is_closing() {
+                    return Ok(());
+                }
+                scope.spawn(move || {
+                    let (secret, inbox) = (&service.secret, &service.inbox);
+                    if !matches!(
+                        file_ends::receive(&stream, secret, inbox, || {}),
+                        Ok(Ok(()))
+                    ) {
+                        let state = service.directory.join(transfer::STATE);
+                        let parts = fs::read_dir(state).into_iter().flatten().flatten();
+                        for part in parts.filter(|part| part.path().extension().is_some()) {
+                            let _ = fs::remove_file(part.path());
+                        }
+                    }
+                });
+            }
+        })
     }
 
     /// A last line without an end counts too.

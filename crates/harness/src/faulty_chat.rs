@@ -154,7 +154,7 @@ fn pass_on(
         if fault == Fault::ChangesAByte {
             message.iter_mut().rev().take(1).for_each(|last| *last ^= 1);
         }
-        if fault == Fault::Loses && said % 2 == 0 {
+        if fault == Fault::Loses && said.is_multiple_of(2) {
             continue;
         }
         let message: Message = message.into();

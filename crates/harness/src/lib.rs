@@ -23,6 +23,7 @@ mod datagrams;
 pub mod faulty;
 mod faulty_chat;
 
+mod file_ends;
 mod reference;
 mod test_server;
 mod timeout;
@@ -105,6 +106,14 @@ macro_rules! conformance {
                     chat_ends_in_the_middle
                     chat_leaves_nothing
                 }
+                Send send {
+                    send_shapes
+                    send_survives_cuts_and_flips
+                    send_survives_what_receivers_do
+                    send_finds_a_file_that_changes
+                    send_stops
+                    send_keeps_what_has_come_at_the_end
+                }
                 Files files { files_shapes files_of_all_kinds }
                 Thumbnails thumbnails { thumbnails_shapes thumbnails_of_all_kinds }
             }
@@ -124,6 +133,9 @@ macro_rules! conformance {
                 an_interrupted_scan_says_what_it_has
                 a_port_that_connects_to_itself_is_closed
                 too_few_files_lower_the_limit
+                files_are_sent_and_received
+                a_receiver_goes_on_after_senders_and_kills
+                a_full_disk_is_said_to_both
             }
         }
     };

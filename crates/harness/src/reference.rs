@@ -138,6 +138,14 @@ fn answer(job: &Job) -> Value {
                 "healthy": true,
             })
         }
+        Job::Send(job) => {
+            let mut bytes = 0;
+            for _ in 0..job.files {
+                bytes += job.bytes;
+            }
+            let synced = if job.sync { job.files } else { 0 };
+            json!({ "files": job.files, "bytes": bytes, "synced": synced })
+        }
         Job::Files(job) => {
             let texts = job.paths.iter().filter_map(|path| fs::read(path).ok());
             let (mut files, mut bytes, mut lines) = (0, 0, 0);

@@ -167,6 +167,21 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
             (conformance::chat_ends_in_the_middle::<Faulty>, "at the end"),
             (conformance::chat_leaves_nothing::<Faulty>, "left open"),
         ],
+        Workload::Send => vec![
+            (conformance::send_shapes::<Faulty>, "missing"),
+            (
+                conformance::send_survives_cuts_and_flips::<Faulty>,
+                "000000.bin missing",
+            ),
+            (
+                conformance::send_survives_what_receivers_do::<Faulty>,
+                SHOULD_HAVE_FAILED,
+            ),
+            (
+                conformance::send_finds_a_file_that_changes::<Faulty>,
+                SHOULD_HAVE_FAILED,
+            ),
+        ],
         Workload::Files => vec![
             (conformance::files_shapes::<Faulty>, "lines is"),
             (conformance::files_of_all_kinds::<Faulty>, "lines is"),
@@ -253,7 +268,7 @@ fn each_fault_of_a_scan_is_found() {
         ("limit=4 filtered=4", "elapsed is"),
         ("limit=5", "missed is 100, and from 0 to 1"),
         ("limit=6 filtered=5", "attempts is 100, and from 105 to 200"),
-        ("limit=7", "most_at_a_port is 3, and from 1 to 2"),
+        ("limit=7", "most_at_a_port is 3, and from 0 to 2"),
         ("limit=8", "closed is"),
     ] {
         let shape = format!("ports=20001-20100 open=4 timeout_ms=200 {shape}");
@@ -287,6 +302,21 @@ fn each_fault_of_a_chat_is_found() {
         ),
     ] {
         let found = run(Workload::Chat, shape).expect_err(fault);
+        assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
+        assert!(found.to_string().contains(fault), "{shape}: {found:#}");
+    }
+}
+
+/// At the sender; what the receiver has lost shows at the relay.
+#[test]
+fn each_fault_of_sending_is_found() {
+    for (shape, fault) in [
+        ("files=2 cuts=0 cut=0", "1-000000.bin missing"),
+        ("files=2 cuts=0 cut=0 streams=2", "connections is 3"),
+        ("files=3 cut=500000 cuts=2 streams=3", "000000.bin missing"),
+        ("files=4 cut=500000 cuts=1 streams=4", "relayed is"),
+    ] {
+        let found = run(Workload::Send, shape).expect_err(fault);
         assert!(found.is::<WrongAnswer>(), "{shape}: {found:#}");
         assert!(found.to_string().contains(fault), "{shape}: {found:#}");
     }

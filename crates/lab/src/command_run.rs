@@ -239,6 +239,8 @@ impl CommandRun {
             | Job::Serve(_)
             | Job::Proxy(_)
             | Job::Scan(_)
+            | Job::Chat(_)
+            | Job::Send(_)
             | Job::Files(_)
             | Job::Thumbnails(_) => return Ok((None, None)),
         };
@@ -280,6 +282,8 @@ fn urls(job: &Job) -> anyhow::Result<Vec<String>> {
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Scan(_)
+        | Job::Chat(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => Ok(Vec::new()),
     }

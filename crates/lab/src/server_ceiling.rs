@@ -42,6 +42,8 @@ pub fn measure(
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Scan(_)
+        | Job::Chat(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => return Ok(None),
     }
@@ -81,6 +83,8 @@ pub fn nanoseconds(origin: &str, workload: Workload, job: &str) -> anyhow::Resul
         | Job::Serve(_)
         | Job::Proxy(_)
         | Job::Scan(_)
+        | Job::Chat(_)
+        | Job::Send(_)
         | Job::Files(_)
         | Job::Thumbnails(_) => bail!("{workload} asks the origin nothing"),
     };

@@ -1,5 +1,6 @@
 //! A member of a chat room: its connection, and what it makes of what comes over it.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -81,6 +82,18 @@ pub(crate) struct Room {
     pub(crate) by_number: Vec<Option<usize>>,
     /// The members below this one send.
     pub(crate) senders: usize,
+}
+
+/// What is sent in a room: by one sender after the other, in turn.
+#[derive(Debug, Default)]
+pub(crate) struct Sending {
+    pub(crate) sent: u64,
+    /// When those that are to be sent were due.
+    pub(crate) due: VecDeque<u64>,
+    /// Those on their way: when they were due, and how many members have them.
+    pub(crate) on_their_way: VecDeque<(u64, usize)>,
+    /// When one more could be on its way.
+    pub(crate) free_ns: u64,
 }
 
 /// A member of a room.

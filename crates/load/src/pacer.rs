@@ -4,7 +4,7 @@ use crate::schedule::Schedule;
 
 /// A request that is sent later than it could have been by more than this counts as late, in
 /// nanoseconds.
-const TOLERATED_NS: u64 = 1_000_000;
+pub(crate) const TOLERATED_NS: u64 = 1_000_000;
 
 /// Gives out requests, in a closed or an open loop. All times are in nanoseconds from the
 /// beginning.

@@ -6,7 +6,6 @@
 //! which the others may have got meanwhile. A server that keeps twice as many messages as are on
 //! their way has no reason to drop one for a member that reads, however late it is served.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -16,16 +15,13 @@ use hdrhistogram::Histogram;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 use crate::limits::allow_open_files;
-use crate::member::{Member, Payloads, READ_BYTES, Room, Wrong, is_served};
+use crate::member::{Member, Payloads, READ_BYTES, Room, Sending, Wrong, is_served};
+use crate::pacer::TOLERATED_NS;
 use crate::report::Latency;
 use crate::rooms_plan::{RoomsPlan, RoomsReport};
 use crate::run::{DIGITS, OPENED_AT_ONCE, OTHER_FILES, Open};
 use crate::schedule::Schedule;
 use crate::wait::{cpu_ns, is_quiet, wait};
-
-/// A message that is sent later than it could have been by more than this counts as late, in
-/// nanoseconds.
-const TOLERATED_NS: u64 = 1_000_000;
 
 /// Members that have joined.
 #[derive(Debug)]
@@ -59,18 +55,6 @@ pub struct Talk {
     came: Vec<(usize, u64)>,
 }
 
-/// What is sent in a room: by one sender after the other, in turn.
-#[derive(Debug, Default)]
-struct Sending {
-    sent: u64,
-    /// When those that are to be sent were due.
-    due: VecDeque<u64>,
-    /// Those on their way: when they were due, and how many members have them.
-    on_their_way: VecDeque<(u64, usize)>,
-    /// When one more could be on its way.
-    free_ns: u64,
-}
-
 impl Talk {
     /// Has all members join.
     ///
@@ -83,7 +67,10 @@ impl Talk {
             plan.senders + plan.slow <= plan.members,
             "more than all members"
         );
-        ensure!(plan.senders > 0 && plan.window > 0, "no messages");
+        ensure!(
+            plan.rooms * plan.senders > 0 && plan.window > 0,
+            "no messages"
+        );
         allow_open_files(all as u64 + OTHER_FILES)?;
         let sent = plan.rooms as u64 * plan.senders as u64 * plan.messages;
         let room = || Room {
@@ -178,7 +165,9 @@ impl Talk {
         self.let_slow_read()?;
         let all = self.plan.senders as u64 * self.plan.messages;
         let has_all = |member: &Member| {
-            !member.is_slow || member.is_closed || member.delivered + member.dropped >= all
+            !member.is_slow
+                || member.is_closed
+                || member.delivered.saturating_add(member.dropped) >= all
         };
         self.go_on(|talk| talk.members.iter().all(has_all))?;
         let plan = &self.plan;
@@ -203,15 +192,16 @@ impl Talk {
             self.send_what_is_due();
             let now = self.now_ns();
             let waited = Duration::from_nanos(now - self.last_ns);
-            if waited >= self.plan.timeout {
-                self.count(Wrong::Timeout);
-            }
             let pause = self.plan.pause.filter(|_| !self.slow_read);
-            if pause.is_some_and(|pause| waited >= pause) {
-                self.let_slow_read()?;
+            let most = pause.unwrap_or(self.plan.timeout);
+            if waited >= most {
+                match pause {
+                    Some(_) => self.let_slow_read()?,
+                    None => self.count(Wrong::Timeout),
+                }
+                continue;
             }
-            let pause = self.plan.pause.filter(|_| !self.slow_read);
-            let most = pause.unwrap_or(self.plan.timeout).saturating_sub(waited);
+            let most = most - waited;
             let due = self
                 .next_due()
                 .map(|at| Duration::from_nanos(at.saturating_sub(now)));

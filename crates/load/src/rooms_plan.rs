@@ -1,6 +1,7 @@
 //! Who says what in chat rooms, and what came of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -67,4 +68,42 @@ pub struct RoomsReport {
     pub late: u64,
     /// Its own processor time until then, in nanoseconds.
     pub cpu_ns: u64,
+}
+
+impl fmt::Display for RoomsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = Duration::from_nanos;
+        let per_s = self.deliveries as f64 / (self.elapsed_ns.max(1) as f64 / 1e9);
+        writeln!(
+            f,
+            "{} messages delivered to {} members in {:.1?}, {per_s:.0} a second; {} dropped",
+            self.deliveries,
+            self.members,
+            time(self.elapsed_ns),
+            self.dropped,
+        )?;
+        let Latency { p50, p99, max, .. } = self.latency;
+        writeln!(
+            f,
+            "latency from when they were due: p50 {:.1?}, p99 {:.1?}, max {:.1?}; {} sent late by \
+             the generator, which was busy for {:.1?}",
+            time(p50),
+            time(p99),
+            time(max),
+            self.late,
+            time(self.cpu_ns),
+        )?;
+        writeln!(
+            f,
+            "slow members: {} delivered, {} dropped, {} of them cut",
+            self.slow_deliveries, self.slow_dropped, self.slow_cut
+        )?;
+        if !self.healthy {
+            writeln!(f, "error: two more members could not chat")?;
+        }
+        for (kind, count) in &self.errors {
+            writeln!(f, "error: {count} times {kind}")?;
+        }
+        Ok(())
+    }
 }

@@ -6,7 +6,8 @@
 //! memory.
 //! Any of them can die at any moment; the job then still ends, and with the right
 //! answer. (Only a client of `echo` cannot make up for the server's child that it
-//! talks to: its job fails.)
+//! talks to, nor can a member of a `chat` for the child that has its room: their
+//! jobs fail.)
 //!
 //! The workloads' `run` is the parent's side, `perform` the child's. `worker.rs` is
 //! a child's loop, `pool/` starts children and gives them work, `shm/` is the memory

@@ -21,8 +21,7 @@ use crate::{
     chat, counter, datagram, deadlines, echo, exchange, fetch, files, offload, ping_pong, pipeline,
     primes,
 };
-use crate::{proxy, scan, serve, server, sleepers, spawn, thumbnails};
-use crate::{proxy, send, serve, server, sleepers, spawn, thumbnails};
+use crate::{proxy, scan, send, serve, server, sleepers, spawn, thumbnails};
 
 /// Runs as a child, to its end. The parent waits at `server`.
 pub fn main(server: Option<OsString>) -> ExitCode {

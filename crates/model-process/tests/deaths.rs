@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
+use chat_room::{Format, HEADER_BYTES, Policy, Settings};
 use file_send::Secret;
 use model_process::Process;
 use origin::Origin;
@@ -27,7 +28,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use suite::generator::PATIENCE;
 use suite::send::Sending;
 use suite::serve::Service;
-use suite::{Job, Model, Outcome, Preset, Result, Setup, Unsupported, Workload};
+use suite::{Job, Model, Outcome, Preset, Result, Setup, Unsupported, Workload, chat};
 
 /// Where things are in the memory that the children share.
 const LOCK: u64 = 0;
@@ -731,6 +732,117 @@ fn a_stop_ends_those_that_send() -> Result<()> {
         );
         Ok(())
     })
+}
+
+/// A child that is killed in the middle takes its rooms with it, and nothing else: those in the
+/// other rooms go on, and who joins again is served, also if there are no more places than that.
+#[test]
+fn chat() -> Result<()> {
+    alone(|program| {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let settings = Settings {
+            format: Format::Frames,
+            policy: Policy::Wait,
+            queue: 4,
+        };
+        let service = chat::Service::new(listener, settings, 4, PATIENCE)?;
+        let service = Arc::new(service);
+        let model = start(&job(Workload::Chat, "")?, program)?;
+        let victims = thread::scope(|scope| {
+            let serving = scope.spawn(|| model.serve_chat(&service));
+            let killed = kill_all_that_have_rooms(service.listening.address());
+            service.listening.close();
+            let served = serving.join().map_err(|_| anyhow!("it panicked"))?;
+            let victims = killed?;
+            served.map(|()| victims)
+        })?;
+        let left = workers()?;
+        ensure!(left.len() == 2, "there are {left:?}");
+        ensure!(!victims.iter().any(|victim| left.contains(victim)));
+        drop(model);
+        ensure!(workers()?.is_empty(), "some are left");
+        Ok(())
+    })
+}
+
+/// Kills the children of a chat one after the other, while messages are on their way between
+/// both members of two rooms.
+fn kill_all_that_have_rooms(address: SocketAddr) -> Result<Vec<i32>> {
+    let mut rooms = vec![join_both(address, 0)?, join_both(address, 1)?];
+    let victims = workers()?;
+    for &victim in &victims {
+        rooms.iter_mut().try_for_each(say)?;
+        signal(victim, Signal::KILL)?;
+        until(|| Ok(!workers()?.contains(&victim)))?;
+        // What was written to the one may still be there.
+        let talks: Vec<_> = rooms
+            .iter_mut()
+            .map(|room| {
+                hear(room)?;
+                say(room)?;
+                hear(room)
+            })
+            .collect();
+        let Some(lost) = talks.iter().position(Result::is_err) else {
+            bail!("neither room was with {victim}");
+        };
+        let others = talks.iter().filter(|talk| talk.is_ok()).count();
+        ensure!(others == 1, "both rooms were with {victim}: {talks:?}");
+        // Their places are free again.
+        rooms[lost] = join_both(address, lost as u32)?;
+        for room in &mut rooms {
+            say(room)?;
+            hear(room).with_context(|| format!("after {victim} was killed"))?;
+        }
+    }
+    Ok(victims)
+}
+
+/// Two members of a room, with their numbers.
+type Both = [(TcpStream, u32); 2];
+
+fn join_both(address: SocketAddr, room: u32) -> Result<Both> {
+    let join = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(&chat_header(0, room, 0))?;
+        let mut joined = [0; HEADER_BYTES];
+        stream.read_exact(&mut joined).context("joining")?;
+        let [_, _, _, _, number @ .., _, _, _, _, _, _, _, _] = joined;
+        anyhow::Ok((stream, u32::from_be_bytes(number)))
+    };
+    Ok([join()?, join()?])
+}
+
+fn chat_header(length: u32, sender: u32, sequence: u64) -> Vec<u8> {
+    let [length, sender] = [length, sender].map(u32::to_be_bytes);
+    [&length[..], &sender, &sequence.to_be_bytes()].concat()
+}
+
+/// What a member says: more than its room holds.
+fn said((_, number): &(TcpStream, u32)) -> Vec<u8> {
+    (0..1_000)
+        .flat_map(|at| chat_header(0, *number, at))
+        .collect()
+}
+
+fn say(both: &mut Both) -> Result<()> {
+    for member in both {
+        let said = said(member);
+        member.0.write_all(&said)?;
+    }
+    Ok(())
+}
+
+/// Each hears what the other has said.
+fn hear(both: &mut Both) -> Result<()> {
+    let [one, other] = both;
+    for (hears, says) in [(&*one, &*other), (&*other, &*one)] {
+        let said = said(says);
+        let mut heard = vec![0; said.len()];
+        (&hears.0).read_exact(&mut heard)?;
+        ensure!(heard == said, "what was said is not what was heard");
+    }
+    Ok(())
 }
 
 #[test]

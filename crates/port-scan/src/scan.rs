@@ -105,10 +105,6 @@ impl<I: Iterator<Item = u16>> Scan<I> {
     ///
     /// Who has no attempt under way then can end: for each that may be necessary later, one is
     /// under way, and who tells what came of it gets the next.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "an iterator that has given none is at its end"
-    )]
     pub fn next_attempt(&mut self) -> Option<Attempt> {
         if self.is_stopped || self.in_flight >= self.limit {
             return None;

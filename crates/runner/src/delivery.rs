@@ -143,6 +143,7 @@ impl Delivery {
                     cuts: counts.cuts,
                     flips: counts.flips,
                     bytes: counts.bytes,
+                    cpu_ns: counts.cpu_ns,
                 }),
                 ..outcome
             })

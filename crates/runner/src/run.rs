@@ -77,6 +77,7 @@ fn origin_cpu_ns(stats: Option<origin::Stats>, outcome: &Outcome) -> Option<u64>
         Outcome::Serve(outcome) => Some(outcome.counted.generator_cpu_ns),
         Outcome::Proxy(outcome) => Some(outcome.counted.generator_cpu_ns),
         Outcome::Chat(outcome) => Some(outcome.generator_cpu_ns),
+        Outcome::Send(outcome) => outcome.relay.map(|relay| relay.cpu_ns),
         Outcome::Deadlines(outcome) => Some(outcome.seen.cpu_ns),
         Outcome::Datagram(outcome) => Some(outcome.seen.relay.cpu_ns),
         Outcome::Scan(outcome) => Some(outcome.seen.cpu_ns),

@@ -58,6 +58,18 @@ impl Model for Writes {
         anyhow::bail!("it only downloads")
     }
 
+    fn serve_chat(&self, _: &Arc<suite::chat::Service>) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
+    fn send_files(&self, _: &Arc<suite::send::Sending>) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
+    fn receive_files(&self, _: &Arc<suite::send::Receiving>) -> Result<()> {
+        anyhow::bail!("it only downloads")
+    }
+
     fn download(&self, job: &download::Job) -> Result<download::Outcome> {
         (self.0)(job)?;
         Ok(download::Outcome {

@@ -20,6 +20,7 @@ use chat_room::{Format, HEADER_BYTES, MOST_BYTES, Settings};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use serde::{Deserialize, Serialize};
 
+use crate::generator::Counted;
 use crate::listening::Listening;
 use crate::{Invalid, Latency, Preset, Result, WrongAnswer};
 
@@ -120,6 +121,24 @@ pub struct Service {
     /// How long a client may take to join, and a member to take a piece of what is written
     /// to it.
     pub patience: Duration,
+}
+
+impl Outcome {
+    /// Its deliveries as the load generator counts requests.
+    pub fn counted(&self) -> Counted {
+        Counted {
+            requests: self.deliveries,
+            errors: self.errors.clone(),
+            connections: self.members,
+            healthy: self.healthy,
+            load_ns: self.load_ns,
+            due_ns: self.due_ns,
+            generator_cpu_ns: self.generator_cpu_ns,
+            late: self.late,
+            latency: self.latency,
+            ..Counted::default()
+        }
+    }
 }
 
 impl PartialEq for Service {
@@ -253,6 +272,17 @@ impl Job {
     /// Messages that are for one slow member.
     fn for_a_slow_one(&self) -> u64 {
         self.sending() as u64 * self.messages
+    }
+
+    /// Bytes that slow members have not read when all is sent, in all rooms.
+    pub fn unread_bytes(&self) -> u64 {
+        let message = (self.bytes + HEADER_BYTES) as u64;
+        (self.rooms * self.slow) as u64 * self.for_a_slow_one() * message
+    }
+
+    /// Bytes that the logs of all rooms hold at most.
+    pub fn kept_bytes(&self) -> u64 {
+        (self.rooms * self.queue * (self.bytes + HEADER_BYTES)) as u64
     }
 
     /// Whether more is sent to a slow member than a room and the kernel can hold for it.

@@ -44,6 +44,7 @@ pub mod sleepers;
 pub mod spawn;
 pub mod thumbnails;
 
+mod ending;
 mod error;
 mod job;
 mod latency;

@@ -1,10 +1,7 @@
 //! Where a server listens, and until when.
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +9,7 @@ use anyhow::Context;
 use rustix::io::Errno;
 
 use crate::Result;
+use crate::ending::Ending;
 
 /// After this number of pieces of an answer or a tunnel, a task that has never had to wait lets
 /// other tasks go on.
@@ -25,19 +23,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Listening {
     listener: Mutex<Option<TcpListener>>,
     address: SocketAddr,
-    closing: AtomicBool,
-    at_close: Mutex<AtClose>,
-}
-
-/// What is to be done when the end begins; none when it has begun.
-struct AtClose(Option<Vec<Box<dyn FnOnce() + Send>>>);
-
-impl fmt::Debug for AtClose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AtClose")
-            .field(&self.0.as_ref().map(Vec::len))
-            .finish()
-    }
+    end: Ending,
 }
 
 impl Listening {
@@ -50,8 +36,7 @@ impl Listening {
         Ok(Self {
             address: listener.local_addr().context("no address to listen at")?,
             listener: Mutex::new(Some(listener)),
-            closing: AtomicBool::new(false),
-            at_close: Mutex::new(AtClose(Some(Vec::new()))),
+            end: Ending::default(),
         })
     }
 
@@ -75,27 +60,19 @@ impl Listening {
 
     /// Begins the end: what has been asked is still answered.
     pub fn close(&self) {
-        self.closing.store(true, Release);
-        let mut at_close = self.at_close.lock().unwrap_or_else(PoisonError::into_inner);
-        for act in at_close.0.take().into_iter().flatten() {
-            act();
-        }
+        self.end.begin();
         // For an `accept` that waits; if it cannot be reached, none does.
         drop(TcpStream::connect(self.address));
     }
 
     /// Whether the end has begun: a connection that was just accepted is then no client's.
     pub fn is_closing(&self) -> bool {
-        self.closing.load(Acquire)
+        self.end.has_begun()
     }
 
     /// Has this done when the end begins, or now if it has.
     pub fn on_close(&self, act: impl FnOnce() + Send + 'static) {
-        let mut at_close = self.at_close.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut at_close.0 {
-            Some(acts) => acts.push(Box::new(act)),
-            None => act(),
-        }
+        self.end.on_begin(act);
     }
 }
 

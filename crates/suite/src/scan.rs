@@ -8,20 +8,18 @@
 //! often it is tried and what state it is in is shared ([`port_scan`]); units, connecting, giving
 //! up in time and the end are the model's.
 
-use std::fmt;
-use std::io;
-use std::mem;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use port_scan::{Attempt, Came, Failure, Found, Malformed, Ports, Scan};
-use rustix::net::getsockname;
-use rustix::net::sockopt::set_socket_linger;
 use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, Preset, WrongAnswer};
+
+mod service;
+
+pub use service::{Service, hang_up};
 
 /// Of this number of ports, one may be given up although it would have answered: a machine can be
 /// so busy that a connection stands only when its time is over.
@@ -33,9 +31,9 @@ const PORTS_A_MISSED_ONE: usize = 100;
 pub struct Job {
     /// The ports to scan, like `22,80,8000-8100`.
     pub ports: Ports,
-    /// How many of them accept connections.
+    /// How many of them accept connections: fewer, where to open them takes a privilege.
     pub open: usize,
-    /// How many of them drop whatever comes.
+    /// How many of them drop whatever comes: fewer, in the same way.
     pub filtered: usize,
     /// The most attempts to connect that are under way at once.
     pub limit: usize,
@@ -101,171 +99,6 @@ pub struct Outcome {
     pub restarts: u64,
     /// What the other side has seen. Filled in when the answer is checked.
     pub seen: Seen,
-}
-
-/// A scan: what to try, what came of it, and when to end. It is for one run of a job, or for the
-/// program `scan`.
-#[derive(Debug)]
-pub struct Service {
-    /// The host's address.
-    pub host: IpAddr,
-    /// Which ports of it.
-    pub ports: Ports,
-    /// The most attempts under way at once.
-    pub limit: usize,
-    /// How long an attempt may take.
-    pub timeout: Duration,
-    /// How often a port is tried again from which nothing came in time.
-    pub retries: u32,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    scan: Scan,
-    is_stopped: bool,
-    at_stop: AtStop,
-    restarts: u64,
-}
-
-/// What is to be done when the scan is stopped.
-#[derive(Default)]
-struct AtStop(Vec<Box<dyn FnOnce() + Send>>);
-
-impl fmt::Debug for AtStop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AtStop").field(&self.0.len()).finish()
-    }
-}
-
-impl Service {
-    /// Of these ports of a host.
-    pub fn new(
-        host: IpAddr,
-        ports: Ports,
-        limit: usize,
-        timeout: Duration,
-        retries: u32,
-    ) -> Arc<Self> {
-        let scan = Scan::new(host, &ports, limit, retries);
-        Arc::new(Self {
-            host,
-            ports,
-            limit,
-            timeout,
-            retries,
-            state: Mutex::new(State {
-                scan,
-                is_stopped: false,
-                at_stop: AtStop::default(),
-                restarts: 0,
-            }),
-        })
-    }
-
-    /// How many attempts can be under way at once.
-    pub fn most_at_once(&self) -> usize {
-        self.limit.min(self.ports.len())
-    }
-
-    /// What to try next: connect to its [address](Attempt::address), wait for at most
-    /// [`timeout`](Self::timeout), close the socket ([`hang_up`]), and tell what
-    /// [came](Self::came) of it.
-    ///
-    /// None if as many are under way as may be, or nothing is left. A unit that gets none can
-    /// end, at any time: for each attempt that may be necessary later another is under way, whose
-    /// unit asks again.
-    pub fn next(&self) -> Option<Attempt> {
-        self.state().scan.next_attempt()
-    }
-
-    /// Takes what came of an attempt: the local address of the connection, which is closed by now
-    /// (see [`hang_up`]), or why there is none. One that was given up is
-    /// [`TimedOut`](io::ErrorKind::TimedOut).
-    ///
-    /// A connect that was done in time is not given up, even if the unit is late to see it: what is
-    /// there counts, so the socket is looked at before the clock.
-    pub fn came(&self, attempt: Attempt, connected: io::Result<SocketAddr>) {
-        self.state().scan.came(attempt, Came::of(connected));
-    }
-
-    /// What is known so far.
-    pub fn found(&self) -> Found {
-        self.state().scan.found().clone()
-    }
-
-    /// Adds what others have found: for the parent, which scans no port itself.
-    pub fn add(&self, found: Found) {
-        self.state().scan.add(found);
-    }
-
-    /// A unit was lost in the middle, and its ports will be scanned again.
-    pub fn restarted(&self) {
-        self.state().restarts += 1;
-    }
-
-    /// No further attempt begins; the scan ends with those under way.
-    pub fn stop(&self) {
-        let mut state = self.state();
-        state.is_stopped = true;
-        state.scan.stop();
-        let acts = mem::take(&mut state.at_stop.0);
-        drop(state);
-        acts.into_iter().for_each(|act| act());
-    }
-
-    /// Has this done when the scan is stopped, or now if it is.
-    pub fn on_stop(&self, act: impl FnOnce() + Send + 'static) {
-        let mut state = self.state();
-        if state.is_stopped {
-            drop(state);
-            return act();
-        }
-        state.at_stop.0.push(Box::new(act));
-    }
-
-    /// Whether it was stopped.
-    pub fn is_stopped(&self) -> bool {
-        self.state().is_stopped
-    }
-
-    /// What came of it all.
-    pub fn outcome(&self) -> Outcome {
-        let state = self.state();
-        let found = state.scan.found().clone();
-        Outcome {
-            ports: found.ports() as u64,
-            open: found.open.into_iter().collect(),
-            closed: found.closed.into_iter().collect(),
-            filtered: found.filtered.into_iter().collect(),
-            failed: found.failed,
-            attempts: found.attempts,
-            most_at_once: found.most_at_once,
-            lowered: found.lowered,
-            restarts: state.restarts,
-            seen: Seen::default(),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Locked for every port, and for tens of nanoseconds: connecting takes a hundred
-        // times as long.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Has a connection closed with a reset when it is dropped, and tells its local address.
-///
-/// A connection that was closed in the usual way would keep its local port for a minute.
-///
-/// # Errors
-///
-/// When it has no local address.
-pub fn hang_up(connection: impl AsFd) -> io::Result<SocketAddr> {
-    // It fails if the other side has done it already.
-    let _ = set_socket_linger(&connection, Some(Duration::ZERO));
-    let local = getsockname(&connection)?;
-    Ok(SocketAddr::try_from(local)?)
 }
 
 impl Job {
@@ -342,9 +175,10 @@ impl Job {
         let ports: Ports = (self.ports.iter())
             .take((self.ports.len() / divisor).max(1))
             .collect();
-        let open = (self.open / divisor).max(self.open.min(1));
-        // Of one port, none can be both.
-        let filtered = (self.filtered / divisor).max(self.filtered.min(ports.len() - open));
+        // One at least, if there is any; but a port cannot be both.
+        let less = |count: usize, most: usize| (count / divisor).max(count.min(1)).min(most);
+        let open = less(self.open, ports.len());
+        let filtered = less(self.filtered, ports.len() - open);
         Self {
             ports,
             open,
@@ -392,8 +226,13 @@ impl Job {
             ("attempts", outcome.attempts, least, ports * most),
             ("most_at_once", outcome.most_at_once, 1, self.limit as u64),
             ("most_waiting", seen.most_waiting, 0, self.limit as u64),
-            ("accepted", seen.accepted, open, self.open as u64 * most),
-            ("most_at_a_port", seen.most_at_a_port, open.min(1), most),
+            ("most_at_a_port", seen.most_at_a_port, 0, most),
+            (
+                "accepted",
+                seen.accepted,
+                open,
+                host.open.len() as u64 * most,
+            ),
         ] {
             let is_within = (least..=most).contains(&got);
             let right = format!("from {least} to {most}");
@@ -428,5 +267,154 @@ impl Job {
             text += &format!("; the limit was lowered by {}", outcome.lowered);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// A job with its right outcome: ports from 1 to 1,000, of which two are open and two
+    /// filtered.
+    fn right() -> (Job, Outcome) {
+        let ports = |text: &str| text.parse::<Ports>().expect("ports");
+        let job = Job {
+            ports: ports("1-1000"),
+            open: 2,
+            filtered: 2,
+            limit: 8,
+            timeout_ms: 100,
+            retries: 1,
+            host: Some(Host {
+                address: Ipv4Addr::new(127, 9, 9, 9).into(),
+                open: ports("22,80"),
+                filtered: ports("500,501"),
+            }),
+            unwatched: false,
+        };
+        let outcome = Outcome {
+            ports: 1_000,
+            open: ports("22,80"),
+            closed: ports("1-21,23-79,81-499,502-1000"),
+            filtered: ports("500,501"),
+            attempts: 1_002,
+            most_at_once: 8,
+            seen: Seen {
+                accepted: 2,
+                most_at_a_port: 1,
+                most_waiting: 2,
+                ..Seen::default()
+            },
+            ..Outcome::default()
+        };
+        (job, outcome)
+    }
+
+    #[track_caller]
+    fn says(change: impl FnOnce(&mut Outcome), text: &str) {
+        let (job, mut outcome) = right();
+        change(&mut outcome);
+        let found = job.check(&outcome).expect_err(text).to_string();
+        assert!(found.contains(text), "{found}");
+    }
+
+    fn moved(from: &mut Ports, to: &mut Ports, port: u16) {
+        *to = to.iter().chain([port]).collect();
+        *from = from.without(&[port].into_iter().collect());
+    }
+
+    #[test]
+    fn every_state_has_to_be_right() {
+        let (job, outcome) = right();
+        job.check(&outcome).expect("a right outcome");
+        says(|it| moved(&mut it.open, &mut it.closed, 22), "open is 80,");
+        says(
+            |it| moved(&mut it.closed, &mut it.open, 7),
+            "open is 7,22,80",
+        );
+        says(
+            |it| moved(&mut it.filtered, &mut it.closed, 500),
+            "closed is",
+        );
+        says(
+            |it| moved(&mut it.filtered, &mut it.open, 501),
+            "open is 22,80,501",
+        );
+        says(|it| it.ports += 1, "ports is 1001");
+        says(
+            |it| {
+                it.failed.push(Failure {
+                    port: 7,
+                    reason: "no luck".to_owned(),
+                });
+            },
+            "failed is port 7: no luck",
+        );
+    }
+
+    #[test]
+    fn no_port_is_tried_too_often_and_no_more_wait_than_may() {
+        says(|it| it.attempts = 1_001, "attempts is 1001");
+        says(|it| it.attempts = 2_001, "attempts is 2001");
+        says(|it| it.most_at_once = 9, "most_at_once is 9");
+        says(|it| it.seen.most_waiting = 9, "most_waiting is 9");
+        says(|it| it.seen.most_at_a_port = 3, "most_at_a_port is 3");
+        says(|it| it.seen.accepted = 1, "accepted is 1");
+        // A child that was killed may have tried what is then tried again.
+        let (job, mut outcome) = right();
+        outcome.restarts = 1;
+        outcome.seen.most_at_a_port = 3;
+        job.check(&outcome).expect("begun again");
+    }
+
+    #[test]
+    fn a_busy_machine_may_miss_a_few_and_others_ports_are_not_judged() {
+        let miss = |outcome: &mut Outcome, port| {
+            moved(&mut outcome.closed, &mut outcome.filtered, port);
+            outcome.attempts += 1;
+        };
+        let (job, mut outcome) = right();
+        (1..=10).for_each(|port| miss(&mut outcome, port));
+        job.check(&outcome).expect("one of a hundred");
+        miss(&mut outcome, 11);
+        let found = job.check(&outcome).expect_err("one more").to_string();
+        assert!(found.contains("missed is 11"), "{found}");
+
+        let (job, mut outcome) = right();
+        moved(&mut outcome.closed, &mut outcome.open, 631);
+        outcome.seen.left_out = [631].into_iter().collect();
+        job.check(&outcome).expect("it is another's");
+    }
+
+    #[test]
+    fn filtered_ports_cannot_take_less_than_their_time() {
+        let (job, _) = right();
+        // Four attempts, of which eight can wait at once.
+        assert_eq!(job.ideal_wait(8), Duration::from_millis(100));
+        assert_eq!(job.ideal_wait(3), Duration::from_millis(200));
+        assert_eq!(job.ideal_wait(1), Duration::from_millis(400));
+        job.check_wait(Duration::from_millis(100)).expect("enough");
+        let found = job.check_wait(Duration::from_millis(99));
+        assert!(
+            found
+                .expect_err("too little")
+                .to_string()
+                .contains("elapsed")
+        );
+    }
+
+    #[test]
+    fn a_smaller_scan_still_has_some_of_each() {
+        let (job, _) = right();
+        for divisor in [2, 50, 1_000, 1_000_000] {
+            let small = job.scaled(divisor);
+            small.validate().expect("a smaller one");
+            assert_eq!(small.open, 1);
+            assert_eq!(small.ports.len() as u64, (1_000 / divisor).max(1));
+        }
+        assert_eq!(job.scaled(50).filtered, 1);
+        assert_eq!(job.scaled(1_000).filtered, 0);
     }
 }

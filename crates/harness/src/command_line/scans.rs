@@ -127,11 +127,11 @@ pub fn a_port_that_connects_to_itself_is_closed(program: &'static str) -> Result
 pub fn too_few_files_lower_the_limit(program: &'static str) -> Result<()> {
     let origin = Origin::spawn(Path::new(program), &["origin"])?;
     let output = Command::new("sh")
-        .args(["-c", "ulimit -n 48 && exec \"$0\" \"$@\"", program])
+        .args(["-c", "ulimit -n 80 && exec \"$0\" \"$@\"", program])
         .args(["run", "scan", "--json", "--origin", origin.url()])
         .args(["--threads", "2", "--set", "ports=20001-20500"])
-        .args(["--set", "open=5", "--set", "filtered=128"])
-        .args(["--set", "limit=128", "--set", "timeout_ms=200"])
+        .args(["--set", "open=5", "--set", "filtered=200"])
+        .args(["--set", "limit=200", "--set", "timeout_ms=200"])
         .stdin(Stdio::null())
         .output()
         .context("sh")?;

@@ -13,6 +13,8 @@ mod http;
 mod proxy;
 mod queues;
 mod scan;
+mod send;
+mod send_ends;
 mod serve;
 mod support;
 mod waiting;
@@ -30,6 +32,8 @@ pub use self::http::*;
 pub use self::proxy::*;
 pub use self::queues::*;
 pub use self::scan::*;
+pub use self::send::*;
+pub use self::send_ends::*;
 pub use self::serve::*;
 pub use self::waiting::*;
 

@@ -3,6 +3,7 @@
 
 pub mod claims;
 pub mod recommendations;
+pub(crate) mod slow_members;
 pub(crate) mod unit_costs;
 
 use std::cmp::Ordering;

@@ -113,6 +113,20 @@ pub(crate) fn introduction(workload: Workload) -> [&'static str; 3] {
              that do not answer show whether as many wait together as may.",
             "Port scanners, health checks and crawlers of many hosts work like this.",
         ],
+        Workload::Chat => [
+            "Members of chat rooms send each other messages through a server, in a closed loop or at \
+             a rate; in some jobs, some of them read nothing until the end.",
+            "One message is many deliveries, so waking members and writing to them decide the time; \
+             what becomes of a member that does not read is the same policy in every model.",
+            "Chats, games, notifications and market data work like this.",
+        ],
+        Workload::Send => [
+            "Files go to another process over TCP, which says that it has each only when its \
+             digest is right and it is synced; where a connection is cut, they go on.",
+            "Hashing and the disk block while sockets wait, so what counts is where a model \
+             hands calls over, and how many bytes it keeps moving meanwhile.",
+            "Backups, replicas and copies to another machine work like this.",
+        ],
         Workload::Files => [
             "Local files are read, hashed and their lines counted, the biggest first.",
             "Reading blocks and hashing computes, so each file is both a call to hand over and \

@@ -6,6 +6,7 @@ use results::{Cell, Comparison, Models, Pair};
 
 use crate::anchors::{anchor, color, slug};
 use crate::distinct::distinct;
+use crate::findings::slow_members;
 use crate::format::{NONE, ratio};
 use crate::metrics::{CPU, LATENCY, MEMORY, Metric};
 use crate::page::criterion_links::job_group;
@@ -26,6 +27,8 @@ pub(crate) struct Workload<'a> {
     pub(crate) anchor: String,
     /// What it is and where one meets it; nothing of a workload that is not ours.
     pub(crate) introduction: Vec<&'static str>,
+    /// What other programs do that do the same, with figures of these jobs.
+    pub(crate) story: Vec<String>,
     /// One for each preset and variant.
     pub(crate) jobs: Vec<Job<'a>>,
     /// What was swept.
@@ -91,6 +94,10 @@ pub(crate) fn workloads(comparison: &Comparison) -> Vec<Workload<'_>> {
             introduction: name
                 .parse()
                 .map_or(Vec::new(), |known| introduction(known).to_vec()),
+            story: match name {
+                "chat" => slow_members::story(comparison),
+                _ => Vec::new(),
+            },
             jobs: sections
                 .map(|section| job(name, section, comparison.models()))
                 .collect(),

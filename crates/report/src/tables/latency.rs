@@ -7,7 +7,8 @@ use crate::table::{Row, Table};
 use crate::tables::TimesTable;
 
 /// What the table is.
-const TITLE: &str = "latency of a request, from when it was due until its answer was whole";
+const TITLE: &str = "latency of a request, from when it was due until its answer was whole; of a message, until a \
+     member had it";
 
 /// What stands with it.
 const ABOUT: &str =

@@ -130,7 +130,7 @@ fn some(job: &Value, key: &str) -> bool {
     job[key].as_u64().is_some_and(|number| number > 0)
 }
 
-const KINDS: [WorkKind; 17] = [
+const KINDS: [WorkKind; 19] = [
     all_of("download", "Downloads with a limit", &[Workload::Download]),
     all_of("waiting", "Many waiting units", &[Workload::Sleepers]),
     all_of("units", "Many short units", &[Workload::Spawn]),
@@ -154,6 +154,8 @@ const KINDS: [WorkKind; 17] = [
         "Many short connections, some unanswered",
         &[Workload::Scan],
     ),
+    all_of("room", "A room with many members", &[Workload::Chat]),
+    all_of("machines", "Files between machines", &[Workload::Send]),
     all_of("requests", "Concurrent requests", &[Workload::Fetch]),
     all_of(
         "cpu",
