@@ -17,14 +17,22 @@
 //! Linux only: pidfd, inotify and the death signal have no portable names.
 
 mod connection;
+mod fetch;
+mod files;
+mod http;
+mod listed_file;
 mod node;
 mod nodes;
+mod offload;
 mod options;
 mod primes;
 mod protocol;
+mod scan;
 mod server;
 mod session;
 mod shares;
+mod spawn;
+mod thumbnails;
 
 use std::net::{TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,18 +48,28 @@ pub use crate::options::Options;
 pub use crate::server::become_server;
 use crate::session::Session;
 
-/// Nodes, and the server that they pull their shares from.
-pub struct Cluster {
+/// Nodes, and the server that they pull their shares from. So many nodes; 0 of them are as many
+/// as the [options](Options) say.
+pub struct Cluster<const NODES: usize = 0> {
     /// The parent only deals and counts: this thread has it all.
     runtime: Runtime,
     /// One job at a time: it has all the nodes. None for what this model does not do.
     session: Option<Mutex<Session>>,
 }
 
+/// The most shares that are worked on at once: each has a task of its own, and some a thread.
+const MOST_UNITS: usize = 1_000;
+
 /// Why this model does not do a job of this kind.
 fn refusal(workload: Workload) -> Option<&'static str> {
     match workload {
-        Workload::Primes => None,
+        Workload::Primes
+        | Workload::Fetch
+        | Workload::Offload
+        | Workload::Spawn
+        | Workload::Scan
+        | Workload::Files
+        | Workload::Thumbnails => None,
         Workload::Sleepers => Some("waiting side by side needs no other machine"),
         Workload::Echo
         | Workload::Datagram
@@ -61,16 +79,10 @@ fn refusal(workload: Workload) -> Option<&'static str> {
         Workload::Counter
         | Workload::Pipeline
         | Workload::Exchange
-        | Workload::Fetch
-        | Workload::Offload
         | Workload::Download
         | Workload::PingPong
-        | Workload::Spawn
         | Workload::Deadlines
-        | Workload::Scan
-        | Workload::Chat
-        | Workload::Files
-        | Workload::Thumbnails => Some("not written yet"),
+        | Workload::Chat => Some("not written yet"),
     }
 }
 
@@ -79,7 +91,7 @@ fn unsupported<T>(workload: Workload) -> Result<T> {
     bail!(Unsupported(why.to_owned()))
 }
 
-impl Cluster {
+impl<const NODES: usize> Cluster<NODES> {
     /// The one place where blocking code meets asynchronous code.
     fn run<T>(&self, job: impl AsyncFnOnce(&mut Session) -> Result<T>) -> Result<T> {
         let session = self.session.as_ref();
@@ -89,7 +101,7 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
+impl<const NODES: usize> Drop for Cluster<NODES> {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
             let mut session = session.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -98,11 +110,20 @@ impl Drop for Cluster {
     }
 }
 
-impl Model for Cluster {
+impl<const NODES: usize> Model for Cluster<NODES> {
     fn start(setup: &Setup) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        // Each unit of a scan has many attempts under way.
+        let most = match setup.workload {
+            Workload::Scan => setup.threads,
+            _ => MOST_UNITS,
+        };
+        let units = setup.units.clamp(1, most);
         let session = match refusal(setup.workload) {
-            None => Some(Mutex::new(runtime.block_on(Session::open(setup))?)),
+            None => {
+                let session = runtime.block_on(Session::open(setup, NODES, units))?;
+                Some(Mutex::new(session))
+            }
             Some(_) => None,
         };
         Ok(Self { runtime, session })
@@ -128,12 +149,12 @@ impl Model for Cluster {
         unsupported(Workload::Exchange)
     }
 
-    fn fetch(&self, _: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
-        unsupported(Workload::Fetch)
+    fn fetch(&self, job: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
+        self.run(async |session| fetch::run(job, session).await)
     }
 
-    fn offload(&self, _: &suite::offload::Job) -> Result<suite::offload::Outcome> {
-        unsupported(Workload::Offload)
+    fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
+        self.run(async |session| offload::run(job, session).await)
     }
 
     fn download_session(&self, _: &Arc<transfer::Session>) -> Result<()> {
@@ -148,8 +169,8 @@ impl Model for Cluster {
         unsupported(Workload::Sleepers)
     }
 
-    fn spawn(&self, _: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
-        unsupported(Workload::Spawn)
+    fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
+        self.run(async |session| spawn::run(job, session).await)
     }
 
     fn deadlines(&self, _: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
@@ -190,8 +211,8 @@ impl Model for Cluster {
         unsupported(Workload::Proxy)
     }
 
-    fn scan_ports(&self, _: &Arc<suite::scan::Service>) -> Result<()> {
-        unsupported(Workload::Scan)
+    fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
+        self.run(async |session| scan::run(service, session).await)
     }
 
     fn serve_chat(&self, _: &Arc<suite::chat::Service>) -> Result<()> {
@@ -206,11 +227,11 @@ impl Model for Cluster {
         unsupported(Workload::Send)
     }
 
-    fn files(&self, _: &suite::files::Job) -> Result<suite::files::Outcome> {
-        unsupported(Workload::Files)
+    fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
+        self.run(async |session| files::run(job, session).await)
     }
 
-    fn thumbnails(&self, _: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
-        unsupported(Workload::Thumbnails)
+    fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
+        self.run(async |session| thumbnails::run(job, session).await)
     }
 }

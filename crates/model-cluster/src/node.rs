@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use async_nats::RequestErrorKind;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{self, AckKind, Message};
-use async_nats::{Client, RequestErrorKind};
 use clap::{Parser, ValueEnum};
 use futures_lite::StreamExt;
+use http_hyper::Idle;
 use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
 use suite::Result;
 use tokio::runtime::Builder;
@@ -19,12 +20,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use crate::connection::Access;
+use crate::http::Client;
 use crate::options::{Secrets, without_secrets};
-use crate::primes;
 use crate::protocol::{
-    self, Answer, CONSUMER, HELLO, Hello, REVISION, Said, Share, Subjects, Task, WANTED, Welcome,
-    What,
+    self, Answer, CONSUMER, HELLO, Hello, Piece, REVISION, Said, Share, Subjects, Task, WANTED,
+    Welcome, What,
 };
+use crate::{fetch, files, offload, primes, scan, spawn, thumbnails};
 
 /// How long a node waits for a share before it asks anew.
 const PULL: Duration = Duration::from_secs(5);
@@ -109,6 +111,9 @@ async fn serve(args: Args) -> Result<()> {
             subjects: Subjects::of(&session),
             heartbeat,
             die_at: args.die_at,
+            http: Client {
+                idle: Idle::new(slots),
+            },
         };
         let worked = node.work(slots, &connections).await;
         if args.own {
@@ -121,7 +126,11 @@ async fn serve(args: Args) -> Result<()> {
 }
 
 /// Asks for a parent until there is one.
-async fn find(client: &Client, name: &str, own: bool) -> Result<(String, usize, Duration)> {
+async fn find(
+    client: &async_nats::Client,
+    name: &str,
+    own: bool,
+) -> Result<(String, usize, Duration)> {
     let mut wanted = client.subscribe(WANTED).await?;
     let hello = serde_json::to_vec(&Hello {
         node: name.to_owned(),
@@ -152,12 +161,13 @@ async fn find(client: &Client, name: &str, own: bool) -> Result<(String, usize, 
 }
 
 /// A node in a session.
-struct Node {
+pub(crate) struct Node {
     name: String,
-    client: Client,
+    client: async_nats::Client,
     subjects: Subjects,
     heartbeat: Duration,
     die_at: Option<Point>,
+    http: Client,
 }
 
 impl Node {
@@ -178,12 +188,21 @@ impl Node {
             let connections = connections.clone();
             working.spawn(async move { node.pull_all(&consumer, connections).await });
         }
+        working.spawn(async move { node.stay_in_touch().await });
         let ended = tokio::select! {
             _ = end.next() => Ok(()),
             Some(ended) = working.join_next() => ended.context("a slot has ended early")?,
         };
         working.shutdown().await;
         ended
+    }
+
+    /// Lets the parent hear that the node is there, until there is no parent.
+    async fn stay_in_touch(&self) -> Result<()> {
+        while self.tell(What::Ready).await? {
+            sleep(self.heartbeat).await;
+        }
+        Ok(())
     }
 
     /// A slot: one share after the other, until the session has ended.
@@ -205,14 +224,8 @@ impl Node {
                         return Ok(());
                     }
                 }
-                nothing => {
-                    if !self.tell(What::Ready).await? {
-                        return Ok(());
-                    }
-                    if nothing.is_err() {
-                        sleep(PAUSE).await;
-                    }
-                }
+                Ok(None) => {}
+                Err(_) => sleep(PAUSE).await,
             }
         }
     }
@@ -226,7 +239,7 @@ impl Node {
         self.client.publish(parent, taken.into()).await?;
         self.die_at(Point::BeforeWork);
         let answering = async {
-            let result = work(task).await;
+            let result = self.carry_out(task).await;
             self.tell(What::Answered {
                 id,
                 deliveries: deliveries.unsigned_abs(),
@@ -286,6 +299,27 @@ impl Node {
         }
     }
 
+    /// What a share asks for.
+    async fn carry_out(&self, task: Task) -> Result<Answer> {
+        match task {
+            Task::Primes(range) => unblock(move || primes::perform(range)).await,
+            Task::Fetch(url) => fetch::perform(&url, &self.http).await,
+            Task::Offload(job) => unblock(move || offload::perform(&job)).await,
+            Task::Spawn(unit) => Ok(spawn::perform(unit)),
+            Task::Files(files) => files::perform(files, self).await,
+            Task::Thumbnail { file, edge } => thumbnails::perform(file, edge, self).await,
+            Task::Scan(task) => scan::perform(task).await,
+        }
+    }
+
+    /// Asks the parent for a piece of a file of its list.
+    pub(crate) async fn piece(&self, place: usize, offset: u64) -> Result<Piece> {
+        let wants = protocol::encode(&self.says(What::Wants { place, offset }))?;
+        let parent = self.subjects.parent.clone();
+        let piece = self.client.request(parent, wants.into()).await;
+        protocol::decode(&piece.context("a piece of a file")?.payload)
+    }
+
     fn die_at(&self, point: Point) {
         if self.die_at == Some(point) {
             let _ = kill_process(getpid(), Signal::KILL);
@@ -300,15 +334,10 @@ async fn pull(consumer: &PullConsumer) -> Result<Option<Message>> {
     pulled.next().await.transpose().map_err(protocol::boxed)
 }
 
-/// What a share asks for.
-async fn work(task: Task) -> Result<Answer> {
-    match task {
-        Task::Primes(range) => unblock(move || primes::perform(range)).await,
-    }
-}
-
-/// Has a thread do what needs a core.
-async fn unblock<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+/// Has a thread do what needs a core or blocks.
+pub(crate) async fn unblock<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
     let called = tokio::task::spawn_blocking(call).await;
     called.context("the work has panicked")
 }

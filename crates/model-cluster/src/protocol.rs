@@ -1,12 +1,17 @@
 //! Everything that parent and nodes say to each other.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use suite::Result;
+use suite::scan::Found;
+use suite::{Result, fetch, files, offload, thumbnails};
+
+use crate::listed_file::ListedFile;
 
 /// What was built: parent and nodes of other revisions refuse each other.
 pub(crate) const REVISION: &str = env!("PACES_REVISION");
@@ -110,13 +115,60 @@ pub(crate) enum What {
         deliveries: u64,
         result: std::result::Result<Answer, String>,
     },
+    /// It asks for a piece of a file that it does not have: see [`Piece`].
+    Wants { place: usize, offset: u64 },
 }
+
+/// A piece of a file, or why there is none.
+pub(crate) type Piece = std::result::Result<Vec<u8>, String>;
+
+/// A summary of a file, or what was wrong with it.
+type Summed<S> = std::result::Result<S, String>;
 
 /// What can be asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// How many of these are prime?
     Primes(Range<u64>),
+    /// Read this URL's body to its end.
+    Fetch(String),
+    /// Make one of this job's calls.
+    Offload(offload::Job),
+    /// Answer with this number, mixed.
+    Spawn(u64),
+    /// What is in these files?
+    Files(Vec<ListedFile>),
+    /// Make this image fit a square of `edge` pixels.
+    Thumbnail { file: ListedFile, edge: u32 },
+    /// Which of these ports are open?
+    Scan(ScanTask),
+}
+
+/// A part of a scan.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ScanTask {
+    pub(crate) host: IpAddr,
+    pub(crate) ports: Vec<u16>,
+    /// The most attempts under way at once.
+    pub(crate) limit: usize,
+    /// How long one may take.
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+}
+
+impl Task {
+    /// Whether the answer follows from the task, so that a second has to be the same.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match self {
+            Task::Primes(_)
+            | Task::Offload(_)
+            | Task::Spawn(_)
+            | Task::Files(_)
+            | Task::Thumbnail { .. } => true,
+            // What is asked there is not the same every time.
+            Task::Fetch(_) | Task::Scan(_) => false,
+        }
+    }
 }
 
 /// For errors: the share by what it is about.
@@ -124,6 +176,15 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Task::Primes(range) => write!(f, "primes in {range:?}"),
+            Task::Fetch(url) => f.write_str(url),
+            Task::Offload(job) => write!(f, "a call of {:?}", job.call()),
+            Task::Spawn(unit) => write!(f, "unit {unit}"),
+            Task::Files(files) => {
+                let paths: Vec<_> = files.iter().map(ListedFile::path).collect();
+                write!(f, "{paths:?}")
+            }
+            Task::Thumbnail { file, .. } => file.path().display().fmt(f),
+            Task::Scan(scan) => write!(f, "{} ports of {}", scan.ports.len(), scan.host),
         }
     }
 }
@@ -131,15 +192,30 @@ impl fmt::Display for Task {
 /// What a node answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
+    /// It is done, and has no result.
+    Done,
     /// A count or a sum.
     Number(u64),
+    /// What there was to read under a URL.
+    Body(fetch::Body),
+    /// The results of the files in these places of the list.
+    Files(Vec<(usize, Summed<files::Summary>)>),
+    /// The result of the image in this place of the list.
+    Thumbnail(usize, Summed<thumbnails::Summary>),
+    /// What came of some ports.
+    Scan(Found),
 }
 
 impl Answer {
     pub(crate) fn number(self) -> Result<u64> {
         match self {
             Answer::Number(number) => Ok(number),
+            other => Err(other.unexpected()),
         }
+    }
+
+    pub(crate) fn unexpected(self) -> anyhow::Error {
+        anyhow!("a node did not answer what it was asked: {self:?}")
     }
 }
 

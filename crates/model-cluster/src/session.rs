@@ -1,7 +1,9 @@
 //! A parent and its nodes, from the model's start to its end: the stream that shares wait in,
 //! and all that happens, in one place to wait for it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -16,10 +18,12 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connection::{Access, random_hex};
+use crate::listed_file;
 use crate::nodes::Nodes;
 use crate::options::{Options, Storage};
 use crate::protocol::{
-    self, Answer, CONSUMER, HELLO, Hello, REVISION, Said, ShareId, Subjects, WANTED, Welcome, What,
+    self, Answer, CONSUMER, HELLO, Hello, Piece, REVISION, Said, ShareId, Subjects, WANTED,
+    Welcome, What,
 };
 use crate::server::Server;
 
@@ -28,6 +32,9 @@ pub(crate) const MAX_DEATHS: u32 = 5;
 
 /// How long nodes may take to come, and a server to come back.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// After how many times the wait for an ack a silent node is given up.
+const LONGEST_SILENCE: u32 = 6;
 
 /// How long a message waits in the stream of a parent that was killed.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -79,8 +86,8 @@ pub(crate) struct Session {
     units: usize,
     /// Which node has each place.
     places: Vec<Option<String>>,
-    /// Nodes that pull shares.
-    ready: BTreeSet<String>,
+    /// Nodes that pull shares, and when each was last heard.
+    ready: BTreeMap<String, Instant>,
     /// Nodes of ours that have died since one was ready the last time.
     fruitless: u32,
     /// What was last wrong with a node that is not ready.
@@ -89,6 +96,8 @@ pub(crate) struct Session {
     said: Subscriber,
     advisories: Subscriber,
     events: UnboundedReceiver<Event>,
+    /// What nodes may ask for that do not have it.
+    files: Arc<[PathBuf]>,
     /// How many jobs have begun.
     runs: u64,
     /// Shares of an earlier job may still be in the stream.
@@ -99,11 +108,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts a server and nodes, or finds those that there are.
-    pub(crate) async fn open(setup: &Setup) -> Result<Self> {
+    /// Starts a server and nodes, or finds those that there are: so many, if the options do not
+    /// say it (0), for so many shares at once.
+    pub(crate) async fn open(setup: &Setup, nodes: usize, units: usize) -> Result<Self> {
         let options = Options::chosen();
         // One without a slot would have nothing to do.
-        let wanted = options.nodes(setup.threads)?.min(setup.units.max(1));
+        let wanted = match nodes {
+            0 => options.nodes(setup.threads)?,
+            nodes => nodes,
+        };
+        let wanted = wanted.min(units);
         let (tell, mut events) = mpsc::unbounded_channel();
         let (server, access) = match options.cluster() {
             Some(url) => (None, Access::given(url, options.secrets())?),
@@ -141,9 +155,10 @@ impl Session {
             subjects,
             storage: options.storage(),
             ack_wait: options.ack_wait(),
-            units: setup.units.max(1),
+            units,
+            files: Arc::default(),
             places: vec![None; wanted],
-            ready: BTreeSet::new(),
+            ready: BTreeMap::new(),
             fruitless: 0,
             trouble: None,
             events,
@@ -181,6 +196,16 @@ impl Session {
         Ok(stream)
     }
 
+    /// How many shares are worked on at once.
+    pub(crate) fn units(&self) -> usize {
+        self.units
+    }
+
+    /// Lets nodes ask for these files, and for no others.
+    pub(crate) fn offer(&mut self, files: &Arc<[PathBuf]>) {
+        self.files = files.clone();
+    }
+
     /// Begins a job, when all nodes are there: its number.
     pub(crate) async fn begin(&mut self) -> Result<u64> {
         if self.has_leftovers {
@@ -188,6 +213,10 @@ impl Session {
             self.has_leftovers = false;
         }
         self.gather().await?;
+        // Between two jobs nothing is heard.
+        self.ready
+            .values_mut()
+            .for_each(|heard| *heard = Instant::now());
         self.runs += 1;
         Ok(self.runs)
     }
@@ -228,6 +257,19 @@ impl Session {
         Ok(())
     }
 
+    /// Gives nodes up that were started by hand and are silent, so that others can take their
+    /// places. Whether any is left.
+    pub(crate) async fn give_up_silent(&mut self) -> Result<bool> {
+        if self.nodes.is_none() {
+            let (now, longest) = (Instant::now(), self.ack_wait * LONGEST_SILENCE);
+            self.ready.retain(|_, heard| now - *heard < longest);
+            if self.ready.len() < self.places.len() {
+                self.client.publish(WANTED, "".into()).await?;
+            }
+        }
+        Ok(self.nodes.is_some() || !self.ready.is_empty())
+    }
+
     /// Whether a share that this node has will not be answered: it was one of ours.
     pub(crate) fn is_dead(&self, node: &str) -> bool {
         let is_ours = node.starts_with(&format!("{}-", std::process::id()));
@@ -264,15 +306,20 @@ impl Session {
 
     /// A node has said something; its answer is heard as soon as it is here.
     async fn heard(&mut self, message: Message) -> Result<Option<Happening>> {
-        if let Some(reply) = message.reply {
-            self.client.publish(reply, "".into()).await?;
-        }
         let Said { node, what } = protocol::decode(&message.payload)?;
+        if let Some(reply) = message.reply {
+            let answer = match what {
+                What::Wants { place, offset } => protocol::encode(&self.piece(place, offset))?,
+                _ => Vec::new(),
+            };
+            self.client.publish(reply, answer.into()).await?;
+        }
         Ok(Some(match what {
+            What::Wants { .. } => return Ok(None),
             What::Ready if self.is_dead(&node) => return Ok(None),
             What::Ready => {
                 self.fruitless = 0;
-                self.ready.insert(node);
+                self.ready.insert(node, Instant::now());
                 Happening::Ready
             }
             What::Taken(id) => Happening::Taken { node, id },
@@ -287,6 +334,14 @@ impl Session {
                 result,
             },
         }))
+    }
+
+    fn piece(&self, place: usize, offset: u64) -> Piece {
+        let path = self
+            .files
+            .get(place)
+            .ok_or("there is no such file in the list")?;
+        listed_file::piece(path, offset).map_err(|error| error.to_string())
     }
 
     /// Takes a node, or refuses it.
@@ -325,7 +380,7 @@ impl Session {
         let has = |place: &Option<String>| place.as_deref() == Some(node);
         let is_free = |place: &Option<String>| {
             let node = place.as_ref();
-            node.is_none_or(|node| !self.ready.contains(node))
+            node.is_none_or(|node| !self.ready.contains_key(node))
         };
         let mut places = self.places.iter();
         let before = places.position(has);
@@ -341,7 +396,7 @@ impl Session {
         if !nodes.forget(node) {
             return Ok(false);
         }
-        if !self.ready.remove(node) {
+        if self.ready.remove(node).is_none() {
             self.fruitless += 1;
         }
         if self.fruitless > MAX_DEATHS {

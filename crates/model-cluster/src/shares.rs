@@ -24,6 +24,8 @@ pub(crate) struct Shares<'a> {
     check_at: Instant,
     /// Since when the server has not answered.
     silent_since: Option<Instant>,
+    /// Since when there is no node.
+    deserted_since: Option<Instant>,
     losses: Losses,
 }
 
@@ -76,6 +78,7 @@ impl<'a> Shares<'a> {
             unanswered: dealt.len(),
             dealt,
             silent_since: None,
+            deserted_since: None,
             losses: Losses::default(),
         };
         shares.publish_all().await?;
@@ -85,8 +88,18 @@ impl<'a> Shares<'a> {
     /// The next answer, in any order; `None` when all have arrived. A share that fails fails the
     /// whole.
     pub(crate) async fn answer(&mut self) -> Result<Option<Answer>> {
+        self.answer_by(None).await
+    }
+
+    /// The same, but `None` also when none has arrived by `deadline`.
+    pub(crate) async fn answer_by(
+        &mut self,
+        deadline: Option<std::time::Instant>,
+    ) -> Result<Option<Answer>> {
+        let deadline = deadline.map(Instant::from_std);
         while self.unanswered > 0 {
-            match self.session.next(self.check_at).await? {
+            let until = deadline.map_or(self.check_at, |deadline| deadline.min(self.check_at));
+            match self.session.next(until).await? {
                 Happening::Answered {
                     node,
                     id,
@@ -108,11 +121,23 @@ impl<'a> Shares<'a> {
                         );
                     }
                 }
-                Happening::Connected | Happening::Deadline => self.check().await?,
+                Happening::Connected => self.check().await?,
+                Happening::Deadline if until == self.check_at => self.check().await?,
+                Happening::Deadline => break,
                 Happening::Ready => {}
             }
         }
         Ok(None)
+    }
+
+    /// Whether all have been answered.
+    pub(crate) fn is_done(&self) -> bool {
+        self.unanswered == 0
+    }
+
+    /// How many have been begun more than once, at most.
+    pub(crate) fn restarts(&self) -> usize {
+        self.losses.redelivered + self.losses.republished
     }
 
     /// Those that have no answer.
@@ -148,7 +173,7 @@ impl<'a> Shares<'a> {
             return Ok(Some(answer));
         };
         self.losses.repeated += 1;
-        if first != checksum {
+        if first != checksum && dealt.task.is_repeatable() {
             bail!(WrongAnswer {
                 what: "the second answer to a share",
                 got: format!("{answer:?} (node {node}; {})", dealt.task),
@@ -270,6 +295,16 @@ impl<'a> Shares<'a> {
     async fn check(&mut self) -> Result<()> {
         let now = Instant::now();
         self.check_at = now + self.session.ack_wait;
+        if self.session.give_up_silent().await? {
+            self.deserted_since = None;
+        } else if now - *self.deserted_since.get_or_insert(now) > PATIENCE {
+            let first = self.open().next().map(|dealt| dealt.task.to_string());
+            bail!(
+                "no node is left, and {} shares are not answered, the first: {}",
+                self.unanswered,
+                first.unwrap_or_default()
+            );
+        }
         let checked = self.look_and_repair().await;
         let Err(error) = checked else {
             self.silent_since = None;

@@ -144,31 +144,44 @@ fn a_server_that_stays_away_is_an_error() -> Result<()> {
     })
 }
 
+/// One share, which takes no time.
+fn one_share() -> Vec<String> {
+    let sets = ["start=1", "end=60", "workers=5"].map(|set| ["--set".to_owned(), set.to_owned()]);
+    let run = ["run".to_owned(), "primes".to_owned()];
+    run.into_iter().chain(sets.into_iter().flatten()).collect()
+}
+
 #[test]
-fn a_share_that_kills_every_node_by_hand_is_named() -> Result<()> {
+fn a_share_that_kills_five_nodes_is_given_up_and_named() -> Result<()> {
     with_server(|_| {
         let server = Server::start()?;
-        let mut nodes = Vec::new();
-        for number in 0..5 {
-            let dies = ["--die-at", "before-work"];
-            nodes.push(node(&server, &format!("node {number}"), &dies)?);
+        let dies = |number| {
+            let name = format!("node {number}");
+            node(&server, &name, &["--die-at", "before-work"])
+        };
+        let nodes = (0..5).map(dies).collect::<Result<Vec<_>>>()?;
+        let parent = parent(&server, 5, &one_share(), &[])?;
+        for node in nodes {
+            node.end()?;
         }
-        let job = [
-            "run",
-            "primes",
-            "--set",
-            "start=1",
-            "--set",
-            "end=60",
-            "--set",
-            "workers=5",
-        ];
-        let ended = parent(&server, 5, &job.map(str::to_owned), &[])?.end()?;
+        let _late = node(&server, "late", &[])?;
+        let ended = parent.end()?;
+        ensure!(ended.status.code() == Some(1), "{ended:?}");
+        let says = "primes in 1..60: given up after it was delivered 5 times";
+        ensure!(ended.stderr.contains(says), "{ended:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn without_nodes_there_is_an_error() -> Result<()> {
+    with_server(|_| {
+        let server = Server::start()?;
+        let _dies = node(&server, "dies", &["--die-at", "before-work"])?;
+        let ended = parent(&server, 1, &one_share(), &[])?.end()?;
         ensure!(ended.status.code() == Some(1), "{ended:?}");
         ensure!(
-            ended
-                .stderr
-                .contains("primes in 1..60: given up after it was delivered 5 times"),
+            ended.stderr.contains("the first: primes in 1..60"),
             "{ended:?}"
         );
         Ok(())
