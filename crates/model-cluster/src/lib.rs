@@ -17,6 +17,8 @@
 //! Linux only: pidfd, inotify and the death signal have no portable names.
 
 mod connection;
+mod counter;
+mod exchange;
 mod fetch;
 mod files;
 mod http;
@@ -25,6 +27,8 @@ mod node;
 mod nodes;
 mod offload;
 mod options;
+mod peers;
+mod ping_pong;
 mod primes;
 mod protocol;
 mod scan;
@@ -63,7 +67,10 @@ const MOST_UNITS: usize = 1_000;
 /// Why this model does not do a job of this kind.
 fn refusal(workload: Workload) -> Option<&'static str> {
     match workload {
-        Workload::Primes
+        Workload::Counter
+        | Workload::Primes
+        | Workload::Exchange
+        | Workload::PingPong
         | Workload::Fetch
         | Workload::Offload
         | Workload::Spawn
@@ -76,13 +83,9 @@ fn refusal(workload: Workload) -> Option<&'static str> {
         | Workload::Serve
         | Workload::Proxy
         | Workload::Send => Some("its sockets belong to one machine"),
-        Workload::Counter
-        | Workload::Pipeline
-        | Workload::Exchange
-        | Workload::Download
-        | Workload::PingPong
-        | Workload::Deadlines
-        | Workload::Chat => Some("not written yet"),
+        Workload::Pipeline | Workload::Download | Workload::Deadlines | Workload::Chat => {
+            Some("not written yet")
+        }
     }
 }
 
@@ -118,7 +121,9 @@ impl<const NODES: usize> Model for Cluster<NODES> {
             Workload::Scan => setup.threads,
             _ => MOST_UNITS,
         };
-        let units = setup.units.clamp(1, most);
+        // The counter can have an owner, beside its workers.
+        let owners = usize::from(setup.workload == Workload::Counter);
+        let units = setup.units.clamp(1, most) + owners;
         let session = match refusal(setup.workload) {
             None => {
                 let session = runtime.block_on(Session::open(setup, NODES, units))?;
@@ -133,8 +138,15 @@ impl<const NODES: usize> Model for Cluster<NODES> {
         "cluster"
     }
 
-    fn counter(&self, _: &suite::counter::Job) -> Result<suite::counter::Outcome> {
-        unsupported(Workload::Counter)
+    fn most_units(workload: Workload) -> Option<usize> {
+        match refusal(workload) {
+            Some(_) => Some(0),
+            None => (workload == Workload::PingPong).then_some(MOST_UNITS),
+        }
+    }
+
+    fn counter(&self, job: &suite::counter::Job) -> Result<suite::counter::Outcome> {
+        self.run(async |session| counter::run(job, session).await)
     }
 
     fn pipeline(&self, _: &suite::pipeline::Job) -> Result<suite::pipeline::Outcome> {
@@ -145,8 +157,8 @@ impl<const NODES: usize> Model for Cluster<NODES> {
         self.run(async |session| primes::run(job, session).await)
     }
 
-    fn exchange(&self, _: &suite::exchange::Job) -> Result<suite::exchange::Outcome> {
-        unsupported(Workload::Exchange)
+    fn exchange(&self, job: &suite::exchange::Job) -> Result<suite::exchange::Outcome> {
+        self.run(async |session| exchange::run(job, session).await)
     }
 
     fn fetch(&self, job: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
@@ -161,8 +173,8 @@ impl<const NODES: usize> Model for Cluster<NODES> {
         unsupported(Workload::Download)
     }
 
-    fn ping_pong(&self, _: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
-        unsupported(Workload::PingPong)
+    fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
+        self.run(async |session| ping_pong::run(job, session).await)
     }
 
     fn sleepers(&self, _: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use async_nats::RequestErrorKind;
 use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::{self, AckKind, Message};
 use clap::{Parser, ValueEnum};
 use futures_lite::StreamExt;
@@ -23,10 +24,10 @@ use crate::connection::Access;
 use crate::http::Client;
 use crate::options::{Secrets, without_secrets};
 use crate::protocol::{
-    self, Answer, CONSUMER, HELLO, Hello, Piece, REVISION, Said, Share, Subjects, Task, WANTED,
-    Welcome, What,
+    self, Answer, CONSUMER, HELLO, Hello, Piece, REVISION, Said, Share, ShareId, Subjects, Task,
+    WANTED, Welcome, What,
 };
-use crate::{fetch, files, offload, primes, scan, spawn, thumbnails};
+use crate::{counter, exchange, fetch, files, offload, ping_pong, primes, scan, spawn, thumbnails};
 
 /// How long a node waits for a share before it asks anew.
 const PULL: Duration = Duration::from_secs(5);
@@ -108,6 +109,8 @@ async fn serve(args: Args) -> Result<()> {
         let node = Node {
             name: name.clone(),
             client: client.clone(),
+            jetstream: jetstream::new(client.clone()),
+            connections: connections.clone(),
             subjects: Subjects::of(&session),
             heartbeat,
             die_at: args.die_at,
@@ -115,7 +118,7 @@ async fn serve(args: Args) -> Result<()> {
                 idle: Idle::new(slots),
             },
         };
-        let worked = node.work(slots, &connections).await;
+        let worked = node.work(slots).await;
         if args.own {
             return worked;
         }
@@ -163,8 +166,11 @@ async fn find(
 /// A node in a session.
 pub(crate) struct Node {
     name: String,
-    client: async_nats::Client,
-    subjects: Subjects,
+    pub(crate) client: async_nats::Client,
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) subjects: Subjects,
+    /// Changes whenever the connection has been made again.
+    pub(crate) connections: watch::Receiver<()>,
     heartbeat: Duration,
     die_at: Option<Point>,
     http: Client,
@@ -172,11 +178,13 @@ pub(crate) struct Node {
 
 impl Node {
     /// Works on the session's shares until that ends.
-    async fn work(self, slots: usize, connections: &watch::Receiver<()>) -> Result<()> {
+    async fn work(self, slots: usize) -> Result<()> {
         let mut end = self.client.subscribe(self.subjects.end.clone()).await?;
-        let jetstream = jetstream::new(self.client.clone());
         let stream = &self.subjects.stream;
-        let consumer = jetstream.get_consumer_from_stream(CONSUMER, stream).await;
+        let consumer = self
+            .jetstream
+            .get_consumer_from_stream(CONSUMER, stream)
+            .await;
         let consumer: PullConsumer = consumer.context("the session's consumer")?;
         let node = Arc::new(self);
         if !node.tell(What::Ready).await? {
@@ -185,8 +193,7 @@ impl Node {
         let mut working = JoinSet::new();
         for _ in 0..slots {
             let (node, consumer) = (node.clone(), consumer.clone());
-            let connections = connections.clone();
-            working.spawn(async move { node.pull_all(&consumer, connections).await });
+            working.spawn(async move { node.pull_all(&consumer).await });
         }
         working.spawn(async move { node.stay_in_touch().await });
         let ended = tokio::select! {
@@ -206,11 +213,8 @@ impl Node {
     }
 
     /// A slot: one share after the other, until the session has ended.
-    async fn pull_all(
-        &self,
-        consumer: &PullConsumer,
-        mut connections: watch::Receiver<()>,
-    ) -> Result<()> {
+    async fn pull_all(&self, consumer: &PullConsumer) -> Result<()> {
+        let mut connections = self.connections.clone();
         loop {
             connections.mark_unchanged();
             let pulled = tokio::select! {
@@ -239,7 +243,7 @@ impl Node {
         self.client.publish(parent, taken.into()).await?;
         self.die_at(Point::BeforeWork);
         let answering = async {
-            let result = self.carry_out(task).await;
+            let result = self.carry_out(task, id).await;
             self.tell(What::Answered {
                 id,
                 deliveries: deliveries.unsigned_abs(),
@@ -278,7 +282,7 @@ impl Node {
 
     /// Tells the parent, until it has heard it. Whether there is one: if there is none, and none
     /// comes back, the session has ended.
-    async fn tell(&self, what: What) -> Result<bool> {
+    pub(crate) async fn tell(&self, what: What) -> Result<bool> {
         let said = protocol::encode(&self.says(what))?;
         let mut gone_since = None;
         loop {
@@ -300,7 +304,7 @@ impl Node {
     }
 
     /// What a share asks for.
-    async fn carry_out(&self, task: Task) -> Result<Answer> {
+    async fn carry_out(&self, task: Task, id: ShareId) -> Result<Answer> {
         match task {
             Task::Primes(range) => unblock(move || primes::perform(range)).await,
             Task::Fetch(url) => fetch::perform(&url, &self.http).await,
@@ -309,7 +313,17 @@ impl Node {
             Task::Files(files) => files::perform(files, self).await,
             Task::Thumbnail { file, edge } => thumbnails::perform(file, edge, self).await,
             Task::Scan(task) => scan::perform(task).await,
+            Task::PingPong(job, unit) => ping_pong::perform(&job, unit, id, self).await,
+            Task::Counter(job, unit) => counter::perform(&job, unit, id, self).await,
+            Task::Write(job) => exchange::write(&job, id, self).await,
+            Task::Read => exchange::read(id, self).await,
         }
+    }
+
+    /// What units keep at the server.
+    pub(crate) async fn bucket(&self) -> Result<Store> {
+        let bucket = &self.subjects.bucket;
+        Ok(self.jetstream.get_key_value(bucket).await?)
     }
 
     /// Asks the parent for a piece of a file of its list.

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use suite::scan::Found;
-use suite::{Result, fetch, files, offload, thumbnails};
+use suite::{Result, counter, exchange, fetch, files, offload, ping_pong, thumbnails};
 
 use crate::listed_file::ListedFile;
 
@@ -36,6 +36,15 @@ pub(crate) struct Subjects {
     pub(crate) parent: String,
     /// Where the parent says that the session has ended.
     pub(crate) end: String,
+    /// Where it tells units that work with each other how they are.
+    pub(crate) news: String,
+    /// What all subjects of such units begin with.
+    units: String,
+    /// A queue of such units, and its stream.
+    pub(crate) queue: String,
+    pub(crate) queue_stream: String,
+    /// The bucket of what they keep at the server.
+    pub(crate) bucket: String,
 }
 
 impl Subjects {
@@ -45,7 +54,17 @@ impl Subjects {
             shares: format!("paces.{session}.shares"),
             parent: format!("paces.{session}.parent"),
             end: format!("paces.{session}.end"),
+            news: format!("paces.{session}.news"),
+            units: format!("paces.{session}.unit"),
+            queue: format!("paces.{session}.queue"),
+            queue_stream: format!("paces_{session}_queue"),
+            bucket: format!("paces_{session}"),
         }
+    }
+
+    /// Where a unit of a run is sent what is for it.
+    pub(crate) fn unit(&self, run: u64, unit: usize) -> String {
+        format!("{}.{run}.{unit}", self.units)
     }
 }
 
@@ -115,6 +134,8 @@ pub(crate) enum What {
         deliveries: u64,
         result: std::result::Result<Answer, String>,
     },
+    /// It waits for the others that this works with.
+    Stands(ShareId),
     /// It asks for a piece of a file that it does not have: see [`Piece`].
     Wants { place: usize, offset: u64 },
 }
@@ -142,6 +163,14 @@ pub(crate) enum Task {
     Thumbnail { file: ListedFile, edge: u32 },
     /// Which of these ports are open?
     Scan(ScanTask),
+    /// Be the ring's station of this number.
+    PingPong(ping_pong::Job, usize),
+    /// Be the job's worker of this number, or the counter's owner.
+    Counter(counter::Job, usize),
+    /// Be the exchange's writer.
+    Write(exchange::Job),
+    /// Be its reader.
+    Read,
 }
 
 /// A part of a scan.
@@ -167,6 +196,8 @@ impl Task {
             | Task::Thumbnail { .. } => true,
             // What is asked there is not the same every time.
             Task::Fetch(_) | Task::Scan(_) => false,
+            // All that work together begin again when one is lost.
+            Task::PingPong(..) | Task::Counter(..) | Task::Write(_) | Task::Read => false,
         }
     }
 }
@@ -184,6 +215,10 @@ impl fmt::Display for Task {
                 write!(f, "{paths:?}")
             }
             Task::Thumbnail { file, .. } => file.path().display().fmt(f),
+            Task::PingPong(_, unit) => write!(f, "station {unit}"),
+            Task::Counter(_, unit) => write!(f, "worker {unit}"),
+            Task::Write(_) => f.write_str("the writer"),
+            Task::Read => f.write_str("the reader"),
             Task::Scan(scan) => write!(f, "{} ports of {}", scan.ports.len(), scan.host),
         }
     }
@@ -204,6 +239,12 @@ pub(crate) enum Answer {
     Thumbnail(usize, Summed<thumbnails::Summary>),
     /// What came of some ports.
     Scan(Found),
+    /// What a station of a ring has seen.
+    PingPong(ping_pong::Outcome),
+    /// What a reader has read.
+    Exchange(exchange::Outcome),
+    /// Not done: a unit that this works with is lost.
+    PeerGone,
 }
 
 impl Answer {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
-use async_nats::jetstream::stream::{Config, RetentionPolicy, Stream};
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, Message, Subscriber};
 use futures_lite::StreamExt;
@@ -21,6 +22,7 @@ use crate::connection::{Access, random_hex};
 use crate::listed_file;
 use crate::nodes::Nodes;
 use crate::options::{Options, Storage};
+use crate::peers::News;
 use crate::protocol::{
     self, Answer, CONSUMER, HELLO, Hello, Piece, REVISION, Said, ShareId, Subjects, WANTED,
     Welcome, What,
@@ -58,6 +60,8 @@ pub(crate) enum Happening {
     Ready,
     /// A node works on this.
     Taken { node: String, id: ShareId },
+    /// This is there, and waits for the others that it works with.
+    Stands(ShareId),
     /// A node has answered.
     Answered {
         node: String,
@@ -206,6 +210,51 @@ impl Session {
         self.files = files.clone();
     }
 
+    /// The number of the job that has begun last.
+    pub(crate) fn run(&self) -> u64 {
+        self.runs
+    }
+
+    /// Tells the units of this job that all are there, or that it is over.
+    pub(crate) async fn tell_units(&self, go: bool) -> Result<()> {
+        let news = protocol::encode(&News { run: self.runs, go })?;
+        let subject = self.subjects.news.clone();
+        Ok(self.client.publish(subject, news.into()).await?)
+    }
+
+    /// Where units keep what all of them can read, which is made if it is not there. async-nats'
+    /// own way asks for more than a server of version 2.9 can tell.
+    pub(crate) async fn bucket(&self) -> Result<Store> {
+        let bucket = &self.subjects.bucket;
+        let stream = self.jetstream.create_stream(Config {
+            name: format!("KV_{bucket}"),
+            subjects: vec![format!("$KV.{bucket}.>")],
+            storage: self.storage.into(),
+            max_messages_per_subject: 1,
+            discard: DiscardPolicy::New,
+            allow_rollup: true,
+            allow_direct: true,
+            max_age: LONGEST_WAIT,
+            ..Config::default()
+        });
+        stream.await.context("a bucket of the NATS server")?;
+        Ok(self.jetstream.get_key_value(bucket).await?)
+    }
+
+    /// An empty queue for units.
+    pub(crate) async fn queue(&self) -> Result<()> {
+        let stream = self.jetstream.create_stream(Config {
+            name: self.subjects.queue_stream.clone(),
+            subjects: vec![self.subjects.queue.clone()],
+            storage: self.storage.into(),
+            max_age: LONGEST_WAIT,
+            ..Config::default()
+        });
+        let stream = stream.await.context("a stream of the NATS server")?;
+        stream.purge().await?;
+        Ok(())
+    }
+
     /// Begins a job, when all nodes are there: its number.
     pub(crate) async fn begin(&mut self) -> Result<u64> {
         if self.has_leftovers {
@@ -323,6 +372,7 @@ impl Session {
                 Happening::Ready
             }
             What::Taken(id) => Happening::Taken { node, id },
+            What::Stands(id) => Happening::Stands(id),
             What::Answered {
                 id,
                 deliveries,
@@ -415,7 +465,11 @@ impl Session {
             self.client
                 .publish(self.subjects.end.clone(), "".into())
                 .await?;
-            self.jetstream.delete_stream(&self.subjects.stream).await?;
+            let bucket = format!("KV_{}", self.subjects.bucket);
+            for stream in [&self.subjects.stream, &self.subjects.queue_stream, &bucket] {
+                // Not every job has all of them.
+                let _ = self.jetstream.delete_stream(stream).await;
+            }
             anyhow::Ok(())
         };
         // Without it they find out for themselves, and what is in the stream does not stay.

@@ -1,12 +1,15 @@
 //! The shares of a job: published, dealt by the server to whichever node pulls next, published
 //! again when a node or the server loses them. The first answer to each counts.
 
+use std::collections::BTreeSet;
+
 use anyhow::bail;
 use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::jetstream::message::PublishMessage;
 use suite::{Result, WrongAnswer};
 use tokio::time::Instant;
 
+use crate::peers::Lost;
 use crate::protocol::{self, Answer, Share, ShareId, Task};
 use crate::session::{Happening, MAX_DEATHS, PATIENCE, Session};
 
@@ -20,6 +23,10 @@ pub(crate) struct Shares<'a> {
     run: u64,
     dealt: Vec<Dealt>,
     unanswered: usize,
+    /// Whether they work with each other: then all are lost with one.
+    together: bool,
+    /// Which of these are there.
+    standing: BTreeSet<usize>,
     /// When to see whether the server still has what is not answered.
     check_at: Instant,
     /// Since when the server has not answered.
@@ -76,12 +83,25 @@ impl<'a> Shares<'a> {
             session,
             run,
             unanswered: dealt.len(),
+            together: false,
+            standing: BTreeSet::new(),
             dealt,
             silent_since: None,
             deserted_since: None,
             losses: Losses::default(),
         };
         shares.publish_all().await?;
+        Ok(shares)
+    }
+
+    /// The same for tasks that work with each other. When one is lost, all are: the error is
+    /// [`Lost`].
+    pub(crate) async fn deal_together(
+        session: &'a mut Session,
+        tasks: impl IntoIterator<Item = Task>,
+    ) -> Result<Self> {
+        let mut shares = Self::deal(session, tasks).await?;
+        shares.together = true;
         Ok(shares)
     }
 
@@ -111,6 +131,14 @@ impl<'a> Shares<'a> {
                     }
                 }
                 Happening::Taken { node, id } => self.taken(node, id).await?,
+                Happening::Stands(id) if id.run == self.run => {
+                    self.standing.insert(id.share);
+                    if self.standing.len() == self.dealt.len() {
+                        self.session.tell_units(true).await?;
+                    }
+                }
+                Happening::Stands(_) => {}
+                Happening::Connected if self.together => bail!(Lost),
                 Happening::Exit { node, status } => self.died(&node, &status).await?,
                 Happening::GivenUp { sequence } => {
                     let given_up = |dealt: &&Dealt| dealt.sequence == Some(sequence);
@@ -195,6 +223,9 @@ impl<'a> Shares<'a> {
         if id.attempt != dealt.attempt || dealt.answer.is_some() {
             return Ok(());
         }
+        if self.together && dealt.node.is_some() {
+            bail!(Lost);
+        }
         dealt.node = Some(node.clone());
         // The news of its death can be faster than what it said before.
         if is_dead {
@@ -210,6 +241,9 @@ impl<'a> Shares<'a> {
             let dealt = &mut self.dealt[share];
             if dealt.answer.is_some() || dealt.node.as_deref() != Some(node) {
                 continue;
+            }
+            if self.together {
+                bail!(Lost);
             }
             dealt.deaths += 1;
             if dealt.deaths > MAX_DEATHS {
@@ -310,6 +344,9 @@ impl<'a> Shares<'a> {
             self.silent_since = None;
             return Ok(());
         };
+        if error.is::<Lost>() {
+            return Err(error);
+        }
         let since = *self.silent_since.get_or_insert(now);
         if now - since > PATIENCE {
             return Err(error.context(format!(
@@ -327,6 +364,9 @@ impl<'a> Shares<'a> {
         let waiting = stream.info().await?.state.messages;
         if waiting >= self.unanswered as u64 {
             return Ok(());
+        }
+        if self.together {
+            bail!(Lost);
         }
         // Which are missing cannot be told: all are published again.
         stream.purge().await?;

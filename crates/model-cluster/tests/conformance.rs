@@ -37,6 +37,12 @@ conformance! {
     with_two_nodes: 2
     with_four_nodes: 4:
     {
+        counter_lock
+        counter_atomic
+        counter_racy
+        counter_async
+        exchange_shapes
+        ping_pong_shapes
         primes_shapes
         primes_any_range
         fetch_shapes
