@@ -18,11 +18,15 @@
 
 mod connection;
 mod counter;
+mod datagram;
+mod echo;
 mod exchange;
 mod fetch;
 mod files;
+mod happening;
 mod http;
 mod listed_file;
+mod losses;
 mod node;
 mod nodes;
 mod offload;
@@ -31,10 +35,14 @@ mod peers;
 mod ping_pong;
 mod primes;
 mod protocol;
+mod proxy;
 mod scan;
+mod send;
+mod serve;
 mod server;
 mod session;
 mod shares;
+mod sleepers;
 mod spawn;
 mod thumbnails;
 
@@ -77,12 +85,12 @@ fn refusal(workload: Workload) -> Option<&'static str> {
         | Workload::Scan
         | Workload::Files
         | Workload::Thumbnails => None,
-        Workload::Sleepers => Some("waiting side by side needs no other machine"),
-        Workload::Echo
-        | Workload::Datagram
-        | Workload::Serve
-        | Workload::Proxy
-        | Workload::Send => Some("its sockets belong to one machine"),
+        Workload::Sleepers => Some(sleepers::REFUSAL),
+        Workload::Echo => Some(echo::REFUSAL),
+        Workload::Datagram => Some(datagram::REFUSAL),
+        Workload::Serve => Some(serve::REFUSAL),
+        Workload::Proxy => Some(proxy::REFUSAL),
+        Workload::Send => Some(send::REFUSAL),
         Workload::Pipeline | Workload::Download | Workload::Deadlines | Workload::Chat => {
             Some("not written yet")
         }

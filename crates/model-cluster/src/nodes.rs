@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use suite::Result;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::session::Event;
+use crate::happening::Event;
 
 /// All of them. They end when this is dropped, and when this process is killed.
 pub(crate) struct Nodes {

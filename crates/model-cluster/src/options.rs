@@ -104,10 +104,11 @@ impl Options {
         self.cluster.as_deref()
     }
 
-    /// How many nodes, where there are so many cores.
-    pub(crate) fn nodes(&self, cores: usize) -> Result<usize> {
+    /// How many nodes: those that are `asked` for, unless that is 0, or else as the options say,
+    /// where there are so many cores.
+    pub(crate) fn nodes(&self, asked: usize, cores: usize) -> Result<usize> {
         const VARIABLE: &str = "PACES_CLUSTER_NODES";
-        if let Some(nodes) = self.nodes {
+        if let Some(nodes) = self.nodes.or(Some(asked)).filter(|nodes| *nodes > 0) {
             return Ok(nodes);
         }
         let Ok(text) = std::env::var(VARIABLE) else {

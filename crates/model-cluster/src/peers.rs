@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use async_nats::{Message, Subscriber};
 use futures_lite::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::node::Node;
 use crate::protocol::{self, Answer, ShareId, Task, What};
-use crate::session::{MAX_DEATHS, Session};
+use crate::session::{LONGEST_WAIT, MAX_DEATHS, Session};
 use crate::shares::Shares;
 
 /// What the parent tells the units of a run.
@@ -34,6 +36,51 @@ impl fmt::Display for Lost {
 }
 
 impl std::error::Error for Lost {}
+
+impl Session {
+    /// Tells the units of this job that all are there, or that it is over.
+    pub(crate) async fn tell_units(&self, go: bool) -> Result<()> {
+        let news = protocol::encode(&News {
+            run: self.run(),
+            go,
+        })?;
+        let subject = self.subjects.news.clone();
+        Ok(self.client.publish(subject, news.into()).await?)
+    }
+
+    /// Where units keep what all of them can read, which is made if it is not there. async-nats'
+    /// own way asks for more than a server of version 2.9 can tell.
+    pub(crate) async fn bucket(&self) -> Result<Store> {
+        let bucket = &self.subjects.bucket;
+        let stream = self.jetstream.create_stream(Config {
+            name: format!("KV_{bucket}"),
+            subjects: vec![format!("$KV.{bucket}.>")],
+            storage: self.storage.into(),
+            max_messages_per_subject: 1,
+            discard: DiscardPolicy::New,
+            allow_rollup: true,
+            allow_direct: true,
+            max_age: LONGEST_WAIT,
+            ..Config::default()
+        });
+        stream.await.context("a bucket of the NATS server")?;
+        Ok(self.jetstream.get_key_value(bucket).await?)
+    }
+
+    /// An empty queue for units.
+    pub(crate) async fn queue(&self) -> Result<()> {
+        let stream = self.jetstream.create_stream(Config {
+            name: self.subjects.queue_stream.clone(),
+            subjects: vec![self.subjects.queue.clone()],
+            storage: self.storage.into(),
+            max_age: LONGEST_WAIT,
+            ..Config::default()
+        });
+        let stream = stream.await.context("a stream of the NATS server")?;
+        stream.purge().await?;
+        Ok(())
+    }
+}
 
 /// Has units work with each other; after a loss all begin again.
 pub(crate) async fn all_or_retry(

@@ -8,24 +8,21 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
-use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stream};
+use async_nats::jetstream::stream::{Config, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, Message, Subscriber};
 use futures_lite::StreamExt;
-use serde::Deserialize;
 use suite::{Result, Setup};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connection::{Access, random_hex};
+use crate::happening::{Advisory, Event, Happening};
 use crate::listed_file;
 use crate::nodes::Nodes;
 use crate::options::{Options, Storage};
-use crate::peers::News;
 use crate::protocol::{
-    self, Answer, CONSUMER, HELLO, Hello, Piece, REVISION, Said, ShareId, Subjects, WANTED,
-    Welcome, What,
+    self, CONSUMER, HELLO, Hello, Piece, REVISION, Said, Subjects, WANTED, Welcome, What,
 };
 use crate::server::Server;
 
@@ -39,52 +36,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const LONGEST_SILENCE: u32 = 6;
 
 /// How long a message waits in the stream of a parent that was killed.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// How long what is not needed for an answer may take in the end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What other threads tell.
-pub(crate) enum Event {
-    /// A node of ours has ended.
-    Exit { node: String, status: String },
-    /// The connection to the server is there, for the first time or again.
-    Connected,
-    /// A server of ours has ended, for good.
-    ServerGone(String),
-}
-
-/// What a wait can end with.
-pub(crate) enum Happening {
-    /// A node pulls shares.
-    Ready,
-    /// A node works on this.
-    Taken { node: String, id: ShareId },
-    /// This is there, and waits for the others that it works with.
-    Stands(ShareId),
-    /// A node has answered.
-    Answered {
-        node: String,
-        id: ShareId,
-        deliveries: u64,
-        result: std::result::Result<Answer, String>,
-    },
-    /// A node of ours has ended; another starts in its place.
-    Exit { node: String, status: String },
-    /// The server does not deliver this message any more: it was never acked.
-    GivenUp { sequence: u64 },
-    /// The connection has been made again: what the server has may have changed.
-    Connected,
-    /// The time has come.
-    Deadline,
-}
-
 pub(crate) struct Session {
     name: String,
     pub(crate) subjects: Subjects,
-    client: Client,
+    pub(crate) client: Client,
     pub(crate) jetstream: Context,
-    storage: Storage,
+    pub(crate) storage: Storage,
     pub(crate) ack_wait: Duration,
     /// How many shares to work on at once, over all nodes.
     units: usize,
@@ -117,11 +79,7 @@ impl Session {
     pub(crate) async fn open(setup: &Setup, nodes: usize, units: usize) -> Result<Self> {
         let options = Options::chosen();
         // One without a slot would have nothing to do.
-        let wanted = match nodes {
-            0 => options.nodes(setup.threads)?,
-            nodes => nodes,
-        };
-        let wanted = wanted.min(units);
+        let wanted = options.nodes(nodes, setup.threads)?.min(units);
         let (tell, mut events) = mpsc::unbounded_channel();
         let (server, access) = match options.cluster() {
             Some(url) => (None, Access::given(url, options.secrets())?),
@@ -213,46 +171,6 @@ impl Session {
     /// The number of the job that has begun last.
     pub(crate) fn run(&self) -> u64 {
         self.runs
-    }
-
-    /// Tells the units of this job that all are there, or that it is over.
-    pub(crate) async fn tell_units(&self, go: bool) -> Result<()> {
-        let news = protocol::encode(&News { run: self.runs, go })?;
-        let subject = self.subjects.news.clone();
-        Ok(self.client.publish(subject, news.into()).await?)
-    }
-
-    /// Where units keep what all of them can read, which is made if it is not there. async-nats'
-    /// own way asks for more than a server of version 2.9 can tell.
-    pub(crate) async fn bucket(&self) -> Result<Store> {
-        let bucket = &self.subjects.bucket;
-        let stream = self.jetstream.create_stream(Config {
-            name: format!("KV_{bucket}"),
-            subjects: vec![format!("$KV.{bucket}.>")],
-            storage: self.storage.into(),
-            max_messages_per_subject: 1,
-            discard: DiscardPolicy::New,
-            allow_rollup: true,
-            allow_direct: true,
-            max_age: LONGEST_WAIT,
-            ..Config::default()
-        });
-        stream.await.context("a bucket of the NATS server")?;
-        Ok(self.jetstream.get_key_value(bucket).await?)
-    }
-
-    /// An empty queue for units.
-    pub(crate) async fn queue(&self) -> Result<()> {
-        let stream = self.jetstream.create_stream(Config {
-            name: self.subjects.queue_stream.clone(),
-            subjects: vec![self.subjects.queue.clone()],
-            storage: self.storage.into(),
-            max_age: LONGEST_WAIT,
-            ..Config::default()
-        });
-        let stream = stream.await.context("a stream of the NATS server")?;
-        stream.purge().await?;
-        Ok(())
     }
 
     /// Begins a job, when all nodes are there: its number.
@@ -475,10 +393,4 @@ impl Session {
         // Without it they find out for themselves, and what is in the stream does not stay.
         let _ = timeout(FAREWELL, farewell).await;
     }
-}
-
-/// What the server tells when it gives a message up.
-#[derive(Deserialize)]
-struct Advisory {
-    stream_seq: u64,
 }

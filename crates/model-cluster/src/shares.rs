@@ -9,9 +9,11 @@ use async_nats::jetstream::message::PublishMessage;
 use suite::{Result, WrongAnswer};
 use tokio::time::Instant;
 
+use crate::happening::Happening;
+use crate::losses::Losses;
 use crate::peers::Lost;
 use crate::protocol::{self, Answer, Share, ShareId, Task};
-use crate::session::{Happening, MAX_DEATHS, PATIENCE, Session};
+use crate::session::{MAX_DEATHS, PATIENCE, Session};
 
 /// How many are published before the server's word on the first is awaited.
 const MOST_UNCONFIRMED: usize = 256;
@@ -47,19 +49,6 @@ struct Dealt {
     deaths: u32,
     /// The checksum of the first answer.
     answer: Option<u32>,
-}
-
-/// What went wrong, and changed nothing.
-#[derive(Default)]
-struct Losses {
-    /// Delivered to another node, as the first had not acked in time.
-    redelivered: usize,
-    /// Published again, as a node had died or the server had lost them.
-    republished: usize,
-    /// Answered for a second time.
-    repeated: usize,
-    /// Answers to shares of an earlier job.
-    late: usize,
 }
 
 impl<'a> Shares<'a> {
@@ -165,7 +154,7 @@ impl<'a> Shares<'a> {
 
     /// How many have been begun more than once, at most.
     pub(crate) fn restarts(&self) -> usize {
-        self.losses.redelivered + self.losses.republished
+        self.losses.restarts()
     }
 
     /// Those that have no answer.
@@ -380,20 +369,9 @@ impl<'a> Shares<'a> {
 
 impl Drop for Shares<'_> {
     fn drop(&mut self) {
-        let Losses {
-            redelivered,
-            republished,
-            repeated,
-            late,
-        } = self.losses;
-        if redelivered + republished + repeated + late > 0 {
-            eprintln!(
-                "shares: {redelivered} delivered again, {republished} published again, \
-                 {repeated} answered twice, {late} late answers to an earlier job"
-            );
-        }
+        self.losses.report();
         let failed = self.unanswered > 0;
-        if failed || redelivered + republished > 0 {
+        if failed || self.restarts() > 0 {
             self.session.leave(failed);
         }
     }
