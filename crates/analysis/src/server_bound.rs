@@ -62,7 +62,9 @@ pub fn server_bound(
     outcome: Option<&Value>,
     observed: &Observed,
 ) -> Option<ServerBound> {
-    if observed.busy.is_some_and(|busy| busy >= BUSY) {
+    // The system answers for the ports of a scan's host, which looks at them after the run.
+    let is_awaited = !matches!(job, Job::Scan(_));
+    if is_awaited && observed.busy.is_some_and(|busy| busy >= BUSY) {
         return Some(ServerBound::Speed);
     }
     let floor_ns = observed.floor_ns?;

@@ -80,8 +80,7 @@ fn origin_cpu_ns(stats: Option<origin::Stats>, outcome: &Outcome) -> Option<u64>
         Outcome::Send(outcome) => outcome.relay.map(|relay| relay.cpu_ns),
         Outcome::Deadlines(outcome) => Some(outcome.seen.cpu_ns),
         Outcome::Datagram(outcome) => Some(outcome.seen.relay.cpu_ns),
-        // The system answers for the ports of its host, which looks at them after the run.
-        Outcome::Scan(_) => None,
+        Outcome::Scan(outcome) => Some(outcome.seen.cpu_ns),
         _ => stats.map(|stats| stats.run_cpu_ns),
     }
 }
