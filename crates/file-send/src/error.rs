@@ -69,7 +69,7 @@ impl Error {
         }
     }
 
-    /// What the other side has to be told beside the code.
+    /// What the other side is told in addition to the code.
     pub(crate) fn detail(&self) -> String {
         match self {
             Error::Broken(text)

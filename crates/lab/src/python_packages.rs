@@ -54,11 +54,11 @@ pub(crate) fn environment(
             Err(_) => fs::remove_dir_all(&place).with_context(|| place.display().to_string())?,
         }
     }
-    let beside = tempfile::Builder::new()
+    let unfinished = tempfile::Builder::new()
         .prefix(MAKING)
         .tempdir_in(&all)
         .with_context(|| all.display().to_string())?;
-    let made = beside.path().join("venv");
+    let made = unfinished.path().join("venv");
     let text = |path: &Path| path.display().to_string();
     run("venv", python, &["-I", "-m", "venv", &text(&made)])?;
     let install = [

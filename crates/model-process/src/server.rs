@@ -23,8 +23,8 @@ use suite::serve::{Burns, burn};
 use crate::pool::fd_passing;
 use crate::pool::{self, Children, Event, Task};
 
-/// Keeps so many children running that share this socket, until a server is told to end: what
-/// tells it comes over the socket, and the child that receives it answers.
+/// Keeps this number of children running, which share this socket, until a server is told to
+/// end: what tells it comes over the socket, and the child that receives it answers.
 pub fn keep_running(
     socket: impl AsFd,
     units: usize,

@@ -66,8 +66,8 @@ pub(crate) fn send(to: &UnixStream, bytes: &[u8], file: impl AsFd) -> io::Result
     Ok(())
 }
 
-/// Receives so many bytes, and the file that was sent along with them; none if this process can
-/// have no more files.
+/// Receives this number of bytes, and the file that was sent along with them; none if this
+/// process can have no more files.
 pub(crate) fn receive(
     from: impl AsFd,
     bytes: &mut [u8],

@@ -175,7 +175,7 @@ pub(crate) enum DatagramTask {
         address: SocketAddr,
         run: u64,
     },
-    /// Send datagrams of so many bytes back over the socket in the slot, until an empty one comes.
+    /// Send datagrams of this number of bytes back over the socket in the slot, until an empty one comes.
     Serve { bytes: usize },
 }
 
