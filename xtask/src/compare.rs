@@ -38,7 +38,8 @@ pub struct Options {
     /// jobs scaled down: three minutes
     #[arg(long, conflicts_with = "thorough")]
     quick: bool,
-    /// More rounds, and the sweeps that matter for choosing a model: two hours
+    /// More rounds, and the sweeps that matter for choosing a model: two hours, of which half
+    /// an hour times builds, unless workloads are named
     #[arg(long)]
     thorough: bool,
     /// Changes a job in all presets
@@ -308,8 +309,9 @@ impl Options {
         })
     }
 
-    /// The code that was built, its size, and with `--thorough` how long it builds. What
-    /// cannot be had of that is a note, and the rest is measured all the same.
+    /// The code that was built, its size, and with `--thorough` how long it builds, which takes
+    /// half an hour: not for a comparison of a few workloads. What cannot be had of that is a
+    /// note, and the rest is measured all the same.
     fn sidecars(
         &self,
         root: &Path,
@@ -339,7 +341,8 @@ impl Options {
                 revision: revision.clone(),
                 models,
             });
-        if let Some(effort) = effort.as_mut().filter(|_| self.thorough)
+        let times_builds = self.thorough && self.workloads.is_empty();
+        if let Some(effort) = effort.as_mut().filter(|_| times_builds)
             && let Err(error) = build_times::measure(root, target, effort, interrupt, progress)
         {
             note("no times of builds", error);
