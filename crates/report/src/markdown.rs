@@ -5,6 +5,8 @@ use std::fmt::{Display, Write};
 use results::Comparison;
 use suite::Preset;
 
+use crate::distinct::distinct;
+use crate::findings::claims;
 use crate::format::{NONE, memory};
 use crate::metrics::{MEMORY, TIME};
 use crate::table::Table;
@@ -82,28 +84,39 @@ pub fn document(comparison: &Comparison) -> String {
 }
 
 /// The README's table: a row a heavy job, a column a model; the time, and
-/// beneath it the peak memory.
+/// beneath it the peak memory. With Python, a row every job, a column more each of its
+/// contestants, and the article's claims.
 pub fn overview(comparison: &Comparison) -> String {
-    let models: Vec<_> = comparison
-        .run
-        .models
+    let in_python = comparison
+        .cells
         .iter()
-        .map(|model| escape(model))
-        .collect();
+        .filter(|cell| cell.python.is_some())
+        .map(|cell| cell.model.as_str());
+    let in_python = distinct(in_python);
+    let models = comparison.run.models.iter().map(String::as_str);
+    let columns: Vec<_> = models.chain(in_python.iter().copied()).collect();
+    let heads: Vec<_> = columns.iter().map(|name| escape(name)).collect();
     let mut text = Text::default();
-    text.line(format_args!("| | {} |", models.join(" | ")));
-    text.line(format_args!("|---|{}", "--:|".repeat(models.len())));
+    text.line(format_args!("| | {} |", heads.join(" | ")));
+    text.line(format_args!("|---|{}", "--:|".repeat(columns.len())));
     for table in tables::tables(comparison) {
-        let heavy = |section: &&Section| section.preset == Preset::Heavy.name();
-        for section in table.sections.iter().filter(heavy) {
-            let figures = comparison.run.models.iter().map(|model| {
+        let is_shown = |section: &&Section| {
+            section.preset == Preset::Heavy.name() || !in_python.is_empty()
+        };
+        for section in table.sections.iter().filter(is_shown) {
+            let figures = columns.iter().map(|name| {
                 let mut rows = section.models.iter();
-                let row = rows.find(|row| row.cell.model == *model);
+                let row = rows.find(|row| row.cell.model == *name);
                 row.map_or_else(|| NONE.to_owned(), time_and_memory)
             });
             let figures: Vec<_> = figures.collect();
+            let divisor = section.models.iter().map(|row| row.cell.divisor).max();
+            let part = match divisor {
+                Some(divisor) if divisor > 1 => format!(", 1/{divisor} of it"),
+                _ => String::new(),
+            };
             text.line(format_args!(
-                "| {} {} | {} |",
+                "| {} {}{part} | {} |",
                 escape(table.workload),
                 escape(section.label),
                 figures.join(" | ")
@@ -118,6 +131,12 @@ pub fn overview(comparison: &Comparison) -> String {
         escape(comparison.run.started.split(' ').next().unwrap_or_default()),
         code(&comparison.run.revision),
     ));
+    if let Some(claims) = claims::summary(comparison) {
+        text.line(format_args!("\n{}:\n", escape(&claims.title)));
+        for line in &claims.lines {
+            text.item(line);
+        }
+    }
     text.0
 }
 

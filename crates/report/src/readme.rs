@@ -1,4 +1,4 @@
-//! The README's table, kept equal to the reference results.
+//! The README's tables, kept equal to the results that they are of.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,17 @@ use results::{Comparison, check_writable, write_whole};
 
 use crate::markdown;
 
-const BEGIN: &str = "<!-- results: written by `cargo xtask report reference --readme` -->";
-const END: &str = "<!-- /results -->";
+/// Between these is the table of the reference results.
+const MARKS: [&str; 2] = [
+    "<!-- results: written by `cargo xtask report reference --readme` -->",
+    "<!-- /results -->",
+];
+
+/// Between these is that of a comparison with Python.
+const PYTHON_MARKS: [&str; 2] = [
+    "<!-- python: written by `cargo xtask report article --readme` -->",
+    "<!-- /python -->",
+];
 
 /// Puts the table into the file at `path`, between its two markers.
 ///
@@ -17,7 +26,9 @@ const END: &str = "<!-- /results -->";
 ///
 /// When the file or its markers are not there.
 pub fn update(path: &Path, comparison: &Comparison) -> anyhow::Result<()> {
-    replace(path, [BEGIN, END], &markdown::overview(comparison))
+    let has_python = comparison.cells.iter().any(|cell| cell.python.is_some());
+    let marks = if has_python { PYTHON_MARKS } else { MARKS };
+    replace(path, marks, &markdown::overview(comparison))
 }
 
 /// Puts a text into the file at `path`, between two lines that stand there.
@@ -63,14 +74,16 @@ mod tests {
     use results::ResultsDir;
 
     #[test]
-    fn the_readme_says_what_the_reference_results_say() {
+    fn the_readme_says_what_the_results_say() {
         let root = workspace::root().expect("the tree");
-        let reference = root.join("results/reference");
-        let results = ResultsDir::open(reference).and_then(|directory| directory.read());
-        let results = results.expect("the reference results can be read");
         let readme = fs::read_to_string(root.join("README.md")).expect("there is a README");
-        let right = between(&readme, [BEGIN, END], &markdown::overview(&results));
-        let right = right.expect("it has its markers");
-        assert_eq!(readme, right, "run `cargo xtask report reference --readme`");
+        for (name, marks) in [("reference", MARKS), ("article", PYTHON_MARKS)] {
+            let directory = ResultsDir::open(root.join("results").join(name));
+            let results = directory.and_then(|directory| directory.read());
+            let results = results.expect("the results can be read");
+            let right = between(&readme, marks, &markdown::overview(&results));
+            let right = right.expect("it has its markers");
+            assert_eq!(readme, right, "run `cargo xtask report {name} --readme`");
+        }
     }
 }
