@@ -177,9 +177,23 @@ const LOOKS: [u32; 5] = [MIN_ROUNDS as u32, 10, 20, 40, 80];
 /// medians are as much apart.
 const NARROW: f64 = 0.5;
 
+/// What a case is of, the first to have a verdict's rounds first: a table of jobs with verdicts
+/// says more than a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// A workload's job with a preset.
+    Job,
+    /// A second way to do it.
+    Variant,
+    /// A sweep.
+    Sweep,
+}
+
 /// The rounds of a case: how many are done, what one more costs, and how much is known.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RoundEstimate {
+    /// What it is of.
+    pub(crate) part: Part,
     /// Rounds that are done.
     pub(crate) done: u32,
     /// What one more takes.
@@ -224,8 +238,9 @@ impl RoundEstimate {
 }
 
 /// How many rounds each case will have done when the `time` that is left is over. All
-/// get the fewest; then as many cases as possible get what a verdict needs; and the
-/// rest goes to those whose intervals are too wide, the widest first.
+/// get the fewest; then as many cases as possible get what a verdict needs, jobs before their
+/// variants and before sweeps; and the rest goes to those whose intervals are too wide, the
+/// widest first.
 pub(crate) fn rounds(cases: &[RoundEstimate], time: Duration, mode: &Mode) -> Vec<u32> {
     let fewest = |case: &RoundEstimate| mode.least_rounds.max(case.done);
     let mut numbers: Vec<u32> = cases.iter().map(fewest).collect();
@@ -237,10 +252,10 @@ pub(crate) fn rounds(cases: &[RoundEstimate], time: Duration, mode: &Mode) -> Ve
     let missing = |case: usize| cases[case].round * (verdict - numbers[case]);
     let mut cheapest: Vec<_> = (0..cases.len())
         .filter(|&case| numbers[case] < verdict)
-        .map(|case| (missing(case), case))
+        .map(|case| (cases[case].part, missing(case), case))
         .collect();
     cheapest.sort();
-    for (missing, case) in cheapest {
+    for (_, missing, case) in cheapest {
         if let Some(left) = spare.checked_sub(missing) {
             numbers[case] = verdict;
             spare = left;
@@ -308,6 +323,7 @@ mod tests {
     /// The rounds of cases with these run costs, and what all of them take.
     fn planned(cases: &[Vec<RunCost>], time: Duration, mode: &Mode) -> (Vec<u32>, Duration) {
         let estimate = |costs: &Vec<RunCost>| RoundEstimate {
+            part: Part::Job,
             done: 0,
             round: round_cost(costs, mode),
             width: None,
@@ -387,6 +403,7 @@ mod tests {
     #[test]
     fn a_verdicts_rounds_come_before_more_rounds_for_others() {
         let estimate = |done, round_s| RoundEstimate {
+            part: Part::Job,
             done,
             round: seconds(round_s),
             width: None,
@@ -405,8 +422,31 @@ mod tests {
     }
 
     #[test]
+    fn jobs_have_a_verdicts_rounds_before_variants_and_sweeps() {
+        let estimate = |part, round_s| RoundEstimate {
+            part,
+            done: 0,
+            round: seconds(round_s),
+            width: None,
+        };
+        let cases = [
+            estimate(Part::Sweep, 1),
+            estimate(Part::Variant, 2),
+            estimate(Part::Job, 9),
+            estimate(Part::Job, 3),
+        ];
+        let planned = |time| rounds(&cases, seconds(time), &Mode::DEFAULT);
+        assert_eq!(planned(15 + 4 * 12), [1, 1, 5, 5]);
+        assert_eq!(planned(15 + 4 * 14), [1, 5, 5, 5]);
+        assert_eq!(planned(15 + 4 * 15), [5, 5, 5, 5]);
+        // What a job that is too long leaves is for the others.
+        assert_eq!(planned(15 + 4 * 6), [5, 5, 1, 5]);
+    }
+
+    #[test]
     fn more_rounds_go_where_intervals_are_widest() {
         let estimate = |done, width| RoundEstimate {
+            part: Part::Job,
             done,
             round: seconds(1),
             width: Some(width),

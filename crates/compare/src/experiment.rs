@@ -9,7 +9,7 @@ use lab::error::Interrupted;
 use lab::executor::RunContext;
 use results::Cell;
 
-use crate::budget::{self, RoundEstimate, RunCost};
+use crate::budget::{self, Part, RoundEstimate, RunCost};
 use crate::contestants::Contestant;
 use crate::mode::Mode;
 use crate::series::{Checkpoint, Series};
@@ -73,7 +73,21 @@ impl<'a> Experiment<'a> {
     /// What its rounds cost; all of them are done if no series takes part.
     pub(crate) fn estimate(&self, mode: &Mode) -> RoundEstimate {
         let costs = self.run_costs();
+        let Case {
+            point,
+            variant,
+            own,
+            ..
+        } = &self.case;
+        let part = if point.is_some() {
+            Part::Sweep
+        } else if variant.is_some() || own.is_some() {
+            Part::Variant
+        } else {
+            Part::Job
+        };
         RoundEstimate {
+            part,
             done: if costs.is_empty() {
                 mode.most_rounds
             } else {

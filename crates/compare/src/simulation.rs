@@ -11,7 +11,7 @@ use lab::executor::SAMPLES;
 use results::fixture::cell;
 use results::{Cell, EQUIVALENCE, Time, Verdict};
 
-use crate::budget::{RoundEstimate, rounds};
+use crate::budget::{Part, RoundEstimate, rounds};
 use crate::mode::Mode;
 
 /// Comparisons of each kind.
@@ -123,6 +123,7 @@ impl Simulated {
         Self {
             cells: MODELS.iter().map(empty).collect(),
             estimate: RoundEstimate {
+                part: Part::Job,
                 done: 0,
                 round: Duration::from_secs(1),
                 width: None,
