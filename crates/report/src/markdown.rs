@@ -100,9 +100,8 @@ pub fn overview(comparison: &Comparison) -> String {
     text.line(format_args!("| | {} |", heads.join(" | ")));
     text.line(format_args!("|---|{}", "--:|".repeat(columns.len())));
     for table in tables::tables(comparison) {
-        let is_shown = |section: &&Section| {
-            section.preset == Preset::Heavy.name() || !in_python.is_empty()
-        };
+        let is_shown =
+            |section: &&Section| section.preset == Preset::Heavy.name() || !in_python.is_empty();
         for section in table.sections.iter().filter(is_shown) {
             let figures = columns.iter().map(|name| {
                 let mut rows = section.models.iter();
