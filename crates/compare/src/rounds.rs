@@ -15,7 +15,7 @@ use lab::error::Interrupted;
 use lab::executor::RunContext;
 use lab::progress::{Progress, whole_seconds};
 use lab::stops::again;
-use results::{Cell, MIN_ROUNDS};
+use results::{Cell, FEWER_ROUNDS, MIN_ROUNDS};
 use suite::unranked;
 
 use crate::budget::{self, RoundEstimate};
@@ -99,9 +99,7 @@ impl<'a> Rounds<'a> {
             let planned = verdict.max(*planned);
             if estimate.done < planned {
                 let (title, done) = (experiment.case.title(), estimate.done);
-                notes.push(format!(
-                    "{title}: {done} of {planned} rounds, to keep to the time"
-                ));
+                notes.push(format!("{title}: {done} of {planned}{FEWER_ROUNDS}"));
             }
         }
         Ok(notes)

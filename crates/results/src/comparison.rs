@@ -14,6 +14,9 @@ use crate::{
 /// models, and schema 2 has three verdicts where there are four.
 pub const SCHEMA: u32 = 3;
 
+/// How each [note](RunInfo::notes) ends that says how many rounds of how many a job has had.
+pub const FEWER_ROUNDS: &str = " rounds, to keep to the time";
+
 /// `comparison.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Comparison {

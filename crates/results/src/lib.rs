@@ -26,7 +26,7 @@ pub use cell::{
     Cell, Completion, Interpreter, Latency, MOSTLY_CLOCK, Point, Python, PythonModel, Range,
     Resources, ServerBound, Status, Time,
 };
-pub use comparison::{Comparison, Host, RunInfo, SCHEMA, quota_words};
+pub use comparison::{Comparison, FEWER_ROUNDS, Host, RunInfo, SCHEMA, quota_words};
 pub use effort::{AGAIN, Build, Effort, OfModel, Size};
 pub use models::{Color, Kind, ModelInfo, Models, Rgb};
 pub use runs::{CellOfRuns, ComparedRuns, PlaceOfRun, StoredRun};

@@ -8,7 +8,7 @@ use anyhow::Context;
 use askama::Template;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use results::{Comparison, Sidecars};
+use results::{Comparison, FEWER_ROUNDS, Sidecars};
 use sha2::{Digest, Sha256};
 
 use crate::anchors;
@@ -77,6 +77,12 @@ enum Pages {
 }
 
 impl Page<'_> {
+    /// What to know first. Jobs that had fewer rounds are among the warnings.
+    fn notes(&self) -> impl Iterator<Item = &String> {
+        let notes = self.comparison.run.notes.iter();
+        notes.filter(|note| !note.ends_with(FEWER_ROUNDS))
+    }
+
     /// The parts of the page that are about no single workload, as far as this
     /// comparison has them: their anchors and titles, for the navigation.
     fn parts(&self) -> Vec<(&'static str, &'static str)> {

@@ -1,6 +1,6 @@
 //! What a reader has to know of a run before its figures.
 
-use results::{Cell, Comparison, MIN_ROUNDS, Status};
+use results::{Cell, Comparison, FEWER_ROUNDS, MIN_ROUNDS, Status};
 
 use crate::distinct::distinct;
 use crate::format::{NONE, counted};
@@ -81,6 +81,11 @@ pub(crate) fn warnings(comparison: &Comparison) -> Vec<Warning> {
             "without verdicts",
             "Those take five rounds. Ratios stand without intervals there.",
         ),
+        (
+            in_fewer_rounds(comparison),
+            "with fewer rounds than planned",
+            "There was no time for more.",
+        ),
     ];
     let jobs = jobs.into_iter().map(|(lines, what, about)| Warning {
         title: format!("{} {what}", counted(lines.len(), "job")),
@@ -153,6 +158,13 @@ fn scaled(comparison: &Comparison) -> Vec<String> {
     let cells = comparison.cells.iter().filter(|cell| cell.scaled);
     let line = |cell: &Cell| format!("{} {}: 1/{}", cell.workload, cell.label, cell.divisor);
     distinct(cells.map(line))
+}
+
+/// The jobs that have not had all their rounds: the notes that say so.
+fn in_fewer_rounds(comparison: &Comparison) -> Vec<String> {
+    let notes = comparison.run.notes.iter();
+    let notes = notes.filter(|note| note.ends_with(FEWER_ROUNDS));
+    notes.cloned().collect()
 }
 
 /// The jobs that were timed, and in too few rounds.

@@ -9,7 +9,7 @@ use report::page::criterion_links::MADE_FROM;
 use report::terminal::COLUMNS;
 use report::{files, markdown, page, terminal};
 use results::fixture::{Builder, cell};
-use results::{Cell, Comparison, ResultsDir, Status};
+use results::{Cell, Comparison, FEWER_ROUNDS, ResultsDir, Status};
 use serde_json::json;
 
 /// The text between two others, the first time that they are there.
@@ -266,6 +266,31 @@ fn of_markup() -> Comparison {
         .sweep(MARKUP, MARKUP, &[(1, times), (2, times)])
         .of_run(of_run);
     swept(builder)
+}
+
+/// Or thirty of them would stand before all figures.
+#[test]
+fn jobs_with_fewer_rounds_are_one_warning() {
+    let times = [("serial", 2.0), ("tokio", 1.0)];
+    let of_run = |comparison: &mut Comparison| {
+        let fewer = |job| format!("{job}: 1 of 5{FEWER_ROUNDS}");
+        let notes = [
+            "another thing",
+            &fewer("counter heavy"),
+            &fewer("scan heavy"),
+        ];
+        comparison.run.notes = notes.map(str::to_owned).into();
+    };
+    let builder = Builder::new().job("counter", "heavy", json!({}), &times);
+    let page = page::page(&builder.of_run(of_run).build()).expect("a page");
+    let first = between(&page, "<header>", "<dl>");
+    assert_eq!(first.matches("class=\"note\"").count(), 1, "{first}");
+    assert_eq!(
+        between(first, "<p class=\"note\">", "</p>"),
+        "another thing"
+    );
+    let warning = between(&page, "2 jobs with fewer rounds than planned", "</details>");
+    assert!(warning.contains("scan heavy: 1 of 5 rounds"), "{warning}");
 }
 
 #[test]
