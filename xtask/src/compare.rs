@@ -28,7 +28,7 @@ pub struct Options {
     /// Which workloads; all, if none is named and nothing swept
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<Workload>,
-    /// Which models, with commas; all, if none is named
+    /// Which models, with commas, or `all`; all but `cluster`, if none is named
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
     /// The model whose times the ratios are given to [default: serial]

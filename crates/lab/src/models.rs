@@ -170,18 +170,22 @@ fn model(name: &str, table: Table) -> anyhow::Result<Model> {
     })
 }
 
-/// The models that are named, in the order of the tables and each once; all, if none
-/// is.
+/// The models that are named, in the order of the tables and each once; `all` names all. If none
+/// is named, all but those of clusters: most machines have no server for them.
 ///
 /// # Errors
 ///
 /// When there is no model of a name: it says which there are.
 pub fn select(models: &[Model], option: &str, names: &[String]) -> Result<Vec<Model>, Invalid> {
-    for name in names {
+    let is_all = names.iter().any(|name| name == "all");
+    for name in names.iter().filter(|name| *name != "all") {
         find(models, option, name)?;
     }
-    let named = |model: &&Model| names.is_empty() || names.iter().any(|name| name == model.name());
-    Ok(models.iter().filter(named).cloned().collect())
+    let is_chosen = |model: &&Model| match names {
+        [] => model.info.kind != Kind::Cluster,
+        names => is_all || names.iter().any(|name| name == model.name()),
+    };
+    Ok(models.iter().filter(is_chosen).cloned().collect())
 }
 
 /// The model of that name.
@@ -243,10 +247,14 @@ mod tests {
         let names = names(&models);
         assert_eq!(
             names,
-            ["serial", "thread", "process", "tokio", "async-std", "smol"]
+            ["serial", "thread", "process", "tokio", "async-std", "smol", "cluster"]
         );
         let limits: Vec<_> = models.iter().map(|model| model.article_limit).collect();
-        assert_eq!(limits, [1, 10, 4, 100, 100, 100]);
+        assert_eq!(limits, [1, 10, 4, 100, 100, 100, 4]);
+        let unnamed = select(&models, "--models", &[]).expect("the default");
+        assert_eq!(self::names(&unnamed), names[..6]);
+        let all = select(&models, "--models", &["all".to_owned()]).expect("all");
+        assert_eq!(self::names(&all), names);
         let chosen = select(
             &models,
             "--models",

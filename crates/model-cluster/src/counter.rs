@@ -1,0 +1,160 @@
+//! Unit: slot of a node. Shares: a key of the server's store, or a unit that owns the counter.
+//! Ends: every unit has answered.
+
+use anyhow::Context;
+use async_nats::jetstream::kv::{Store, UpdateErrorKind};
+use suite::counter::{Guard, Job, Outcome};
+use suite::{PhaseClock, Result, Unsupported};
+
+use crate::node::Node;
+use crate::peers::{self, Peers};
+use crate::protocol::{Answer, ShareId, Task};
+use crate::session::Session;
+
+/// Each takes some tenths of a millisecond, one after the other.
+const MOST_ADDITIONS: u64 = 10_000;
+
+/// The counter's key.
+const KEY: &str = "counter";
+
+/// The unit that has the counter, where one has.
+const OWNER: usize = usize::MAX;
+
+pub async fn run(job: &Job, session: &mut Session) -> Result<Outcome> {
+    if job.additions() > MOST_ADDITIONS {
+        let text = format!("{MOST_ADDITIONS} additions at most: each goes over the network");
+        return Err(Unsupported(text).into());
+    }
+    let clock = PhaseClock::begin();
+    let mut units: Vec<_> = (0..job.workers).collect();
+    if job.guard == Guard::Atomic {
+        units.push(OWNER);
+    }
+    session.bucket().await?;
+    let tasks = || {
+        let units = units.iter();
+        units
+            .map(|&unit| Task::Counter(job.clone(), unit))
+            .collect()
+    };
+    let answers = peers::all_or_retry(session, tasks).await?;
+    clock.worked();
+    let mut owned = 0;
+    for answer in answers {
+        owned += answer.number()?;
+    }
+    let total = match job.guard {
+        Guard::Atomic => owned,
+        _ => read(&session.bucket().await?, &key(session.run())).await?.0,
+    };
+    Ok(Outcome {
+        phases: clock.phases(),
+        ..job.outcome(total)
+    })
+}
+
+/// Each attempt has a counter of its own.
+fn key(run: u64) -> String {
+    format!("{KEY}-{run}")
+}
+
+pub(crate) async fn perform(job: &Job, unit: usize, id: ShareId, node: &Node) -> Result<Answer> {
+    match job.guard {
+        Guard::Atomic if unit == OWNER => own(job, id, node).await,
+        Guard::Atomic => ask(job, id, node).await,
+        Guard::Lock | Guard::Async | Guard::Racy => add(job, id, node).await,
+    }
+}
+
+/// Has the counter, and adds what it is asked to.
+async fn own(job: &Job, id: ShareId, node: &Node) -> Result<Answer> {
+    let subject = node.subjects.unit(id.run, OWNER);
+    let mut additions = node.client.subscribe(subject).await?;
+    let Some(mut peers) = Peers::gather(node, id).await? else {
+        return Ok(Answer::PeerGone);
+    };
+    let mut total = 0u64;
+    while total < job.additions() {
+        let Some(addition) = peers.next(&mut additions).await else {
+            return Ok(Answer::PeerGone);
+        };
+        total += 1;
+        let reply = addition
+            .reply
+            .context("an addition that is not asked for")?;
+        node.client.publish(reply, "".into()).await?;
+    }
+    Ok(Answer::Number(total))
+}
+
+/// Asks the owner for each addition.
+async fn ask(job: &Job, id: ShareId, node: &Node) -> Result<Answer> {
+    let Some(mut peers) = Peers::gather(node, id).await? else {
+        return Ok(Answer::PeerGone);
+    };
+    for _ in 0..job.increments {
+        let asking = node
+            .client
+            .request(node.subjects.unit(id.run, OWNER), "".into());
+        // Whether one that was not confirmed was added cannot be told.
+        let Some(Ok(_)) = peers.unless_lost(asking).await else {
+            return Ok(Answer::PeerGone);
+        };
+    }
+    Ok(Answer::Number(0))
+}
+
+/// Adds to what the server keeps.
+async fn add(job: &Job, id: ShareId, node: &Node) -> Result<Answer> {
+    let store = node.bucket().await?;
+    let key = key(id.run);
+    let Some(mut peers) = Peers::gather(node, id).await? else {
+        return Ok(Answer::PeerGone);
+    };
+    let adding = async {
+        for _ in 0..job.increments {
+            let added = match job.guard {
+                Guard::Racy => add_racy(&store, &key).await?,
+                _ => add_alone(&store, &key).await?,
+            };
+            if !added {
+                return Ok(Answer::PeerGone);
+            }
+        }
+        anyhow::Ok(Answer::Number(0))
+    };
+    peers
+        .unless_lost(adding)
+        .await
+        .unwrap_or(Ok(Answer::PeerGone))
+}
+
+/// The counter's value and its revision; 0 and 0 before the first addition.
+async fn read(store: &Store, key: &str) -> Result<(u64, u64)> {
+    let Some(entry) = store.entry(key).await? else {
+        return Ok((0, 0));
+    };
+    let value = (*entry.value).try_into().context("the counter's value")?;
+    Ok((u64::from_le_bytes(value), entry.revision))
+}
+
+/// Adds 1 and stores it if nothing was stored in between, else again. Whether it is known to be
+/// done.
+async fn add_alone(store: &Store, key: &str) -> Result<bool> {
+    loop {
+        let (value, revision) = read(store, key).await?;
+        let next = (value + 1).to_le_bytes().to_vec();
+        match store.update(key, next.into(), revision).await {
+            Ok(_) => return Ok(true),
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
+            Err(_) => return Ok(false),
+        }
+    }
+}
+
+/// Adds 1 and stores it, whatever was stored in between.
+async fn add_racy(store: &Store, key: &str) -> Result<bool> {
+    let (value, _) = read(store, key).await?;
+    let next = (value + 1).to_le_bytes().to_vec();
+    Ok(store.put(key, next.into()).await.is_ok())
+}

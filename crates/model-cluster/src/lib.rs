@@ -1,0 +1,257 @@
+//! The cluster model: a unit is a slot of a node, and a node is a process that may be on
+//! another machine.
+//!
+//! A job is cut into shares. The parent publishes them to a work queue of NATS JetStream; a
+//! node's slot pulls one, works, tells the parent what has come of it until the parent has heard
+//! it, and then acks. Any node can die at any moment, and the server too: what was lost is
+//! published again, and the first answer to each share counts. The crate's README says what an
+//! ack means, and what is survived.
+//!
+//! The parent starts a server and nodes of its own, on this machine, or is given a server
+//! (`--cluster`), and nodes that were started elsewhere (`model-cluster node`).
+//!
+//! The workloads' `run` is the parent's side, `perform` the node's. `session.rs` has what lasts
+//! from the model's start to its end, `shares.rs` what lasts as long as a job, and `node.rs` is
+//! a node's loop.
+//!
+//! Linux only: pidfd, inotify and the death signal have no portable names.
+
+mod connection;
+mod counter;
+mod datagram;
+mod echo;
+mod exchange;
+mod fetch;
+mod files;
+mod happening;
+mod http;
+mod listed_file;
+mod losses;
+mod node;
+mod nodes;
+mod offload;
+mod options;
+mod peers;
+mod ping_pong;
+mod primes;
+mod protocol;
+mod proxy;
+mod scan;
+mod send;
+mod serve;
+mod server;
+mod session;
+mod shares;
+mod sleepers;
+mod spawn;
+mod thumbnails;
+
+use std::net::{TcpListener, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, bail};
+use suite::{Model, Result, Setup, Unsupported, Workload};
+use tokio::runtime::{Builder, Runtime};
+
+/// Runs as a node: `PROGRAM node` comes here.
+pub use crate::node::main as node;
+pub use crate::options::Options;
+/// Runs as the server that a parent has started: `PROGRAM nats-server` comes here.
+pub use crate::server::become_server;
+use crate::session::Session;
+
+/// Nodes, and the server that they pull their shares from. So many nodes; 0 of them are as many
+/// as the [options](Options) say.
+pub struct Cluster<const NODES: usize = 0> {
+    /// The parent only deals and counts: this thread has it all.
+    runtime: Runtime,
+    /// One job at a time: it has all the nodes. None for what this model does not do.
+    session: Option<Mutex<Session>>,
+}
+
+/// The most shares that are worked on at once: each has a task of its own, and some a thread.
+const MOST_UNITS: usize = 1_000;
+
+/// Why this model does not do a job of this kind.
+fn refusal(workload: Workload) -> Option<&'static str> {
+    match workload {
+        Workload::Counter
+        | Workload::Primes
+        | Workload::Exchange
+        | Workload::PingPong
+        | Workload::Fetch
+        | Workload::Offload
+        | Workload::Spawn
+        | Workload::Scan
+        | Workload::Files
+        | Workload::Thumbnails => None,
+        Workload::Sleepers => Some(sleepers::REFUSAL),
+        Workload::Echo => Some(echo::REFUSAL),
+        Workload::Datagram => Some(datagram::REFUSAL),
+        Workload::Serve => Some(serve::REFUSAL),
+        Workload::Proxy => Some(proxy::REFUSAL),
+        Workload::Send => Some(send::REFUSAL),
+        Workload::Pipeline | Workload::Download | Workload::Deadlines | Workload::Chat => {
+            Some("not written yet")
+        }
+    }
+}
+
+fn unsupported<T>(workload: Workload) -> Result<T> {
+    let why = refusal(workload).unwrap_or("the model was started for another workload");
+    bail!(Unsupported(why.to_owned()))
+}
+
+impl<const NODES: usize> Cluster<NODES> {
+    /// The one place where blocking code meets asynchronous code.
+    fn run<T>(&self, job: impl AsyncFnOnce(&mut Session) -> Result<T>) -> Result<T> {
+        let session = self.session.as_ref();
+        let session = session.context("the model was started for another workload")?;
+        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        self.runtime.block_on(job(&mut session))
+    }
+}
+
+impl<const NODES: usize> Drop for Cluster<NODES> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            let mut session = session.into_inner().unwrap_or_else(PoisonError::into_inner);
+            self.runtime.block_on(session.close());
+        }
+    }
+}
+
+impl<const NODES: usize> Model for Cluster<NODES> {
+    fn start(setup: &Setup) -> Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // Each unit of a scan has many attempts under way.
+        let most = match setup.workload {
+            Workload::Scan => setup.threads,
+            _ => MOST_UNITS,
+        };
+        // The counter can have an owner, beside its workers.
+        let owners = usize::from(setup.workload == Workload::Counter);
+        let units = setup.units.clamp(1, most) + owners;
+        let session = match refusal(setup.workload) {
+            None => {
+                let session = runtime.block_on(Session::open(setup, NODES, units))?;
+                Some(Mutex::new(session))
+            }
+            Some(_) => None,
+        };
+        Ok(Self { runtime, session })
+    }
+
+    fn name(&self) -> &'static str {
+        "cluster"
+    }
+
+    fn most_units(workload: Workload) -> Option<usize> {
+        match refusal(workload) {
+            Some(_) => Some(0),
+            None => (workload == Workload::PingPong).then_some(MOST_UNITS),
+        }
+    }
+
+    fn counter(&self, job: &suite::counter::Job) -> Result<suite::counter::Outcome> {
+        self.run(async |session| counter::run(job, session).await)
+    }
+
+    fn pipeline(&self, _: &suite::pipeline::Job) -> Result<suite::pipeline::Outcome> {
+        unsupported(Workload::Pipeline)
+    }
+
+    fn primes(&self, job: &suite::primes::Job) -> Result<suite::primes::Outcome> {
+        self.run(async |session| primes::run(job, session).await)
+    }
+
+    fn exchange(&self, job: &suite::exchange::Job) -> Result<suite::exchange::Outcome> {
+        self.run(async |session| exchange::run(job, session).await)
+    }
+
+    fn fetch(&self, job: &suite::fetch::Job) -> Result<suite::fetch::Outcome> {
+        self.run(async |session| fetch::run(job, session).await)
+    }
+
+    fn offload(&self, job: &suite::offload::Job) -> Result<suite::offload::Outcome> {
+        self.run(async |session| offload::run(job, session).await)
+    }
+
+    fn download_session(&self, _: &Arc<transfer::Session>) -> Result<()> {
+        unsupported(Workload::Download)
+    }
+
+    fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
+        self.run(async |session| ping_pong::run(job, session).await)
+    }
+
+    fn sleepers(&self, _: &suite::sleepers::Job) -> Result<suite::sleepers::Outcome> {
+        unsupported(Workload::Sleepers)
+    }
+
+    fn spawn(&self, job: &suite::spawn::Job) -> Result<suite::spawn::Outcome> {
+        self.run(async |session| spawn::run(job, session).await)
+    }
+
+    fn deadlines(&self, _: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        unsupported(Workload::Deadlines)
+    }
+
+    fn echo(&self, _: &suite::echo::Job) -> Result<suite::echo::Outcome> {
+        unsupported(Workload::Echo)
+    }
+
+    fn echo_server(
+        &self,
+        _: TcpListener,
+        _: &suite::echo::Job,
+        _: &suite::echo::Closing,
+    ) -> Result<()> {
+        unsupported(Workload::Echo)
+    }
+
+    fn datagram(&self, _: &suite::datagram::Job) -> Result<suite::datagram::Outcome> {
+        unsupported(Workload::Datagram)
+    }
+
+    fn datagram_server(
+        &self,
+        _: UdpSocket,
+        _: &suite::datagram::Job,
+        _: &suite::echo::Closing,
+    ) -> Result<()> {
+        unsupported(Workload::Datagram)
+    }
+
+    fn serve_files(&self, _: &Arc<suite::serve::Service>) -> Result<()> {
+        unsupported(Workload::Serve)
+    }
+
+    fn proxy_requests(&self, _: &Arc<suite::proxy::Service>) -> Result<()> {
+        unsupported(Workload::Proxy)
+    }
+
+    fn scan_ports(&self, service: &Arc<suite::scan::Service>) -> Result<()> {
+        self.run(async |session| scan::run(service, session).await)
+    }
+
+    fn serve_chat(&self, _: &Arc<suite::chat::Service>) -> Result<()> {
+        unsupported(Workload::Chat)
+    }
+
+    fn send_files(&self, _: &Arc<suite::send::Sending>) -> Result<()> {
+        unsupported(Workload::Send)
+    }
+
+    fn receive_files(&self, _: &Arc<suite::send::Receiving>) -> Result<()> {
+        unsupported(Workload::Send)
+    }
+
+    fn files(&self, job: &suite::files::Job) -> Result<suite::files::Outcome> {
+        self.run(async |session| files::run(job, session).await)
+    }
+
+    fn thumbnails(&self, job: &suite::thumbnails::Job) -> Result<suite::thumbnails::Outcome> {
+        self.run(async |session| thumbnails::run(job, session).await)
+    }
+}

@@ -1,0 +1,12 @@
+//! The cluster model's binary: the parent, every node, and what starts the server.
+
+use std::env;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match env::args().nth(1).as_deref() {
+        Some("node") => model_cluster::node(),
+        Some("nats-server") => model_cluster::become_server(),
+        _ => runner::main_with::<model_cluster::Cluster, _>(model_cluster::Options::choose),
+    }
+}

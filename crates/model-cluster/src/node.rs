@@ -1,0 +1,357 @@
+//! A node: it finds a parent, pulls its shares, works on them, answers and acks.
+
+use std::env;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use async_nats::RequestErrorKind;
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::{self, AckKind, Message};
+use clap::{Parser, ValueEnum};
+use futures_lite::StreamExt;
+use http_hyper::Idle;
+use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
+use suite::Result;
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+
+use crate::connection::Access;
+use crate::http::Client;
+use crate::options::{Secrets, without_secrets};
+use crate::protocol::{
+    self, Answer, CONSUMER, HELLO, Hello, Piece, REVISION, Said, Share, ShareId, Subjects, Task,
+    WANTED, Welcome, What,
+};
+use crate::{counter, exchange, fetch, files, offload, ping_pong, primes, scan, spawn, thumbnails};
+
+/// How long a node waits for a share before it asks anew.
+const PULL: Duration = Duration::from_secs(5);
+
+/// The pause after which is tried again what the server has refused.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// For how long a node asks for a parent that is gone.
+const MOURNING: Duration = Duration::from_secs(10);
+
+/// A node of the cluster model: works on what a parent deals through a NATS server, for one
+/// parent after the other, until it is ended.
+#[derive(Parser, Debug)]
+#[command(name = "model-cluster node", version)]
+struct Args {
+    /// The server, such as nats://192.0.2.7:4222
+    #[arg(long, value_name = "URL", value_parser = without_secrets)]
+    server: String,
+
+    #[command(flatten)]
+    secrets: Secrets,
+
+    /// Its name, which no other node has [default: the host's and the process's]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// End with the parent that has started it
+    #[arg(long, hide = true)]
+    own: bool,
+
+    /// For tests: be killed there
+    #[arg(long, hide = true)]
+    die_at: Option<Point>,
+}
+
+/// Where a node can be killed.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Point {
+    BeforeWork,
+    AfterAnswer,
+    AfterAck,
+}
+
+/// Runs as a node, to its end.
+pub fn main() -> ExitCode {
+    let args = Args::parse_from(env::args_os().skip(1));
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("node: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: Args) -> Result<()> {
+    if args.own {
+        // If the parent is dead already, so is the server.
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+    }
+    // What needs a core has threads of its own: this one has the connection, and the signs of
+    // life.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: Args) -> Result<()> {
+    let access = Access::given(&args.server, &args.secrets)?;
+    let (connected, connections) = watch::channel(());
+    let connected = move || connected.send_replace(());
+    let client = access.connect("paces node", connected).await?;
+    let name = args.name.unwrap_or_else(|| {
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy().into_owned();
+        format!("{host}:{}", process::id())
+    });
+    loop {
+        let (session, slots, heartbeat) = find(&client, &name, args.own).await?;
+        let node = Node {
+            name: name.clone(),
+            client: client.clone(),
+            jetstream: jetstream::new(client.clone()),
+            connections: connections.clone(),
+            subjects: Subjects::of(&session),
+            heartbeat,
+            die_at: args.die_at,
+            http: Client {
+                idle: Idle::new(slots),
+            },
+        };
+        let worked = node.work(slots).await;
+        if args.own {
+            return worked;
+        }
+        if let Err(error) = worked {
+            eprintln!("node: {error:#}");
+        }
+    }
+}
+
+/// Asks for a parent until there is one.
+async fn find(
+    client: &async_nats::Client,
+    name: &str,
+    own: bool,
+) -> Result<(String, usize, Duration)> {
+    let mut wanted = client.subscribe(WANTED).await?;
+    let hello = serde_json::to_vec(&Hello {
+        node: name.to_owned(),
+        revision: REVISION.to_owned(),
+    })?;
+    loop {
+        if let Ok(reply) = client.request(HELLO, hello.clone().into()).await {
+            match serde_json::from_slice(&reply.payload).context("a parent's welcome")? {
+                Welcome::Session {
+                    name,
+                    slots,
+                    heartbeat_ms,
+                } => return Ok((name, slots, Duration::from_millis(heartbeat_ms))),
+                Welcome::Refused { revision } => {
+                    let refused = anyhow!(
+                        "the parent is of revision {revision}, and this node of {REVISION}: refused"
+                    );
+                    if own {
+                        return Err(refused);
+                    }
+                    eprintln!("node: {refused}");
+                }
+            }
+        }
+        // The news that nodes are wanted can be lost.
+        let _ = timeout(PULL, wanted.next()).await;
+    }
+}
+
+/// A node in a session.
+pub(crate) struct Node {
+    name: String,
+    pub(crate) client: async_nats::Client,
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) subjects: Subjects,
+    /// Changes whenever the connection has been made again.
+    pub(crate) connections: watch::Receiver<()>,
+    heartbeat: Duration,
+    die_at: Option<Point>,
+    http: Client,
+}
+
+impl Node {
+    /// Works on the session's shares until that ends.
+    async fn work(self, slots: usize) -> Result<()> {
+        let mut end = self.client.subscribe(self.subjects.end.clone()).await?;
+        let stream = &self.subjects.stream;
+        let consumer = self
+            .jetstream
+            .get_consumer_from_stream(CONSUMER, stream)
+            .await;
+        let consumer: PullConsumer = consumer.context("the session's consumer")?;
+        let node = Arc::new(self);
+        if !node.tell(What::Ready).await? {
+            return Ok(());
+        }
+        let mut working = JoinSet::new();
+        for _ in 0..slots {
+            let (node, consumer) = (node.clone(), consumer.clone());
+            working.spawn(async move { node.pull_all(&consumer).await });
+        }
+        working.spawn(async move { node.stay_in_touch().await });
+        let ended = tokio::select! {
+            _ = end.next() => Ok(()),
+            Some(ended) = working.join_next() => ended.context("a slot has ended early")?,
+        };
+        working.shutdown().await;
+        ended
+    }
+
+    /// Lets the parent hear that the node is there, until there is no parent.
+    async fn stay_in_touch(&self) -> Result<()> {
+        while self.tell(What::Ready).await? {
+            sleep(self.heartbeat).await;
+        }
+        Ok(())
+    }
+
+    /// A slot: one share after the other, until the session has ended.
+    async fn pull_all(&self, consumer: &PullConsumer) -> Result<()> {
+        let mut connections = self.connections.clone();
+        loop {
+            connections.mark_unchanged();
+            let pulled = tokio::select! {
+                pulled = pull(consumer) => pulled,
+                // The server may have forgotten what it was asked.
+                _ = connections.changed() => continue,
+            };
+            match pulled {
+                Ok(Some(message)) => {
+                    if !self.perform(&message).await? {
+                        return Ok(());
+                    }
+                }
+                Ok(None) => {}
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Works on a share, answers it and acks it. Whether there is still a parent.
+    async fn perform(&self, message: &Message) -> Result<bool> {
+        let deliveries = message.info().map_err(protocol::boxed)?.delivered;
+        let Share { id, task } = protocol::decode(&message.payload)?;
+        let taken = protocol::encode(&self.says(What::Taken(id)))?;
+        let parent = self.subjects.parent.clone();
+        self.client.publish(parent, taken.into()).await?;
+        self.die_at(Point::BeforeWork);
+        let answering = async {
+            let result = self.carry_out(task, id).await;
+            self.tell(What::Answered {
+                id,
+                deliveries: deliveries.unsigned_abs(),
+                result: result.map_err(|error| format!("{error:#}")),
+            })
+            .await
+        };
+        let heard = self.beat(message, answering).await?;
+        self.die_at(Point::AfterAnswer);
+        // Without it the share is delivered again, and answered again, which is not counted.
+        let _ = message.double_ack().await;
+        self.die_at(Point::AfterAck);
+        Ok(heard)
+    }
+
+    /// Says again and again that a share is being worked on.
+    async fn beat<T>(&self, message: &Message, working: impl Future<Output = T>) -> T {
+        let mut beats = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(working);
+        loop {
+            tokio::select! {
+                done = &mut working => return done,
+                // If it is lost, the share is delivered to another node, too.
+                _ = beats.tick() => drop(message.ack_with(AckKind::Progress).await),
+            }
+        }
+    }
+
+    fn says(&self, what: What) -> Said {
+        Said {
+            node: self.name.clone(),
+            what,
+        }
+    }
+
+    /// Tells the parent, until it has heard it. Whether there is one: if there is none, and none
+    /// comes back, the session has ended.
+    pub(crate) async fn tell(&self, what: What) -> Result<bool> {
+        let said = protocol::encode(&self.says(what))?;
+        let mut gone_since = None;
+        loop {
+            let parent = self.subjects.parent.clone();
+            match self.client.request(parent, said.clone().into()).await {
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+                    let now = Instant::now();
+                    if now - *gone_since.get_or_insert(now) > MOURNING {
+                        return Ok(false);
+                    }
+                    sleep(PAUSE).await;
+                }
+                // The connection is down, or the parent is stopped.
+                Err(error) if error.kind() == RequestErrorKind::TimedOut => gone_since = None,
+                Err(error) => return Err(error).context("an answer"),
+            }
+        }
+    }
+
+    /// What a share asks for.
+    async fn carry_out(&self, task: Task, id: ShareId) -> Result<Answer> {
+        match task {
+            Task::Primes(range) => unblock(move || primes::perform(range)).await,
+            Task::Fetch(url) => fetch::perform(&url, &self.http).await,
+            Task::Offload(job) => unblock(move || offload::perform(&job)).await,
+            Task::Spawn(unit) => Ok(spawn::perform(unit)),
+            Task::Files(files) => files::perform(files, self).await,
+            Task::Thumbnail { file, edge } => thumbnails::perform(file, edge, self).await,
+            Task::Scan(task) => scan::perform(task).await,
+            Task::PingPong(job, unit) => ping_pong::perform(&job, unit, id, self).await,
+            Task::Counter(job, unit) => counter::perform(&job, unit, id, self).await,
+            Task::Write(job) => exchange::write(&job, id, self).await,
+            Task::Read => exchange::read(id, self).await,
+        }
+    }
+
+    /// What units keep at the server.
+    pub(crate) async fn bucket(&self) -> Result<Store> {
+        let bucket = &self.subjects.bucket;
+        Ok(self.jetstream.get_key_value(bucket).await?)
+    }
+
+    /// Asks the parent for a piece of a file of its list.
+    pub(crate) async fn piece(&self, place: usize, offset: u64) -> Result<Piece> {
+        let wants = protocol::encode(&self.says(What::Wants { place, offset }))?;
+        let parent = self.subjects.parent.clone();
+        let piece = self.client.request(parent, wants.into()).await;
+        protocol::decode(&piece.context("a piece of a file")?.payload)
+    }
+
+    fn die_at(&self, point: Point) {
+        if self.die_at == Some(point) {
+            let _ = kill_process(getpid(), Signal::KILL);
+        }
+    }
+}
+
+/// The next share, if there is one soon.
+async fn pull(consumer: &PullConsumer) -> Result<Option<Message>> {
+    let pulling = consumer.batch().max_messages(1).expires(PULL).messages();
+    let mut pulled = pulling.await?;
+    pulled.next().await.transpose().map_err(protocol::boxed)
+}
+
+/// Has a thread do what needs a core or blocks.
+pub(crate) async fn unblock<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let called = tokio::task::spawn_blocking(call).await;
+    called.context("the work has panicked")
+}

@@ -1,0 +1,142 @@
+//! Which server shares travel through, and how many nodes work on them.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::ensure;
+use async_nats::jetstream::stream::StorageType;
+use clap::ValueEnum;
+use clap::builder::RangedU64ValueParser;
+use suite::{Invalid, Result};
+
+/// The most nodes of one parent.
+pub(crate) const MOST_NODES: usize = 64;
+
+/// Options of every command, beside its own. Nodes are started by the parent, or by hand: see
+/// `model-cluster node --help`.
+#[derive(clap::Args, Debug, Clone)]
+pub struct Options {
+    /// Use this NATS server with JetStream, and nodes that are started by hand [default: a server
+    /// and nodes of its own, on this machine]
+    #[arg(long, value_name = "URL", global = true, value_parser = without_secrets)]
+    cluster: Option<String>,
+
+    /// How many nodes [default: $PACES_CLUSTER_NODES, or one a core]
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_NODES as u64)
+    )]
+    nodes: Option<usize>,
+
+    /// Where the server keeps shares: on a disk they outlast it
+    #[arg(long, value_name = "WHERE", global = true, default_value = "memory")]
+    cluster_storage: Storage,
+
+    /// After how many seconds without a sign of life of its node a share is delivered to another
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        global = true,
+        default_value = "5",
+        value_parser = RangedU64ValueParser::<u64>::new().range(1..=3600)
+    )]
+    ack_wait: u64,
+
+    #[command(flatten)]
+    secrets: Secrets,
+}
+
+/// What says that somebody may use the server, and that the server is the right one.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub(crate) struct Secrets {
+    /// A file with the token of the server [default: the variable PACES_NATS_TOKEN]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// The certificate of who vouches for the server, as PEM: then only TLS is spoken
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) cluster_ca: Option<PathBuf>,
+}
+
+/// Where a server keeps shares.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Storage {
+    /// In its memory.
+    Memory,
+    /// In its directory.
+    Disk,
+}
+
+impl From<Storage> for StorageType {
+    fn from(storage: Storage) -> Self {
+        match storage {
+            Storage::Memory => StorageType::Memory,
+            Storage::Disk => StorageType::File,
+        }
+    }
+}
+
+/// What the command line has said. Tests and benches have none.
+static CHOSEN: OnceLock<Options> = OnceLock::new();
+
+impl Options {
+    /// Has every model of this process use these.
+    pub fn choose(self) {
+        // The command line is read once.
+        let _ = CHOSEN.set(self);
+    }
+
+    pub(crate) fn chosen() -> Self {
+        CHOSEN.get().cloned().unwrap_or(Self {
+            cluster: None,
+            nodes: None,
+            cluster_storage: Storage::Memory,
+            ack_wait: 5,
+            secrets: Secrets::default(),
+        })
+    }
+
+    /// The URL of a server that runs already.
+    pub(crate) fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    /// How many nodes: those that are `asked` for, unless that is 0, or else as the options say,
+    /// where there are so many cores.
+    pub(crate) fn nodes(&self, asked: usize, cores: usize) -> Result<usize> {
+        const VARIABLE: &str = "PACES_CLUSTER_NODES";
+        if let Some(nodes) = self.nodes.or(Some(asked)).filter(|nodes| *nodes > 0) {
+            return Ok(nodes);
+        }
+        let Ok(text) = std::env::var(VARIABLE) else {
+            return Ok(cores.min(MOST_NODES));
+        };
+        let allowed = || Invalid::new(VARIABLE, &text, format!("has to be from 1 to {MOST_NODES}"));
+        let nodes = text.parse().map_err(|_| allowed())?;
+        ensure!((1..=MOST_NODES).contains(&nodes), allowed());
+        Ok(nodes)
+    }
+
+    pub(crate) fn storage(&self) -> Storage {
+        self.cluster_storage
+    }
+
+    pub(crate) fn ack_wait(&self) -> Duration {
+        Duration::from_secs(self.ack_wait)
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
+/// Refuses a URL with a secret in it: a command line can be read by every user of the machine.
+pub(crate) fn without_secrets(url: &str) -> std::result::Result<String, String> {
+    match url.contains('@') {
+        true => Err("a token does not belong on a command line: use --token-file".to_owned()),
+        false => Ok(url.to_owned()),
+    }
+}

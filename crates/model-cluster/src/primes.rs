@@ -1,0 +1,42 @@
+//! Unit: slot of a node, which pulls shares of the range. Shares: nothing. Ends: every share is
+//! answered.
+
+use std::ops::Range;
+
+use suite::Result;
+use suite::primes::{Job, Outcome, count};
+
+use crate::protocol::{Answer, Task};
+use crate::session::Session;
+use crate::shares::Shares;
+
+pub async fn run(job: &Job, session: &mut Session) -> Result<Outcome> {
+    let tasks = chunks(job).into_iter().map(Task::Primes);
+    let mut workers = Shares::deal(session, tasks).await?;
+    let mut count = 0;
+    while let Some(answer) = workers.answer().await? {
+        count += answer.number()?;
+    }
+    Ok(Outcome { count })
+}
+
+/// The job's chunks, several joined to begin with: each costs several messages. Fewer towards
+/// the end, where no slot should wait for one that has many left (guided self-scheduling:
+/// Polychronopoulos and Kuck, 1987).
+fn chunks(job: &Job) -> Vec<Range<u64>> {
+    let mut chunks = job.chunks();
+    let mut joined = Vec::new();
+    while let Some(first) = chunks.next() {
+        let more = chunks.len() / (2 * job.workers);
+        let last = match more {
+            0 => first.end,
+            _ => chunks.nth(more - 1).map_or(first.end, |chunk| chunk.end),
+        };
+        joined.push(first.start..last);
+    }
+    joined
+}
+
+pub(crate) fn perform(range: Range<u64>) -> Answer {
+    Answer::Number(count(range))
+}

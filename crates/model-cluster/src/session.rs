@@ -1,0 +1,396 @@
+//! A parent and its nodes, from the model's start to its end: the stream that shares wait in,
+//! and all that happens, in one place to wait for it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::stream::{Config, RetentionPolicy, Stream};
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, Message, Subscriber};
+use futures_lite::StreamExt;
+use suite::{Result, Setup};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::connection::{Access, random_hex};
+use crate::happening::{Advisory, Event, Happening};
+use crate::listed_file;
+use crate::nodes::Nodes;
+use crate::options::{Options, Storage};
+use crate::protocol::{
+    self, CONSUMER, HELLO, Hello, Piece, REVISION, Said, Subjects, WANTED, Welcome, What,
+};
+use crate::server::Server;
+
+/// How many nodes may die of the same work before it fails; and how often one is delivered.
+pub(crate) const MAX_DEATHS: u32 = 5;
+
+/// How long nodes may take to come, and a server to come back.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// After how many times the wait for an ack a silent node is given up.
+const LONGEST_SILENCE: u32 = 6;
+
+/// How long a message waits in the stream of a parent that was killed.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// How long what is not needed for an answer may take in the end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+pub(crate) struct Session {
+    name: String,
+    pub(crate) subjects: Subjects,
+    pub(crate) client: Client,
+    pub(crate) jetstream: Context,
+    pub(crate) storage: Storage,
+    pub(crate) ack_wait: Duration,
+    /// How many shares to work on at once, over all nodes.
+    units: usize,
+    /// Which node has each place.
+    places: Vec<Option<String>>,
+    /// Nodes that pull shares, and when each was last heard.
+    ready: BTreeMap<String, Instant>,
+    /// Nodes of ours that have died since one was ready the last time.
+    fruitless: u32,
+    /// What was last wrong with a node that is not ready.
+    trouble: Option<String>,
+    hellos: Subscriber,
+    said: Subscriber,
+    advisories: Subscriber,
+    events: UnboundedReceiver<Event>,
+    /// What nodes may ask for that do not have it.
+    files: Arc<[PathBuf]>,
+    /// How many jobs have begun.
+    runs: u64,
+    /// Shares of an earlier job may still be in the stream.
+    has_leftovers: bool,
+    // In this order: nodes end before the server does.
+    nodes: Option<Nodes>,
+    _server: Option<Server>,
+}
+
+impl Session {
+    /// Starts a server and nodes, or finds those that there are: so many, if the options do not
+    /// say it (0), for so many shares at once.
+    pub(crate) async fn open(setup: &Setup, nodes: usize, units: usize) -> Result<Self> {
+        let options = Options::chosen();
+        // One without a slot would have nothing to do.
+        let wanted = options.nodes(nodes, setup.threads)?.min(units);
+        let (tell, mut events) = mpsc::unbounded_channel();
+        let (server, access) = match options.cluster() {
+            Some(url) => (None, Access::given(url, options.secrets())?),
+            None => {
+                let tell = tell.clone();
+                let gone = move |why| drop(tell.send(Event::ServerGone(why)));
+                let server = Server::start(&setup.program, gone)?;
+                let access = server.access.clone();
+                (Some(server), access)
+            }
+        };
+        let connected = {
+            let tell = tell.clone();
+            move || drop(tell.send(Event::Connected))
+        };
+        let client = access.connect("paces", connected).await?;
+        let name = random_hex()?;
+        let subjects = Subjects::of(&name);
+        let advisories = format!(
+            "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{}.{CONSUMER}",
+            subjects.stream
+        );
+        let nodes = server
+            .as_ref()
+            .map(|server| Nodes::new(&setup.program, &access.url, server.token_file(), tell));
+        // The first is no change.
+        while !matches!(events.recv().await, None | Some(Event::Connected)) {}
+        let mut session = Self {
+            hellos: client.subscribe(HELLO).await?,
+            said: client.subscribe(subjects.parent.clone()).await?,
+            advisories: client.subscribe(advisories).await?,
+            jetstream: jetstream::new(client.clone()),
+            client,
+            name,
+            subjects,
+            storage: options.storage(),
+            ack_wait: options.ack_wait(),
+            units,
+            files: Arc::default(),
+            places: vec![None; wanted],
+            ready: BTreeMap::new(),
+            fruitless: 0,
+            trouble: None,
+            events,
+            runs: 0,
+            has_leftovers: false,
+            nodes,
+            _server: server,
+        };
+        session.stream().await?;
+        session.gather().await?;
+        Ok(session)
+    }
+
+    /// The stream that shares wait in, which is made if it is not there.
+    pub(crate) async fn stream(&self) -> Result<Stream> {
+        let stream = self.jetstream.create_stream(Config {
+            name: self.subjects.stream.clone(),
+            subjects: vec![self.subjects.shares.clone()],
+            retention: RetentionPolicy::WorkQueue,
+            storage: self.storage.into(),
+            max_age: LONGEST_WAIT,
+            ..Config::default()
+        });
+        let stream = stream.await.context("a stream of the NATS server")?;
+        let consumer = stream.create_consumer(pull::Config {
+            durable_name: Some(CONSUMER.to_owned()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.ack_wait,
+            max_deliver: i64::from(MAX_DEATHS),
+            max_ack_pending: -1,
+            memory_storage: self.storage == Storage::Memory,
+            ..pull::Config::default()
+        });
+        consumer.await.context("a consumer of the NATS server")?;
+        Ok(stream)
+    }
+
+    /// How many shares are worked on at once.
+    pub(crate) fn units(&self) -> usize {
+        self.units
+    }
+
+    /// Lets nodes ask for these files, and for no others.
+    pub(crate) fn offer(&mut self, files: &Arc<[PathBuf]>) {
+        self.files = files.clone();
+    }
+
+    /// The number of the job that has begun last.
+    pub(crate) fn run(&self) -> u64 {
+        self.runs
+    }
+
+    /// Begins a job, when all nodes are there: its number.
+    pub(crate) async fn begin(&mut self) -> Result<u64> {
+        if self.has_leftovers {
+            self.stream().await?.purge().await?;
+            self.has_leftovers = false;
+        }
+        self.gather().await?;
+        // Between two jobs nothing is heard.
+        self.ready
+            .values_mut()
+            .for_each(|heard| *heard = Instant::now());
+        self.runs += 1;
+        Ok(self.runs)
+    }
+
+    /// A job has ended, and shares of it may still be in the stream. One that `failed` may also
+    /// have nodes that work on them.
+    pub(crate) fn leave(&mut self, failed: bool) {
+        self.has_leftovers = true;
+        if let Some(nodes) = self.nodes.as_mut().filter(|_| failed) {
+            nodes.end();
+            self.ready.clear();
+            self.places.fill(None);
+        }
+    }
+
+    /// Waits until there are as many nodes as there should be.
+    async fn gather(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let wanted = self.places.len();
+        if let Some(nodes) = &mut self.nodes {
+            for _ in nodes.count()..wanted {
+                nodes.start()?;
+            }
+        }
+        if self.ready.len() < wanted {
+            self.client.publish(WANTED, "".into()).await?;
+        }
+        while self.ready.len() < wanted {
+            if let Happening::Deadline = self.next(deadline).await? {
+                let ready = self.ready.len();
+                let trouble = self.trouble.take();
+                bail!(
+                    "{ready} of {wanted} nodes have come within {PATIENCE:?}{}",
+                    trouble.map_or_else(String::new, |trouble| format!("; {trouble}"))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives nodes up that were started by hand and are silent, so that others can take their
+    /// places. Whether any is left.
+    pub(crate) async fn give_up_silent(&mut self) -> Result<bool> {
+        if self.nodes.is_none() {
+            let (now, longest) = (Instant::now(), self.ack_wait * LONGEST_SILENCE);
+            self.ready.retain(|_, heard| now - *heard < longest);
+            if self.ready.len() < self.places.len() {
+                self.client.publish(WANTED, "".into()).await?;
+            }
+        }
+        Ok(self.nodes.is_some() || !self.ready.is_empty())
+    }
+
+    /// Whether a share that this node has will not be answered: it was one of ours.
+    pub(crate) fn is_dead(&self, node: &str) -> bool {
+        let is_ours = node.starts_with(&format!("{}-", std::process::id()));
+        is_ours && self.nodes.as_ref().is_some_and(|nodes| !nodes.has(node))
+    }
+
+    /// Waits for what happens next, until `deadline`.
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Result<Happening> {
+        loop {
+            tokio::select! {
+                Some(message) = self.said.next() => {
+                    if let Some(happening) = self.heard(message).await? {
+                        return Ok(happening);
+                    }
+                }
+                Some(event) = self.events.recv() => match event {
+                    Event::Connected => return Ok(Happening::Connected),
+                    Event::ServerGone(why) => bail!(why),
+                    Event::Exit { node, status } => {
+                        if self.replace(&node, &status)? {
+                            return Ok(Happening::Exit { node, status });
+                        }
+                    }
+                },
+                Some(message) = self.hellos.next() => self.welcome(&message).await?,
+                Some(message) = self.advisories.next() => {
+                    let Advisory { stream_seq } = serde_json::from_slice(&message.payload)?;
+                    return Ok(Happening::GivenUp { sequence: stream_seq });
+                }
+                () = sleep_until(deadline) => return Ok(Happening::Deadline),
+            }
+        }
+    }
+
+    /// A node has said something; its answer is heard as soon as it is here.
+    async fn heard(&mut self, message: Message) -> Result<Option<Happening>> {
+        let Said { node, what } = protocol::decode(&message.payload)?;
+        if let Some(reply) = message.reply {
+            let answer = match what {
+                What::Wants { place, offset } => protocol::encode(&self.piece(place, offset))?,
+                _ => Vec::new(),
+            };
+            self.client.publish(reply, answer.into()).await?;
+        }
+        Ok(Some(match what {
+            What::Wants { .. } => return Ok(None),
+            What::Ready if self.is_dead(&node) => return Ok(None),
+            What::Ready => {
+                self.fruitless = 0;
+                self.ready.insert(node, Instant::now());
+                Happening::Ready
+            }
+            What::Taken(id) => Happening::Taken { node, id },
+            What::Stands(id) => Happening::Stands(id),
+            What::Answered {
+                id,
+                deliveries,
+                result,
+            } => Happening::Answered {
+                node,
+                id,
+                deliveries,
+                result,
+            },
+        }))
+    }
+
+    fn piece(&self, place: usize, offset: u64) -> Piece {
+        let path = self
+            .files
+            .get(place)
+            .ok_or("there is no such file in the list")?;
+        listed_file::piece(path, offset).map_err(|error| error.to_string())
+    }
+
+    /// Takes a node, or refuses it.
+    async fn welcome(&mut self, message: &Message) -> Result<()> {
+        let hello = serde_json::from_slice(&message.payload);
+        let Some((Hello { node, revision }, reply)) = hello.ok().zip(message.reply.clone()) else {
+            return Ok(());
+        };
+        let answer = if revision != REVISION {
+            let trouble = format!(
+                "node {node} is of revision {revision}, and this program of {REVISION}: refused"
+            );
+            eprintln!("{trouble}");
+            self.trouble = Some(trouble);
+            Welcome::Refused {
+                revision: REVISION.to_owned(),
+            }
+        } else if let Some(place) = self.place(&node) {
+            let (units, places) = (self.units, self.places.len());
+            self.places[place] = Some(node);
+            Welcome::Session {
+                name: self.name.clone(),
+                slots: units / places + usize::from(place < units % places),
+                heartbeat_ms: self.ack_wait.as_millis() as u64 / 3,
+            }
+        } else {
+            // It is left to another parent.
+            return Ok(());
+        };
+        let answer = serde_json::to_vec(&answer)?;
+        Ok(self.client.publish(reply, answer.into()).await?)
+    }
+
+    /// The place of a node: what it had before, or one that is free, or whose node has not come.
+    fn place(&self, node: &str) -> Option<usize> {
+        let has = |place: &Option<String>| place.as_deref() == Some(node);
+        let is_free = |place: &Option<String>| {
+            let node = place.as_ref();
+            node.is_none_or(|node| !self.ready.contains_key(node))
+        };
+        let mut places = self.places.iter();
+        let before = places.position(has);
+        before.or_else(|| self.places.iter().position(is_free))
+    }
+
+    /// Starts another node in place of one that has ended. Whether it was one of ours that was
+    /// not ended from here.
+    fn replace(&mut self, node: &str, status: &str) -> Result<bool> {
+        let Some(nodes) = &mut self.nodes else {
+            return Ok(false);
+        };
+        if !nodes.forget(node) {
+            return Ok(false);
+        }
+        if self.ready.remove(node).is_none() {
+            self.fruitless += 1;
+        }
+        if self.fruitless > MAX_DEATHS {
+            bail!("nodes keep dying before they can be given work, the last by {status}");
+        }
+        nodes.start()?;
+        Ok(true)
+    }
+
+    /// Tells nodes that are not ours that this is the end.
+    pub(crate) async fn close(&mut self) {
+        if self.nodes.is_some() {
+            return;
+        }
+        let farewell = async {
+            self.client
+                .publish(self.subjects.end.clone(), "".into())
+                .await?;
+            let bucket = format!("KV_{}", self.subjects.bucket);
+            for stream in [&self.subjects.stream, &self.subjects.queue_stream, &bucket] {
+                // Not every job has all of them.
+                let _ = self.jetstream.delete_stream(stream).await;
+            }
+            anyhow::Ok(())
+        };
+        // Without it they find out for themselves, and what is in the stream does not stay.
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+}
