@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// The crates whose types are sent, or whose code is a node's work.
-const CRATES: [&str; 5] = [
+const CRATES: [&str; 6] = [
+    "chat-room",
     "http-hyper",
     "model-cluster",
     "port-scan",

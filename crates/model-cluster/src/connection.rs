@@ -99,8 +99,10 @@ impl Access {
             .request_timeout(Some(REQUEST_TIMEOUT))
             .ping_interval(PING_INTERVAL)
             .connection_timeout(REQUEST_TIMEOUT)
+            // The first attempt is made at once.
             .reconnect_delay_callback(|attempts| {
-                LONGEST_PAUSE.min(Duration::from_millis(20) * attempts.min(100) as u32)
+                let pauses = attempts.saturating_sub(1).min(100) as u32;
+                LONGEST_PAUSE.min(Duration::from_millis(20) * pauses)
             })
             .event_callback(move |event| {
                 if event == Event::Connected {

@@ -7,7 +7,7 @@ use suite::counter::{Guard, Job, Outcome};
 use suite::{PhaseClock, Result, Unsupported};
 
 use crate::node::Node;
-use crate::peers::{self, Peers};
+use crate::peers::{self, Lost, Peers};
 use crate::protocol::{Answer, ShareId, Task};
 use crate::session::Session;
 
@@ -30,14 +30,14 @@ pub async fn run(job: &Job, session: &mut Session) -> Result<Outcome> {
     if job.guard == Guard::Atomic {
         units.push(OWNER);
     }
-    session.bucket().await?;
     let tasks = || {
         let units = units.iter();
         units
             .map(|&unit| Task::Counter(job.clone(), unit))
             .collect()
     };
-    let answers = peers::all_or_retry(session, tasks).await?;
+    let prepare = async |session: &Session| session.bucket().await.map(drop);
+    let answers = peers::all_or_retry_with(session, prepare, tasks).await?;
     clock.worked();
     let mut owned = 0;
     for answer in answers {
@@ -106,27 +106,21 @@ async fn ask(job: &Job, id: ShareId, node: &Node) -> Result<Answer> {
 
 /// Adds to what the server keeps.
 async fn add(job: &Job, id: ShareId, node: &Node) -> Result<Answer> {
-    let store = node.bucket().await?;
     let key = key(id.run);
     let Some(mut peers) = Peers::gather(node, id).await? else {
         return Ok(Answer::PeerGone);
     };
     let adding = async {
+        let store = node.bucket().await.map_err(|_| Lost)?;
         for _ in 0..job.increments {
-            let added = match job.guard {
+            match job.guard {
                 Guard::Racy => add_racy(&store, &key).await?,
                 _ => add_alone(&store, &key).await?,
-            };
-            if !added {
-                return Ok(Answer::PeerGone);
             }
         }
         anyhow::Ok(Answer::Number(0))
     };
-    peers
-        .unless_lost(adding)
-        .await
-        .unwrap_or(Ok(Answer::PeerGone))
+    peers.answer(adding).await
 }
 
 /// The counter's value and its revision; 0 and 0 before the first addition.
@@ -138,23 +132,24 @@ async fn read(store: &Store, key: &str) -> Result<(u64, u64)> {
     Ok((u64::from_le_bytes(value), entry.revision))
 }
 
-/// Adds 1 and stores it if nothing was stored in between, else again. Whether it is known to be
-/// done.
-async fn add_alone(store: &Store, key: &str) -> Result<bool> {
+/// Adds 1 and stores it if nothing was stored in between, else again. Whether it was added when
+/// the server does not answer cannot be told: then all begin again.
+async fn add_alone(store: &Store, key: &str) -> std::result::Result<(), Lost> {
     loop {
-        let (value, revision) = read(store, key).await?;
+        let (value, revision) = read(store, key).await.map_err(|_| Lost)?;
         let next = (value + 1).to_le_bytes().to_vec();
         match store.update(key, next.into(), revision).await {
-            Ok(_) => return Ok(true),
+            Ok(_) => return Ok(()),
             Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
-            Err(_) => return Ok(false),
+            Err(_) => return Err(Lost),
         }
     }
 }
 
 /// Adds 1 and stores it, whatever was stored in between.
-async fn add_racy(store: &Store, key: &str) -> Result<bool> {
-    let (value, _) = read(store, key).await?;
+async fn add_racy(store: &Store, key: &str) -> std::result::Result<(), Lost> {
+    let (value, _) = read(store, key).await.map_err(|_| Lost)?;
     let next = (value + 1).to_le_bytes().to_vec();
-    Ok(store.put(key, next.into()).await.is_ok())
+    store.put(key, next.into()).await.map_err(|_| Lost)?;
+    Ok(())
 }

@@ -22,10 +22,12 @@ const MOST_UNCONFIRMED: usize = 256;
 
 pub async fn run(job: &Job, session: &mut Session) -> Result<Outcome> {
     let clock = PhaseClock::begin();
-    session.bucket().await?;
-    session.queue().await?;
+    let prepare = async |session: &Session| {
+        session.bucket().await?;
+        session.queue().await
+    };
     let tasks = || vec![Task::Write(job.clone()), Task::Read];
-    let answers = peers::all_or_retry(session, tasks).await?;
+    let answers = peers::all_or_retry_with(session, prepare, tasks).await?;
     clock.worked();
     let read = answers.into_iter().find_map(|answer| match answer {
         Answer::Exchange(outcome) => Some(outcome),
@@ -38,11 +40,11 @@ pub async fn run(job: &Job, session: &mut Session) -> Result<Outcome> {
 }
 
 pub(crate) async fn write(job: &Job, id: ShareId, node: &Node) -> Result<Answer> {
-    let store = node.bucket().await?;
     let Some(mut peers) = Peers::gather(node, id).await? else {
         return Ok(Answer::PeerGone);
     };
     let writing = async {
+        let store = node.bucket().await?;
         let mut confirmations = Vec::new();
         for sequence in 0..job.messages {
             confirmations.push(send(Some(job.message(sequence)), id, node).await?);
@@ -79,21 +81,20 @@ async fn send(
 }
 
 pub(crate) async fn read(id: ShareId, node: &Node) -> Result<Answer> {
-    let store = node.bucket().await?;
-    let stream = node
-        .jetstream
-        .get_stream(&node.subjects.queue_stream)
-        .await?;
-    let consumer = pull::Config {
-        ack_policy: AckPolicy::None,
-        memory_storage: true,
-        ..pull::Config::default()
-    };
-    let consumer = stream.create_consumer(consumer).await?;
     let Some(mut peers) = Peers::gather(node, id).await? else {
         return Ok(Answer::PeerGone);
     };
     let reading = async {
+        let store = node.bucket().await?;
+        let queue = &node.subjects.queue_stream;
+        let stream = node.jetstream.get_stream(queue).await?;
+        // It reads the stream from its beginning.
+        let consumer = pull::Config {
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            ..pull::Config::default()
+        };
+        let consumer = stream.create_consumer(consumer).await?;
         let mut messages = consumer.messages().await?;
         let mut transcript = Transcript::default();
         loop {

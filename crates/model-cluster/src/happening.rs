@@ -1,7 +1,9 @@
 //! What a parent waits for.
 
+use async_nats::Message;
 use serde::Deserialize;
 
+use crate::download::messages::Report;
 use crate::protocol::{Answer, ShareId};
 
 /// What other threads tell.
@@ -10,6 +12,8 @@ pub(crate) enum Event {
     Exit { node: String, status: String },
     /// The connection to the server is there, for the first time or again.
     Connected,
+    /// A thread of the parent has something for the one that waits.
+    Wake,
     /// A server of ours has ended, for good.
     ServerGone(String),
 }
@@ -35,8 +39,33 @@ pub(crate) enum Happening {
     GivenUp { sequence: u64 },
     /// The connection has been made again: what the server has may have changed.
     Connected,
+    /// There is something for a download.
+    Download(Download),
     /// The time has come.
     Deadline,
+}
+
+impl Happening {
+    /// A node has said something of a file.
+    pub(crate) fn said(node: String, report: Report, message: Message) -> Self {
+        Happening::Download(Download::Said {
+            node,
+            report,
+            message,
+        })
+    }
+}
+
+/// What a parent waits for that downloads.
+pub(crate) enum Download {
+    /// A node says this of a file; bytes of it may follow in the message.
+    Said {
+        node: String,
+        report: Report,
+        message: Message,
+    },
+    /// A thread of the parent has done something.
+    Wake,
 }
 
 /// What the server tells when it gives a message up.

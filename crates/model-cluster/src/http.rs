@@ -5,22 +5,43 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
-use http_hyper::{Connection, Idle, Response, connect, handshake};
+use http_hyper::{Connection, Deadline, Idle, Response, connect, handshake, host_and_port};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 use transfer::{AttemptError, Request};
 use url::Url;
 
+use crate::download::node::Known;
+
 /// Opens connections, and keeps them for the next request.
-pub struct Client {
+pub(crate) struct Client {
     /// Idle connections, of any slot that has opened them.
-    pub idle: Idle,
+    pub(crate) idle: Idle,
 }
 
 impl Client {
+    /// The answer to a request of a download: its head has come, its body is to be read. The
+    /// deadline is that of the head; connecting has its own.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        deadline: &Deadline,
+        known: &Known,
+    ) -> Result<Response, AttemptError> {
+        let connection = match self.idle.take_for(request).await {
+            Some(connection) => connection,
+            // In a box: it is large, and rare.
+            None => Box::pin(dial_for(&request.url, known)).await?,
+        };
+        deadline.begin();
+        connection.send(request).await
+    }
+
     /// The answer to a request for a URL, if the status is 200: its body is to be read.
-    pub async fn get(&self, url: &str) -> Result<Response> {
+    pub(crate) async fn get(&self, url: &str) -> Result<Response> {
         let request = Request {
             url: url.parse().context("not a URL")?,
             headers: Default::default(),
@@ -38,6 +59,24 @@ impl Client {
     }
 }
 
+/// A fresh connection for a download.
+async fn dial_for(url: &Url, known: &Known) -> Result<Connection, AttemptError> {
+    let wait = known.options.connect_timeout;
+    let standing = async {
+        let stream = tcp(url).await?;
+        if url.scheme() != "https" {
+            return handshake(TokioIo::new(stream), url).await;
+        }
+        let (host, _) = host_and_port(url);
+        let name = ServerName::try_from(host.to_owned()).map_err(|why| cannot(&why))?;
+        let tls = TlsConnector::from(known.tls()?);
+        let stream = tls.connect(name, stream).await;
+        handshake(TokioIo::new(stream.map_err(|why| cannot(&why))?), url).await
+    };
+    let late = |_| AttemptError::Connect(format!("it took longer than {wait:?}"));
+    timeout(wait, standing).await.map_err(late)?
+}
+
 /// A fresh connection.
 async fn dial(url: &Url) -> Result<Connection, AttemptError> {
     if url.scheme() != "http" {
@@ -46,10 +85,22 @@ async fn dial(url: &Url) -> Result<Connection, AttemptError> {
             "no {scheme} outside a download"
         )));
     }
+    handshake(TokioIo::new(tcp(url).await?), url).await
+}
+
+/// Ends when what the deadline is for has taken too long.
+pub(crate) async fn overdue(deadline: &Deadline) -> AttemptError {
+    while let Some(left) = deadline.left() {
+        sleep(left).await;
+    }
+    AttemptError::Idle(deadline.most())
+}
+
+async fn tcp(url: &Url) -> Result<TcpStream, AttemptError> {
     let stream = connect(url, TcpStream::connect::<SocketAddr>, sleep).await;
     let stream = stream.map_err(|why| cannot(&why))?;
     stream.set_nodelay(true).map_err(|why| cannot(&why))?;
-    handshake(TokioIo::new(stream), url).await
+    Ok(stream)
 }
 
 fn cannot(why: &(dyn Error + 'static)) -> AttemptError {

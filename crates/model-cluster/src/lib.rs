@@ -16,9 +16,19 @@
 //!
 //! Linux only: pidfd, inotify and the death signal have no portable names.
 
+mod chat;
+mod chat_carry;
+mod chat_directory;
+mod chat_front;
+mod chat_inbox;
+mod chat_link;
+mod chat_node;
+mod chat_outbox;
 mod connection;
 mod counter;
 mod datagram;
+mod deadlines;
+mod download;
 mod echo;
 mod exchange;
 mod fetch;
@@ -28,11 +38,14 @@ mod http;
 mod listed_file;
 mod losses;
 mod node;
+mod node_cpus;
 mod nodes;
 mod offload;
 mod options;
 mod peers;
 mod ping_pong;
+mod pipeline;
+mod places;
 mod primes;
 mod protocol;
 mod proxy;
@@ -42,6 +55,7 @@ mod serve;
 mod server;
 mod session;
 mod shares;
+mod since;
 mod sleepers;
 mod spawn;
 mod thumbnails;
@@ -81,8 +95,12 @@ fn refusal(workload: Workload) -> Option<&'static str> {
         | Workload::PingPong
         | Workload::Fetch
         | Workload::Offload
+        | Workload::Download
+        | Workload::Pipeline
         | Workload::Spawn
+        | Workload::Deadlines
         | Workload::Scan
+        | Workload::Chat
         | Workload::Files
         | Workload::Thumbnails => None,
         Workload::Sleepers => Some(sleepers::REFUSAL),
@@ -91,9 +109,6 @@ fn refusal(workload: Workload) -> Option<&'static str> {
         Workload::Serve => Some(serve::REFUSAL),
         Workload::Proxy => Some(proxy::REFUSAL),
         Workload::Send => Some(send::REFUSAL),
-        Workload::Pipeline | Workload::Download | Workload::Deadlines | Workload::Chat => {
-            Some("not written yet")
-        }
     }
 }
 
@@ -124,9 +139,11 @@ impl<const NODES: usize> Drop for Cluster<NODES> {
 impl<const NODES: usize> Model for Cluster<NODES> {
     fn start(setup: &Setup) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        // Each unit of a scan has many attempts under way.
         let most = match setup.workload {
+            // Each unit has many attempts under way.
             Workload::Scan => setup.threads,
+            // Each node has a part of the operations or of the members, in one slot.
+            Workload::Deadlines | Workload::Chat => Options::chosen().nodes(NODES, setup.threads)?,
             _ => MOST_UNITS,
         };
         // The counter can have an owner, beside its workers.
@@ -147,9 +164,11 @@ impl<const NODES: usize> Model for Cluster<NODES> {
     }
 
     fn most_units(workload: Workload) -> Option<usize> {
-        match refusal(workload) {
-            Some(_) => Some(0),
-            None => (workload == Workload::PingPong).then_some(MOST_UNITS),
+        match (refusal(workload), workload) {
+            (Some(_), _) => Some(0),
+            // Each has a slot until all are done.
+            (None, Workload::PingPong | Workload::Pipeline) => Some(MOST_UNITS),
+            (None, _) => None,
         }
     }
 
@@ -157,8 +176,8 @@ impl<const NODES: usize> Model for Cluster<NODES> {
         self.run(async |session| counter::run(job, session).await)
     }
 
-    fn pipeline(&self, _: &suite::pipeline::Job) -> Result<suite::pipeline::Outcome> {
-        unsupported(Workload::Pipeline)
+    fn pipeline(&self, job: &suite::pipeline::Job) -> Result<suite::pipeline::Outcome> {
+        self.run(async |session| pipeline::run(job, session).await)
     }
 
     fn primes(&self, job: &suite::primes::Job) -> Result<suite::primes::Outcome> {
@@ -177,8 +196,8 @@ impl<const NODES: usize> Model for Cluster<NODES> {
         self.run(async |session| offload::run(job, session).await)
     }
 
-    fn download_session(&self, _: &Arc<transfer::Session>) -> Result<()> {
-        unsupported(Workload::Download)
+    fn download_session(&self, download: &Arc<transfer::Session>) -> Result<()> {
+        self.run(async |session| download::run(download, session).await)
     }
 
     fn ping_pong(&self, job: &suite::ping_pong::Job) -> Result<suite::ping_pong::Outcome> {
@@ -193,8 +212,8 @@ impl<const NODES: usize> Model for Cluster<NODES> {
         self.run(async |session| spawn::run(job, session).await)
     }
 
-    fn deadlines(&self, _: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
-        unsupported(Workload::Deadlines)
+    fn deadlines(&self, job: &suite::deadlines::Job) -> Result<suite::deadlines::Outcome> {
+        self.run(async |session| deadlines::run(job, session).await)
     }
 
     fn echo(&self, _: &suite::echo::Job) -> Result<suite::echo::Outcome> {
@@ -235,8 +254,8 @@ impl<const NODES: usize> Model for Cluster<NODES> {
         self.run(async |session| scan::run(service, session).await)
     }
 
-    fn serve_chat(&self, _: &Arc<suite::chat::Service>) -> Result<()> {
-        unsupported(Workload::Chat)
+    fn serve_chat(&self, service: &Arc<suite::chat::Service>) -> Result<()> {
+        self.run(async |session| chat::run(service, session).await)
     }
 
     fn send_files(&self, _: &Arc<suite::send::Sending>) -> Result<()> {

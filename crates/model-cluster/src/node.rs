@@ -27,16 +27,26 @@ use crate::protocol::{
     self, Answer, CONSUMER, HELLO, Hello, Piece, REVISION, Said, Share, ShareId, Subjects, Task,
     WANTED, Welcome, What,
 };
-use crate::{counter, exchange, fetch, files, offload, ping_pong, primes, scan, spawn, thumbnails};
+use crate::{
+    chat, counter, deadlines, download, exchange, fetch, files, offload, ping_pong, pipeline,
+    primes, scan, spawn, thumbnails,
+};
 
-/// How long a node waits for a share before it asks anew.
-const PULL: Duration = Duration::from_secs(5);
+/// How long a node waits for a share before it asks anew. A server that was started again does
+/// not know what it was asked for before, and does not answer that.
+const PULL: Duration = Duration::from_secs(2);
+
+/// How often a node asks for a parent, unless it is told before that nodes are wanted.
+const ASK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How late the server's word that there is no share may be.
+const LATE: Duration = Duration::from_secs(1);
 
 /// The pause after which is tried again what the server has refused.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// For how long a node asks for a parent that is gone.
-const MOURNING: Duration = Duration::from_secs(10);
+/// How long a parent may be gone before its session has ended.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(10);
 
 /// A node of the cluster model: works on what a parent deals through a NATS server, for one
 /// parent after the other, until it is ended.
@@ -65,7 +75,7 @@ struct Args {
 
 /// Where a node can be killed.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum Point {
+pub(crate) enum Point {
     BeforeWork,
     AfterAnswer,
     AfterAck,
@@ -117,6 +127,7 @@ async fn serve(args: Args) -> Result<()> {
             http: Client {
                 idle: Idle::new(slots),
             },
+            downloads: download::node::Downloads::default(),
         };
         let worked = node.work(slots).await;
         if args.own {
@@ -159,21 +170,22 @@ async fn find(
             }
         }
         // The news that nodes are wanted can be lost.
-        let _ = timeout(PULL, wanted.next()).await;
+        let _ = timeout(ASK_INTERVAL, wanted.next()).await;
     }
 }
 
 /// A node in a session.
 pub(crate) struct Node {
-    name: String,
+    pub(crate) name: String,
     pub(crate) client: async_nats::Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) subjects: Subjects,
     /// Changes whenever the connection has been made again.
     pub(crate) connections: watch::Receiver<()>,
-    heartbeat: Duration,
+    pub(crate) heartbeat: Duration,
     die_at: Option<Point>,
-    http: Client,
+    pub(crate) http: Client,
+    pub(crate) downloads: download::node::Downloads,
 }
 
 impl Node {
@@ -238,6 +250,10 @@ impl Node {
     async fn perform(&self, message: &Message) -> Result<bool> {
         let deliveries = message.info().map_err(protocol::boxed)?.delivered;
         let Share { id, task } = protocol::decode(&message.payload)?;
+        if let Task::Download(_) = task {
+            self.die_at(Point::BeforeWork);
+            return download::node::perform(message, id, self).await;
+        }
         let taken = protocol::encode(&self.says(What::Taken(id)))?;
         let parent = self.subjects.parent.clone();
         self.client.publish(parent, taken.into()).await?;
@@ -253,10 +269,14 @@ impl Node {
         };
         let heard = self.beat(message, answering).await?;
         self.die_at(Point::AfterAnswer);
+        if !heard {
+            // Not acked: if the parent comes back, it has no answer.
+            return Ok(false);
+        }
         // Without it the share is delivered again, and answered again, which is not counted.
         let _ = message.double_ack().await;
         self.die_at(Point::AfterAck);
-        Ok(heard)
+        Ok(true)
     }
 
     /// Says again and again that a share is being worked on.
@@ -273,7 +293,7 @@ impl Node {
         }
     }
 
-    fn says(&self, what: What) -> Said {
+    pub(crate) fn says(&self, what: What) -> Said {
         Said {
             node: self.name.clone(),
             what,
@@ -283,22 +303,36 @@ impl Node {
     /// Tells the parent, until it has heard it. Whether there is one: if there is none, and none
     /// comes back, the session has ended.
     pub(crate) async fn tell(&self, what: What) -> Result<bool> {
+        Ok(self.ask(what).await?.is_some())
+    }
+
+    /// The same, with the parent's reply.
+    pub(crate) async fn ask(&self, what: What) -> Result<Option<async_nats::Message>> {
         let said = protocol::encode(&self.says(what))?;
+        self.request(&self.subjects.parent, said).await
+    }
+
+    /// The same for what the parent listens to at another subject.
+    pub(crate) async fn request(
+        &self,
+        subject: &str,
+        said: Vec<u8>,
+    ) -> Result<Option<async_nats::Message>> {
         let mut gone_since = None;
         loop {
-            let parent = self.subjects.parent.clone();
-            match self.client.request(parent, said.clone().into()).await {
-                Ok(_) => return Ok(true),
+            let subject = subject.to_owned();
+            match self.client.request(subject, said.clone().into()).await {
+                Ok(reply) => return Ok(Some(reply)),
                 Err(error) if error.kind() == RequestErrorKind::NoResponders => {
                     let now = Instant::now();
-                    if now - *gone_since.get_or_insert(now) > MOURNING {
-                        return Ok(false);
+                    if now - *gone_since.get_or_insert(now) > LONGEST_ABSENCE {
+                        return Ok(None);
                     }
                     sleep(PAUSE).await;
                 }
                 // The connection is down, or the parent is stopped.
                 Err(error) if error.kind() == RequestErrorKind::TimedOut => gone_since = None,
-                Err(error) => return Err(error).context("an answer"),
+                Err(error) => return Err(error).context("a message to the parent"),
             }
         }
     }
@@ -310,13 +344,19 @@ impl Node {
             Task::Fetch(url) => fetch::perform(&url, &self.http).await,
             Task::Offload(job) => unblock(move || offload::perform(&job)).await,
             Task::Spawn(unit) => Ok(spawn::perform(unit)),
+            Task::Branch(branch) => spawn::perform_branch(branch, id, self).await,
             Task::Files(files) => files::perform(files, self).await,
             Task::Thumbnail { file, edge } => thumbnails::perform(file, edge, self).await,
             Task::Scan(task) => scan::perform(task).await,
             Task::PingPong(job, unit) => ping_pong::perform(&job, unit, id, self).await,
             Task::Counter(job, unit) => counter::perform(&job, unit, id, self).await,
+            Task::Chat(task) => chat::perform(task, self).await,
             Task::Write(job) => exchange::write(&job, id, self).await,
             Task::Read => exchange::read(id, self).await,
+            Task::Download(name) => Err(anyhow!("{name} is not downloaded in one go")),
+            Task::Produce(job, producer) => pipeline::produce(&job, producer, id, self).await,
+            Task::Consume(job) => pipeline::consume(&job, id, self).await,
+            Task::Deadlines(part) => deadlines::perform(&part, id, self).await,
         }
     }
 
@@ -328,13 +368,12 @@ impl Node {
 
     /// Asks the parent for a piece of a file of its list.
     pub(crate) async fn piece(&self, place: usize, offset: u64) -> Result<Piece> {
-        let wants = protocol::encode(&self.says(What::Wants { place, offset }))?;
-        let parent = self.subjects.parent.clone();
-        let piece = self.client.request(parent, wants.into()).await;
-        protocol::decode(&piece.context("a piece of a file")?.payload)
+        let piece = self.ask(What::Wants { place, offset }).await?;
+        let piece = piece.context("the parent is gone, which has the file")?;
+        protocol::decode(&piece.payload)
     }
 
-    fn die_at(&self, point: Point) {
+    pub(crate) fn die_at(&self, point: Point) {
         if self.die_at == Some(point) {
             let _ = kill_process(getpid(), Signal::KILL);
         }
@@ -345,7 +384,10 @@ impl Node {
 async fn pull(consumer: &PullConsumer) -> Result<Option<Message>> {
     let pulling = consumer.batch().max_messages(1).expires(PULL).messages();
     let mut pulled = pulling.await?;
-    pulled.next().await.transpose().map_err(protocol::boxed)
+    match timeout(PULL + LATE, pulled.next()).await {
+        Ok(pulled) => pulled.transpose().map_err(protocol::boxed),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Has a thread do what needs a core or blocks.

@@ -14,12 +14,15 @@ use suite::Result;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::happening::Event;
+use crate::node_cpus;
 
 /// All of them. They end when this is dropped, and when this process is killed.
 pub(crate) struct Nodes {
     program: PathBuf,
     url: String,
     token_file: PathBuf,
+    /// To how many cores' time each is held, if any.
+    cores: Option<f64>,
     events: UnboundedSender<Event>,
     running: Vec<Node>,
     /// How many there have ever been: each has a name of its own.
@@ -35,17 +38,20 @@ struct Node {
 }
 
 impl Nodes {
-    /// Starts none yet. The `events` are told of each that ends.
+    /// Starts none yet, and holds each to the time of so many `cores`. The `events` are told of
+    /// each that ends.
     pub(crate) fn new(
         program: &Path,
         url: &str,
         token_file: &Path,
+        cores: Option<f64>,
         events: UnboundedSender<Event>,
     ) -> Self {
         Self {
             program: program.to_owned(),
             url: url.to_owned(),
             token_file: token_file.to_owned(),
+            cores,
             events,
             running: Vec::new(),
             started: 0,
@@ -66,11 +72,11 @@ impl Nodes {
             // What a terminal sends is for the parent.
             .process_group(0);
         let (report, started) = mpsc::channel();
-        let events = self.events.clone();
+        let (events, cores) = (self.events.clone(), self.cores);
         let node = name.clone();
         let keeper = thread::Builder::new()
             .name(format!("keeper of {name}"))
-            .spawn(move || keep(command, node, &report, &events))?;
+            .spawn(move || keep(command, node, cores, &report, &events))?;
         let starting = || format!("starting {}", self.program.display());
         let process = started.recv().with_context(starting)?;
         self.running.push(Node {
@@ -123,6 +129,7 @@ impl Drop for Nodes {
 fn keep(
     mut command: Command,
     node: String,
+    cores: Option<f64>,
     report: &mpsc::Sender<io::Result<OwnedFd>>,
     events: &UnboundedSender<Event>,
 ) {
@@ -130,18 +137,32 @@ fn keep(
         Ok(child) => child,
         Err(error) => return drop(report.send(Err(error))),
     };
+    let mut held = Ok(());
     match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
-        // The thread that starts this node waits for it.
-        Ok(process) => drop(report.send(Ok(process))),
+        Ok(process) => {
+            let own = process.try_clone();
+            // The thread that starts this node waits for it.
+            let _ = report.send(Ok(process));
+            if let Some(cores) = cores {
+                held = own
+                    .map_err(Into::into)
+                    .and_then(|own| node_cpus::hold(&child, &own, cores));
+            }
+        }
         Err(error) => {
             // It is not dead, as it has not been waited for.
             let _ = child.kill();
             let _ = report.send(Err(error.into()));
         }
     }
-    let status = match child.wait() {
-        Ok(status) => status.to_string(),
-        Err(error) => format!("an unknown cause: {error}"),
+    if held.is_err() {
+        // As fast as it can be, it would stand for another machine.
+        let _ = child.kill();
+    }
+    let status = match (child.wait(), held) {
+        (Ok(status), Ok(())) => status.to_string(),
+        (Ok(_), Err(error)) => format!("not being held to its cores: {error:#}"),
+        (Err(error), _) => format!("an unknown cause: {error}"),
     };
     // The parent is gone only when it needs no nodes any more.
     let _ = events.send(Event::Exit { node, status });

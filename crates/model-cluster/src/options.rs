@@ -1,5 +1,6 @@
 //! Which server shares travel through, and how many nodes work on them.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use suite::{Invalid, Result};
 
 /// The most nodes of one parent.
 pub(crate) const MOST_NODES: usize = 64;
+
+/// The least and the most time that a node of the parent's own can be held to, in cores.
+const NODE_CPUS: RangeInclusive<f64> = 0.01..=1024.0;
 
 /// Options of every command, beside its own. Nodes are started by the parent, or by hand: see
 /// `model-cluster node --help`.
@@ -30,6 +34,17 @@ pub struct Options {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_NODES as u64)
     )]
     nodes: Option<usize>,
+
+    /// How many cores' time each node may use, such as 0.5: slower machines, on this one
+    /// [default: $PACES_CLUSTER_NODE_CPUS, or all there is]
+    #[arg(
+        long,
+        value_name = "CORES",
+        global = true,
+        value_parser = node_cpus,
+        conflicts_with = "cluster"
+    )]
+    node_cpus: Option<f64>,
 
     /// Where the server keeps shares: on a disk they outlast it
     #[arg(long, value_name = "WHERE", global = true, default_value = "memory")]
@@ -93,6 +108,7 @@ impl Options {
         CHOSEN.get().cloned().unwrap_or(Self {
             cluster: None,
             nodes: None,
+            node_cpus: None,
             cluster_storage: Storage::Memory,
             ack_wait: 5,
             secrets: Secrets::default(),
@@ -120,6 +136,19 @@ impl Options {
         Ok(nodes)
     }
 
+    /// To how many cores' time each node of our own is held; to none, if none is given.
+    pub(crate) fn node_cpus(&self) -> Result<Option<f64>> {
+        const VARIABLE: &str = "PACES_CLUSTER_NODE_CPUS";
+        if self.node_cpus.is_some() {
+            return Ok(self.node_cpus);
+        }
+        let Ok(text) = std::env::var(VARIABLE) else {
+            return Ok(None);
+        };
+        let invalid = |allowed: String| Invalid::new(VARIABLE, &text, allowed);
+        Ok(Some(node_cpus(&text).map_err(invalid)?))
+    }
+
     pub(crate) fn storage(&self) -> Storage {
         self.cluster_storage
     }
@@ -131,6 +160,14 @@ impl Options {
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
     }
+}
+
+/// A number of cores.
+fn node_cpus(text: &str) -> std::result::Result<f64, String> {
+    let cores = text.parse().ok();
+    let cores = cores.filter(|cores: &f64| NODE_CPUS.contains(cores));
+    let (least, most) = NODE_CPUS.into_inner();
+    cores.ok_or_else(|| format!("has to be a number of cores from {least} to {most}"))
 }
 
 /// Refuses a URL with a secret in it: a command line can be read by every user of the machine.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use suite::Result;
 use tokio::sync::watch;
 
+use crate::happening::Happening;
 use crate::node::Node;
 use crate::protocol::{self, Answer, ShareId, Task, What};
 use crate::session::{LONGEST_WAIT, MAX_DEATHS, Session};
@@ -40,12 +41,21 @@ impl std::error::Error for Lost {}
 impl Session {
     /// Tells the units of this job that all are there, or that it is over.
     pub(crate) async fn tell_units(&self, go: bool) -> Result<()> {
-        let news = protocol::encode(&News {
-            run: self.run(),
-            go,
-        })?;
+        self.tell_run(self.run(), go).await
+    }
+
+    async fn tell_run(&self, run: u64, go: bool) -> Result<()> {
+        let news = protocol::encode(&News { run, go })?;
         let subject = self.subjects.news.clone();
         Ok(self.client.publish(subject, news.into()).await?)
+    }
+
+    /// A unit waits for others. One of an earlier run is told that they are gone.
+    pub(crate) async fn stands(&self, id: ShareId) -> Result<Happening> {
+        if id.run != self.run() {
+            self.tell_run(id.run, false).await?;
+        }
+        Ok(Happening::Stands(id))
     }
 
     /// Where units keep what all of them can read, which is made if it is not there. async-nats'
@@ -87,10 +97,29 @@ pub(crate) async fn all_or_retry(
     session: &mut Session,
     tasks: impl Fn() -> Vec<Task>,
 ) -> Result<Vec<Answer>> {
+    all_or_retry_with(session, async |_| Ok(()), tasks).await
+}
+
+/// The same for units that share something, which has to be made before each run.
+pub(crate) async fn all_or_retry_with(
+    session: &mut Session,
+    prepare: impl AsyncFn(&Session) -> Result<()>,
+    tasks: impl Fn() -> Vec<Task>,
+) -> Result<Vec<Answer>> {
     for _ in 0..=MAX_DEATHS {
+        prepare(session).await?;
         match attempt(session, tasks()).await {
-            Err(error) if error.is::<Lost>() => session.tell_units(false).await?,
-            done => return done,
+            Err(error) if error.is::<Lost>() => {
+                eprintln!("units: one is lost, and all begin again");
+                session.tell_units(false).await?;
+            }
+            Err(error) => {
+                // The others would wait for the one that has failed. Why it has says more than
+                // that they cannot be told.
+                let _ = session.tell_units(false).await;
+                return Err(error);
+            }
+            answers => return answers,
         }
     }
     bail!("given up: in {} attempts a unit was lost", MAX_DEATHS + 1)
@@ -116,19 +145,24 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Waits until all units are there, which subscribe to what they will be sent before; none
-    /// if one is lost.
-    pub(crate) async fn gather(node: &Node, id: ShareId) -> Result<Option<Self>> {
+    /// Hears of it from now on when one is lost; none if there is no parent.
+    pub(crate) async fn join(node: &Node, id: ShareId) -> Result<Option<Self>> {
         let mut connections = node.connections.clone();
         connections.mark_unchanged();
-        let mut peers = Self {
+        let peers = Self {
             run: id.run,
             news: node.client.subscribe(node.subjects.news.clone()).await?,
             connections,
         };
-        if !node.tell(What::Stands(id)).await? {
+        Ok(node.tell(What::Stands(id)).await?.then_some(peers))
+    }
+
+    /// Waits until all units are there, which subscribe to what they will be sent before; none
+    /// if one is lost.
+    pub(crate) async fn gather(node: &Node, id: ShareId) -> Result<Option<Self>> {
+        let Some(mut peers) = Self::join(node, id).await? else {
             return Ok(None);
-        }
+        };
         let is_going = tokio::select! {
             is_going = go(&mut peers.news, peers.run) => is_going,
             _ = peers.connections.changed() => false,
@@ -152,6 +186,18 @@ impl Peers {
             done = working => Some(done),
             _ = go(&mut self.news, self.run) => None,
             _ = self.connections.changed() => None,
+        }
+    }
+
+    /// The answer that this work comes to, unless a unit is lost, or the work finds that out.
+    pub(crate) async fn answer(
+        &mut self,
+        working: impl Future<Output = Result<Answer>>,
+    ) -> Result<Answer> {
+        match self.unless_lost(working).await {
+            Some(Err(error)) if error.is::<Lost>() => Ok(Answer::PeerGone),
+            Some(answer) => answer,
+            None => Ok(Answer::PeerGone),
         }
     }
 }

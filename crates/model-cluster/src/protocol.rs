@@ -6,11 +6,18 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use async_nats::jetstream::message::PublishMessage;
+use http_hyper::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use suite::scan::Found;
-use suite::{Result, counter, exchange, fetch, files, offload, ping_pong, thumbnails};
+use suite::{
+    Result, counter, deadlines, exchange, fetch, files, offload, ping_pong, pipeline, spawn,
+    thumbnails,
+};
 
+use crate::chat_link::ChatTask;
+use crate::download::messages::{Ended, Report};
 use crate::listed_file::ListedFile;
 
 /// What was built: parent and nodes of other revisions refuse each other.
@@ -45,6 +52,9 @@ pub(crate) struct Subjects {
     pub(crate) queue_stream: String,
     /// The bucket of what they keep at the server.
     pub(crate) bucket: String,
+    /// What the subjects of chat rooms begin with, and the stream of all rooms.
+    pub(crate) rooms: String,
+    pub(crate) rooms_stream: String,
 }
 
 impl Subjects {
@@ -59,6 +69,8 @@ impl Subjects {
             queue: format!("paces.{session}.queue"),
             queue_stream: format!("paces_{session}_queue"),
             bucket: format!("paces_{session}"),
+            rooms: format!("paces.{session}.rooms"),
+            rooms_stream: format!("paces_{session}_rooms"),
         }
     }
 
@@ -96,6 +108,14 @@ pub(crate) enum Welcome {
 pub(crate) struct Share {
     pub(crate) id: ShareId,
     pub(crate) task: Task,
+}
+
+impl Share {
+    /// The message that it is dealt by: the server has it once.
+    pub(crate) fn message(&self) -> Result<PublishMessage> {
+        let message = PublishMessage::build().message_id(self.id.to_string());
+        Ok(message.payload(encode(self)?.into()))
+    }
 }
 
 /// Which share: of which of the session's jobs, and for the how many-th time.
@@ -138,6 +158,8 @@ pub(crate) enum What {
     Stands(ShareId),
     /// It asks for a piece of a file that it does not have: see [`Piece`].
     Wants { place: usize, offset: u64 },
+    /// About a file that is downloaded.
+    Download(Report),
 }
 
 /// A piece of a file, or why there is none.
@@ -157,20 +179,41 @@ pub(crate) enum Task {
     Offload(offload::Job),
     /// Answer with this number, mixed.
     Spawn(u64),
+    /// The same in a tree, where units start others.
+    Branch(Branch),
+    /// Be the queue's producer of this number.
+    Produce(pipeline::Job, usize),
+    /// Be a consumer of the queue.
+    Consume(pipeline::Job),
+    /// Have this part's operations answered, cut or cancelled.
+    Deadlines(deadlines::Part),
     /// What is in these files?
     Files(Vec<ListedFile>),
     /// Make this image fit a square of `edge` pixels.
     Thumbnail { file: ListedFile, edge: u32 },
     /// Which of these ports are open?
     Scan(ScanTask),
+    /// Download the file of this name: what to do, the parent says when it is asked.
+    Download(String),
     /// Be the ring's station of this number.
     PingPong(ping_pong::Job, usize),
     /// Be the job's worker of this number, or the counter's owner.
     Counter(counter::Job, usize),
+    /// Serve members of a chat.
+    Chat(ChatTask),
     /// Be the exchange's writer.
     Write(exchange::Job),
     /// Be its reader.
     Read,
+}
+
+/// A unit of a tree.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Branch {
+    pub(crate) batch: spawn::Batch,
+    pub(crate) unit: u64,
+    /// The share of the unit that starts it. The parent starts the first.
+    pub(crate) starter: Option<usize>,
 }
 
 /// A part of a scan.
@@ -195,10 +238,22 @@ impl Task {
             | Task::Files(_)
             | Task::Thumbnail { .. } => true,
             // What is asked there is not the same every time.
-            Task::Fetch(_) | Task::Scan(_) => false,
+            Task::Fetch(_) | Task::Scan(_) | Task::Chat(_) | Task::Download(_) => false,
             // All that work together begin again when one is lost.
-            Task::PingPong(..) | Task::Counter(..) | Task::Write(_) | Task::Read => false,
+            Task::PingPong(..)
+            | Task::Counter(..)
+            | Task::Write(_)
+            | Task::Read
+            | Task::Branch(_)
+            | Task::Produce(..)
+            | Task::Consume(_)
+            | Task::Deadlines(_) => false,
         }
+    }
+
+    /// Whether the parent deals it. Another unit deals what it starts.
+    pub(crate) fn is_of_parent(&self) -> bool {
+        !matches!(self, Task::Branch(branch) if branch.starter.is_some())
     }
 }
 
@@ -207,9 +262,13 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Task::Primes(range) => write!(f, "primes in {range:?}"),
-            Task::Fetch(url) => f.write_str(url),
+            Task::Fetch(name) | Task::Download(name) => f.write_str(name),
             Task::Offload(job) => write!(f, "a call of {:?}", job.call()),
             Task::Spawn(unit) => write!(f, "unit {unit}"),
+            Task::Branch(branch) => write!(f, "unit {}", branch.unit),
+            Task::Produce(_, producer) => write!(f, "producer {producer}"),
+            Task::Consume(_) => f.write_str("a consumer"),
+            Task::Deadlines(part) => write!(f, "slots {:?}", part.slots()),
             Task::Files(files) => {
                 let paths: Vec<_> = files.iter().map(ListedFile::path).collect();
                 write!(f, "{paths:?}")
@@ -217,6 +276,7 @@ impl fmt::Display for Task {
             Task::Thumbnail { file, .. } => file.path().display().fmt(f),
             Task::PingPong(_, unit) => write!(f, "station {unit}"),
             Task::Counter(_, unit) => write!(f, "worker {unit}"),
+            Task::Chat(_) => f.write_str("members of a chat"),
             Task::Write(_) => f.write_str("the writer"),
             Task::Read => f.write_str("the reader"),
             Task::Scan(scan) => write!(f, "{} ports of {}", scan.ports.len(), scan.host),
@@ -239,12 +299,29 @@ pub(crate) enum Answer {
     Thumbnail(usize, Summed<thumbnails::Summary>),
     /// What came of some ports.
     Scan(Found),
+    /// How a file has ended, or rests.
+    Download(Ended),
     /// What a station of a ring has seen.
     PingPong(ping_pong::Outcome),
     /// What a reader has read.
     Exchange(exchange::Outcome),
+    /// What a consumer has processed, and the most messages that it knows the queue to have held.
+    Consumed(pipeline::Tally, u64),
+    /// What has come of a part of the operations.
+    Deadlines(PartEnded),
     /// Not done: a unit that this works with is lost.
     PeerGone,
+}
+
+/// What has come of a part of the operations with deadlines.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PartEnded {
+    pub(crate) tally: deadlines::Tally,
+    /// How many have begun.
+    pub(crate) begun: u64,
+    /// From when the last of these had begun until all of all parts had ended, if all in flight
+    /// were cancelled; else 0.
+    pub(crate) cancel_ns: u64,
 }
 
 impl Answer {
@@ -268,6 +345,13 @@ pub(crate) fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
 /// The value in a message of the same build.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     postcard::from_bytes(bytes).context("a message that cannot be read")
+}
+
+/// The same where bytes follow, which are returned as well.
+pub(crate) fn decode_front<T: DeserializeOwned>(bytes: &Bytes) -> Result<(T, Bytes)> {
+    let decoded = postcard::take_from_bytes(bytes);
+    let (value, rest) = decoded.context("a message that cannot be read")?;
+    Ok((value, bytes.slice_ref(rest)))
 }
 
 /// async-nats' errors are boxed.

@@ -19,6 +19,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use runner::scratch::{self, Scratch};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
+use rustix::io::retry_on_intr;
 use rustix::process::{
     Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_signal,
     set_parent_process_death_signal,
@@ -37,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a server that was killed is started again.
 const MOST_RESTARTS: usize = 5;
 
-/// The longest message, in bytes: what a node downloads comes in such pieces.
+/// The longest piece of what is sent, in bytes.
 pub(crate) const LONGEST_MESSAGE: usize = 1 << 20;
 
 /// A server of our own. It ends when this is dropped, and when this process is killed.
@@ -193,6 +194,8 @@ impl Recipe {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log)?)
+            // What a terminal sends is for the parent.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("starting {}", self.nats_server.display()))?;
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
@@ -269,7 +272,7 @@ fn wait_for_port(changes: &OwnedFd, process: &OwnedFd, ports: &Path) -> Result<u
             PollFd::new(changes, PollFlags::IN),
             PollFd::new(process, PollFlags::IN),
         ];
-        poll(&mut fds, Some(&left))?;
+        retry_on_intr(|| poll(&mut fds, Some(&left)))?;
         if !fds[0].revents().is_empty() {
             let mut buffer = [MaybeUninit::uninit(); 4096];
             // Which file it was is looked for in the directory.

@@ -1,6 +1,8 @@
 //! A parent and its nodes, from the model's start to its end: the stream that shares wait in,
 //! and all that happens, in one place to wait for it.
 
+mod silence;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,15 +14,16 @@ use async_nats::jetstream::stream::{Config, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, Message, Subscriber};
 use futures_lite::StreamExt;
-use suite::{Result, Setup};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use suite::{Result, Setup, Workload};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connection::{Access, random_hex};
-use crate::happening::{Advisory, Event, Happening};
+use crate::happening::{Advisory, Download, Event, Happening};
 use crate::listed_file;
 use crate::nodes::Nodes;
 use crate::options::{Options, Storage};
+use crate::places::Places;
 use crate::protocol::{
     self, CONSUMER, HELLO, Hello, Piece, REVISION, Said, Subjects, WANTED, Welcome, What,
 };
@@ -32,14 +35,11 @@ pub(crate) const MAX_DEATHS: u32 = 5;
 /// How long nodes may take to come, and a server to come back.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// After how many times the wait for an ack a silent node is given up.
-const LONGEST_SILENCE: u32 = 6;
-
 /// How long a message waits in the stream of a parent that was killed.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// How long what is not needed for an answer may take in the end.
-const FAREWELL: Duration = Duration::from_secs(1);
+const LONGEST_CLOSING: Duration = Duration::from_secs(1);
 
 pub(crate) struct Session {
     name: String,
@@ -48,20 +48,20 @@ pub(crate) struct Session {
     pub(crate) jetstream: Context,
     pub(crate) storage: Storage,
     pub(crate) ack_wait: Duration,
-    /// How many shares to work on at once, over all nodes.
-    units: usize,
-    /// Which node has each place.
-    places: Vec<Option<String>>,
+    /// Which nodes have how many slots.
+    places: Places,
     /// Nodes that pull shares, and when each was last heard.
     ready: BTreeMap<String, Instant>,
     /// Nodes of ours that have died since one was ready the last time.
-    fruitless: u32,
+    failed_starts: u32,
     /// What was last wrong with a node that is not ready.
     trouble: Option<String>,
     hellos: Subscriber,
     said: Subscriber,
     advisories: Subscriber,
     events: UnboundedReceiver<Event>,
+    /// Wakes what waits for them.
+    pub(crate) waker: UnboundedSender<Event>,
     /// What nodes may ask for that do not have it.
     files: Arc<[PathBuf]>,
     /// How many jobs have begun.
@@ -78,8 +78,15 @@ impl Session {
     /// say it (0), for so many shares at once.
     pub(crate) async fn open(setup: &Setup, nodes: usize, units: usize) -> Result<Self> {
         let options = Options::chosen();
+        let wanted = options.nodes(nodes, setup.threads)?;
+        let units = match setup.workload {
+            // As many as this machine has cores, but each node has some of its own.
+            Workload::Files | Workload::Thumbnails | Workload::Scan => units.max(wanted),
+            _ => units,
+        };
         // One without a slot would have nothing to do.
-        let wanted = options.nodes(nodes, setup.threads)?.min(units);
+        let wanted = wanted.min(units);
+        let cores = options.node_cpus()?;
         let (tell, mut events) = mpsc::unbounded_channel();
         let (server, access) = match options.cluster() {
             Some(url) => (None, Access::given(url, options.secrets())?),
@@ -102,9 +109,10 @@ impl Session {
             "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{}.{CONSUMER}",
             subjects.stream
         );
-        let nodes = server
-            .as_ref()
-            .map(|server| Nodes::new(&setup.program, &access.url, server.token_file(), tell));
+        let nodes = server.as_ref().map(|server| {
+            let token_file = server.token_file();
+            Nodes::new(&setup.program, &access.url, token_file, cores, tell.clone())
+        });
         // The first is no change.
         while !matches!(events.recv().await, None | Some(Event::Connected)) {}
         let mut session = Self {
@@ -117,13 +125,13 @@ impl Session {
             subjects,
             storage: options.storage(),
             ack_wait: options.ack_wait(),
-            units,
             files: Arc::default(),
-            places: vec![None; wanted],
+            places: Places::new(wanted, units),
             ready: BTreeMap::new(),
-            fruitless: 0,
+            failed_starts: 0,
             trouble: None,
             events,
+            waker: tell,
             runs: 0,
             has_leftovers: false,
             nodes,
@@ -151,6 +159,8 @@ impl Session {
             ack_wait: self.ack_wait,
             max_deliver: i64::from(MAX_DEATHS),
             max_ack_pending: -1,
+            // Each slot asks for one, and may have asked before over a connection that broke.
+            max_waiting: 2 * self.units().max(256) as i64,
             memory_storage: self.storage == Storage::Memory,
             ..pull::Config::default()
         });
@@ -160,7 +170,7 @@ impl Session {
 
     /// How many shares are worked on at once.
     pub(crate) fn units(&self) -> usize {
-        self.units
+        self.places.units()
     }
 
     /// Lets nodes ask for these files, and for no others.
@@ -173,18 +183,16 @@ impl Session {
         self.runs
     }
 
-    /// Begins a job, when all nodes are there: its number.
+    /// Begins a job, when all nodes are there: its number. Units of others are late from now on.
     pub(crate) async fn begin(&mut self) -> Result<u64> {
+        self.runs += 1;
         if self.has_leftovers {
             self.stream().await?.purge().await?;
             self.has_leftovers = false;
         }
         self.gather().await?;
         // Between two jobs nothing is heard.
-        self.ready
-            .values_mut()
-            .for_each(|heard| *heard = Instant::now());
-        self.runs += 1;
+        self.forgive_silence();
         Ok(self.runs)
     }
 
@@ -195,14 +203,14 @@ impl Session {
         if let Some(nodes) = self.nodes.as_mut().filter(|_| failed) {
             nodes.end();
             self.ready.clear();
-            self.places.fill(None);
+            self.places.free_all();
         }
     }
 
     /// Waits until there are as many nodes as there should be.
     async fn gather(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let wanted = self.places.len();
+        let wanted = self.places.nodes();
         if let Some(nodes) = &mut self.nodes {
             for _ in nodes.count()..wanted {
                 nodes.start()?;
@@ -224,23 +232,19 @@ impl Session {
         Ok(())
     }
 
-    /// Gives nodes up that were started by hand and are silent, so that others can take their
-    /// places. Whether any is left.
-    pub(crate) async fn give_up_silent(&mut self) -> Result<bool> {
-        if self.nodes.is_none() {
-            let (now, longest) = (Instant::now(), self.ack_wait * LONGEST_SILENCE);
-            self.ready.retain(|_, heard| now - *heard < longest);
-            if self.ready.len() < self.places.len() {
-                self.client.publish(WANTED, "".into()).await?;
-            }
-        }
-        Ok(self.nodes.is_some() || !self.ready.is_empty())
-    }
-
     /// Whether a share that this node has will not be answered: it was one of ours.
     pub(crate) fn is_dead(&self, node: &str) -> bool {
         let is_ours = node.starts_with(&format!("{}-", std::process::id()));
         is_ours && self.nodes.as_ref().is_some_and(|nodes| !nodes.has(node))
+    }
+
+    /// Whether this node was heard lately; or, if it is not known which, all that there should be.
+    pub(crate) fn is_ready(&self, node: Option<&str>) -> bool {
+        match node {
+            Some(node) => self.ready.contains_key(node),
+            // In place of one of ours that has ended comes another.
+            None => self.nodes.is_some() || self.ready.len() >= self.places.nodes(),
+        }
     }
 
     /// Waits for what happens next, until `deadline`.
@@ -254,6 +258,7 @@ impl Session {
                 }
                 Some(event) = self.events.recv() => match event {
                     Event::Connected => return Ok(Happening::Connected),
+                    Event::Wake => return Ok(Happening::Download(Download::Wake)),
                     Event::ServerGone(why) => bail!(why),
                     Event::Exit { node, status } => {
                         if self.replace(&node, &status)? {
@@ -272,8 +277,12 @@ impl Session {
     }
 
     /// A node has said something; its answer is heard as soon as it is here.
-    async fn heard(&mut self, message: Message) -> Result<Option<Happening>> {
-        let Said { node, what } = protocol::decode(&message.payload)?;
+    async fn heard(&mut self, mut message: Message) -> Result<Option<Happening>> {
+        let (Said { node, what }, rest) = protocol::decode_front(&message.payload)?;
+        if let What::Download(report) = what {
+            message.payload = rest;
+            return Ok(Some(Happening::said(node, report, message)));
+        }
         if let Some(reply) = message.reply {
             let answer = match what {
                 What::Wants { place, offset } => protocol::encode(&self.piece(place, offset))?,
@@ -282,15 +291,15 @@ impl Session {
             self.client.publish(reply, answer.into()).await?;
         }
         Ok(Some(match what {
-            What::Wants { .. } => return Ok(None),
+            What::Wants { .. } | What::Download(_) => return Ok(None),
             What::Ready if self.is_dead(&node) => return Ok(None),
             What::Ready => {
-                self.fruitless = 0;
+                self.failed_starts = 0;
                 self.ready.insert(node, Instant::now());
                 Happening::Ready
             }
             What::Taken(id) => Happening::Taken { node, id },
-            What::Stands(id) => Happening::Stands(id),
+            What::Stands(id) => self.stands(id).await?,
             What::Answered {
                 id,
                 deliveries,
@@ -305,10 +314,8 @@ impl Session {
     }
 
     fn piece(&self, place: usize, offset: u64) -> Piece {
-        let path = self
-            .files
-            .get(place)
-            .ok_or("there is no such file in the list")?;
+        let path = self.files.get(place);
+        let path = path.ok_or("there is no such file in the list")?;
         listed_file::piece(path, offset).map_err(|error| error.to_string())
     }
 
@@ -327,12 +334,13 @@ impl Session {
             Welcome::Refused {
                 revision: REVISION.to_owned(),
             }
-        } else if let Some(place) = self.place(&node) {
-            let (units, places) = (self.units, self.places.len());
-            self.places[place] = Some(node);
+        } else if let Some(slots) = self
+            .places
+            .give(&node, Instant::now(), |node| self.ready.contains_key(node))
+        {
             Welcome::Session {
                 name: self.name.clone(),
-                slots: units / places + usize::from(place < units % places),
+                slots,
                 heartbeat_ms: self.ack_wait.as_millis() as u64 / 3,
             }
         } else {
@@ -341,18 +349,6 @@ impl Session {
         };
         let answer = serde_json::to_vec(&answer)?;
         Ok(self.client.publish(reply, answer.into()).await?)
-    }
-
-    /// The place of a node: what it had before, or one that is free, or whose node has not come.
-    fn place(&self, node: &str) -> Option<usize> {
-        let has = |place: &Option<String>| place.as_deref() == Some(node);
-        let is_free = |place: &Option<String>| {
-            let node = place.as_ref();
-            node.is_none_or(|node| !self.ready.contains_key(node))
-        };
-        let mut places = self.places.iter();
-        let before = places.position(has);
-        before.or_else(|| self.places.iter().position(is_free))
     }
 
     /// Starts another node in place of one that has ended. Whether it was one of ours that was
@@ -364,10 +360,11 @@ impl Session {
         if !nodes.forget(node) {
             return Ok(false);
         }
+        self.places.free(node);
         if self.ready.remove(node).is_none() {
-            self.fruitless += 1;
+            self.failed_starts += 1;
         }
-        if self.fruitless > MAX_DEATHS {
+        if self.failed_starts > MAX_DEATHS {
             bail!("nodes keep dying before they can be given work, the last by {status}");
         }
         nodes.start()?;
@@ -379,18 +376,22 @@ impl Session {
         if self.nodes.is_some() {
             return;
         }
-        let farewell = async {
-            self.client
-                .publish(self.subjects.end.clone(), "".into())
-                .await?;
+        let closing = async {
+            let end = self.subjects.end.clone();
+            self.client.publish(end, "".into()).await?;
             let bucket = format!("KV_{}", self.subjects.bucket);
-            for stream in [&self.subjects.stream, &self.subjects.queue_stream, &bucket] {
+            for stream in [
+                &self.subjects.stream,
+                &self.subjects.queue_stream,
+                &self.subjects.rooms_stream,
+                &bucket,
+            ] {
                 // Not every job has all of them.
                 let _ = self.jetstream.delete_stream(stream).await;
             }
             anyhow::Ok(())
         };
         // Without it they find out for themselves, and what is in the stream does not stay.
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(LONGEST_CLOSING, closing).await;
     }
 }

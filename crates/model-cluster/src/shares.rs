@@ -1,19 +1,21 @@
 //! The shares of a job: published, dealt by the server to whichever node pulls next, published
 //! again when a node or the server loses them. The first answer to each counts.
 
+pub(crate) mod rolling;
+
 use std::collections::BTreeSet;
 
 use anyhow::bail;
 use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::message::PublishMessage;
-use suite::{Result, WrongAnswer};
+use suite::{Result, Unsupported, WrongAnswer};
 use tokio::time::Instant;
 
 use crate::happening::Happening;
 use crate::losses::Losses;
 use crate::peers::Lost;
-use crate::protocol::{self, Answer, Share, ShareId, Task};
+use crate::protocol::{self, Answer, CONSUMER, Share, ShareId, Task};
 use crate::session::{MAX_DEATHS, PATIENCE, Session};
+use crate::since::Since;
 
 /// How many are published before the server's word on the first is awaited.
 const MOST_UNCONFIRMED: usize = 256;
@@ -31,10 +33,12 @@ pub(crate) struct Shares<'a> {
     standing: BTreeSet<usize>,
     /// When to see whether the server still has what is not answered.
     check_at: Instant,
-    /// Since when the server has not answered.
-    silent_since: Option<Instant>,
-    /// Since when there is no node.
-    deserted_since: Option<Instant>,
+    /// The server does not answer.
+    silent: Since,
+    /// There is no node.
+    no_node: Since,
+    /// The server has shares that it does not deliver any more, and nothing is answered.
+    stuck: Since,
     losses: Losses,
 }
 
@@ -75,11 +79,15 @@ impl<'a> Shares<'a> {
             together: false,
             standing: BTreeSet::new(),
             dealt,
-            silent_since: None,
-            deserted_since: None,
+            silent: Since::new(PATIENCE),
+            no_node: Since::new(PATIENCE),
+            stuck: Since::new(PATIENCE),
             losses: Losses::default(),
         };
-        shares.publish_all().await?;
+        if shares.publish_all().await.is_err() {
+            // What the server has is looked into at once.
+            shares.check_at = Instant::now();
+        }
         Ok(shares)
     }
 
@@ -89,6 +97,12 @@ impl<'a> Shares<'a> {
         session: &'a mut Session,
         tasks: impl IntoIterator<Item = Task>,
     ) -> Result<Self> {
+        let tasks: Vec<_> = tasks.into_iter().collect();
+        let most = session.units();
+        if tasks.len() > most {
+            // Each has a slot until all are done.
+            bail!(Unsupported(format!("{most} units at most work with each other")));
+        }
         let mut shares = Self::deal(session, tasks).await?;
         shares.together = true;
         Ok(shares)
@@ -121,12 +135,12 @@ impl<'a> Shares<'a> {
                 }
                 Happening::Taken { node, id } => self.taken(node, id).await?,
                 Happening::Stands(id) if id.run == self.run => {
-                    self.standing.insert(id.share);
-                    if self.standing.len() == self.dealt.len() {
+                    // One that has not heard the reply says it again: all are told once.
+                    let is_new = self.standing.insert(id.share);
+                    if is_new && self.standing.len() == self.dealt.len() {
                         self.session.tell_units(true).await?;
                     }
                 }
-                Happening::Stands(_) => {}
                 Happening::Connected if self.together => bail!(Lost),
                 Happening::Exit { node, status } => self.died(&node, &status).await?,
                 Happening::GivenUp { sequence } => {
@@ -141,7 +155,7 @@ impl<'a> Shares<'a> {
                 Happening::Connected => self.check().await?,
                 Happening::Deadline if until == self.check_at => self.check().await?,
                 Happening::Deadline => break,
-                Happening::Ready => {}
+                Happening::Ready | Happening::Stands(_) | Happening::Download(_) => {}
             }
         }
         Ok(None)
@@ -187,6 +201,7 @@ impl<'a> Shares<'a> {
         let Some(first) = dealt.answer else {
             dealt.answer = Some(checksum);
             self.unanswered -= 1;
+            self.stuck.ends();
             return Ok(Some(answer));
         };
         self.losses.repeated += 1;
@@ -243,7 +258,11 @@ impl<'a> Shares<'a> {
                 );
             }
             let before = dealt.sequence.take();
-            self.again(share).await?;
+            if self.again(share).await.is_err() {
+                // The server delivers them again, if it has them, when the wait for an ack is over.
+                self.check_at = Instant::now();
+                return Ok(());
+            }
             if let Some(before) = before {
                 let stream = &self.session.subjects.stream;
                 let stream = self.session.jetstream.get_stream_no_info(stream).await;
@@ -262,14 +281,14 @@ impl<'a> Shares<'a> {
         self.dealt[share].attempt += 1;
         self.dealt[share].node = None;
         let confirmation = self.publish(share).await?;
-        self.confirm(share, confirmation).await;
-        Ok(())
+        self.confirm(share, confirmation).await
     }
 
-    /// Publishes what has no answer.
+    /// Publishes what has no answer, until the server does not confirm one in time.
     async fn publish_all(&mut self) -> Result<()> {
+        let is_open = |dealt: &Dealt| dealt.answer.is_none() && dealt.task.is_of_parent();
         let open: Vec<usize> = (0..self.dealt.len())
-            .filter(|&share| self.dealt[share].answer.is_none())
+            .filter(|&share| is_open(&self.dealt[share]))
             .collect();
         for some in open.chunks(MOST_UNCONFIRMED) {
             let mut confirmations = Vec::with_capacity(some.len());
@@ -277,7 +296,7 @@ impl<'a> Shares<'a> {
                 confirmations.push((share, self.publish(share).await?));
             }
             for (share, confirmation) in confirmations {
-                self.confirm(share, confirmation).await;
+                self.confirm(share, confirmation).await?;
             }
         }
         Ok(())
@@ -285,42 +304,31 @@ impl<'a> Shares<'a> {
 
     async fn publish(&mut self, share: usize) -> Result<PublishAckFuture> {
         let dealt = &self.dealt[share];
-        let id = ShareId {
-            run: self.run,
-            share,
-            attempt: dealt.attempt,
-        };
-        let payload = protocol::encode(&Share {
-            id,
+        let share = Share {
+            id: ShareId {
+                run: self.run,
+                share,
+                attempt: dealt.attempt,
+            },
             task: dealt.task.clone(),
-        })?;
-        let message = PublishMessage::build()
-            .message_id(id.to_string())
-            .payload(payload.into());
+        };
         let subject = self.session.subjects.shares.clone();
-        Ok(self
-            .session
-            .jetstream
-            .send_publish(subject, message)
-            .await?)
+        let jetstream = &self.session.jetstream;
+        Ok(jetstream.send_publish(subject, share.message()?).await?)
     }
 
-    /// Waits until the server has a share. If it does not say so, that is looked into soon.
-    async fn confirm(&mut self, share: usize, confirmation: PublishAckFuture) {
-        match confirmation.await {
-            Ok(ack) => self.dealt[share].sequence = Some(ack.sequence),
-            Err(_) => self.check_at = Instant::now(),
-        }
+    /// Waits until the server has a share.
+    async fn confirm(&mut self, share: usize, confirmation: PublishAckFuture) -> Result<()> {
+        self.dealt[share].sequence = Some(confirmation.await?.sequence);
+        Ok(())
     }
 
     /// Sees whether the server still has what is not answered. What is answered and not acked is
     /// counted too: then a loss is found the next time.
     async fn check(&mut self) -> Result<()> {
-        let now = Instant::now();
-        self.check_at = now + self.session.ack_wait;
-        if self.session.give_up_silent().await? {
-            self.deserted_since = None;
-        } else if now - *self.deserted_since.get_or_insert(now) > PATIENCE {
+        self.check_at = Instant::now() + self.session.ack_wait;
+        let has_nodes = self.session.give_up_silent().await?;
+        if self.no_node.is_too_long(!has_nodes) {
             let first = self.open().next().map(|dealt| dealt.task.to_string());
             bail!(
                 "no node is left, and {} shares are not answered, the first: {}",
@@ -328,36 +336,44 @@ impl<'a> Shares<'a> {
                 first.unwrap_or_default()
             );
         }
-        let checked = self.look_and_repair().await;
-        let Err(error) = checked else {
-            self.silent_since = None;
-            return Ok(());
-        };
-        if error.is::<Lost>() {
-            return Err(error);
+        let is_lost = |dealt: &Dealt| !self.session.is_ready(dealt.node.as_deref());
+        if self.together && self.open().any(is_lost) {
+            // The others have all slots: its share would wait for one for good.
+            bail!(Lost);
         }
-        let since = *self.silent_since.get_or_insert(now);
-        if now - since > PATIENCE {
-            return Err(error.context(format!(
+        let checked = self.look_and_repair().await;
+        let is_silent = self.silent.is_too_long(checked.is_err());
+        match checked {
+            Err(error) if error.is::<Lost>() => Err(error),
+            Err(error) if is_silent => Err(error.context(format!(
                 "the NATS server has not answered for {PATIENCE:?}, {} of {} shares are not answered",
                 self.unanswered,
                 self.dealt.len()
-            )));
+            ))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     async fn look_and_repair(&mut self) -> Result<()> {
         // Makes it anew, if it has gone with the server's memory.
         let mut stream = self.session.stream().await?;
+        // In this order: what is acked between the two is in neither then.
+        let consumer = stream.consumer_info(CONSUMER).await?;
+        let deliverable = consumer.num_pending + consumer.num_ack_pending as u64;
         let waiting = stream.info().await?.state.messages;
-        if waiting >= self.unanswered as u64 {
+        // That a share is given up was told, unless the connection was down just then.
+        let is_stuck = self.stuck.is_too_long(waiting > deliverable);
+        // How many units have dealt by now is not known here.
+        let all_dealt = self.dealt.iter().all(|dealt| dealt.task.is_of_parent());
+        let is_missing = all_dealt && waiting < self.unanswered as u64;
+        if !is_missing && !is_stuck {
             return Ok(());
         }
         if self.together {
             bail!(Lost);
         }
         // Which are missing cannot be told: all are published again.
+        self.stuck.ends();
         stream.purge().await?;
         for dealt in &mut self.dealt {
             dealt.attempt += u32::from(dealt.answer.is_none());

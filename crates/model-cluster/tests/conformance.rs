@@ -41,6 +41,8 @@ conformance! {
         counter_atomic
         counter_racy
         counter_async
+        pipeline_shapes
+        pipeline_any_shape
         exchange_shapes
         ping_pong_shapes
         primes_shapes
@@ -50,9 +52,24 @@ conformance! {
         fetch_survives_a_dying_origin
         offload_pool
         offload_inline
+        download_shapes
+        download_survives_what_servers_do
+        download_survives_a_dying_origin
+        download_survives_a_bad_directory
+        spawn_shapes
+        deadlines_late
+        deadlines_in_time
+        deadlines_cancelled
+        deadlines_at_once
+        deadlines_survive_what_servers_do
         scan_shapes
         scan_filtered
         scan_at_once
+        chat_shapes
+        chat_slow_members
+        chat_survives_what_clients_do
+        chat_ends_in_the_middle
+        chat_leaves_nothing
         files_shapes
         files_of_all_kinds
         thumbnails_shapes

@@ -2,6 +2,9 @@
 
 #![allow(dead_code)] // each test program needs a part of it
 
+pub mod network;
+
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -65,8 +68,11 @@ fn nats_server() -> Option<PathBuf> {
 pub struct Server {
     directory: TempDir,
     process: Running,
+    host: String,
     pub port: u16,
     tls: Option<[PathBuf; 2]>,
+    /// What has its command line, and that of parents, run elsewhere.
+    enter: Vec<String>,
 }
 
 impl Server {
@@ -76,18 +82,25 @@ impl Server {
 
     /// One that speaks TLS with this certificate and this key.
     pub fn with(tls: Option<[PathBuf; 2]>) -> Result<Self> {
+        Self::at(&[], "localhost", tls)
+    }
+
+    /// One that listens there, where `enter` has its command line run.
+    pub fn at(enter: &[String], host: &str, tls: Option<[PathBuf; 2]>) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let (process, port) = listen(directory.path(), tls.as_ref(), -1)?;
+        let (process, port) = listen(enter, host, directory.path(), tls.as_ref(), -1)?;
         Ok(Self {
             directory,
             process,
+            host: host.to_owned(),
             port,
             tls,
+            enter: enter.to_vec(),
         })
     }
 
     pub fn url(&self) -> String {
-        format!("nats://localhost:{}", self.port)
+        format!("nats://{}:{}", self.host, self.port)
     }
 
     pub fn kill(&mut self) -> Result<()> {
@@ -97,16 +110,23 @@ impl Server {
     /// Kills it, and starts it again over the same store.
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
-        let port = i32::from(self.port);
-        (self.process, _) = listen(self.directory.path(), self.tls.as_ref(), port)?;
+        let (port, directory) = (i32::from(self.port), self.directory.path());
+        let tls = self.tls.as_ref();
+        (self.process, _) = listen(&self.enter, &self.host, directory, tls, port)?;
         Ok(())
     }
 }
 
-fn listen(directory: &Path, tls: Option<&[PathBuf; 2]>, port: i32) -> Result<(Running, u16)> {
+fn listen(
+    enter: &[String],
+    host: &str,
+    directory: &Path,
+    tls: Option<&[PathBuf; 2]>,
+    port: i32,
+) -> Result<(Running, u16)> {
     let configuration = directory.join("configuration");
     let mut text = format!(
-        "host: localhost\nport: {port}\nauthorization {{ token: \"{TOKEN}\" }}\n\
+        "host: {host}\nport: {port}\nauthorization {{ token: \"{TOKEN}\" }}\n\
          jetstream {{ store_dir: \"{}\" }}\n",
         directory.display()
     );
@@ -115,7 +135,7 @@ fn listen(directory: &Path, tls: Option<&[PathBuf; 2]>, port: i32) -> Result<(Ru
         text += &format!("tls {{ cert_file: \"{certificate}\", key_file: \"{key}\" }}\n");
     }
     fs::write(&configuration, text)?;
-    let mut child = Command::new(nats_server().context("no nats-server")?)
+    let mut child = command_at(enter, nats_server().context("no nats-server")?)
         .arg("--config")
         .arg(configuration)
         .stderr(Stdio::piped())
@@ -212,9 +232,24 @@ impl Ended {
     }
 }
 
+/// A command, which the words of `enter` have run elsewhere, if there are any.
+fn command_at(enter: &[String], program: impl AsRef<OsStr>) -> Command {
+    let Some((first, words)) = enter.split_first() else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(first);
+    command.args(words).arg(program);
+    command
+}
+
 /// A command of the program, with the token and what it prints kept.
 pub fn program(args: &[String]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    program_at(&[], args)
+}
+
+/// The same elsewhere.
+fn program_at(enter: &[String], args: &[String]) -> Command {
+    let mut command = command_at(enter, PROGRAM);
     command
         .args(args)
         .env("PACES_NATS_TOKEN", TOKEN)
@@ -226,15 +261,24 @@ pub fn program(args: &[String]) -> Command {
 
 /// A parent of nodes that were started by hand.
 pub fn parent(server: &Server, nodes: usize, job: &[String], more: &[&str]) -> Result<Running> {
-    let mut command = program(job);
+    Ok(Running(parent_command(server, nodes, job, more).spawn()?))
+}
+
+fn parent_command(server: &Server, nodes: usize, job: &[String], more: &[&str]) -> Command {
+    let mut command = program_at(&server.enter, job);
     command.args(["--cluster", &server.url(), "--ack-wait", "1"]);
     command.args(["--nodes", &nodes.to_string()]).args(more);
-    Ok(Running(command.spawn()?))
+    command
 }
 
 /// A node that is started by hand.
 pub fn node(server: &Server, name: &str, more: &[&str]) -> Result<Running> {
-    let mut command = program(&["node".to_owned()]);
+    node_at(&[], server, name, more)
+}
+
+/// The same elsewhere.
+fn node_at(enter: &[String], server: &Server, name: &str, more: &[&str]) -> Result<Running> {
+    let mut command = program_at(enter, &["node".to_owned()]);
     command
         .args(["--server", &server.url(), "--name", name])
         .args(more);
