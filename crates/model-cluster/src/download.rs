@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_nats::{Message, Subject};
+use async_nats::Subject;
 use http_hyper::Bytes;
 use suite::Result;
 use transfer::{Action, DiskError, Key, Next, Queue, Transfer};
@@ -108,12 +108,14 @@ impl Dispatcher<'_> {
                 News::Said {
                     node,
                     report,
-                    message,
-                } => self.said(node, report, message).await?,
+                    bytes,
+                    reply,
+                } => self.said(node, report, bytes, reply.as_ref()).await?,
                 News::Answered { id, result } => self.answered(id, result)?,
                 News::GivenUp(place) => self.given_up(place),
                 News::Died { node, status } => self.died(&node, &status),
                 News::Checked => self.look_for_silence(),
+                News::Unheard => self.forgive_silence(),
                 News::Nothing => {}
             }
         }
@@ -155,8 +157,13 @@ impl Dispatcher<'_> {
     }
 
     /// A node has said something of a file.
-    async fn said(&mut self, node: String, report: Report, message: Message) -> Result<()> {
-        let Message { reply, payload, .. } = message;
+    async fn said(
+        &mut self,
+        node: String,
+        report: Report,
+        bytes: Bytes,
+        reply: Option<&Subject>,
+    ) -> Result<()> {
         let is_wanted = match report {
             Report::Begins {
                 id,
@@ -164,11 +171,17 @@ impl Dispatcher<'_> {
                 knows,
             } => {
                 let begun: Begun = self.begin(Holder { node, id, question }, knows);
-                return self.shares.reply(reply.as_ref(), &begun).await;
+                return self.shares.reply(reply, &begun).await;
             }
-            Report::Chunk(chunk) => self.take(chunk, payload, reply.as_ref()),
+            Report::Chunk(chunk) => self.take(chunk, bytes, reply),
+            Report::Lives(id) => {
+                if let Some(file) = held(&mut self.files, id) {
+                    file.hear();
+                }
+                return Ok(());
+            }
             Report::Waits { id, chunks } => {
-                if self.waits(id, chunks, reply.as_ref()) {
+                if self.waits(id, chunks, reply) {
                     return self.confirm(id.share).await;
                 }
                 false
@@ -178,7 +191,7 @@ impl Dispatcher<'_> {
             return Ok(());
         }
         let unwanted: Confirmation = None;
-        self.shares.reply(reply.as_ref(), &unwanted).await
+        self.shares.reply(reply, &unwanted).await
     }
 
     /// What a node is to do that asks.
@@ -194,6 +207,7 @@ impl Dispatcher<'_> {
             return None;
         }
         file.holder = Some(holder);
+        file.hear();
         Some(Box::new(Assignment {
             transfer: file.transfer.clone(),
             common: (!knows).then(|| self.common.clone()),
@@ -230,16 +244,13 @@ impl Dispatcher<'_> {
             self.lose(id.share, Next::Now);
             return false;
         }
+        file.hear();
         file.write_now(reply);
         self.go_on(id.share);
         true
     }
 
-    fn answered(
-        &mut self,
-        id: ShareId,
-        result: std::result::Result<Answer, String>,
-    ) -> Result<()> {
+    fn answered(&mut self, id: ShareId, result: std::result::Result<Answer, String>) -> Result<()> {
         let Some(file) = held(&mut self.files, id) else {
             // What it had was left to another.
             return Ok(());
@@ -340,15 +351,14 @@ impl Dispatcher<'_> {
         let mut transfer = transfer.unwrap_or(file.transfer);
         self.download.end(&file.progress);
         if next == Next::TooManyOpenFiles {
-            let download = self.download;
-            next = download.too_many_open_files(&mut transfer, &self.queue);
+            next = self.download.too_many_open_files(&mut transfer, &self.queue);
         }
         if let Next::Failed(why) = &next {
             self.disk.fail(transfer.clone(), why.clone());
         }
-        let (queue, now) = (&mut self.queue, Instant::now());
         // What may begin now is looked for anyway.
-        let _ = queue.release(&file.host, *transfer, Some(&next), now);
+        let now = Instant::now();
+        let _ = self.queue.release(&file.host, *transfer, Some(&next), now);
     }
 
     /// Ends the requests of a run that was stopped, writes what has come of them, and waits for

@@ -1,6 +1,7 @@
 //! What a parent waits for.
 
-use async_nats::Message;
+use async_nats::Subject;
+use http_hyper::Bytes;
 use serde::Deserialize;
 
 use crate::download::messages::Report;
@@ -47,22 +48,24 @@ pub(crate) enum Happening {
 
 impl Happening {
     /// A node has said something of a file.
-    pub(crate) fn said(node: String, report: Report, message: Message) -> Self {
+    pub(crate) fn said(node: String, report: Report, bytes: Bytes, reply: Option<Subject>) -> Self {
         Happening::Download(Download::Said {
             node,
             report,
-            message,
+            bytes,
+            reply,
         })
     }
 }
 
 /// What a parent waits for that downloads.
 pub(crate) enum Download {
-    /// A node says this of a file; bytes of it may follow in the message.
+    /// A node says this of a file, with bytes of it, and perhaps where to answer.
     Said {
         node: String,
         report: Report,
-        message: Message,
+        bytes: Bytes,
+        reply: Option<Subject>,
     },
     /// A thread of the parent has done something.
     Wake,

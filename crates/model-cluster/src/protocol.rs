@@ -349,7 +349,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 
 /// The same where bytes follow, which are returned as well.
 pub(crate) fn decode_front<T: DeserializeOwned>(bytes: &Bytes) -> Result<(T, Bytes)> {
-    let decoded = postcard::take_from_bytes(bytes);
+    let decoded = postcard::take_from_bytes::<T>(bytes);
     let (value, rest) = decoded.context("a message that cannot be read")?;
     Ok((value, bytes.slice_ref(rest)))
 }

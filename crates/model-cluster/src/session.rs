@@ -277,11 +277,10 @@ impl Session {
     }
 
     /// A node has said something; its answer is heard as soon as it is here.
-    async fn heard(&mut self, mut message: Message) -> Result<Option<Happening>> {
+    async fn heard(&mut self, message: Message) -> Result<Option<Happening>> {
         let (Said { node, what }, rest) = protocol::decode_front(&message.payload)?;
         if let What::Download(report) = what {
-            message.payload = rest;
-            return Ok(Some(Happening::said(node, report, message)));
+            return Ok(Some(Happening::said(node, report, rest, message.reply)));
         }
         if let Some(reply) = message.reply {
             let answer = match what {

@@ -26,8 +26,8 @@ const SHAPE: Shape = Shape {
     mbit_per_s: 32,
 };
 
-/// What a loss may cost a file: bytes that were on their way to the parent.
-const ALLOWANCE: u64 = 512 * 1024;
+/// What a loss may cost a file: bytes that were on their way to the parent, or to a node.
+const ALLOWANCE: u64 = 1_000_000;
 
 /// A test that ends, and needs a server.
 fn with_server(test: fn(&'static str) -> Result<()>) -> Result<()> {
@@ -123,12 +123,13 @@ fn a_node_of_the_parent_is_killed() -> Result<()> {
         signal(node.context("no node")?, Signal::KILL)?;
         let ended = parent.end()?;
         download.was_right(&ended)?;
-        download.was_continued(2)?;
-        ensure!(ended.losses("published again") == 2, "{ended:?}");
-        ensure!(ended.stderr.contains("2 at once from now on"), "{ended:?}");
-        // Those of the other node, those of the one that died, and their rests.
+        ensure!(ended.stderr.contains("a node died by"), "{ended:?}");
+        // It had two, unless one was whole already. Each was asked for once more.
+        let lost = ended.losses("published again") as u64;
+        ensure!((1..=2).contains(&lost), "{ended:?}");
         let requests = download.run.stats()?.requests;
-        ensure!(requests == 6, "{requests} requests");
+        ensure!(requests == SHAPE.images + lost, "{requests}: {ended:?}");
+        download.was_continued(lost)?;
         Ok(())
     })
 }

@@ -107,7 +107,7 @@ fn thumbnails_with_a_node_cut_off() -> Result<()> {
             return Ok(());
         };
         let server = network.server()?;
-        let job = job("thumbnails", &["count=600"]);
+        let job = job("thumbnails", &["count=400"]);
         cut_off(&network, &server, &job, &[], received, 1 << 20)?;
         Ok(())
     })

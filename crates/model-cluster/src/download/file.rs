@@ -3,7 +3,7 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Subject;
 use http_hyper::Bytes;
@@ -25,6 +25,8 @@ pub(crate) struct File {
     pub(crate) progress: Arc<FileProgress>,
     /// None before a node has begun with it.
     pub(crate) holder: Option<Holder>,
+    /// When its node was heard last.
+    heard: Instant,
     /// Chunks that have come.
     pub(crate) chunks: u64,
     /// Where the next byte belongs.
@@ -64,6 +66,7 @@ impl File {
             host: transfer.host().to_owned(),
             progress,
             holder: None,
+            heard: Instant::now(),
             chunks: 0,
             position: transfer.part.bytes,
             total: transfer.part.total,
@@ -102,12 +105,23 @@ impl File {
         self.holder.as_ref().filter(|_| !self.has_ended)
     }
 
+    /// Its node was heard.
+    pub(crate) fn hear(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// Whether its node was silent for longer.
+    pub(crate) fn is_silent(&self, longest: Duration) -> bool {
+        self.holder().is_some() && self.heard.elapsed() > longest
+    }
+
     /// Takes a chunk, if it is the next one.
     pub(crate) fn take(&mut self, chunk: Chunk, bytes: Bytes, session: &Session) -> bool {
         let is_next = chunk.begun.is_some() || chunk.offset == self.position;
         if chunk.number != self.chunks || !is_next {
             return false;
         }
+        self.hear();
         self.chunks += 1;
         if let Some(transfer) = chunk.begun {
             let partial = session.parts().begin(&transfer, chunk.offset);
@@ -182,4 +196,104 @@ impl File {
 pub(crate) fn held(files: &mut [Option<File>], id: ShareId) -> Option<&mut File> {
     let file = files.get_mut(id.share)?.as_mut();
     file.filter(|file| file.holder().is_some_and(|holder| holder.id == id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use suite::Result;
+    use transfer::{List, Observer, Options};
+
+    use super::*;
+
+    struct Unobserved;
+
+    impl Observer for Unobserved {}
+
+    /// A download, and its file.
+    fn download(directory: &Path) -> Result<(Arc<Session>, File)> {
+        let list = List::Text("http://h/a.bin\n".into());
+        let session = Session::open(directory, list, Options::default(), Arc::new(Unobserved))?;
+        let transfer = session.read_list(1)?.and_then(|mut files| files.pop());
+        let transfer = Box::new(transfer.expect("it is in the list"));
+        let progress = session.begin(&transfer);
+        Ok((session, File::new(transfer, progress)))
+    }
+
+    fn id(attempt: u32) -> ShareId {
+        ShareId {
+            run: 1,
+            share: 0,
+            attempt,
+        }
+    }
+
+    fn chunk(number: u64, offset: u64, begun: Option<Box<Transfer>>) -> Chunk {
+        Chunk {
+            id: id(1),
+            number,
+            offset,
+            begun,
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_does_not_follow_is_not_taken() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let (session, mut file) = download(directory.path())?;
+        let begun = || Some(file.transfer.clone());
+        let (first, again) = (begun(), begun());
+        let mut take = |chunk| file.take(chunk, Bytes::from_static(b"12345"), &session);
+        // Its body has not begun, and then one before it is missing.
+        assert!(!take(chunk(0, 5, None)));
+        assert!(take(chunk(0, 0, first)));
+        assert!(!take(chunk(2, 10, None)));
+        assert!(!take(chunk(1, 10, None)));
+        assert!(!take(chunk(0, 0, None)));
+        assert!(take(chunk(1, 5, None)));
+        // Another body begins where it likes.
+        assert!(take(chunk(2, 0, again)));
+        assert!(take(chunk(3, 5, None)));
+        assert_eq!((file.chunks, file.position), (4, 10));
+        Ok(())
+    }
+
+    #[test]
+    fn only_the_attempt_that_has_a_file_counts() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let (_session, mut file) = download(directory.path())?;
+        file.holder = Some(Holder {
+            node: "one".to_owned(),
+            id: id(2),
+            question: 0,
+        });
+        let mut files = vec![Some(file)];
+        assert!(held(&mut files, id(1)).is_none());
+        assert!(held(&mut files, id(3)).is_none());
+        let file = held(&mut files, id(2)).expect("it has the file");
+        file.end(End::Lost(file.transfer.clone(), Next::Now));
+        assert!(held(&mut files, id(2)).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn what_has_come_is_written_once_and_in_order() -> Result<()> {
+        let directory = tempfile::tempdir()?;
+        let (session, mut file) = download(directory.path())?;
+        let first = Some(file.transfer.clone());
+        assert!(file.begin_work().is_none(), "nothing has come");
+        file.take(chunk(0, 0, first), Bytes::from_static(b"12345"), &session);
+        assert!(file.begin_work().is_none(), "nothing waits for it");
+        file.write_now(None);
+        let work = file.begin_work().expect("something waits");
+        assert_eq!(work.steps.len(), 2);
+        file.take(chunk(1, 5, None), Bytes::from_static(b"67890"), &session);
+        file.write_now(None);
+        assert!(file.begin_work().is_none(), "the first is not done");
+        file.end_work(work.partial);
+        assert_eq!(file.written, 1);
+        assert_eq!(file.begin_work().map(|work| work.steps.len()), Some(1));
+        Ok(())
+    }
 }

@@ -17,14 +17,33 @@ impl Dispatcher<'_> {
 
     /// A node of ours has died.
     pub(super) fn died(&mut self, node: &str, status: &str) {
-        let places = self.held_by(|holder| holder == node);
+        let has = |file: &File| file.holder().is_some_and(|holder| holder.node == node);
+        let places = self.places(has);
         self.leave_all_to_others(&places, &format!("died by {status}"));
     }
 
-    /// Nodes that are silent may be dead, stopped, or cut off.
+    /// A node that is silent about a file may be dead, stopped or cut off; or it has begun anew,
+    /// and knows nothing of the file.
     pub(super) fn look_for_silence(&mut self) {
-        let places = self.held_by(|holder| self.shares.is_silent(holder));
-        self.leave_all_to_others(&places, "fell silent");
+        if self.shares.is_connected() {
+            let longest = self.shares.ack_wait();
+            let places = self.places(|file| file.is_silent(longest));
+            self.leave_all_to_others(&places, "fell silent");
+        }
+    }
+
+    /// Nothing could be heard until now.
+    pub(super) fn forgive_silence(&mut self) {
+        for file in self.files.iter_mut().flatten() {
+            file.hear();
+        }
+    }
+
+    fn places(&self, is_one: impl Fn(&File) -> bool) -> Vec<usize> {
+        let places = 0..self.files.len();
+        places
+            .filter(|&place| self.files[place].as_ref().is_some_and(&is_one))
+            .collect()
     }
 
     fn leave_all_to_others(&mut self, places: &[usize], how: &str) {
@@ -40,14 +59,6 @@ impl Dispatcher<'_> {
         for &place in places {
             self.leave_to_others(place, how);
         }
-    }
-
-    fn held_by(&self, is_one: impl Fn(&str) -> bool) -> Vec<usize> {
-        let is_held = |file: &File| file.holder().is_some_and(|holder| is_one(&holder.node));
-        let places = 0..self.files.len();
-        places
-            .filter(|&place| self.files[place].as_ref().is_some_and(is_held))
-            .collect()
     }
 
     fn leave_to_others(&mut self, place: usize, how: &str) {

@@ -27,6 +27,8 @@ pub(crate) enum Report {
     /// Here are bytes of it, which follow in the message. Where it says where to answer, the node
     /// waits to hear that they are written: see [`Confirmation`].
     Chunk(Chunk),
+    /// It is still at work on it.
+    Lives(ShareId),
     /// It has sent so many chunks, and has waited long to hear that they are written.
     Waits { id: ShareId, chunks: u64 },
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use anyhow::Context;
 use async_nats::jetstream;
 use http_hyper::{Deadline, Response};
 use suite::Result;
-use tokio::time::sleep_until;
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 use tokio_rustls::rustls::ClientConfig;
 use transfer::{Accepted, Answer, AttemptError, Body, Next, Options, Transfer, tls_config_trusting};
 
@@ -83,6 +84,7 @@ pub(crate) async fn perform(
     id: ShareId,
     node: &Node,
 ) -> Result<bool> {
+    let deliveries = message.info().map_err(protocol::boxed)?.delivered;
     let known = node.downloads.known(id.run);
     let begins = What::Download(Report::Begins {
         id,
@@ -108,40 +110,58 @@ pub(crate) async fn perform(
         }
         None => known,
     };
-    let Some(known) = known else {
-        return Ok(true);
-    };
     let mut fetch = Fetch {
         node,
-        known,
+        known: known.context("the parent has not told what all files have in common")?,
         outbox: Outbox::new(node, id, &assignment),
         transfer: assignment.transfer,
     };
-    let next = match fetch.go_on().await {
-        Ok(next) => Some(next),
+    let fetched = beat(node, id, fetch.go_on()).await?;
+    let next = match fetched {
+        Ok(next) => Ok(Some(next)),
         Err(error) => match error.downcast_ref::<Gone>() {
             Some(Gone::Unwanted) => return Ok(true),
-            Some(Gone::CutOff) => None,
-            None => return Err(error),
+            Some(Gone::CutOff) => Ok(None),
+            None => Err(format!("{error:#}")),
         },
     };
-    if next == Some(Next::TooManyOpenFiles) {
+    if next == Ok(Some(Next::TooManyOpenFiles)) {
         node.http.idle.clear();
     }
-    let deliveries = message.info().map_err(protocol::boxed)?.delivered;
-    let ended = Ended {
-        chunks: fetch.outbox.sent(),
-        transfer: fetch.transfer,
-        next,
+    let chunks = fetch.outbox.sent();
+    let ended = |next| {
+        protocol::Answer::Download(Ended {
+            chunks,
+            transfer: fetch.transfer,
+            next,
+        })
     };
     let answered = What::Answered {
         id,
         deliveries: deliveries.unsigned_abs(),
-        result: Ok(protocol::Answer::Download(ended)),
+        result: next.map(ended),
     };
     let heard = node.tell(answered).await?;
     node.die_at(Point::AfterAnswer);
     Ok(heard)
+}
+
+/// Lets the parent hear again and again that a file is being fetched.
+async fn beat<T>(node: &Node, id: ShareId, fetching: impl Future<Output = T>) -> Result<T> {
+    let lives = protocol::encode(&node.says(What::Download(Report::Lives(id))))?;
+    let first = tokio::time::Instant::now() + node.heartbeat;
+    let mut beats = interval_at(first, node.heartbeat);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut fetching = pin!(fetching);
+    loop {
+        tokio::select! {
+            done = &mut fetching => return Ok(done),
+            _ = beats.tick() => {
+                let parent = node.subjects.parent.clone();
+                node.client.publish(parent, lives.clone().into()).await?;
+            }
+        }
+    }
 }
 
 /// A file that is being fetched.

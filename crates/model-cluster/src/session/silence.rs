@@ -1,6 +1,5 @@
 //! Nodes that are silent: one that was started by hand may be dead, and nothing tells so.
 
-use async_nats::connection::State;
 use suite::Result;
 use tokio::time::Instant;
 
@@ -22,14 +21,6 @@ impl Session {
             }
         }
         Ok(self.nodes.is_some() || !self.ready.is_empty())
-    }
-
-    /// Whether a node was silent for so long that what it has is left to others.
-    pub(crate) fn is_silent(&self, node: &str) -> bool {
-        let heard = self.ready.get(node);
-        // Without a connection, all are.
-        let is_connected = self.client.connection_state() == State::Connected;
-        is_connected && heard.is_none_or(|heard| heard.elapsed() > self.ack_wait)
     }
 
     /// Counts silence from now on: until now nothing was heard.

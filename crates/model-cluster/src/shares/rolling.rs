@@ -2,8 +2,11 @@
 //! node has begun with its share: from then on it is the job's to see to that one.
 
 use std::iter;
+use std::time::Duration;
 
-use async_nats::{Message, Subject};
+use async_nats::Subject;
+use async_nats::connection::State;
+use http_hyper::Bytes;
 use serde::Serialize;
 use suite::Result;
 use tokio::task::{JoinError, JoinSet};
@@ -17,11 +20,12 @@ use crate::session::Session;
 
 /// What the job has to see to.
 pub(crate) enum News {
-    /// A node says this of a share; more may follow in the message.
+    /// A node says this of a share, with bytes of its file, and perhaps where to answer.
     Said {
         node: String,
         report: Report,
-        message: Message,
+        bytes: Bytes,
+        reply: Option<Subject>,
     },
     /// A node has answered; whether that counts is the job's to tell.
     Answered {
@@ -34,6 +38,8 @@ pub(crate) enum News {
     Died { node: String, status: String },
     /// It is time to see whether nodes are silent.
     Checked,
+    /// Nothing could be heard for some time: silence counts from now on.
+    Unheard,
     /// Something else, or nothing until the time had come.
     Nothing,
 }
@@ -122,11 +128,13 @@ impl<'a> Rolling<'a> {
             Happening::Download(Download::Said {
                 node,
                 report,
-                message,
+                bytes,
+                reply,
             }) => News::Said {
                 node,
                 report,
-                message,
+                bytes,
+                reply,
             },
             Happening::Answered { id, .. } if id.run != self.shares.run => {
                 self.shares.losses.late += 1;
@@ -144,8 +152,8 @@ impl<'a> Rolling<'a> {
             Happening::Exit { node, status } => News::Died { node, status },
             Happening::GivenUp { sequence } => self.given_up(sequence),
             Happening::Connected => {
-                self.shares.session.forgive_silence();
-                self.check().await?
+                self.check().await?;
+                self.unheard()
             }
             Happening::Deadline if until == check_at => self.check().await?,
             Happening::Deadline
@@ -187,11 +195,17 @@ impl<'a> Rolling<'a> {
             self.confirm(published);
         }
         // If this program was stopped itself, nothing was heard for that time.
-        if self.shares.check_at.elapsed() > self.shares.session.ack_wait / 2 {
-            self.shares.session.forgive_silence();
-        }
+        let is_late = self.shares.check_at.elapsed() > self.shares.session.ack_wait / 2;
         self.shares.check().await?;
-        Ok(News::Checked)
+        Ok(match is_late {
+            true => self.unheard(),
+            false => News::Checked,
+        })
+    }
+
+    fn unheard(&mut self) -> News {
+        self.shares.session.forgive_silence();
+        News::Unheard
     }
 
     /// Whether a node of ours has died.
@@ -199,9 +213,14 @@ impl<'a> Rolling<'a> {
         self.shares.session.is_dead(node)
     }
 
-    /// Whether a node was silent for so long that what it has is left to others.
-    pub(crate) fn is_silent(&self, node: &str) -> bool {
-        self.shares.session.is_silent(node)
+    /// Whether anything can be heard.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.shares.session.client.connection_state() == State::Connected
+    }
+
+    /// For how long a node may be silent about what it has.
+    pub(crate) fn ack_wait(&self) -> Duration {
+        self.shares.session.ack_wait
     }
 
     /// A share that a node has begun with is lost, and will be dealt again.
