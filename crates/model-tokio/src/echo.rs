@@ -66,7 +66,7 @@ pub async fn serve(listener: std::net::TcpListener, job: Job, closing: Closing) 
     accepted.context("accepting a connection")
 }
 
-/// Sends so many bytes back, or as many as come.
+/// Sends this many bytes back, or fewer if no more come.
 async fn echo(bytes: u64, mut stream: TcpStream) -> io::Result<u64> {
     stream.set_nodelay(true)?;
     let (reader, mut writer) = stream.split();
