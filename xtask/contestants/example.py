@@ -35,6 +35,8 @@ def counter(job, _task):
 
 
 def primes(job, _task):
+    if job["share"] > 0:
+        raise NotImplementedError("a worker takes all of its numbers at once here")
     workers, found = job["workers"], []
 
     def search(worker):

@@ -15,12 +15,12 @@ use lab::{affinity, background_load, build, build_times, crate_size, process, so
 use report::highlight::RustCode;
 use report::{files, terminal, words};
 use results::{
-    Baseline, Cell, Comparison, EQUIVALENCE, Effort, ResultsDir, RunInfo, SelfCheck, Sidecars,
-    Status, safe_name,
+    Baseline, Cell, ClusterNodes, Comparison, EQUIVALENCE, Effort, ResultsDir, RunInfo, SelfCheck,
+    Sidecars, Status, safe_name,
 };
 use suite::{Invalid, Setting, Setup, Workload};
 
-use crate::{Outcome, conditions, criterion_pages, python};
+use crate::{Outcome, cluster, conditions, criterion_pages, python};
 
 /// Measures models side by side, and writes results/NAME.
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub struct Options {
     /// Which workloads; all, if none is named and nothing swept
     #[arg(value_name = "WORKLOAD")]
     workloads: Vec<Workload>,
-    /// Which models, with commas; all, if none is named
+    /// Which models, with commas, or `all`; all but `cluster`, if none is named
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
     /// The model whose times the ratios are given to [default: serial]
@@ -53,6 +53,8 @@ pub struct Options {
     /// the job. Double a brace to keep it. No shell is involved.
     #[arg(long = "contestant", value_name = "NAME=COMMAND")]
     custom_commands: Vec<CustomCommand>,
+    #[command(flatten)]
+    cluster: cluster::Options,
     #[command(flatten)]
     python: python::Options,
     #[command(flatten)]
@@ -144,11 +146,12 @@ pub fn compare(options: &Options) -> anyhow::Result<Outcome> {
     if let Some(reference) = &options.reference {
         models::find(&models, "--reference", reference)?;
     }
+    let nodes = options.cluster.nodes(&models)?;
     let models = models::names(&models);
     let output = options.output.as_deref().unwrap_or(&root);
     let target = output.join("target");
     let in_python = interpreters.contestants(&root)?;
-    let request = options.request(all, models.clone(), in_python)?;
+    let request = options.request(all, models.clone(), nodes, in_python)?;
     let mut preparation = Preparation::new(request, &root, output)?;
     if options.python.is_given() {
         let places = (&*root, &*target);
@@ -261,6 +264,7 @@ impl Options {
         &self,
         all_models: Vec<Model>,
         models: Vec<String>,
+        nodes: Option<ClusterNodes>,
         in_python: Vec<CustomCommand>,
     ) -> Result<Request, Invalid> {
         let conditions = self.conditions.conditions()?;
@@ -286,6 +290,8 @@ impl Options {
             all_models,
             models,
             reference: self.reference.clone(),
+            cluster: nodes,
+            environment: cluster::environment(nodes),
             custom_commands: in_python.into_iter().chain(custom_commands).collect(),
             mode: Mode {
                 budget: time.unwrap_or(mode.budget),

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// The directory under results; the newest, if not given
     #[arg(value_parser = safe_name)]
     name: Option<String>,
-    /// Which models, with commas; all, if none is named
+    /// Which models, with commas, or `all`; all but `cluster`, if none is named
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
     /// Where results are, for tests

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use faults::case::Case;
+use faults::cluster::{self, LOSSES, Loss};
 use faults::matrix;
 use faults::run::Environment;
 use faults::servers::Servers;
@@ -12,6 +13,7 @@ use faults::{cases, conformance, crash, name_spaces, programs, proxy, scale, ser
 use lab::build::Profile;
 use lab::error::Interrupted;
 use lab::interrupt::Interrupt;
+use lab::models::Kind;
 use lab::progress::Progress;
 use lab::{models, places, process, workspace};
 use origin::Origin;
@@ -45,6 +47,13 @@ const PROXY_MARKS: [&str; 2] = [
     "<!-- /faults -->",
 ];
 
+/// The same for what jobs on several machines survive.
+const CLUSTER_README: &str = "crates/model-cluster/README.md";
+const CLUSTER_MARKS: [&str; 2] = [
+    "<!-- faults: written by `cargo xtask faults --cluster --readme` -->",
+    "<!-- /faults -->",
+];
+
 /// Room for the files of all cases, or of some downloads.
 const ROOM: u64 = 2 << 30;
 
@@ -59,7 +68,8 @@ const FLAT: f64 = 1.1;
 /// kind of client, or its proxy between both
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Which models, with commas; all, if none is named
+    /// Which models, with commas, or `all`; if none is named, all, and `cluster` only against the
+    /// faults of HTTP servers, where there is a nats-server
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
     /// Instead, runs each model's server of files against every kind of request and client
@@ -68,11 +78,15 @@ pub(crate) struct Options {
     /// Instead, runs each model's proxy between every kind of client and of server
     #[arg(long, conflicts_with_all = ["serve", "kills", "million"])]
     proxy: bool,
+    /// Instead, kills, stops and cuts off what a job of the model `cluster` is made of
+    #[arg(long, conflicts_with_all = ["models", "serve", "proxy", "kills", "million"])]
+    cluster: bool,
     /// Only this case, or all of the fault with this number; can be given again
     #[arg(long, value_name = "NAME|NUMBER")]
     only: Vec<String>,
     /// Puts the table into crates/transfer/README.md as well (with --serve, that of
-    /// crates/http-serve; with --proxy, of crates/http-proxy)
+    /// crates/http-serve; with --proxy, of crates/http-proxy; with --cluster, of
+    /// crates/model-cluster)
     #[arg(long, conflicts_with_all = ["only", "models"])]
     readme: bool,
     /// Instead, kills each model N times while it downloads
@@ -106,17 +120,20 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
     process::adopt_orphans()?;
     let interrupt = Interrupt::install().context("cannot take signals")?;
     let progress = Progress::new();
-    let cases = match (options.serve, options.proxy) {
-        (true, _) => Cases::Conformance(options.only(serve::cases::all())?),
-        (_, true) => Cases::Conformance(options.only(proxy::cases::all())?),
-        _ => Cases::Download(options.cases()?),
-    };
     let root = workspace::root()?;
     let (path, marks) = options.table();
     if options.readme {
         readme::check(&root.join(path), marks)?;
     }
-    let models = options.models(&root)?;
+    if options.cluster {
+        return losses(options, &root, &interrupt, &progress);
+    }
+    let cases = match (options.serve, options.proxy) {
+        (true, _) => Cases::Conformance(options.only(serve::cases::all())?),
+        (_, true) => Cases::Conformance(options.only(proxy::cases::all())?),
+        _ => Cases::Download(options.cases()?),
+    };
+    let models = options.models(&root, &progress)?;
     let temporary = std::env::temp_dir();
     places::check_temporary(&temporary)?;
     places::check_sockets(&models, &temporary, "")?;
@@ -189,15 +206,46 @@ pub(crate) fn faults(options: &Options) -> anyhow::Result<Outcome> {
     Ok(Outcome::of(passed))
 }
 
+/// Runs the tests of what is lost on the way of a job. What was not run has not passed.
+fn losses(
+    options: &Options,
+    root: &Path,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> anyhow::Result<Outcome> {
+    let losses = options.losses()?;
+    progress.stage(&format!("building and running {} losses", losses.len()));
+    let survived = cluster::run(&losses, root, options.profile(), interrupt)?;
+    progress.print(&survived.terminal());
+    let [_, failed, not_run] = survived.counts();
+    if options.readme {
+        let (path, marks) = options.table();
+        ensure!(not_run == 0, "{path} stays as it is: not all was run");
+        readme::replace(&root.join(path), marks, &survived.markdown())?;
+    }
+    Ok(Outcome::of(failed + not_run == 0))
+}
+
 impl Options {
-    /// In the order of the tables, and each once, however they were named.
-    fn models(&self, root: &Path) -> anyhow::Result<Vec<models::Model>> {
-        let default = ["tokio".to_owned()];
+    /// In the order of the tables, and each once, however they were named. Without a server for
+    /// it, the cluster model is left out.
+    fn models(&self, root: &Path, progress: &Progress) -> anyhow::Result<Vec<models::Model>> {
+        let one = |name: &str| vec![name.to_owned()];
         let names = match self.million {
-            Some(_) if self.models.is_empty() => &default[..],
-            _ => &self.models,
+            _ if !self.models.is_empty() => self.models.clone(),
+            Some(_) => one("tokio"),
+            None if self.serve || self.proxy || self.kills.is_some() => Vec::new(),
+            None => one("all"),
         };
-        Ok(models::select(&models::models(root)?, "--models", names)?)
+        let mut chosen = models::select(&models::models(root)?, "--models", &names)?;
+        let has_server = programs::nats_server().is_some();
+        let is_possible = |model: &models::Model| model.info.kind != Kind::Cluster || has_server;
+        if !chosen.iter().all(is_possible) {
+            progress.print("cluster is left out: no nats-server (apt-get install nats-server)");
+            chosen.retain(is_possible);
+        }
+        ensure!(!chosen.is_empty(), "no model is left");
+        Ok(chosen)
     }
 
     fn profile(&self) -> Profile {
@@ -238,11 +286,27 @@ impl Options {
         Ok(cases)
     }
 
+    /// The losses that were asked for.
+    fn losses(&self) -> Result<Vec<&'static Loss>, Invalid> {
+        for only in &self.only {
+            if !LOSSES.iter().any(|loss| loss.name == only) {
+                let names: Vec<_> = LOSSES.iter().map(|loss| loss.name).collect();
+                return Err(Invalid::new("--only", only, names.join(", ")));
+            }
+        }
+        let is_wanted = |loss: &&Loss| self.only.iter().any(|only| only == loss.name);
+        let losses = LOSSES.iter();
+        Ok(losses
+            .filter(|loss| self.only.is_empty() || is_wanted(loss))
+            .collect())
+    }
+
     /// Where the table is written, and what it stands between there.
     fn table(&self) -> (&'static str, [&'static str; 2]) {
-        match (self.serve, self.proxy) {
-            (true, _) => (SERVE_README, SERVE_MARKS),
-            (_, true) => (PROXY_README, PROXY_MARKS),
+        match (self.serve, self.proxy, self.cluster) {
+            (true, ..) => (SERVE_README, SERVE_MARKS),
+            (_, true, _) => (PROXY_README, PROXY_MARKS),
+            (.., true) => (CLUSTER_README, CLUSTER_MARKS),
             _ => (README, MARKS),
         }
     }

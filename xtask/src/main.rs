@@ -2,6 +2,7 @@
 
 mod agreement;
 mod check;
+mod cluster;
 mod compare;
 mod compare_runs;
 mod conditions;

@@ -10,7 +10,7 @@ use std::process::Command;
 use lab::build::{self, Profile};
 use lab::interrupt::Interrupt;
 use lab::progress::Progress;
-use lab::{models, workspace};
+use lab::workspace;
 
 use common::served::{Browser, Page, Served, has, with_program};
 
@@ -130,8 +130,7 @@ fn curl_goes_through_the_proxies() {
     let content: Vec<_> = (0..1_000_000_u32).map(|at| (at / 3 % 251) as u8).collect();
     fs::write(directory.path().join("a.bin"), &content).expect("a file");
     let served = directory.path().display().to_string();
-    let root = workspace::root().expect("a checkout");
-    for model in models::models(&root).expect("models") {
+    for model in common::default_models() {
         let program = program(&workspace::package(model.name()));
         let server = Served::start(&program, &["serve", &served]);
         let proxy = Served::start(&program, &["proxy"]);
@@ -178,8 +177,7 @@ fn a_browser_goes_through_the_proxies() {
     };
     let directory = Page::make();
     let served = directory.path();
-    let root = workspace::root().expect("a checkout");
-    for model in models::models(&root).expect("models") {
+    for model in common::default_models() {
         let program = program(&workspace::package(model.name()));
         // A browser opens connections ahead, which would hold up a program of one.
         let idle = ["--idle-timeout", "2"];

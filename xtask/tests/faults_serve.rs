@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use lab::build::{self, Profile};
 use lab::interrupt::Interrupt;
 use lab::progress::Progress;
-use lab::{models, workspace};
+use lab::workspace;
 use serde_json::Value;
 
 use common::served::{Browser, Page, Served, has, with_program};
@@ -145,7 +145,7 @@ fn curl_and_wget_get_files() {
     fs::create_dir(at("served")).expect("a directory");
     fs::write(at("served/a b.bin"), &content).expect("a file");
     symlink("a b.bin", at("served/link.bin")).expect("a link");
-    for model in models::models(&root).expect("models") {
+    for model in common::default_models() {
         let package = workspace::package(model.name());
         let program = build::program(&root, &package, Profile::Release, &interrupt, &progress);
         let program = program.expect("cargo runs").expect("it builds");
@@ -199,7 +199,7 @@ fn a_browser_shows_a_page_with_all_that_it_names() {
     let (interrupt, progress) = (Interrupt::default(), Progress::new());
     let root = workspace::root().expect("a checkout");
     let directory = Page::make();
-    for model in models::models(&root).expect("models") {
+    for model in common::default_models() {
         let package = workspace::package(model.name());
         let program = build::program(&root, &package, Profile::Release, &interrupt, &progress);
         let program = program.expect("cargo runs").expect("it builds");

@@ -51,7 +51,7 @@ fn job_agreement(
     for cell in cells {
         match find(others, &cell.model) {
             None => unlike.add(format!("only in {}", both[0].run.name), &cell.model),
-            Some(other) => match difference(&cell.job, &other.job) {
+            Some(other) => match difference(cell, other) {
                 Some(other) => unlike.add(format!("another job, {other}"), &cell.model),
                 None => models.push(&*cell.model),
             },

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use results::{Baseline, Cell, Change, Compared, Comparison, Host, Judged, MIN_ROUNDS, Time};
 use serde_json::Value;
-use suite::Invalid;
-use suite::setting_text;
+use suite::{Invalid, Workload, setting_text};
 
 use crate::{Rules, bootstrap, holm};
 
@@ -200,7 +199,7 @@ fn both<'a>(
     let time_then = time.ok_or_else(|| format!("it had no time {then}"))?;
     let time = cell.time.as_ref();
     let time_now = time.ok_or_else(|| format!("it has no time {now}"))?;
-    if let Some(other) = difference(&earlier.job, &cell.job) {
+    if let Some(other) = difference(earlier, cell) {
         return Err(format!("it was another job, {other}"));
     }
     if earlier.mostly_clock || cell.mostly_clock {
@@ -249,6 +248,8 @@ pub(crate) fn differences(then: &Comparison, now: &Comparison) -> Vec<Change> {
         let all = host.machine_cores.or(host.usable_cores);
         all.map(|cores| cores.to_string())
     };
+    let nodes = |of: &Comparison| Some(of.run.cluster?.words());
+    let nodes = nodes(then).zip(nodes(now));
     let changes = [
         of_both("frequency governor", &governor),
         of_both("power from", &power),
@@ -257,6 +258,7 @@ pub(crate) fn differences(then: &Comparison, now: &Comparison) -> Vec<Change> {
         change_unless_same("kernel", &then.host.kernel, &now.host.kernel),
         change_unless_same("system", &then.host.os, &now.host.os),
         change_unless_same("downloads into", &then.run.scratch, &now.run.scratch),
+        nodes.and_then(|(was, is)| change_unless_same("nodes of the cluster", &was, &is)),
     ];
     changes.into_iter().flatten().collect()
 }
@@ -308,7 +310,8 @@ pub(crate) fn built(
 
 /// The first of a job's parameters that are not what they were: `end = 1250000
 /// and not 1500000`.
-pub(crate) fn difference(then: &Value, now: &Value) -> Option<String> {
+pub(crate) fn difference(then: &Cell, now: &Cell) -> Option<String> {
+    let [then, now] = &[then, now].map(parameters);
     let value = |job: &Value, key: &str| job.get(key).map_or("nothing".to_owned(), setting_text);
     let keys = [now, then]
         .into_iter()
@@ -319,6 +322,14 @@ pub(crate) fn difference(then: &Value, now: &Value) -> Option<String> {
         .find(|(key, _)| then.get(key) != now.get(key))?;
     let (was, is) = (value(then, key), value(now, key));
     Some(format!("{key} = {was} and not {is}"))
+}
+
+/// The parameters of a cell's job. Those that there were not yet are what they are if nothing
+/// else is said.
+fn parameters(cell: &Cell) -> Value {
+    let workload = cell.workload.parse::<Workload>().ok();
+    let job = workload.and_then(|workload| workload.job_from_json(cell.job.clone()).ok());
+    job.map_or_else(|| cell.job.clone(), |job| job.to_json())
 }
 
 pub(crate) fn change_unless_same(what: &str, from: &str, to: &str) -> Option<Change> {
@@ -468,12 +479,43 @@ mod tests {
 
     #[test]
     fn another_job_is_told_by_its_parameter() {
-        let job = |end: u64| serde_json::json!({"start": 1, "end": end});
+        let of = |job| Cell {
+            job,
+            ..results::fixture::cell("primes", "heavy", "serial")
+        };
+        let job = |end: u64| of(serde_json::json!({"start": 1, "end": end}));
         assert_eq!(difference(&job(9), &job(9)), None);
         let other = difference(&job(9), &job(8));
         assert_eq!(other.as_deref(), Some("end = 9 and not 8"));
-        let grown = serde_json::json!({"start": 1, "end": 9, "workers": 2});
+        let grown = of(serde_json::json!({"start": 1, "end": 9, "workers": 2}));
         let other = difference(&job(9), &grown);
         assert_eq!(other.as_deref(), Some("workers = nothing and not 2"));
+        // The key is younger than some results.
+        let share = |share: u64| {
+            let job = serde_json::json!({"start": 1, "end": 9, "workers": 2, "share": share});
+            of(job)
+        };
+        assert_eq!(difference(&grown, &share(0)), None);
+        let other = difference(&grown, &share(3));
+        assert_eq!(other.as_deref(), Some("share = 0 and not 3"));
+    }
+
+    #[test]
+    fn other_nodes_are_a_difference() {
+        let of = |nodes, cores_each| Builder::new().nodes(nodes, cores_each).build();
+        let half = of(4, Some(0.5));
+        assert_eq!(differences(&half, &half), Vec::new());
+        let changes = differences(&half, &of(2, None));
+        let [Change { what, from, to }] = &changes[..] else {
+            panic!("{changes:?}");
+        };
+        let words = [
+            "nodes of the cluster",
+            "4 nodes with 0.5 cores' time each",
+            "2 nodes",
+        ];
+        assert_eq!([what, from, to], words);
+        // One of the two had none.
+        assert_eq!(differences(&half, &Builder::new().build()), Vec::new());
     }
 }

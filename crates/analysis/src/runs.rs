@@ -82,7 +82,7 @@ fn comparable(name: &str, reference: &Comparison, other: &Comparison) -> Result<
         let Some(of_reference) = reference.cells.iter().find(is_same) else {
             continue;
         };
-        match difference(&of_reference.job, &cell.job) {
+        match difference(of_reference, cell) {
             None => return Ok(()),
             Some(parameter) => {
                 unlike.get_or_insert(format!("{} {}: {parameter}", cell.workload, cell.label));

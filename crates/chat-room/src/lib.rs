@@ -26,6 +26,12 @@
 //! or one that unparks a thread. No lock is held when it is woken. A member is woken for a message
 //! only if it waited for one: one that is busy writing finds the message when it takes again.
 //!
+//! A room can have members on several machines. Something else then brings what is said to all of
+//! them, in the same order. Each machine has a log of its own for the members that are there: they
+//! [join](Rooms::join_as) with numbers that are given elsewhere, what they say is
+//! [taken](Received::message) and not put, and what comes from all machines is
+//! [relayed](Rooms::poll_relay) to them.
+//!
 //! A frame, in either direction, is 16 bytes and a payload. All numbers are big endian:
 //!
 //! | bytes | |
@@ -47,6 +53,7 @@ mod room;
 mod rooms;
 
 pub use received::{HEADER_BYTES, MOST_BYTES, Received, Refusal, SERVER};
+pub use room::Message;
 pub use rooms::{Rooms, Seat};
 
 use serde::{Deserialize, Serialize};

@@ -129,6 +129,13 @@ impl Received {
         Some(Ok(room))
     }
 
+    /// Takes the first message, if it is whole, as the others get it. For a server that brings it
+    /// to members on other machines, too: see [`Rooms::poll_relay`](crate::Rooms::poll_relay).
+    pub fn message(&mut self, number: u32) -> Option<Result<Box<[u8]>, Refusal>> {
+        let whole = self.whole(number)?;
+        Some(whole.map(|bytes| self.take(bytes, number)))
+    }
+
     /// The bytes of the first message, if it is whole. It stays until it is [taken](Self::take).
     pub(crate) fn whole(&mut self, number: u32) -> Option<Result<usize, Refusal>> {
         match self.format {

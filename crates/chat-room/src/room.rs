@@ -1,8 +1,11 @@
 //! One room: its log, and where each member is in it.
 
+mod relay;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::task::{Poll, Waker};
 
+pub use self::relay::Message;
 use crate::received::{Received, Refusal, SERVER};
 use crate::{Policy, Settings};
 
@@ -29,6 +32,8 @@ pub(crate) struct Room {
     idle: Vec<u32>,
     /// Those that wait to put.
     blocked: Vec<u32>,
+    /// What waits to put messages from all machines.
+    relay: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -74,6 +79,7 @@ impl Room {
             next_number: 0,
             idle: Vec::new(),
             blocked: Vec::new(),
+            relay: None,
         }
     }
 
@@ -90,18 +96,32 @@ impl Room {
                 break number;
             }
         };
+        self.insert(number, self.present + 1);
+        number
+    }
+
+    /// Gives the new member this number, unless there is one that has it: whether there is none.
+    pub(crate) fn join_as(&mut self, number: u32, members: usize) -> bool {
+        let is_free = !self.members.contains_key(&number);
+        if is_free {
+            self.insert(number, members);
+        }
+        is_free
+    }
+
+    /// Adds a member that is told that it is the last of so many.
+    fn insert(&mut self, number: u32, members: usize) {
         self.present += 1;
         let member = Member {
             next: self.end(),
             state: State::Present,
-            joined: Some(self.present),
+            joined: Some(members),
             dropped: 0,
             waits_to_take: None,
             waits_to_put: None,
             waits_for_cut: None,
         };
         self.members.insert(number, member);
-        number
     }
 
     /// Puts all messages that are whole.
@@ -320,6 +340,7 @@ impl Room {
             self.first += 1;
         }
         if self.first > before {
+            woken.extend(self.relay.take());
             for number in self.blocked.drain(..) {
                 let member = self.members.get_mut(&number);
                 woken.extend(member.and_then(|member| member.waits_to_put.take()));

@@ -1,12 +1,12 @@
 //! The rooms that have members.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::Settings;
 use crate::received::{Received, Refusal};
-use crate::room::{Room, Woken};
+use crate::room::{Message, Room, Woken};
 
 /// The rooms that have members. Clones are the same rooms.
 #[derive(Debug, Clone)]
@@ -46,9 +46,47 @@ impl Rooms {
     /// Joins the room of this number. The first thing to take says so.
     pub fn join(&self, number: u32) -> Seat {
         let mut open = lock(&self.open);
-        let new = || Arc::new(Mutex::new(Room::new(self.settings)));
-        let room = open.entry(number).or_insert_with(new).clone();
+        let room = self.room(&mut open, number);
         let member = lock(&room).join();
+        self.seat(number, room, member)
+    }
+
+    /// The same for a room that has members on other machines: as its member of this number, which
+    /// no other has on any of them, and with it there are so many members. None if a member has
+    /// this number all the same.
+    pub fn join_as(&self, number: u32, member: u32, members: usize) -> Option<Seat> {
+        let mut open = lock(&self.open);
+        let room = self.room(&mut open, number);
+        let has_joined = lock(&room).join_as(member, members);
+        has_joined.then(|| self.seat(number, room, member))
+    }
+
+    /// Puts messages into the room of this number, which have come from all machines, this one
+    /// among them: each is for all members that are here, but for its sender. Pending if the policy
+    /// is to wait, and some member is as far behind as it may be: `messages` has what is left, and
+    /// nothing else is to be put into this room before. False if the room has no members here.
+    pub fn poll_relay(
+        &self,
+        context: &mut Context<'_>,
+        number: u32,
+        messages: &mut VecDeque<Message>,
+    ) -> Poll<bool> {
+        let Some(room) = lock(&self.open).get(&number).cloned() else {
+            messages.clear();
+            return Poll::Ready(false);
+        };
+        let mut woken = Woken::new();
+        let put = lock(&room).relay(messages, context.waker(), &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+        put.map(|()| true)
+    }
+
+    fn room(&self, open: &mut HashMap<u32, Arc<Mutex<Room>>>, number: u32) -> Arc<Mutex<Room>> {
+        let new = || Arc::new(Mutex::new(Room::new(self.settings)));
+        open.entry(number).or_insert_with(new).clone()
+    }
+
+    fn seat(&self, number: u32, room: Arc<Mutex<Room>>, member: u32) -> Seat {
         Seat {
             rooms: self.clone(),
             room: (number, room),

@@ -1,52 +1,16 @@
 //! Who gets what in a room, and what becomes of a member that does not read.
 
+mod support;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Context, Poll, Waker};
 
 use chat_room::{
     Format, HEADER_BYTES, MOST_BYTES, Policy, Received, Refusal, Rooms, SERVER, Seat, Settings,
 };
 use proptest::prelude::*;
-
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Counter(AtomicUsize);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
-fn rooms(policy: Policy, queue: usize) -> Rooms {
-    Rooms::new(Settings {
-        format: Format::Frames,
-        policy,
-        queue,
-    })
-}
-
-fn frame(sender: u32, sequence: u64, payload: &[u8]) -> Vec<u8> {
-    let length = payload.len() as u32;
-    let parts = [
-        &length.to_be_bytes()[..],
-        &sender.to_be_bytes(),
-        &sequence.to_be_bytes(),
-        payload,
-    ];
-    parts.concat()
-}
-
-fn give(received: &mut Received, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        let room = received.room();
-        let some = room.len().min(bytes.len());
-        room[..some].copy_from_slice(&bytes[..some]);
-        received.filled(some);
-        bytes = &bytes[some..];
-    }
-}
+use support::{Counter, frame, give, hear, rooms, take};
 
 fn put(seat: &Seat, waker: &Waker, received: &mut Received) -> Poll<Result<(), Refusal>> {
     seat.poll_put(&mut Context::from_waker(waker), received)
@@ -63,19 +27,6 @@ fn say(seat: &Seat, frame: &[u8]) -> bool {
         }
         Poll::Pending => true,
     }
-}
-
-/// What a member gets now: none if it has to wait.
-fn take(seat: &Seat, waker: &Waker) -> Option<(bool, Vec<u8>)> {
-    let mut buffer = Vec::new();
-    match seat.poll_take(&mut Context::from_waker(waker), &mut buffer) {
-        Poll::Ready(goes_on) => Some((goes_on, buffer)),
-        Poll::Pending => None,
-    }
-}
-
-fn hear(seat: &Seat) -> Option<Vec<u8>> {
-    take(seat, Waker::noop()).map(|(_, bytes)| bytes)
 }
 
 /// Seats whose places have been told.

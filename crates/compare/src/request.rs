@@ -3,6 +3,7 @@
 use lab::case::Case;
 use lab::command_template::{self, CustomCommand};
 use lab::models::Model;
+use results::ClusterNodes;
 use suite::{Invalid, Preset, Setting, Workload};
 
 use crate::mode::Mode;
@@ -21,6 +22,10 @@ pub struct Request {
     pub models: Vec<String>,
     /// The model whose times the ratios are given to, if it is not the baseline.
     pub reference: Option<String>,
+    /// The nodes, if a model takes part whose units may be on other machines.
+    pub cluster: Option<ClusterNodes>,
+    /// Variables that are set for the models' programs.
+    pub environment: Vec<(&'static str, String)>,
     /// The user's own commands that take part.
     pub custom_commands: Vec<CustomCommand>,
     /// How much time there is, and what it is spent on.
@@ -64,7 +69,11 @@ impl Request {
             self.workloads.clone()
         };
         let added = if self.mode.choosing {
-            sweep::for_choosing(&compared, &self.settings, &self.sweeps)
+            let mut added = sweep::for_choosing(&compared, &self.settings, &self.sweeps);
+            if self.cluster.is_some() {
+                added.extend(sweep::of_shares(&compared, &self.settings, &self.sweeps));
+            }
+            added
         } else {
             Vec::new()
         };

@@ -96,6 +96,13 @@ impl SweepSpec {
     fn path(&self) -> String {
         format!("{}.{}", self.workload, self.key)
     }
+
+    /// Whether its workload is compared, and its key neither set nor swept already.
+    fn is_open(&self, compared: &[Workload], settings: &[Setting], chosen: &[SweepSpec]) -> bool {
+        compared.contains(&self.workload)
+            && !of_workload(settings, self.workload).contains_key(&*self.key)
+            && !chosen.iter().any(|other| other.path() == self.path())
+    }
 }
 
 /// The sweeps that matter for choosing a model, which `--thorough` adds: units that
@@ -118,6 +125,14 @@ const CHOOSING: [(&str, &[&str]); 7] = [
     ),
 ];
 
+/// From which size of a share on another machine pays, where nodes take part: 8,000 numbers whose
+/// roots are a million, so that a share takes from a tenth of a millisecond to some hundredths of
+/// a second, and the largest are still several for each of some nodes.
+const SHARES: (&str, &[&str]) = (
+    "primes.share=1,4,16,64,256",
+    &["primes.start=1000000000000", "primes.end=1000000008000"],
+);
+
 /// Those of [`CHOOSING`] whose workload is compared and whose key is neither set nor
 /// swept already.
 pub(crate) fn for_choosing(
@@ -125,20 +140,32 @@ pub(crate) fn for_choosing(
     settings: &[Setting],
     chosen: &[SweepSpec],
 ) -> Vec<SweepSpec> {
-    let all = CHOOSING.map(|(text, with)| SweepSpec {
+    let all = CHOOSING.map(spec).into_iter();
+    let is_open = |sweep: &SweepSpec| sweep.is_open(compared, settings, chosen);
+    all.filter(is_open).collect()
+}
+
+/// [`SHARES`], unless something of it is set or swept already.
+pub(crate) fn of_shares(
+    compared: &[Workload],
+    settings: &[Setting],
+    chosen: &[SweepSpec],
+) -> Option<SweepSpec> {
+    let sweep = spec(SHARES);
+    // Either end of a range makes no sense with another range's other end.
+    let set = of_workload(settings, sweep.workload);
+    let is_set = sweep.with.iter().any(|with| set.contains_key(&*with.key));
+    (!is_set && sweep.is_open(compared, settings, chosen)).then_some(sweep)
+}
+
+fn spec((text, with): (&str, &[&str])) -> SweepSpec {
+    SweepSpec {
         with: with
             .iter()
             .map(|text| setting(text).expect("a test parses them"))
             .collect(),
         ..text.parse().expect("a test parses them")
-    });
-    let is_open = |sweep: &SweepSpec| {
-        let set = of_workload(settings, sweep.workload);
-        compared.contains(&sweep.workload)
-            && !set.contains_key(&*sweep.key)
-            && !chosen.iter().any(|other| other.path() == sweep.path())
-    };
-    all.into_iter().filter(is_open).collect()
+    }
 }
 
 /// Refuses two sweeps of one key: they would be one curve.
@@ -261,6 +288,24 @@ mod tests {
         let own = sweep("counter.workers=1,2");
         let left = for_choosing(&[Workload::Primes, Workload::Counter], &[set], &[own]);
         assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn shares_are_swept_unless_their_range_is_chosen() {
+        let shares = of_shares(Workload::ALL, &[], &[]).expect("nothing is chosen");
+        let cases = shares.cases(&[]).expect("they make sense");
+        assert_eq!(cases[0].title(), "primes heavy share=1");
+        // A share is of one size in a job that is scaled, too.
+        assert!(cases.iter().all(|case| !case.whole));
+        let workers: Setting = "primes.workers=8".parse().expect("a setting");
+        assert!(of_shares(Workload::ALL, &[workers], &[]).is_some());
+        for text in ["primes.share=3", "primes.start=3", "primes.end=1000003"] {
+            let set = text.parse().expect("a setting");
+            assert!(of_shares(Workload::ALL, &[set], &[]).is_none(), "{text}");
+        }
+        let own = sweep("primes.share=1,2");
+        assert!(of_shares(Workload::ALL, &[], &[own]).is_none());
+        assert!(of_shares(&[Workload::Counter], &[], &[]).is_none());
     }
 
     #[test]

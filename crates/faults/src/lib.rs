@@ -7,7 +7,7 @@
 //! - The [`matrix`] runs all of them with all models, and [`table`] shows it.
 //! - [`conformance`] does the same over raw connections: [`serve`] has the other side, servers
 //!   of files against every kind of client, and [`proxy`] stands between client and server.
-//! - [`crash`] and [`scale`] are tests of other shapes.
+//! - [`crash`] and [`scale`] are tests of other shapes, and [`cluster`] those of another crate.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +15,7 @@ use std::process::Command;
 pub mod case;
 pub mod cases;
 mod check;
+pub mod cluster;
 pub mod conformance;
 pub mod crash;
 pub mod matrix;

@@ -1,6 +1,8 @@
 //! The programs that take part: the models' and the origin's.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use anyhow::Context;
 use lab::build::{self, Profile};
@@ -48,4 +50,20 @@ fn with_programs(models: &[models::Model], programs: Vec<Option<PathBuf>>) -> Ve
         program,
     });
     model.collect()
+}
+
+/// The server that the cluster model needs, found as that finds it.
+pub fn nats_server() -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| {
+        let metadata = fs::metadata(path);
+        metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    if let Some(given) = env::var_os("PACES_NATS_SERVER") {
+        return Some(PathBuf::from(given)).filter(is_program);
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Debian has it where only root looks for programs.
+    let directories = env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let mut programs = directories.map(|directory| directory.join("nats-server"));
+    programs.find(is_program)
 }

@@ -1,6 +1,7 @@
 //! Builds the programs that are measured.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use cargo_metadata::{Artifact, Message, TargetKind};
 use crate::built_with::{self, BuiltWith};
 use crate::child::Stream;
 use crate::interrupt::Interrupt;
+use crate::models;
 use crate::process::{Limits, run_lines};
 use crate::progress::Progress;
 use crate::workspace;
@@ -61,8 +63,8 @@ impl Built {
 const ORIGIN: &str = "origin";
 const BENCH: &str = "suite";
 
-/// Builds the programs of `models` and the origin, release, all in one run of cargo.
-/// A model that does not build takes part as a failure.
+/// Builds the programs of `models` and the origin, release, in one run of cargo, and one
+/// more for each model that is built alone. A model that does not build takes part as a failure.
 ///
 /// # Errors
 ///
@@ -116,7 +118,7 @@ fn settings(root: &Path, packages: &[&str], options: &[&str]) -> BTreeMap<String
     built_with::settings_of(config, graph)
 }
 
-/// Builds the programs of `packages`, which have their names, in one run of cargo.
+/// Builds the programs of `packages`, which have their names, in as many runs of cargo.
 /// `None` for one that does not build: what the compiler said has been printed.
 ///
 /// # Errors
@@ -195,8 +197,8 @@ impl Executables {
     }
 }
 
-/// One `cargo build` of the programs of all `packages`. What one of them lacks, the
-/// others do not.
+/// Builds the programs of all `packages`: in one run of cargo, but for those of models that are
+/// built alone. What one of them lacks, the others do not.
 fn cargo_build(
     root: &Path,
     packages: &[&str],
@@ -204,26 +206,46 @@ fn cargo_build(
     interrupt: &Interrupt,
     progress: &Progress,
 ) -> anyhow::Result<Executables> {
-    // Cargo would build nothing at all if it did not know one of them.
-    let known = packages
+    let models = models::models(root)?;
+    let alone = models.iter().filter(|model| model.is_built_alone);
+    let alone: HashSet<_> = alone
+        .map(|model| workspace::package(model.name()))
+        .collect();
+    let (alone, together): (Vec<&str>, Vec<&str>) = packages
         .iter()
-        .filter(|package| root.join("crates").join(package).is_dir());
-    let known: Vec<&str> = known.copied().collect();
+        .copied()
+        // Cargo would build nothing at all if it did not know one of them.
+        .filter(|package| root.join("crates").join(package).is_dir())
+        .partition(|&package| alone.contains(package));
+    let mut built = HashMap::new();
+    for packages in iter::once(&*together).chain(alone.chunks(1)) {
+        if !packages.is_empty() {
+            built.extend(one_build(root, packages, options, interrupt, progress)?);
+        }
+    }
+    Ok(Executables(built))
+}
+
+/// The same in one run.
+fn one_build(
+    root: &Path,
+    packages: &[&str],
+    options: &[&str],
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> anyhow::Result<HashMap<(String, String), PathBuf>> {
     let limits = Limits {
         // A cold build may wait for another one, which holds cargo's lock.
         timeout: Duration::from_secs(60 * 60),
         interrupt: interrupt.clone(),
     };
-    if known.is_empty() {
-        return Ok(Executables(HashMap::new()));
-    }
     progress.stage("building: finding out what is needed");
     let mut count = Count {
-        total: count_crates(root, &known, options, &limits, progress)?,
+        total: count_crates(root, packages, options, &limits, progress)?,
         ..Count::default()
     };
     let mut built = HashMap::new();
-    let mut command = cargo(root, "build", &known);
+    let mut command = cargo(root, "build", packages);
     command
         .args(["--bins", "--keep-going"])
         .args(options)
@@ -254,7 +276,7 @@ fn cargo_build(
     })?;
     progress.forget_plan();
     progress.line(&format!("built {count}"));
-    Ok(Executables(built))
+    Ok(built)
 }
 
 fn cargo(root: &Path, subcommand: &str, packages: &[&str]) -> Command {

@@ -107,6 +107,7 @@ impl Executor for Programs {
         };
         let mut command = Command::new(&self.bench);
         command
+            .envs(context.environment.iter().cloned())
             .env("CRITERION_HOME", &home)
             .env("TMPDIR", directory.path())
             .args(["--bench", "--noplot", "--nresamples", "1001"])
@@ -138,6 +139,7 @@ fn runner_command(
 ) -> Command {
     let mut command = Command::new(&programs.runner);
     command
+        .envs(context.environment.iter().cloned())
         .env("TMPDIR", temporary)
         .args(["run", case.workload.name(), "--json"])
         .args(["--preset", case.preset.name()])

@@ -26,6 +26,9 @@ pub struct Model {
     /// Packages of another model's runtime that it may link all the same: what of them
     /// is in its program, the symbols tell.
     pub may_link: Vec<String>,
+    /// Whether it is built in a run of cargo of its own, so that no other model's packages have
+    /// features that only this one asks for.
+    pub is_built_alone: bool,
     /// Files that other models do not need, relative to its crate, or directories of
     /// such files with a `/` at the end.
     pub extra_files: Vec<String>,
@@ -63,6 +66,8 @@ struct Table {
     /// Each with its reason.
     #[serde(default)]
     may_link: std::collections::BTreeMap<String, String>,
+    /// If it is, with the reason.
+    built_alone: Option<String>,
     /// By workload.
     #[serde(default)]
     notes: std::collections::BTreeMap<String, String>,
@@ -146,7 +151,13 @@ fn model(name: &str, table: Table) -> anyhow::Result<Model> {
     for (file, why) in &table.extra_files {
         ensure!(!why.trim().is_empty(), "extra-files: {file} has no reason");
     }
+    let is_empty = |why: &String| why.trim().is_empty();
+    ensure!(
+        !table.built_alone.as_ref().is_some_and(is_empty),
+        "built-alone: has no reason"
+    );
     Ok(Model {
+        is_built_alone: table.built_alone.is_some(),
         info: ModelInfo {
             name: name.to_owned(),
             kind: table.kind,
@@ -170,18 +181,22 @@ fn model(name: &str, table: Table) -> anyhow::Result<Model> {
     })
 }
 
-/// The models that are named, in the order of the tables and each once; all, if none
-/// is.
+/// The models that are named, in the order of the tables and each once; `all` names all. If none
+/// is named, all but those of clusters: most machines have no server for them.
 ///
 /// # Errors
 ///
 /// When there is no model of a name: it says which there are.
 pub fn select(models: &[Model], option: &str, names: &[String]) -> Result<Vec<Model>, Invalid> {
-    for name in names {
+    let is_all = names.iter().any(|name| name == "all");
+    for name in names.iter().filter(|name| *name != "all") {
         find(models, option, name)?;
     }
-    let named = |model: &&Model| names.is_empty() || names.iter().any(|name| name == model.name());
-    Ok(models.iter().filter(named).cloned().collect())
+    let is_chosen = |model: &&Model| match names {
+        [] => model.info.kind != Kind::Cluster,
+        names => is_all || names.iter().any(|name| name == model.name()),
+    };
+    Ok(models.iter().filter(is_chosen).cloned().collect())
 }
 
 /// The model of that name.
@@ -243,10 +258,22 @@ mod tests {
         let names = names(&models);
         assert_eq!(
             names,
-            ["serial", "thread", "process", "tokio", "async-std", "smol"]
+            [
+                "serial",
+                "thread",
+                "process",
+                "tokio",
+                "async-std",
+                "smol",
+                "cluster"
+            ]
         );
         let limits: Vec<_> = models.iter().map(|model| model.article_limit).collect();
-        assert_eq!(limits, [1, 10, 4, 100, 100, 100]);
+        assert_eq!(limits, [1, 10, 4, 100, 100, 100, 4]);
+        let unnamed = select(&models, "--models", &[]).expect("the default");
+        assert_eq!(self::names(&unnamed), names[..6]);
+        let all = select(&models, "--models", &["all".to_owned()]).expect("all");
+        assert_eq!(self::names(&all), names);
         let chosen = select(
             &models,
             "--models",

@@ -20,12 +20,16 @@ pub fn run(job: &Job, children: &mut Children) -> Result<Outcome> {
 
 /// The job's chunks, several joined to begin with: each costs two messages. Fewer
 /// towards the end, where no child should wait for one that has many left (guided
-/// self-scheduling: Polychronopoulos and Kuck, 1987).
+/// self-scheduling: Polychronopoulos and Kuck, 1987). None is joined to another, if the job
+/// says how large each is.
 fn chunks(job: &Job) -> Vec<Range<u64>> {
     let mut chunks = job.chunks();
     let mut joined = Vec::new();
     while let Some(first) = chunks.next() {
-        let more = chunks.len() / (2 * job.workers);
+        let more = match job.share {
+            0 => chunks.len() / (2 * job.workers),
+            _ => 0,
+        };
         let last = match more {
             0 => first.end,
             _ => chunks.nth(more - 1).map_or(first.end, |chunk| chunk.end),

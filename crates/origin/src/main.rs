@@ -2,8 +2,8 @@
 
 use clap::Parser;
 
-/// Serves images over HTTP on the loopback interface, as an instrument: prints its
-/// address, then answers until stopped.
+/// Serves images over HTTP, on the loopback interface unless told otherwise, as an
+/// instrument: prints its address, then answers until stopped.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     sync::Arc,
     thread,
@@ -32,7 +32,11 @@ use crate::{
 /// Command line of the server.
 #[derive(clap::Args, Debug, Clone)]
 pub struct ServeArgs {
-    /// Port to listen on, on the loopback interface; 0 takes a free one
+    /// Address to listen on, for clients on other machines. They can have the origin load any
+    /// server: give one of a network that you trust
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub address: IpAddr,
+    /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub port: u16,
     /// End when standard input does, so that the origin never outlives the
@@ -58,7 +62,7 @@ const STACK: usize = 256 * 1024;
 const BACKLOG: i32 = 4096;
 
 /// Serves until stopped: until standard input closes, if `args` say so, else until
-/// the process is killed. Listens on the loopback interface only.
+/// the process is killed. Listens on the loopback interface unless `args` name an address.
 ///
 /// Prints the address (`http://127.0.0.1:PORT`, or `https://` with a certificate) as one line on standard output:
 /// from then on connections are accepted. It is meant for a process of its own:
@@ -77,8 +81,9 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         (None, None) => None,
         _ => bail!("--certificate and --key go together"),
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
-        .with_context(|| format!("cannot listen on 127.0.0.1:{}", args.port))?;
+    let address = SocketAddr::new(args.address, args.port);
+    let listener =
+        TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     rustix::net::listen(&listener, BACKLOG).context("cannot set the backlog")?;
     let url = format!(
         "{}://{}",

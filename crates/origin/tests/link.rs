@@ -4,7 +4,10 @@ mod common;
 
 use std::{
     io::{Read, Write},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -108,8 +111,15 @@ fn four_connections_get_equal_shares() {
     );
     let one_is_done = AtomicBool::new(false);
     let received = [const { AtomicUsize::new(0) }; 4];
+    // What each had when the last one began.
+    let before = Mutex::new([0; 4]);
     let start = Instant::now();
     // What each has when the first is done.
+    let all_received = || {
+        received
+            .each_ref()
+            .map(|received| received.load(Ordering::Relaxed))
+    };
     let shares: Vec<usize> = thread::scope(|scope| {
         let readers: Vec<_> = received
             .iter()
@@ -124,6 +134,9 @@ fn four_connections_get_equal_shares() {
                             return received.load(Ordering::Relaxed);
                         }
                         let total = received.fetch_add(read, Ordering::Relaxed) + read;
+                        if total == read {
+                            *before.lock().expect("no panic") = all_received();
+                        }
                         if total >= BYTES {
                             one_is_done.store(true, Ordering::Relaxed);
                             return total;
@@ -138,6 +151,15 @@ fn four_connections_get_equal_shares() {
             .collect()
     });
     eprintln!("shares {shares:?} after {:?}", start.elapsed());
-    let least = *shares.iter().min().expect("four") as f64;
-    assert!(least > 0.9 * BYTES as f64, "{shares:?}");
+    let before = before.into_inner().expect("no panic");
+    let since: Vec<_> = shares
+        .iter()
+        .zip(before)
+        .map(|(all, before)| all - before)
+        .collect();
+    let (least, most) = since.iter().min().zip(since.iter().max()).expect("four");
+    assert!(
+        *least as f64 > 0.8 * *most as f64,
+        "{since:?} of {shares:?}"
+    );
 }

@@ -50,6 +50,31 @@ fn listens_on_loopback_only() {
     assert!(TcpStream::connect(format!("127.0.0.2:{port}")).is_err());
 }
 
+/// `Origin` only starts those on the loopback interface's first address.
+#[cfg(target_os = "linux")]
+#[test]
+fn listens_where_it_is_told() {
+    let mut child = Command::new(PROGRAM)
+        .args(["--address", "127.0.0.2", "--until-stdin-closes"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("an origin");
+    let stdout = child.stdout.take().expect("a pipe");
+    let mut url = String::new();
+    BufReader::new(stdout).read_line(&mut url).expect("a line");
+    let shape = Shape {
+        images: 1,
+        image_bytes: 2048,
+        ..Shape::default()
+    };
+    let run = Run::open(url.trim_end(), &shape).expect("it answers there");
+    let files = run.files().expect("one file");
+    assert!(files[0].url.starts_with("http://127.0.0.2:"), "{files:?}");
+    drop((run, child.stdin.take()));
+    assert!(child.wait().expect("its end").success());
+}
+
 #[test]
 fn takes_the_port_it_is_told() {
     let free = TcpListener::bind("127.0.0.1:0")

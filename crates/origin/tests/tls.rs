@@ -5,7 +5,7 @@ mod common;
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -197,6 +197,7 @@ fn certificates_that_are_of_no_use_are_named() {
     let missing = files.path().join("missing");
     let serve = |certificate: Option<&Path>, key: Option<&Path>| {
         origin::serve(&origin::ServeArgs {
+            address: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             until_stdin_closes: true,
             certificate: certificate.map(Path::to_owned),

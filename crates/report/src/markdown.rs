@@ -23,13 +23,15 @@ pub fn document(comparison: &Comparison) -> String {
     if run.interrupted {
         text.line("**Interrupted: this is what had been measured until then.**\n");
     }
+    let nodes = run.cluster.map(|nodes| format!(", {}", nodes.words()));
     text.line(format_args!(
-        "{}, mode {}, revision `{}`, seed {}, {} worker threads, downloads into {}.\n",
+        "{}, mode {}, revision `{}`, seed {}, {} worker threads{}, downloads into {}.\n",
         escape(&run.started),
         escape(&run.mode),
         code(&run.revision),
         run.seed,
         run.threads,
+        nodes.unwrap_or_default(),
         escape(&run.scratch)
     ));
     text.line(format_args!("{}\n", escape(&machine(comparison))));

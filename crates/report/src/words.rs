@@ -5,7 +5,7 @@ use results::{
     Slowed, Verdict,
 };
 
-use crate::findings::claims;
+use crate::findings::{claims, machines};
 use crate::format::{percent, three_digits};
 
 /// What a comparison says in addition to its tables.
@@ -31,11 +31,12 @@ pub(crate) fn summaries(comparison: &Comparison) -> Vec<Summary> {
     baseline.into_iter().chain(self_check).collect()
 }
 
-/// The same, and what became of the article's claims with Python, which the page has in another
-/// place.
+/// The same, and what the page has in other places: what became of the article's claims with
+/// Python, and whether another machine pays.
 pub fn summaries_with_claims(comparison: &Comparison) -> Vec<Summary> {
     let mut all = summaries(comparison);
     all.extend(claims::summary(comparison));
+    all.extend(machines::summary(comparison));
     all
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::models::OF_SCHEMA_1;
 use crate::{
-    BackgroundLoad, Baseline, Cell, EQUIVALENCE, JobVerdicts, Judged, ModelInfo, Models, SelfCheck,
-    Sweep, Verdict,
+    BackgroundLoad, Baseline, Cell, ClusterNodes, EQUIVALENCE, JobVerdicts, Judged, ModelInfo,
+    Models, SelfCheck, Sweep, Verdict,
 };
 
 /// The shape that is written. Older ones are read as well: schema 1 does not list its
@@ -132,6 +132,9 @@ pub struct RunInfo {
     /// The model whose times the ratios are given to, if it is not the baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// The nodes, if a model took part whose units may be on other machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterNodes>,
     /// The time there was, from the end of the build.
     pub budget_s: f64,
     /// The time it took, from the end of the build.

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::models::OF_SCHEMA_1;
 use crate::{
-    Cell, Comparison, EQUIVALENCE, Host, JobVerdicts, Judged, MIN_ROUNDS, Pair, Point, Resources,
-    RunInfo, SCHEMA, Status, Time, Verdict,
+    Cell, ClusterNodes, Comparison, EQUIVALENCE, Host, JobVerdicts, Judged, Kind, MIN_ROUNDS,
+    ModelInfo, Pair, Point, Resources, RunInfo, SCHEMA, Status, Time, Verdict,
 };
 
 /// The models of a made-up comparison, of which any can take part.
@@ -134,6 +134,7 @@ impl Builder {
                 scratch: "memory, /dev/shm".to_owned(),
                 models: Vec::new(),
                 reference: None,
+                cluster: None,
                 budget_s: 900.0,
                 took_s: 800.0,
                 interrupted: false,
@@ -168,6 +169,24 @@ impl Builder {
     /// Which models were asked for; none but those with cells, if this is not called.
     pub fn models(mut self, models: &[&str]) -> Self {
         self.0.run.models = models.iter().map(|&model| model.to_owned()).collect();
+        self
+    }
+
+    /// Has a model `cluster` among the models, with so many nodes.
+    pub fn nodes(mut self, nodes: usize, cores_each: Option<f64>) -> Self {
+        self.0.models.push(ModelInfo {
+            name: "cluster".to_owned(),
+            kind: Kind::Cluster,
+            units: "slots of nodes".to_owned(),
+            made_of: "NATS JetStream".to_owned(),
+            http: "hyper".to_owned(),
+            // Drawn as the last of the others.
+            ..OF_SCHEMA_1[OF_SCHEMA_1.len() - 1].clone()
+        });
+        self.0.run.cluster = Some(ClusterNodes {
+            nodes: Some(nodes),
+            cores_each,
+        });
         self
     }
 

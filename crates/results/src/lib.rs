@@ -7,6 +7,7 @@ mod agreement;
 mod background_load;
 mod baseline;
 mod cell;
+mod cluster;
 mod comparison;
 mod effort;
 pub mod fixture;
@@ -26,6 +27,7 @@ pub use cell::{
     Cell, Completion, Interpreter, Latency, MOSTLY_CLOCK, Point, Python, PythonModel, Range,
     Resources, ServerBound, Status, Time,
 };
+pub use cluster::ClusterNodes;
 pub use comparison::{Comparison, FEWER_ROUNDS, Host, RunInfo, SCHEMA, quota_words};
 pub use effort::{AGAIN, Build, Effort, OfModel, Size};
 pub use models::{Color, Kind, ModelInfo, Models, Rgb};

@@ -17,6 +17,8 @@ pub enum Kind {
     Process,
     /// Tasks of a runtime.
     Task,
+    /// Processes that may be on other machines.
+    Cluster,
 }
 
 /// A color as CSS has it: `#` and six hexadecimal digits.

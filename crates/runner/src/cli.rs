@@ -24,10 +24,17 @@ pub(crate) use self::send::{ReceiveArgs, ReceiverArgs, SendArgs};
 /// model does not do that job at that size; 130 interrupted.
 #[derive(clap::Parser, Debug)]
 #[command(version)]
-pub(crate) struct Args {
+pub(crate) struct Args<O: clap::Args> {
+    #[command(flatten)]
+    pub options: O,
+
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// What most models have beside the options of every command.
+#[derive(clap::Args, Debug)]
+pub(crate) struct NoOptions {}
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {

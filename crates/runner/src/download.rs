@@ -67,6 +67,8 @@ fn attended<M: Model>(
     session: &Arc<Session>,
     progress: &Arc<Progress>,
 ) -> anyhow::Result<u8> {
+    // First: a model may take some time to start.
+    let ending = Ending::watch(session)?;
     let program = process_path()?;
     let model = M::start(&Setup {
         threads: args.threads.unwrap_or_else(crate::cores),
@@ -76,7 +78,6 @@ fn attended<M: Model>(
         program,
     })
     .context("the model does not start")?;
-    let ending = Ending::watch(session)?;
     let names = Names::give(session)?;
     let started = Instant::now();
     let shown = progress.show(session.clone(), started);

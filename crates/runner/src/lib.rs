@@ -67,8 +67,14 @@ pub const UNSUPPORTED: u8 = 4;
 
 /// Runs the command line of `M`'s binary, to the exit code it ends with.
 pub fn main<M: Model>() -> ExitCode {
+    main_with::<M, cli::NoOptions>(|_| {})
+}
+
+/// The same for a model with options of its own, which are global: `choose` is given them before
+/// a model is started.
+pub fn main_with<M: Model, O: clap::Args>(choose: impl FnOnce(O)) -> ExitCode {
     let entered_ns = clock::monotonic_ns();
-    let args = match cli::Args::try_parse() {
+    let args = match cli::Args::<O>::try_parse() {
         Ok(args) => args,
         // `--help` too is an "error" to clap. There is no other place to say that this
         // cannot be printed.
@@ -81,6 +87,7 @@ pub fn main<M: Model>() -> ExitCode {
             };
         }
     };
+    choose(args.options);
     let done = match args.command {
         cli::Command::Download(args) => return download::download::<M>(&args).into(),
         cli::Command::Send(args) => return send::send::<M>(&args).into(),

@@ -58,7 +58,7 @@ pub fn directory(bytes: u64) -> anyhow::Result<(Scratch, String)> {
 }
 
 /// The same where temporary files are, which is mostly a disk: for files that are only read.
-pub(crate) fn on_disk() -> anyhow::Result<Scratch> {
+pub fn on_disk() -> anyhow::Result<Scratch> {
     let place = env::temp_dir();
     let named = || format!("cannot create a temporary directory in {}", place.display());
     create(&place).with_context(named)

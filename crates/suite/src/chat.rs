@@ -28,9 +28,9 @@ use crate::{Invalid, Latency, Preset, Result, WrongAnswer};
 /// it, a sender waits for acknowledgements that are held back for 40 ms.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// The most that the kernel can hold for a member that reads nothing, on both sides. A member
-/// to which more is sent is behind.
-const KERNEL_BYTES: u64 = 256 * 1024;
+/// The most that the kernel can hold for a member that reads nothing, on both sides of its
+/// connection, and of another where a front passes it on. A member to which more is sent is behind.
+const KERNEL_BYTES: u64 = 512 * 1024;
 
 /// What a server may take for itself, whatever goes through it.
 const SERVER_BYTES: u64 = 32 << 20;

@@ -28,8 +28,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, Preset, WrongAnswer, completion, splitmix64};
 
+mod part;
 mod slot;
 
+pub use part::Part;
 pub use slot::{Answers, Operation, Slot};
 
 /// Bytes of a request, and of an answer: two numbers.

@@ -19,6 +19,9 @@ pub struct Job {
     pub end: u64,
     /// Units in the pool.
     pub workers: usize,
+    /// Numbers that a unit takes at a time; 0: as many as the model finds good.
+    #[serde(default)]
+    pub share: u64,
 }
 
 /// How many were prime.
@@ -65,6 +68,9 @@ impl Job {
     /// But into none that takes less than a few microseconds.
     const LEAST_CHUNK: u64 = 64;
 
+    /// The most shares, where the job says how large each is: some models have a list of them.
+    const MOST_SHARES: u64 = 1_000_000;
+
     pub(crate) fn preset(preset: Preset) -> Self {
         let (start, end) = match preset {
             Preset::Article => (1_000_000, 1_000_500),
@@ -74,14 +80,19 @@ impl Job {
             start,
             end,
             workers: 4,
+            share: 0,
         }
     }
 
-    /// The range in chunks for the workers to claim, in order, none empty.
+    /// The range in chunks for the workers to claim, in order, none empty: of the size that
+    /// the job asks for, if it does.
     pub fn chunks(&self) -> impl ExactSizeIterator<Item = Range<u64>> + Clone + use<> {
         let (start, end) = (self.start, self.end);
         let pieces = self.workers as u64 * Self::CHUNKS_A_WORKER;
-        let size = (end - start).div_ceil(pieces).max(Self::LEAST_CHUNK);
+        let size = match self.share {
+            0 => (end - start).div_ceil(pieces).max(Self::LEAST_CHUNK),
+            share => share,
+        };
         let chunks = (end - start).div_ceil(size) as usize;
         (0..chunks).map(move |chunk| {
             let first = start + chunk as u64 * size;
@@ -101,7 +112,12 @@ impl Job {
             self.end,
             self.start, // an empty range is a fair question
             self.start + 1_000_000_000,
-        )
+        )?;
+        let least = match self.share {
+            0 => 0,
+            _ => (self.end - self.start).div_ceil(Self::MOST_SHARES),
+        };
+        Invalid::unless_within("share", self.share, least, 1_000_000_000)
     }
 
     pub(crate) fn scaled(&self, divisor: u64) -> Self {
@@ -179,6 +195,21 @@ mod tests {
         assert_eq!(sieve(0..30), 10);
     }
 
+    #[test]
+    fn shares_are_not_too_many() {
+        let job = |share| Job {
+            start: 7,
+            end: 7 + 10_000_000,
+            workers: 1,
+            share,
+        };
+        for share in [0, 10, 1_000_000_000] {
+            job(share).validate().expect("it makes sense");
+        }
+        let refused = job(9).validate().expect_err("more than a million shares");
+        assert!(refused.to_string().contains("from 10"), "{refused}");
+    }
+
     proptest! {
         #[test]
         fn trial_division_agrees_with_the_sieve(start in 0u64..3_000_000, width in 0u64..3_000) {
@@ -186,13 +217,20 @@ mod tests {
         }
 
         #[test]
-        fn chunks_cover_the_range_once(start in 0u64..1_000, width in 0u64..5_000, workers in 1usize..40) {
-            let job = Job { start, end: start + width, workers };
+        fn chunks_cover_the_range_once(
+            start in 0u64..1_000,
+            width in 0u64..5_000,
+            workers in 1usize..40,
+            share in 0u64..200,
+        ) {
+            let job = Job { start, end: start + width, workers, share };
             let mut next = start;
             for chunk in job.chunks() {
                 prop_assert_eq!(chunk.start, next);
                 prop_assert!(chunk.start < chunk.end);
                 next = chunk.end;
+                let size = chunk.end - chunk.start;
+                prop_assert!(share == 0 || size == share || next == job.end && size < share);
             }
             prop_assert_eq!(next, start + width);
         }

@@ -23,9 +23,9 @@ pub struct Setup {
     /// How many of the model's own units (threads, children, tasks) it needs.
     pub units: usize,
     /// The running model's own binary. The process model starts its children
-    /// from it (`PROGRAM worker`), and a run its origin (`PROGRAM origin`) or the
-    /// server of `echo` (`PROGRAM echo-server`) or of `datagram` (`PROGRAM datagram-server`).
-    /// server of `echo` (`PROGRAM echo-server`), or the receiver of `send`.
+    /// from it (`PROGRAM worker`), and a run its origin (`PROGRAM origin`), or the
+    /// server of `echo` (`PROGRAM echo-server`) or of `datagram` (`PROGRAM datagram-server`),
+    /// or the receiver of `send`.
     pub program: PathBuf,
 }
 

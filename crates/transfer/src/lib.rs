@@ -62,5 +62,5 @@ pub use session::{Fatal, Session};
 pub use source::List;
 pub use store::{Known, Store};
 pub use tally::{Failure, FileProgress, Observer, Tally};
-pub use tls::config as tls_config;
+pub use tls::{config as tls_config, config_trusting as tls_config_trusting};
 pub use transfer::{Answer, Next, Part, Transfer};

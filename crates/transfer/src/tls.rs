@@ -1,5 +1,6 @@
 //! Which certificates to trust.
 
+use std::fs;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -12,17 +13,25 @@ use crate::Options;
 /// roots that Mozilla trusts, which are built in: the machine needs none. An error
 /// says what is wrong with the file; without one, nothing can be.
 pub fn config(options: &Options) -> Result<Arc<ClientConfig>, String> {
+    let Some(path) = &options.cacert else {
+        return config_trusting(None);
+    };
+    let pem = fs::read(path).map_err(|wrong| wrong.to_string());
+    let config = pem.and_then(|pem| config_trusting(Some(&pem)));
+    config.map_err(|why| format!("{}: {why}", path.display()))
+}
+
+/// The same for what such a file has in it, where that was read by another machine.
+pub fn config_trusting(pem: Option<&[u8]>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
-    match &options.cacert {
+    match pem {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let fail = |why: String| format!("{}: {why}", path.display());
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|wrong| fail(wrong.to_string()))?;
+        Some(pem) => {
+            let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+            let certificates = certificates.map_err(|wrong| wrong.to_string())?;
             let (added, _) = roots.add_parsable_certificates(certificates);
             if added == 0 {
-                return Err(fail("there is no certificate in it".to_owned()));
+                return Err("there is no certificate in it".to_owned());
             }
         }
     }

@@ -62,7 +62,7 @@ def count_primes(numbers):
 def chunks(job):
     """The range in ranges, for workers to claim."""
     start, end = job["start"], job["end"]
-    size = max(-(-(end - start) // (job["workers"] * 64)), 64)
+    size = job["share"] or max(-(-(end - start) // (job["workers"] * 64)), 64)
     return [range(first, min(first + size, end)) for first in range(start, end, size)]
 
 

@@ -2,12 +2,13 @@
 //!
 //! Cargo adds up what the packages that it builds at once ask of a dependency. If a
 //! part alone asks for less than the whole does, Cargo builds the dependency again for
-//! it, and what is measured depends on what it was built with.
+//! it, and what is measured depends on what it was built with. A model whose manifest says that it
+//! is built alone is no part of the whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use lab::workspace;
+use lab::{models, workspace};
 
 /// What is built of a package alone, as edges of Cargo's tree: two parts that both
 /// agree with the whole agree with it when they are built together, too.
@@ -24,11 +25,19 @@ type Resolved = BTreeSet<(String, String)>;
 /// Every package of the workspace has, built alone, the features that it has in a
 /// build of the whole; and so has everything beneath it.
 pub fn check(root: &Path) -> Result<(), String> {
-    let whole = resolve(root, &["--workspace", "--edges", "normal,build,dev"])?;
+    let models = models::models(root).map_err(|error| format!("{error:#}"))?;
+    let alone = models.iter().filter(|model| model.is_built_alone);
+    let alone: Vec<_> = alone
+        .map(|model| workspace::package(model.name()))
+        .collect();
+    let mut all = vec!["--workspace", "--edges", "normal,build,dev"];
+    all.extend(alone.iter().flat_map(|package| ["--exclude", package]));
+    let whole = resolve(root, &all)?;
     let mut differ: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
-    for member in members(root)? {
+    let members = members(root)?;
+    for member in members.iter().filter(|member| !alone.contains(member)) {
         for edges in PARTS {
-            let part = resolve(root, &["--package", &member, "--edges", edges])?;
+            let part = resolve(root, &["--package", member, "--edges", edges])?;
             for package in part.difference(&whole) {
                 let parts = differ.entry(package.clone()).or_default();
                 parts.insert(member.clone());

@@ -273,6 +273,8 @@ mod tests {
             ("model-tokio", "faults"),
             ("model-tokio", "analysis"),
             ("model-tokio", "xtask"),
+            ("model-cluster", "model-tokio"),
+            ("model-cluster", "faults"),
         ] {
             for kind in [Value::Null, json!("build")] {
                 let found = with(package, dependency, kind);
@@ -304,6 +306,7 @@ mod tests {
             ),
             ("criterion v0.8.2|", "no model may"),
             ("async-global-executor v2.4.1|", "only model-async-std may"),
+            ("async-nats v0.51.0|jetstream", "only model-cluster may"),
         ] {
             let found = foreign(&format!("{tree}{line}\n"));
             assert_eq!(found.len(), 1, "{found:?}");
@@ -314,5 +317,19 @@ mod tests {
         let found = super::foreign(&models, serial, &parse("tokio v1.54.0|rt\n"));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("with one of rt"), "{found:?}");
+    }
+
+    #[test]
+    fn a_model_may_have_what_its_client_library_brings_and_no_more() {
+        let models = models::models(&workspace::root().expect("a checkout")).expect("models");
+        let cluster = models::find(&models, "", "cluster").expect("a model");
+        let tree = "model-cluster v0.1.0 (/work)|\nasync-nats v0.51.0|jetstream\n\
+                    tokio v1.54.0|rt,net\n";
+        assert_eq!(foreign(&models, cluster, &parse(tree)), [""; 0]);
+        let tree = format!("{tree}async-io v2.0.0|\n");
+        let found = foreign(&models, cluster, &parse(&tree));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let says = "model-cluster links async-io: ";
+        assert!(found[0].starts_with(says), "{found:?}");
     }
 }

@@ -240,10 +240,18 @@ pub fn can_trace(options: &[&str]) -> bool {
     works
 }
 
-/// An origin, and every model's program by the model's name.
-pub fn downloaders() -> (Origin, Vec<(String, PathBuf)>) {
+/// The models that are measured if none is named: all that need nothing which most machines do
+/// not have.
+pub fn default_models() -> Vec<models::Model> {
     let root = workspace::root().expect("a checkout");
     let models = models::models(&root).expect("models");
+    models::select(&models, "", &[]).expect("none was named")
+}
+
+/// An origin, and the programs of the [default models](default_models) by their names.
+pub fn downloaders() -> (Origin, Vec<(String, PathBuf)>) {
+    let root = workspace::root().expect("a checkout");
+    let models = default_models();
     let names = models.iter().map(|model| workspace::package(model.name()));
     let packages: Vec<String> = ["origin".to_owned()].into_iter().chain(names).collect();
     let packages: Vec<&str> = packages.iter().map(String::as_str).collect();

@@ -178,6 +178,8 @@ pub fn request(workload: Workload, settings: &[&str]) -> Request {
         all_models: Vec::new(),
         models: Vec::new(),
         reference: None,
+        cluster: None,
+        environment: Vec::new(),
         custom_commands: Vec::new(),
         mode: Mode {
             budget: Duration::from_secs(60),
@@ -261,6 +263,7 @@ pub fn compare_against(
             inputs: directory.path().join("inputs"),
             threads: request.threads,
             blocking_threads: request.blocking_threads,
+            environment: request.environment.clone(),
             temporary,
             quota: None,
             interrupt: Interrupt::default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use compare::{Contestant, Mode};
 use lab::error::CellError;
-use results::{ResultsDir, Status};
+use results::{ClusterNodes, ResultsDir, Status};
 use suite::Workload;
 
 use crate::mock::{Call, MockExecutor, compare, contestant, counter, request};
@@ -266,4 +266,22 @@ fn thorough_adds_what_matters_for_choosing() {
     for label in ["counter heavy workers=64", "download heavy limit=50"] {
         assert!(labels.iter().any(|one| one == label), "{labels:?}");
     }
+}
+
+#[test]
+fn shares_are_swept_where_nodes_take_part() {
+    let titles = |cluster| {
+        let mut thorough = request(Workload::Primes, &[]);
+        thorough.mode = Mode::THOROUGH;
+        thorough.cluster = cluster;
+        let cases = thorough.cases().expect("a request that makes sense");
+        let titles = cases.iter().map(|case| case.title());
+        titles.collect::<Vec<_>>()
+    };
+    let without = titles(None);
+    assert!(!without.iter().any(|title| title.contains("share=")));
+    let with = titles(Some(ClusterNodes::default()));
+    assert_eq!(with[..without.len()], without);
+    let shares = ["1", "4", "16", "64", "256"].map(|share| format!("primes heavy share={share}"));
+    assert_eq!(with[without.len()..], shares);
 }

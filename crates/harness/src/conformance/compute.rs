@@ -71,18 +71,24 @@ pub fn primes_shapes<M: Model>(program: &'static str) -> Result<()> {
             "start=0 end=0 workers=2",
             "start=7 end=8 workers=1",
             "start=900000000000 end=900000000050 workers=2",
+            "start=1000000 end=1000050 workers=4 share=1",
+            "start=1000000 end=1000500 workers=3 share=7",
+            "start=0 end=30 workers=2 share=1000",
+            "start=0 end=0 workers=2 share=1",
         ],
     )
 }
 
-/// Any range, over any number of workers.
+/// Any range, over any number of workers, in the model's own shares or hundreds of numbers.
 pub fn primes_any_range<M: Model>(program: &'static str) -> Result<()> {
     const MOST: usize = 4;
-    let range = (0..2_000_000u64, 0..2_000u64, 1..=MOST).prop_map(|(start, width, workers)| {
+    let all = (0..2_000_000u64, 0..2_000u64, 1..=MOST, 0..4u64);
+    let range = all.prop_map(|(start, width, workers, hundreds)| {
         Job::Primes(primes::Job {
             start,
             end: start + width,
             workers,
+            share: 100 * hundreds,
         })
     });
     let largest = job(Workload::Primes, &format!("workers={MOST}"))?;

@@ -2,6 +2,7 @@
 //! in what time, with what memory, and what the verdicts say.
 
 pub mod claims;
+pub(crate) mod machines;
 pub mod recommendations;
 pub(crate) mod slow_members;
 pub(crate) mod unit_costs;

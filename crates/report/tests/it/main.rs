@@ -6,6 +6,7 @@ mod browser;
 mod claims;
 mod claims_python;
 mod comparisons;
+mod machines;
 mod page;
 mod page_browser;
 mod reading;

@@ -16,7 +16,7 @@ pub(crate) use python::summary;
 use results::{Comparison, Kind, Models};
 use rules::*;
 
-use crate::findings::{self, Finding, JobResults};
+use crate::findings::{self, Finding, JobResults, machines};
 
 /// What became of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Answer {
 pub struct Claim {
     /// Its name, as an anchor.
     pub id: &'static str,
-    /// What the article says of Python.
+    /// What the article says of Python, or what this project asks beside it.
     pub python: &'static str,
     /// By which rule it is answered.
     pub rule: String,
@@ -94,7 +94,16 @@ pub fn claims(comparison: &Comparison) -> Vec<Claim> {
                 .collect(),
         }
     };
-    CLAIMS.iter().map(claim).collect()
+    let of_machines = machines::pays(comparison, &jobs).map(|pays| Claim {
+        id: "another-machine",
+        python: "(Not the article's.) From some size of a share on, another machine pays.",
+        rule: named(machines::RULE, models),
+        answer: Answer::of(&[Finding::new(pays.holds, "")]),
+        measured: pays.sentences,
+        workload: machines::WORKLOAD,
+        in_python: Vec::new(),
+    });
+    CLAIMS.iter().map(claim).chain(of_machines).collect()
 }
 
 /// A rule with the names of the models in it: `{tasks}` stands for all whose units are

@@ -11,7 +11,7 @@ use suite::Workload;
 
 use crate::anchors;
 use crate::findings::unit_costs::{self, UnitCosts};
-use crate::findings::{self, JobResults, LEAST_DIFFERENCE};
+use crate::findings::{self, JobResults, LEAST_DIFFERENCE, machines};
 use crate::format::{NONE, count, memory, parameters, ratio, status, time};
 use crate::metrics::{CPU, LATENCY, MEMORY, Metric, TIME};
 use crate::words;
@@ -38,6 +38,8 @@ pub struct Work {
     pub questions: Vec<Question>,
     /// From which size on which model is first; one for each sweep.
     pub sweeps: Vec<sweep::SweepSummary>,
+    /// Whether another machine pays, in sentences, where that is the question.
+    pub machines: Vec<String>,
 }
 
 /// One job of that kind.
@@ -197,14 +199,48 @@ pub fn recommendations(comparison: &Comparison) -> Recommendations {
             sweeps: sweeps
                 .map(|sweep| sweep::summary(sweep, &comparison.cells, &jobs))
                 .collect(),
+            machines: Vec::new(),
         }
     };
     let kinds = KINDS.iter().map(kind);
+    let kinds = kinds.chain(more_machines(comparison, &jobs));
     Recommendations {
         kinds: kinds.filter(|kind| !kind.questions.is_empty()).collect(),
         units: units(&jobs, models),
         pairs: pairs::pairs(&jobs, models),
     }
+}
+
+/// What comes in shares that could be worked on elsewhere.
+const IN_SHARES: [Workload; 4] = [
+    Workload::Primes,
+    Workload::Thumbnails,
+    Workload::Files,
+    Workload::Download,
+];
+
+/// Such work on several machines, as a kind of its own; none where no model has nodes.
+fn more_machines(comparison: &Comparison, jobs: &[JobResults]) -> Option<Work> {
+    let models = comparison.models();
+    let is_on_nodes = |cell: &&Cell| {
+        let model = models.find(&cell.model);
+        model.is_some_and(|model| model.kind == Kind::Cluster)
+    };
+    let is_of = |job: &&JobResults| {
+        let mut known = IN_SHARES.iter();
+        known.any(|known| known.name() == job.workload()) && job.cells.iter().any(is_on_nodes)
+    };
+    Some(Work {
+        id: "more-machines",
+        name: machines::TITLE,
+        machines: machines::pays(comparison, jobs)?.sentences,
+        questions: jobs
+            .iter()
+            .filter(is_of)
+            .filter_map(|job| question(job, models))
+            .collect(),
+        sweeps: Vec::new(),
+    })
 }
 
 /// A job as a question. `None` if no model did it.

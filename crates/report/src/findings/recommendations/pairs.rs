@@ -81,7 +81,7 @@ fn pair(jobs: &[JobResults], first: &ModelInfo, second: &ModelInfo) -> ModelPair
 fn parts(model: &ModelInfo) -> String {
     let verb = match model.kind {
         Kind::Serial => "does",
-        Kind::Thread | Kind::Process | Kind::Task => "has",
+        Kind::Thread | Kind::Process | Kind::Task | Kind::Cluster => "has",
     };
     let ModelInfo { units, made_of, .. } = model;
     match &**made_of {
