@@ -206,17 +206,13 @@ fn cargo_build(
     interrupt: &Interrupt,
     progress: &Progress,
 ) -> anyhow::Result<Executables> {
-    let models = models::models(root)?;
-    let alone = models.iter().filter(|model| model.is_built_alone);
-    let alone: HashSet<_> = alone
-        .map(|model| workspace::package(model.name()))
-        .collect();
+    let alone = models::built_alone(root)?;
     let (alone, together): (Vec<&str>, Vec<&str>) = packages
         .iter()
         .copied()
         // Cargo would build nothing at all if it did not know one of them.
         .filter(|package| root.join("crates").join(package).is_dir())
-        .partition(|&package| alone.contains(package));
+        .partition(|package| alone.contains(*package));
     let mut built = HashMap::new();
     for packages in iter::once(&*together).chain(alone.chunks(1)) {
         if !packages.is_empty() {

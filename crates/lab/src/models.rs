@@ -1,6 +1,7 @@
 //! The models of this workspace, as their manifests describe them: a crate called
 //! `model-NAME` with a table `[package.metadata.paces]` is one.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -26,9 +27,6 @@ pub struct Model {
     /// Packages of another model's runtime that it may link all the same: what of them
     /// is in its program, the symbols tell.
     pub may_link: Vec<String>,
-    /// Whether it is built in a run of cargo of its own, so that no other model's packages have
-    /// features that only this one asks for.
-    pub is_built_alone: bool,
     /// Files that other models do not need, relative to its crate, or directories of
     /// such files with a `/` at the end.
     pub extra_files: Vec<String>,
@@ -90,13 +88,28 @@ impl Model {
 /// When a manifest says too little, too much or something else than is asked: the
 /// error names it, and the key.
 pub fn models(root: &Path) -> anyhow::Result<Vec<Model>> {
-    let metadata = MetadataCommand::new()
+    of_metadata(&metadata(root)?)
+}
+
+/// The packages of those that are built in a run of cargo of their own, so that no other model's
+/// packages have features that only they ask for.
+///
+/// # Errors
+///
+/// When cargo does not say what there is.
+pub fn built_alone(root: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let packages = metadata(root)?.packages.into_iter();
+    let alone = packages.filter(|package| !package.metadata["paces"]["built-alone"].is_null());
+    Ok(alone.map(|package| package.name.to_string()).collect())
+}
+
+fn metadata(root: &Path) -> anyhow::Result<Metadata> {
+    MetadataCommand::new()
         .current_dir(root)
         .no_deps()
         .other_options(["--offline".to_owned()])
         .exec()
-        .context("what models there are")?;
-    of_metadata(&metadata)
+        .context("what models there are")
 }
 
 fn of_metadata(metadata: &Metadata) -> anyhow::Result<Vec<Model>> {
@@ -157,7 +170,6 @@ fn model(name: &str, table: Table) -> anyhow::Result<Model> {
         "built-alone: has no reason"
     );
     Ok(Model {
-        is_built_alone: table.built_alone.is_some(),
         info: ModelInfo {
             name: name.to_owned(),
             kind: table.kind,

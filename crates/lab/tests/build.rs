@@ -1,6 +1,8 @@
-//! All programs are built by one run of cargo, and one that does not build fails alone.
+//! Programs are built by one run of cargo, but for those that are built alone; and one that does
+//! not build fails alone.
 
 use std::fs;
+use std::process::Command;
 
 use lab::build::{self, Profile};
 use lab::interrupt::Interrupt;
@@ -67,4 +69,54 @@ fn what_does_not_build_fails_alone() {
         panic!("one builds");
     };
     assert!(origin.ends_with("debug/origin"));
+}
+
+/// In a build of both, each would have the features that the other asks for.
+#[test]
+fn one_that_is_built_alone_gives_its_features_to_no_other() {
+    let main = "fn main() { print!(\"{}\", shared::WHAT); }";
+    let root = workspace(&[
+        ("origin", "fn main() {}"),
+        ("model-serial", main),
+        ("model-cluster", main),
+    ]);
+    let shared = root.path().join("crates/shared");
+    fs::create_dir_all(shared.join("src")).expect("a directory");
+    let manifest = "[package]\nname = \"shared\"\nedition = \"2024\"\n[features]\nmore = []\n";
+    fs::write(shared.join("Cargo.toml"), manifest).expect("a file");
+    let code = "pub const WHAT: &str = if cfg!(feature = \"more\") { \"more\" } else { \"less\" };";
+    fs::write(shared.join("src/lib.rs"), code).expect("a file");
+    for (model, features, table) in [
+        ("serial", "", ""),
+        (
+            "cluster",
+            "\"more\"",
+            "[package.metadata.paces]\nbuilt-alone = \"a test\"\n",
+        ),
+    ] {
+        let manifest = root.path().join(format!("crates/model-{model}/Cargo.toml"));
+        let text = fs::read_to_string(&manifest).expect("it was written");
+        let depends = format!("shared = {{ path = \"../shared\", features = [{features}] }}\n");
+        let text = format!("{text}[dependencies]\n{depends}{table}");
+        fs::write(&manifest, text).expect("a file");
+    }
+    let models = ["serial", "cluster"].map(str::to_owned);
+    let built = build::build(
+        root.path(),
+        &models,
+        &Interrupt::default(),
+        &Progress::new(),
+    );
+    let printed = |programs: &Result<build::Programs, String>| {
+        let runner = &programs.as_ref().expect("it builds").runner;
+        let done = Command::new(runner).output().expect("it starts");
+        String::from_utf8(done.stdout).expect("text")
+    };
+    let printed: Vec<_> = built
+        .expect("all build")
+        .models
+        .iter()
+        .map(|(_, built)| printed(built))
+        .collect();
+    assert_eq!(printed, ["less", "more"]);
 }

@@ -22,8 +22,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::chat_inbox::{CutOff, Inbox, PAUSE};
 use crate::chat_link::{
-    ALIVE, ChatTask, DRAINED, Place, Purpose, SEND_BUFFER_BYTES, Serves, allow_open_files, greeted,
-    linger, until_late,
+    ALIVE, ChatTask, DRAINED, Place, Purpose, SEND_BUFFER_BYTES, Serves, greeted, linger,
+    until_late,
 };
 use crate::chat_outbox::{Outbox, Publisher};
 use crate::connection::random_hex;
@@ -48,7 +48,6 @@ impl Chat {
 /// Serves members until the chat ends. If the node has missed messages, it disconnects its members
 /// and serves others.
 pub(crate) async fn perform(task: ChatTask, node: &Node) -> Result<Answer> {
-    allow_open_files()?;
     loop {
         match serve(&task, node).await {
             Err(error) if error.is::<CutOff>() => {

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
+use crate::chat_link::allow_open_files;
 use crate::connection::Access;
 use crate::http::Client;
 use crate::options::{Secrets, without_secrets};
@@ -100,6 +101,8 @@ fn start(args: Args) -> Result<()> {
         // If the parent has already ended, so has its server, and the connection below fails.
         set_parent_process_death_signal(Some(Signal::KILL))?;
     }
+    // Each connection of a job needs one, and each member of a chat.
+    allow_open_files()?;
     // Work that needs a core runs on other threads. This one handles the connection and the
     // heartbeats.
     let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -233,6 +233,10 @@ fn survives(
         outcome
             .and_then(|mut outcome| check(&mut outcome))
             .with_context(|| format!("killed at {moment}"))?;
+        if workers()?.contains(&victim) {
+            // It had done its part before it was killed: the next job finds it dead.
+            check(&mut job.run(model)?)?;
+        }
         ensure!(!workers()?.contains(&victim), "{victim} is still there");
     }
     // And now without a death.

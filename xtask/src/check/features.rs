@@ -25,17 +25,13 @@ type Resolved = BTreeSet<(String, String)>;
 /// Every package of the workspace has, built alone, the features that it has in a
 /// build of the whole; and so has everything beneath it.
 pub fn check(root: &Path) -> Result<(), String> {
-    let models = models::models(root).map_err(|error| format!("{error:#}"))?;
-    let alone = models.iter().filter(|model| model.is_built_alone);
-    let alone: Vec<_> = alone
-        .map(|model| workspace::package(model.name()))
-        .collect();
+    let alone = models::built_alone(root).map_err(|error| format!("{error:#}"))?;
     let mut all = vec!["--workspace", "--edges", "normal,build,dev"];
     all.extend(alone.iter().flat_map(|package| ["--exclude", package]));
     let whole = resolve(root, &all)?;
     let mut differ: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     let members = members(root)?;
-    for member in members.iter().filter(|member| !alone.contains(member)) {
+    for member in members.iter().filter(|member| !alone.contains(*member)) {
         for edges in PARTS {
             let part = resolve(root, &["--package", member, "--edges", edges])?;
             for package in part.difference(&whole) {
