@@ -125,12 +125,12 @@ const CHOOSING: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// From which size of a share on another machine pays, where nodes take part: 32,768 numbers whose
-/// roots are a million, so that a share takes from some tenths of a millisecond to a tenth of a
-/// second, and the largest are still several for each of some nodes.
+/// From which size of a share on another machine pays, where nodes take part: 8,192 numbers whose
+/// roots are a million, so that a share takes from some tenths of a millisecond to some hundredths
+/// of a second, and the largest are still several for each of some nodes.
 const SHARES: (&str, &[&str]) = (
-    "primes.share=4,16,64,256,1024",
-    &["primes.start=1000000000000", "primes.end=1000000032768"],
+    "primes.share=4,16,64,256",
+    &["primes.start=1000000000000", "primes.end=1000000008192"],
 );
 
 /// Those of [`CHOOSING`] whose workload is compared and whose key is neither set nor
