@@ -109,7 +109,7 @@ impl Room {
         is_free
     }
 
-    /// Adds a member that is told that it is the last of so many.
+    /// Adds a member, which is told that there are `members` with it.
     fn insert(&mut self, number: u32, members: usize) {
         self.present += 1;
         let member = Member {

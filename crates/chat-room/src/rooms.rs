@@ -51,9 +51,9 @@ impl Rooms {
         self.seat(number, room, member)
     }
 
-    /// The same for a room that has members on other machines: as its member of this number, which
-    /// no other has on any of them, and with it there are so many members. None if a member has
-    /// this number all the same.
+    /// The same for a room that has members on other machines: `member` is a number that no
+    /// other member of the room has on any machine, and `members` how many there are with it.
+    /// None if a member here has this number already.
     pub fn join_as(&self, number: u32, member: u32, members: usize) -> Option<Seat> {
         let mut open = lock(&self.open);
         let room = self.room(&mut open, number);

@@ -49,7 +49,7 @@ fn what_is_relayed_is_for_all_but_its_sender() {
     let from_8 = frame(8, 2, b"x");
     assert_eq!(hear(&three), Some([&*from_5, &*from_8].concat()));
     assert_eq!(hear(&five), Some([&*from_3, &*from_8].concat()));
-    // One that has left is not waited for, whoever sends; and nothing is kept for none.
+    // Messages do not wait for a member that has left, and a room without members keeps none.
     five.leave();
     let put = relay(&rooms, Waker::noop(), &mut messages(&[3; 99]));
     assert_eq!(put, Poll::Ready(true));

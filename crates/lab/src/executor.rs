@@ -110,7 +110,7 @@ pub struct RunContext {
     pub threads: usize,
     /// Blocking calls at once of each model.
     pub blocking_threads: usize,
-    /// Variables that are set for models' programs, beside all that are set here.
+    /// Variables that are set for models' programs, in addition to those that are set here.
     pub environment: Vec<(&'static str, String)>,
     /// Every run gets a directory in here, and leaves nothing anywhere else,
     /// even if it is killed.

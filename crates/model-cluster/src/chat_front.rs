@@ -23,11 +23,10 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::chat_carry::carry;
 use crate::chat_directory::{Directory, Serving};
-use crate::chat_link::{
-    self, ALIVE, ChatTask, DRAIN, LONGEST_SILENCE, Purpose, Serves, until, until_late,
-};
+use crate::chat_link::{self, ALIVE, ChatTask, DRAIN, Purpose, Serves, until, until_late};
 use crate::protocol;
 use crate::session::Session;
+use crate::session::silence::LONGEST_SILENCE;
 
 pub(crate) struct Front {
     directory: Arc<Directory>,

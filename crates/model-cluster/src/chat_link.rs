@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::connection::random_hex;
+use crate::session::silence::LONGEST_SILENCE;
 
 /// The socket buffers for a node's data to a member, at the node and at the parent; the kernel
 /// doubles these sizes for its own data. With smaller buffers, each end waits for acknowledgements
@@ -39,13 +40,10 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// still answers keepalive probes.
 pub(crate) const ALIVE: u8 = 0;
 
-/// The parent gives up a node after this many ack timeouts without [`ALIVE`]. Until then, the
-/// stream keeps what the node has not acked, and rooms may stand still.
-pub(crate) const LONGEST_SILENCE: u32 = 6;
-
 /// A node publishes nothing if it has not sent [`ALIVE`] for this many ack timeouts, because the
-/// parent may have given it up. Fewer than `LONGEST_SILENCE`.
-pub(crate) const LONGEST_PAUSE: u32 = 5;
+/// parent may have given it up. This is less than the
+/// parent waits.
+pub(crate) const LONGEST_PAUSE: u32 = LONGEST_SILENCE - 1;
 
 /// The parent sends this byte to tell a node to stop reading from members.
 pub(crate) const DRAIN: u8 = 1;

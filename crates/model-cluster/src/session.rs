@@ -1,7 +1,7 @@
 //! A parent and its nodes, from the model's start to its end: the stream of shares, and one place
 //! to wait for all events.
 
-mod silence;
+pub(crate) mod silence;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -68,7 +68,7 @@ fn a_node_of_a_chat_is_killed() -> Result<()> {
     })
 }
 
-/// Waits until so many members are cut: the others.
+/// Waits until `cut` of the members are cut, and returns the others.
 fn left_of(members: Vec<Member>, cut: usize) -> Result<Vec<Member>> {
     wait_until("members are cut", || {
         let are_cut: Vec<_> = members.iter().map(Member::is_cut).collect::<Result<_>>()?;

@@ -172,7 +172,7 @@ impl Builder {
         self
     }
 
-    /// Has a model `cluster` among the models, with so many nodes.
+    /// Adds a model `cluster` with this number of nodes.
     pub fn nodes(mut self, nodes: usize, cores_each: Option<f64>) -> Self {
         self.0.models.push(ModelInfo {
             name: "cluster".to_owned(),

@@ -32,7 +32,7 @@ pub(crate) struct Args<O: clap::Args> {
     pub command: Command,
 }
 
-/// What most models have beside the options of every command.
+/// The options of models that have no more than every command has.
 #[derive(clap::Args, Debug)]
 pub(crate) struct NoOptions {}
 

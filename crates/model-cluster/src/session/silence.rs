@@ -7,8 +7,9 @@ use tokio::time::Instant;
 use super::Session;
 use crate::protocol::WANTED;
 
-/// A silent node is given up after this many ack timeouts.
-const LONGEST_SILENCE: u32 = 6;
+/// A silent node is given up after this many ack timeouts. In a chat, the stream keeps what the node
+/// has not acked until then.
+pub(crate) const LONGEST_SILENCE: u32 = 6;
 
 impl Session {
     /// Gives up silent nodes that were started by hand, so that others can take their places.

@@ -25,8 +25,8 @@ pub struct Part {
 }
 
 impl Job {
-    /// The job in parts of as many slots each, or of one more: so many parts, or as many as there
-    /// are slots. Operations are in proportion to slots.
+    /// Divides the job into parts whose slots differ by one at most. There are no more parts than
+    /// slots. Operations are in proportion to slots.
     ///
     /// # Panics
     ///

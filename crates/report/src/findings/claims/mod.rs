@@ -57,7 +57,7 @@ impl Answer {
 pub struct Claim {
     /// Its name, as an anchor.
     pub id: &'static str,
-    /// What the article says of Python, or what this project asks beside it.
+    /// What the article says of Python, or what this project asks in addition.
     pub python: &'static str,
     /// By which rule it is answered.
     pub rule: String,
