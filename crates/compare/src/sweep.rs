@@ -294,7 +294,7 @@ mod tests {
     fn shares_are_swept_unless_their_range_is_chosen() {
         let shares = of_shares(Workload::ALL, &[], &[]).expect("nothing is chosen");
         let cases = shares.cases(&[]).expect("they make sense");
-        assert_eq!(cases[0].title(), "primes heavy share=1");
+        assert_eq!(cases[0].title(), "primes heavy share=4");
         // A share is of one size in a job that is scaled, too.
         assert!(cases.iter().all(|case| !case.whole));
         let workers: Setting = "primes.workers=8".parse().expect("a setting");
