@@ -85,8 +85,8 @@ pub fn document(comparison: &Comparison) -> String {
     text.0
 }
 
-/// The README's table: a row a heavy job, a column a model; the time, and
-/// beneath it the peak memory. With Python, a row every job, a column more each of its
+/// The README's table: a row a heavy job without its variants, a column a model; the time,
+/// and beneath it the peak memory. With Python, a row every job, a column more each of its
 /// contestants, and the article's claims.
 pub fn overview(comparison: &Comparison) -> String {
     let in_python = comparison
@@ -103,7 +103,7 @@ pub fn overview(comparison: &Comparison) -> String {
     text.line(format_args!("|---|{}", "--:|".repeat(columns.len())));
     for table in tables::tables(comparison) {
         let is_shown =
-            |section: &&Section| section.preset == Preset::Heavy.name() || !in_python.is_empty();
+            |section: &&Section| section.label == Preset::Heavy.name() || !in_python.is_empty();
         for section in table.sections.iter().filter(is_shown) {
             let figures = columns.iter().map(|name| {
                 let mut rows = section.models.iter();

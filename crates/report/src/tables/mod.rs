@@ -38,8 +38,6 @@ pub(crate) struct WorkloadTables<'a> {
 pub(crate) struct Section<'a> {
     /// `heavy`, or `heavy-racy`.
     pub(crate) label: &'a str,
-    /// Whose numbers: `article` or `heavy`.
-    pub(crate) preset: &'a str,
     /// The model whose times the ratios are given to.
     reference: &'a str,
     /// The job's parameters.
@@ -274,7 +272,6 @@ fn section<'a>(
     remarks.extend(custom_commands);
     Section {
         label,
-        preset: first.map_or("", |cell| &cell.preset),
         reference,
         job: first.map_or(String::new(), |cell| parameters(&shared(&cell.job, &own))),
         remarks,
