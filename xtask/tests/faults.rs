@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lab::build::{self, Profile};
 use lab::interrupt::Interrupt;
@@ -23,10 +24,16 @@ fn faults(arguments: &[&str]) -> String {
     printed
 }
 
-// One after the other: several at once would only wait for each other, and be
-// late for what has to be in time.
+/// Lets one test at a time run the cases: several at once would only wait for each other, and
+/// be late for what has to be in time.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static CASES: Mutex<()> = Mutex::new(());
+    CASES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn the_downloaders_pass_every_test() {
+    let _alone = one_at_a_time();
     let printed = faults(&[]);
     for words in ["what is right", "async-std", "36", " 0 failed"] {
         assert!(printed.contains(words), "no {words} in {printed}");
@@ -42,6 +49,7 @@ fn the_downloaders_pass_every_test() {
 
 #[test]
 fn a_program_that_does_nothing_fails_every_test() {
+    let _alone = one_at_a_time();
     let directory = tempfile::tempdir().expect("a directory");
     let (interrupt, progress) = (Interrupt::default(), Progress::new());
     let root = workspace::root().expect("a checkout");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -51,6 +51,26 @@ fn start(command: &mut Command) -> Child {
         .expect("it starts")
 }
 
+/// Starts it; what it says on standard error goes into the sandbox's file `said`.
+fn start_aloud(sandbox: &Sandbox, command: &mut Command) -> Child {
+    let said = File::create(sandbox.path("said")).expect("a file");
+    let command = command.stdout(Stdio::piped()).stderr(said);
+    command.spawn().expect("it starts")
+}
+
+/// Continues a process once it has been said that it is stopped: one that ends before that is
+/// noticed was not stopped, as far as its parent can know.
+fn go_on(sandbox: &Sandbox, pid: u32) {
+    until("its stop was said", || {
+        what_was_said(sandbox).contains("is stopped (SIGSTOP)")
+    });
+    signal(pid, Signal::SIGCONT);
+}
+
+fn what_was_said(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.path("said")).expect("a file")
+}
+
 fn measure(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.arg("measure").args(args);
@@ -89,17 +109,16 @@ fn a_run_in_which_measure_was_stopped_is_done_again() {
 fn a_run_in_which_the_program_was_stopped_is_done_again() {
     let sandbox = Sandbox::empty();
     let program = waiting(&sandbox);
-    let child = start(&mut measure(&["--", &program]));
+    let child = start_aloud(&sandbox, &mut measure(&["--", &program]));
     let began = sandbox.path("began");
     until("it runs", || lines(&began) == 1);
     let pid = fs::read_to_string(&began).expect("a file");
     let pid = pid.trim().parse().expect("a number");
     signal(pid, Signal::SIGSTOP);
-    until("it is stopped", || is_stopped(pid));
     fs::write(sandbox.path("go"), "").expect("a file");
-    signal(pid, Signal::SIGCONT);
+    go_on(&sandbox, pid);
     let output = child.wait_with_output().expect("it ends");
-    let said = text(&output.stderr);
+    let said = what_was_said(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("waits again: something"), "{said}");
     assert_eq!(lines(&began), 3, "{said}");
@@ -135,15 +154,15 @@ fn a_round_in_which_compare_was_stopped_is_measured_again() {
         began.display()
     );
     sandbox.script("waits", &script);
-    let child = start(&mut sandbox.command(&[&args[..], &more].concat()));
+    let child = start_aloud(&sandbox, &mut sandbox.command(&[&args[..], &more].concat()));
     let last = || {
         let pids = fs::read_to_string(&began).unwrap_or_default();
         pids.lines().nth(3).and_then(|pid| pid.parse::<u32>().ok())
     };
     until("it has stopped itself", || last().is_some_and(is_stopped));
-    signal(last().expect("a number"), Signal::SIGCONT);
+    go_on(&sandbox, last().expect("a number"));
     let output = child.wait_with_output().expect("it ends");
-    let said = text(&output.stderr);
+    let said = what_was_said(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(
         said.contains("primes heavy · round 1 · all models again"),
@@ -156,8 +175,10 @@ fn a_round_in_which_compare_was_stopped_is_measured_again() {
     assert_eq!(own.as_array().map(|all| all.len() as u64), Some(each));
 }
 
-/// A program that stops in every run, and has itself continued.
-const STOPS: &str = "(sleep 0.1; kill -CONT $$) & kill -STOP $$; wait";
+/// A program that stops in every run, and has itself continued once it is stopped, half a second
+/// later: long enough to be seen on a busy machine.
+const STOPS: &str = "(until grep -q State:.T /proc/$$/status; do sleep 0.01; done; sleep 0.5; \
+                     kill -CONT $$) & kill -STOP $$; wait";
 
 #[test]
 fn a_program_that_stops_in_every_run_is_given_up() {
@@ -246,9 +267,15 @@ fn a_stop_of_compare_does_not_stop_the_origin() {
         let output = child.wait_with_output().expect("it ends");
         assert_eq!(output.status.code(), code, "{}", text(&output.stderr));
         until("the origins have ended", || !origins.iter().any(lives));
+        if end == Signal::SIGKILL {
+            // Nothing else ends the script: without `go`, it would wait for it.
+            let ended = sandbox.path("ended");
+            until("the script has ended", || lines(&ended) == 1);
+        }
         for file in ["began", "go"] {
             fs::remove_file(sandbox.path(file)).expect("it was there");
         }
+        let _ = fs::remove_file(sandbox.path("ended"));
     }
 }
 

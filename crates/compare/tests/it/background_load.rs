@@ -12,7 +12,7 @@ use crate::mock::{Call, Compared, MockExecutor, compare_with, counter};
 fn compare(limit: f64) -> Compared {
     let mut request = counter();
     // A tenth of it may be spent on retries: enough for some, and not for all.
-    request.mode.budget = Duration::from_secs(12);
+    request.mode.budget = Duration::from_secs(60);
     let numbered = MockExecutor::new(|call, _, number| {
         if call == Call::Bench {
             thread::sleep(Duration::from_millis(60));

@@ -62,7 +62,7 @@ pub(super) fn cases() -> Vec<Case> {
             .with("--limit", 8)
             .with("--backoff", 60)
             .with("--max-backoff", 60)
-            .run(is_interrupted().meanwhile(When::After(1.0), Action::SignalAll(SIGINT))),
+            .run(is_interrupted().meanwhile(When::After(3.0), Action::SignalAll(SIGINT))),
         case(
             24,
             "interrupted-before-the-list",
@@ -72,7 +72,7 @@ pub(super) fn cases() -> Vec<Case> {
         .run(
             is_interrupted()
                 .by_stdin()
-                .meanwhile(When::After(0.5), Action::SignalAll(SIGINT)),
+                .meanwhile(When::After(2.0), Action::SignalAll(SIGINT)),
         ),
         case(24, "killed", "continued")
             .list(large)
