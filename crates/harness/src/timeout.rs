@@ -6,7 +6,7 @@ use anyhow::bail;
 use suite::Result;
 
 /// Many times what the slowest test takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Fails a test that hangs, instead of hanging with it.
 pub fn with_timeout(test: fn(&'static str) -> Result<()>, program: &'static str) -> Result<()> {

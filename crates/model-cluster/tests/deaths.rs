@@ -26,11 +26,11 @@ fn with_server(test: fn(&'static str) -> Result<()>) -> Result<()> {
 
 /// Runs a job with a node that kills itself at this point, and another node. The job takes a few
 /// times as long as the ack timeout.
-fn killed_at(point: &str) -> Result<support::Ended> {
+fn killed_at(point: &str, numbers: u64, more: &[&str]) -> Result<support::Ended> {
     let server = Server::start()?;
     let dies = node(&server, "dies", &["--die-at", point])?;
     let _works = node(&server, "works", &[])?;
-    let ended = parent(&server, 2, &primes(60_000), &[])?.end()?;
+    let ended = parent(&server, 2, &primes(numbers), more)?.end()?;
     ended.was_right()?;
     let died = dies.end()?;
     ensure!(
@@ -43,7 +43,7 @@ fn killed_at(point: &str) -> Result<support::Ended> {
 #[test]
 fn a_node_is_killed_before_it_works() -> Result<()> {
     with_server(|_| {
-        let ended = killed_at("before-work")?;
+        let ended = killed_at("before-work", 60_000, &[])?;
         ensure!(ended.losses("delivered again") >= 1, "{ended:?}");
         Ok(())
     })
@@ -52,7 +52,7 @@ fn a_node_is_killed_before_it_works() -> Result<()> {
 #[test]
 fn a_node_is_killed_between_answer_and_ack() -> Result<()> {
     with_server(|_| {
-        let ended = killed_at("after-answer")?;
+        let ended = killed_at("after-answer", 120_000, &[])?;
         ensure!(ended.losses("answered twice") >= 1, "{ended:?}");
         Ok(())
     })
@@ -61,7 +61,8 @@ fn a_node_is_killed_between_answer_and_ack() -> Result<()> {
 #[test]
 fn a_node_is_killed_after_the_ack() -> Result<()> {
     with_server(|_| {
-        let ended = killed_at("after-ack")?;
+        // A node that gets no processor for long is not taken for silent.
+        let ended = killed_at("after-ack", 60_000, &["--ack-wait", "10"])?;
         ensure!(ended.losses("answered twice") == 0, "{ended:?}");
         Ok(())
     })
@@ -110,7 +111,7 @@ fn restarted(storage: &str) -> Result<support::Ended> {
     let mut server = Server::start()?;
     let one = node(&server, "one", &[])?;
     let _other = node(&server, "other", &[])?;
-    let parent = parent(&server, 2, &primes(30_000), &["--cluster-storage", storage])?;
+    let parent = parent(&server, 2, &primes(60_000), &["--cluster-storage", storage])?;
     wait_until_busy(one.pid())?;
     server.restart()?;
     let ended = parent.end()?;
@@ -228,8 +229,10 @@ fn the_server_of_the_parent_is_killed() -> Result<()> {
 #[test]
 fn a_share_that_kills_every_node_of_the_parent_is_named() -> Result<()> {
     with_server(|_| {
-        // Shares of many seconds each: one that is published again comes after all others.
-        let (mut parent, _) = own(4_000_000)?;
+        // Two shares of many seconds each: one that is published again comes after the other.
+        let mut job = primes(4_000_000);
+        job.extend(["--set".to_owned(), "share=2000000".to_owned()]);
+        let mut parent = Running(program(&job).args(["--nodes", "2"]).spawn()?);
         while parent.0.try_wait()?.is_none() {
             // The nodes need the processors.
             thread::sleep(Duration::from_millis(5));

@@ -18,7 +18,7 @@ const WATCHED: u64 = 40;
 fn held_to(cpus: f64) -> Result<()> {
     let mut command = program(&primes(30_000));
     // The frequent stops must not look like silence.
-    command.args(["--nodes", "1", "--ack-wait", "1"]);
+    command.args(["--nodes", "1", "--ack-wait", "3"]);
     command.args(["--node-cpus", &cpus.to_string()]);
     let parent = Running(command.spawn()?);
     let node = wait_until("a node", || Ok(children(parent.pid(), "--own")?.pop()))?;
@@ -28,11 +28,12 @@ fn held_to(cpus: f64) -> Result<()> {
         let used = ticks(node).saturating_sub(before);
         Ok((used >= WATCHED).then_some(used))
     })?;
-    // Without being held, its threads take half of this, or less. Both ends are known to a tick.
+    // Without being held, its threads take half of this, or less. A limit that is late is made up
+    // for only after this.
     let least = Duration::from_millis((used - 2) * 10).div_f64(cpus);
     let took = began.elapsed();
     ensure!(
-        took.mul_f64(1.05) >= least,
+        took.mul_f64(1.5) >= least,
         "{used} ticks of {cpus} in {took:?}"
     );
     let ended = parent.end()?;
@@ -42,9 +43,17 @@ fn held_to(cpus: f64) -> Result<()> {
 }
 
 #[test]
-fn a_node_has_no_more_than_its_part_and_the_answer_is_right() -> Result<()> {
+fn a_node_has_no_more_than_its_half_of_a_core_and_the_answer_is_right() -> Result<()> {
     match has_server() {
-        true => harness::with_timeout(|_| [0.5, 0.25].into_iter().try_for_each(held_to), PROGRAM),
+        true => harness::with_timeout(|_| held_to(0.5), PROGRAM),
+        false => Ok(()),
+    }
+}
+
+#[test]
+fn a_node_has_no_more_than_its_quarter_of_a_core_and_the_answer_is_right() -> Result<()> {
+    match has_server() {
+        true => harness::with_timeout(|_| held_to(0.25), PROGRAM),
         false => Ok(()),
     }
 }

@@ -266,8 +266,11 @@ pub fn parent(server: &Server, nodes: usize, job: &[String], more: &[&str]) -> R
 
 fn parent_command(server: &Server, nodes: usize, job: &[String], more: &[&str]) -> Command {
     let mut command = program_at(&server.enter, job);
-    command.args(["--cluster", &server.url(), "--ack-wait", "1"]);
+    command.args(["--cluster", &server.url()]);
     command.args(["--nodes", &nodes.to_string()]).args(more);
+    if !more.contains(&"--ack-wait") {
+        command.args(["--ack-wait", "1"]);
+    }
     command
 }
 
