@@ -289,7 +289,15 @@ impl Model for Faulty {
         if let (Some(burns), ServeFault::NeverBurns) = (&service.burns, fault) {
             burns.begin();
         }
+        let mut held = Vec::new();
         thread::scope(|scope| {
+            let serve = |stream: Arc<TcpStream>| {
+                scope.spawn(move || {
+                    let conversed = converse(&stream, service, fault);
+                    stream.shutdown(Shutdown::Both)?;
+                    conversed
+                });
+            };
             for number in 1.. {
                 if fault == ServeFault::StopsListening && number == service.connections {
                     break;
@@ -308,18 +316,20 @@ impl Model for Faulty {
                     ServeFault::LeavesAFile => {
                         mem::forget(File::open(service.directory.join("small")))
                     }
-                    // The idle ones come after the others, and before the one at the end.
+                    // The idle ones come after the others, and before the one at the end. It is
+                    // closed before anything is answered.
+                    ServeFault::ClosesAnIdleOne if number + 1 < service.connections => {
+                        held.push(stream);
+                        continue;
+                    }
                     ServeFault::ClosesAnIdleOne if number + 1 == service.connections => {
                         stream.shutdown(Shutdown::Both)?;
+                        held.drain(..).for_each(serve);
                         continue;
                     }
                     _ => {}
                 }
-                scope.spawn(move || {
-                    let conversed = converse(&stream, service, fault);
-                    stream.shutdown(Shutdown::Both)?;
-                    conversed
-                });
+                serve(stream);
             }
             drop(listener);
             Ok(())
@@ -367,7 +377,7 @@ impl Model for Faulty {
             retries,
         );
         let timeout = match fault {
-            ScanFault::GivesUpEarly => service.timeout / 8,
+            ScanFault::GivesUpEarly => service.timeout / 64,
             _ => service.timeout,
         };
         let mut unseen = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use harness::faulty::Faulty;
 use harness::{command_line, conformance};
@@ -11,6 +12,12 @@ use suite::{Model, Preset, Result, Setup, Workload, WrongAnswer};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_model-faulty");
 
 type Test = fn(&'static str) -> Result<()>;
+
+/// Held by the test that looks at this process's memory, and by the one that takes most of it.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static MEMORY: Mutex<()> = Mutex::new(());
+    MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const SHOULD_HAVE_FAILED: &str = "it should have failed";
 
@@ -195,6 +202,7 @@ fn faults(workload: Workload) -> Vec<(Test, &'static str)> {
 
 #[test]
 fn conformance_finds_each_fault() {
+    let _alone = one_at_a_time();
     for &workload in Workload::ALL {
         let faults = faults(workload);
         assert!(!faults.is_empty(), "{workload} has no fault");
@@ -281,6 +289,7 @@ fn each_fault_of_a_scan_is_found() {
 /// The same of chat rooms: what their members see, and what they cost.
 #[test]
 fn each_fault_of_a_chat_is_found() {
+    let _alone = one_at_a_time();
     for (shape, fault) in [
         ("members=3", "times another payload"),
         ("members=5", "times a member's own message"),

@@ -139,14 +139,18 @@ fn what_is_under_way_at_once_is_counted_once_a_connection() {
             ask(stream, number, NEVER);
         }
     }
+    // Its answer says that the responder has read what came before. It counts, too.
+    let last = responder.connect();
+    ask(&last, 1, 0);
+    assert_eq!(answer(&last)[0], 1);
     for stream in &streams {
         ask(stream, 9, 0);
         assert_eq!(answer(stream)[0], 9);
     }
-    drop(streams);
+    drop((streams, last));
     let counts = responder.counts();
     assert_eq!(
         (counts.connections, counts.requests, counts.most_at_once),
-        (3, 12, 3)
+        (4, 13, 4)
     );
 }

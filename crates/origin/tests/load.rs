@@ -20,7 +20,7 @@ fn the_peak_is_the_number_of_requests_that_wait_at_once() {
         Shape {
             images: 1,
             image_bytes: 2048,
-            delay_ms: 1000,
+            delay_ms: 5000,
             ..Shape::default()
         },
     );
@@ -124,7 +124,7 @@ fn two_thousand_connections_at_once() {
     let origin = origin();
     let run = open(&origin, Shape::default());
     let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| connect(origin.url())).collect();
-    for delay_ms in [0, 2000] {
+    for delay_ms in [0, 5000] {
         let url = run.delay_url(delay_ms);
         let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", path(&url));
         for stream in &mut connections {

@@ -36,7 +36,8 @@ pub fn proxy(program: &'static str) -> Result<()> {
     Ok(())
 }
 
-/// Ten members of a room, of which each sends twenty messages; and lines, as netcat speaks them.
+/// Ten members of a room, of which each sends twenty messages; a member that reads nothing, which
+/// costs the server no more memory than it may; and lines, as netcat speaks them.
 pub fn chat(program: &'static str) -> Result<()> {
     if program.ends_with("model-serial") {
         let refused = paces(program, &["run", "chat", "--json"])?;
@@ -44,6 +45,11 @@ pub fn chat(program: &'static str) -> Result<()> {
     }
     let answers = json!({ "members": 10, "deliveries": 1800, "errors": {}, "healthy": true });
     article(program, Workload::Chat, &answers)?;
+    let slow = "members=3 slow=1 bytes=65536 messages=600 queue=16 policy=drop";
+    let sets = slow.split(' ').flat_map(|set| ["--set", set]);
+    let args: Vec<_> = ["run", "chat", "--json"].into_iter().chain(sets).collect();
+    let report = paces(program, &args)?.with(0)?.report()?;
+    ensure!(report["outcome"]["grown_bytes"].is_u64(), "{report}");
 
     let args = [
         "chat",
