@@ -116,10 +116,14 @@ fn impatient() -> Options {
     waiting(Duration::from_millis(300))
 }
 
-fn send(
+fn send(client: &Client, request: &Request) -> Result<Response, AttemptError> {
+    send_within(&waiting(LONG), client, request)
+}
+
+fn send_within(
+    options: &Options,
     client: &Client,
     request: &Request,
-    options: &Options,
 ) -> Result<Response, AttemptError> {
     client.send(request, options, || unreachable!("no TLS here"))
 }
@@ -135,7 +139,7 @@ fn body(mut response: Response) -> Result<Vec<u8>, AttemptError> {
 }
 
 fn get(client: &Client, request: &Request) -> Result<Vec<u8>, AttemptError> {
-    send(client, request, &waiting(LONG)).and_then(body)
+    send(client, request).and_then(body)
 }
 
 /// What comes of one answer.
@@ -150,7 +154,7 @@ fn answered_within(
 ) -> Result<Vec<u8>, AttemptError> {
     let client = Client::new(1);
     let server = Server::once(answer, then);
-    let body = send(&client, &server.request(), options).and_then(body);
+    let body = send_within(options, &client, &server.request()).and_then(body);
     drop(client);
     server.end();
     body
@@ -470,7 +474,7 @@ fn connecting_takes_no_longer_than_it_may_or_until_an_interrupt() {
     let client = Client::new(1);
     let start = Instant::now();
     let impatient = impatient();
-    let refused = send(&client, &request, &impatient).err();
+    let refused = send_within(&impatient, &client, &request).err();
     assert!(
         matches!(refused, Some(AttemptError::Connect(_))),
         "{refused:?}"
