@@ -4,9 +4,9 @@ mod common;
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{agent, origin};
+use common::{agent, assert_refuses, origin};
 use origin::{Host, HostShape, Origin, waiting_for};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
@@ -85,17 +85,7 @@ fn it_ends_with_its_value() {
     let port = one.counts().expect("its port").open[0];
     let address = SocketAddr::new(one.address(), port);
     drop(one);
-    // Its thread ends soon after.
-    let until = Instant::now() + Duration::from_secs(20);
-    let refused = loop {
-        match TcpStream::connect(address) {
-            // Until its thread has ended, the kernel takes connections, and resets those that
-            // nothing will accept.
-            Err(error) if error.kind() != ErrorKind::ConnectionReset => break error,
-            _ => assert!(Instant::now() < until, "it has not ended"),
-        }
-    };
-    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    assert_refuses(address);
 }
 
 #[test]

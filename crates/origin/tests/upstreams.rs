@@ -3,11 +3,11 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use common::{agent, origin};
+use common::{agent, assert_refuses, origin};
 use load::{Expected, FILES, MOST_BYTES, Plan, Shape, UpstreamCounts, content};
 use origin::{Load, Origin, Upstream};
 
@@ -331,8 +331,7 @@ fn a_dropped_upstream_is_gone() {
     ask(&upstream, &stream, 1, "");
     drop(upstream);
     assert_closed(&stream);
-    let error = TcpStream::connect(address).expect_err("nothing listens there");
-    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    assert_refuses(address);
 }
 
 #[test]

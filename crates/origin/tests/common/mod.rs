@@ -4,9 +4,10 @@
 #![allow(dead_code)]
 
 use std::{
-    io::{Read, Write},
-    net::{Shutdown, TcpStream},
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use origin::{Origin, Run, Shape};
@@ -86,4 +87,18 @@ pub fn read_answer(stream: &mut TcpStream) -> usize {
         }
         return length;
     }
+}
+
+/// Soon nothing listens there. Until its thread has ended, the kernel takes connections, and
+/// resets those that nothing will accept.
+#[track_caller]
+pub fn assert_refuses(address: SocketAddr) {
+    let until = Instant::now() + Duration::from_secs(20);
+    let refused = loop {
+        match TcpStream::connect(address) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => break error,
+            _ => assert!(Instant::now() < until, "it has not ended"),
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
