@@ -152,8 +152,8 @@ fn what_the_kernel_holds_is_that_of_programs_of_known_size() {
 #[test]
 fn a_peak_is_seen_while_it_lasts() {
     let _alone = one_at_a_time();
-    // The program does not say when it is there: it lasts as long as hundreds of samples.
-    let brief = ["--brief", "4000"];
+    // The program does not say when it is there: it lasts as long as a hundred samples.
+    let brief = ["--brief", "400"];
     let of = |size| memory(&[&["--", FOOTPRINT, size][..], &brief].concat());
     let taken = of("100") - of("0");
     assert!((98.0..=102.0).contains(&taken), "{taken} MiB");

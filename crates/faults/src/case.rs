@@ -235,13 +235,9 @@ pub(crate) fn is_killed() -> Run {
     exits(-(Signal::SIGKILL as i32))
 }
 
-/// How soon a signal ends a program, in seconds: sooner than any wait that it may be in, and late
-/// enough for a sync on a disk that others write to.
-pub(crate) const STOPS_WITHIN: f64 = 5.0;
-
 /// A run that Ctrl-C ends, in time.
 pub(crate) fn is_interrupted() -> Run {
-    exits(130).and(Expect::StopsWithin(STOPS_WITHIN))
+    exits(130).and(Expect::StopsWithin(1.0))
 }
 
 impl Run {

@@ -30,7 +30,7 @@ const ARGUMENTS: [(&str, &str); 6] = [
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long what a program has started may outlive it: its children notice that their
 /// parent is gone, which takes them a moment.
-pub(crate) const GRACE: Duration = Duration::from_secs(4);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// How often it is checked what has happened.
 const TICK: Duration = Duration::from_millis(20);
 

@@ -480,9 +480,8 @@ fn connecting_takes_no_longer_than_it_may_or_until_an_interrupt() {
         "{refused:?}"
     );
     let took = start.elapsed();
-    // The kernel gives up by itself after two minutes.
     let limit = impatient.connect_timeout;
-    assert!(took >= limit && took < LONG, "{took:?}");
+    assert!(took >= limit && took < 10 * limit, "{took:?}");
 
     let patient = waiting(10 * LONG);
     let send = || client.send(&request, &patient, || unreachable!()).err();

@@ -162,6 +162,7 @@ fn the_time_is_kept_when_rounds_are_slower_than_the_first_run() {
         "{:?}",
         compared.comparison.run.notes
     );
+    assert!(compared.comparison.run.took_s < 2.0);
 }
 
 #[test]

@@ -320,9 +320,9 @@ pub(super) fn cases() -> Vec<Case> {
         case(17, "stall-one", "nothing waits behind the one")
             .list(numbered("{right}", 100, 1000).replacen("{right}/50", "{stall-headers}/slow.bin\n{right}/50", 1))
             .with("--limit", 4)
-            .with("--idle-timeout", 6)
+            .with("--idle-timeout", 2)
             .with("--retries", 0)
-            .run(some(exits(1), 100, 1000).and(AskedWithinIfConcurrent(5.0)).and(Within(25.0))),
+            .run(some(exits(1), 100, 1000).and(AskedWithinIfConcurrent(1.5)).and(Within(6.0))),
         case(17, "stall-body", "given up, as it does not get further")
             .list("{stall-body}/a.bin")
             .with("--idle-timeout", 0.7)

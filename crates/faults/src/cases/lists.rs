@@ -26,7 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
                             .and(NotBegun)
                             .and(Asked(0))
                             .and(Says("process "))
-                            .and(Within(8.0)),
+                            .and(Within(2.0)),
                     )),
                 )
                 .meanwhile(When::Now, Action::SignalAll(SIGINT)),

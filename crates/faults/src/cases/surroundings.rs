@@ -6,7 +6,7 @@ use crate::case::{
     Action, Case,
     Content::Body,
     Expect::{Asked, Says, StopsWithin, Within},
-    RIGHT, STOPS_WITHIN, When, Wrapper, case, exits,
+    RIGHT, When, Wrapper, case, exits,
 };
 
 /// As `nohup` does it.
@@ -47,7 +47,7 @@ pub(super) fn cases() -> Vec<Case> {
             .run(
                 exits(130)
                     .meanwhile(When::Sent(20_000), Action::SignalAll(SIGHUP))
-                    .and(StopsWithin(STOPS_WITHIN)),
+                    .and(StopsWithin(1.0)),
             ),
         case(34, "nohup-interrupted", "the others still end it")
             .list(slow)
@@ -55,7 +55,7 @@ pub(super) fn cases() -> Vec<Case> {
                 exits(130)
                     .wrapper(NOHUP)
                     .meanwhile(When::Sent(20_000), Action::SignalAll(SIGINT))
-                    .and(StopsWithin(STOPS_WITHIN)),
+                    .and(StopsWithin(1.0)),
             ),
         case(34, "file-size-limit", "exit 3, and why")
             .list("{right}/a.bin?bytes=1000000")

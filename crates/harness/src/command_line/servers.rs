@@ -45,11 +45,20 @@ pub fn chat(program: &'static str) -> Result<()> {
     }
     let answers = json!({ "members": 10, "deliveries": 1800, "errors": {}, "healthy": true });
     article(program, Workload::Chat, &answers)?;
-    let slow = "members=3 slow=1 bytes=65536 messages=600 queue=16 policy=drop";
-    let sets = slow.split(' ').flat_map(|set| ["--set", set]);
-    let args: Vec<_> = ["run", "chat", "--json"].into_iter().chain(sets).collect();
-    let report = paces(program, &args)?.with(0)?.report()?;
-    ensure!(report["outcome"]["grown_bytes"].is_u64(), "{report}");
+    for policy in ["policy=drop", "policy=disconnect"] {
+        let slow = [
+            "members=3",
+            "slow=1",
+            "bytes=65536",
+            "messages=600",
+            "queue=16",
+            policy,
+        ];
+        let sets = slow.into_iter().flat_map(|set| ["--set", set]);
+        let args: Vec<_> = ["run", "chat", "--json"].into_iter().chain(sets).collect();
+        let report = paces(program, &args)?.with(0)?.report()?;
+        ensure!(report["outcome"]["grown_bytes"].is_u64(), "{report}");
+    }
 
     let args = [
         "chat",

@@ -57,7 +57,7 @@ pub fn datagram_lossy<M: Model>(program: &'static str) -> Result<()> {
 
 /// A relay that drops, doubles and reorders.
 pub fn datagram_doubled_and_reordered<M: Model>(program: &'static str) -> Result<()> {
-    let mut job = shape("clients=3 datagrams=60 window=8 lose=50 retries=40 timeout_ms=20")?;
+    let mut job = shape("clients=3 datagrams=60 window=8 lose=50 retries=100 timeout_ms=20")?;
     let server = server(program, &job)?;
     let origin = Origin::spawn(Path::new(program), &["origin"])?;
     let mut shape = Network::relay_shape(&job, &server);
@@ -69,14 +69,9 @@ pub fn datagram_doubled_and_reordered<M: Model>(program: &'static str) -> Result
         let (_, outcome) = network.run(&mut job, &model)?;
         job.check(&outcome).context(time)?;
         let Outcome {
-            copies,
-            lost,
-            late,
-            seen,
-            ..
+            copies, lost, seen, ..
         } = &outcome;
-        // One that was given up has still come.
-        ensure!(*copies > 0 && lost == late, "{outcome:?}");
+        ensure!(*copies > 0 && *lost == 0, "{outcome:?}");
         ensure!(
             seen.relay.doubled > 0 && seen.relay.reordered > 0,
             "{outcome:?}"
@@ -113,7 +108,11 @@ pub fn datagram_survives_what_servers_do<M: Model>(program: &'static str) -> Res
         (Fault::AnotherRun, ""),
     ] {
         let server = datagrams::Server::with(fault)?;
-        let job = with(server.address);
+        let mut job = with(server.address);
+        if fault == Fault::AnotherRun {
+            // Its right answers come after others, and soon enough on a busy machine.
+            job.timeout_ms = 5_000;
+        }
         let outcome = model.datagram(&job).with_context(|| format!("{fault:?}"))?;
         let healthy = Seen {
             healthy: true,
@@ -130,9 +129,7 @@ pub fn datagram_survives_what_servers_do<M: Model>(program: &'static str) -> Res
             "{fault:?}: {found}, {outcome:?}"
         );
         if fault == Fault::AnotherRun {
-            // What comes after it was given up has still come.
-            let come = outcome.answered + outcome.late;
-            ensure!(outcome.stale >= 6 && come == 6, "{outcome:?}");
+            ensure!(outcome.stale >= 6 && outcome.lost == 0, "{outcome:?}");
         }
         is_right(&model, &mut good).with_context(|| format!("after {fault:?}"))?;
     }
@@ -143,7 +140,7 @@ pub fn datagram_survives_what_servers_do<M: Model>(program: &'static str) -> Res
 /// Clients that are gone, and datagrams that are no client's, are no end of the server; and when
 /// it is told to end, it does.
 pub fn datagram_server_survives_what_clients_do<M: Model>(program: &'static str) -> Result<()> {
-    let mut job = shape("clients=3 datagrams=20 bytes=100 window=4")?;
+    let mut job = shape("clients=3 datagrams=20 bytes=100 window=4 timeout_ms=5000")?;
     let server = server(program, &job)?;
     job.address = Some(server.address());
     for bytes in [0, 1, 15, 100, 101, 65_507] {
@@ -162,7 +159,7 @@ pub fn datagram_server_survives_what_clients_do<M: Model>(program: &'static str)
             outcomes.push(outcome.with_context(named)?);
         }
         let outcome = Outcome::all(outcomes);
-        let right = outcome.answered + outcome.late == 60 && outcome.wrong == 0;
+        let right = outcome.answered == 60 && outcome.wrong == 0;
         ensure!(right, "the {time} time: {outcome:?}");
     }
     server.end()
